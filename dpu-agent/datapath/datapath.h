@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The software path: workers that walk an rte_graph over all started ports. This header is the
+// control thread's side and free of DPDK. State is published to workers by pointer swap; what it
+// replaces is freed after every worker has passed a quiescent state (rte_rcu_qsbr). Control thread
+// only, unless said otherwise.
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+enum { DATAPATH_PORTS_MAX = 1024 };
+
+// Every reason a packet is dropped for; the names are what podportctl shows. DROP_REASONS in drop.h
+// lists them.
+size_t datapath_drop_reason_count(void);
+const char *datapath_drop_reason_name(size_t reason);
+
+// Who the virtual router is. May be set again while ports run.
+struct datapath_router {
+	struct mac mac; // on every port
+	bool has_ipv4, has_ipv6;
+	struct in_addr gateway_ipv4; // answers ARP for it on pod ports; source of its ICMP errors.
+				     // Packets to it go to the host
+	struct in6_addr gateway_ipv6;
+	struct in_addr network_ipv4; // the pod network: nothing with a source outside of it is let
+				     // in from a pod, and an
+	uint8_t ipv4_prefix_length;  // address inside it that nobody has is unreachable, not routed
+	struct in6_addr network_ipv6;
+	uint8_t ipv6_prefix_length;
+};
+
+// The router's own link-local addresses, the same on every node; the host's route to its pods
+// points here. It answers ARP, neighbour solicitations and echo for them on every port.
+#define ROUTER_LINK_LOCAL_IPV4 "169.254.1.1"
+#define ROUTER_LINK_LOCAL_IPV6 "fe80::1"
+
+struct datapath_config {
+	uint32_t workers; // EAL worker lcores 1..workers run the graph
+};
+
+// Build tables and graphs, launch workers. EAL is initialised. Errors: CODE_INTERNAL with what DPDK
+// said.
+int datapath_start(const struct datapath_config *config, struct error *err);
+// Workers leave; all ports must be stopped. Fine if not started.
+void datapath_stop(void);
+
+void datapath_set_router(const struct datapath_router *router);
+
+// Counters of one port since the agent started (kept over stop and start of the port), summed over
+// workers.
+struct datapath_counters {
+	uint64_t rx_packets, rx_bytes; // received from the function
+	uint64_t tx_packets, tx_bytes; // sent to the function
+	uint64_t drops[LIMIT_DROPS];   // received here and dropped, by reason
+};
+void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters);
+// Zero them: a slot was given to another attachment.
+void datapath_clear_counters(uint32_t slot);

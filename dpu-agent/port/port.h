@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a port is to the agent: something that carries one function's packets between the NIC and the graph. pod/ and
+// control/ see only this header, which is free of DPDK; a backend (representor today, vhost-user later) fills
+// struct port_ops. All calls are made by the control thread.
+//
+//      pod/ ──► struct port ──ops──► representor.c ──► ethdev
+//                    └──────────────► datapath/ (the graph polls it, sends to it)
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+enum port_kind {
+	PORT_HOST,     // the host's own: the representor of the PF
+	PORT_FUNCTION, // a VF that a pod can have
+	PORT_UPLINK,   // the wire; the e-switch manager
+};
+
+const char *port_kind_name(enum port_kind kind); // "host", "function", "uplink"
+
+// How a port is to be while it is started.
+struct port_config {
+	struct mac
+		mac; // the function's: the only source MAC a pod may use. PORT_HOST: learned if zero
+	uint32_t mtu; // bytes of layer 3
+	bool has_ipv4, has_ipv6;
+	struct in_addr ipv4;  // the pod's, or the gateway address for PORT_HOST: routed here; for
+	struct in6_addr ipv6; // PORT_FUNCTION also the only source addresses let in
+};
+
+struct port_state {
+	bool started;
+	bool link_up;
+	uint32_t mtu;
+	struct mac mac;
+	char name[LIMIT_ID + 1]; // the device's name, for people
+};
+
+struct port; // private to port/ and its backends: port_private.h
+
+// A backend. `port` is its own object; the generic part has checked the arguments and keeps the state machine
+// (stopped <-> started), so start is only called on a stopped port and stop only on a started one.
+// Called by the control thread; may block for milliseconds (a device's mailbox), never for an answer from the network.
+struct port_ops {
+	const char *name; // "representor"
+
+	// Bring the device up as `config` says and hand its queues to the datapath. On failure the device is as before.
+	int (*start)(struct port *port, const struct port_config *config, struct error *err);
+
+	// Take the queues back (no worker touches them after), stop the device. Never fails: what refuses is logged.
+	void (*stop)(struct port *port);
+
+	// Current state of the device. Never fails: a device that is gone has link_up false.
+	void (*read_state)(const struct port *port, struct port_state *ret_state);
+};
+
+// The NIC: its uplink, host port and functions, opened once at start-up.
+struct nic;
+
+struct nic_config {
+	const char *
+		device; // DPDK device with driver arguments, without representor=: "0000:03:00.0", "net_simnic0,card=…"
+	uint32_t functions;      // VFs 0..functions-1 of PF 0 are for pods; 1..1000
+	bool host_port;          // serve the PF of the host
+	uint32_t packet_buffers; // mbufs
+	uint32_t workers;        // number of worker lcores, for queues
+};
+
+// Probe the device with its representors. EAL must be initialised. Errors: CODE_NIC with the device and what DPDK said; a
+// function that the NIC does not have is an error that names the first missing one.
+int nic_open(const struct nic_config *config, struct nic **ret_nic, struct error *err);
+
+// All ports must be stopped. NULL is fine.
+void nic_close(struct nic *nic);
+
+const char *nic_driver_name(const struct nic *nic); // "net_simnic", "mlx5_pci"
+uint32_t nic_function_count(const struct nic *nic);
+
+// The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION, else 0. Owned by nic.
+struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index);
+
+// Start. On success packets flow. Errors: CODE_NIC; -EALREADY if it is started.
+int port_start(struct port *port, const struct port_config *config, struct error *err);
+// Stop; when it returns nobody sends to or receives from the port. A stopped port: no effect.
+void port_stop(struct port *port);
+
+enum port_kind port_kind_of(const struct port *port);
+// The number that datapath counters are kept under: dense, 0..DATAPATH_PORTS_MAX-1, stable while the agent runs.
+uint32_t port_slot(const struct port *port);
+void port_read_state(const struct port *port, struct port_state *ret_state);

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The messages of podport.proto as plain C structs: what the rest of podport works on. A struct
+// that came out of codec.h has been checked: strings are terminated, in their character set and
+// within their limits, sizes and enums in range, sub-messages that must be there are there. Nobody
+// checks again.
+//
+// Everything is held by value, so a request needs no release; a reply owns at most one heap array
+// (reply_clear). Addresses are in network byte order. Not thread-safe; no locking needed, they are
+// values.
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/code.h"
+#include "proto/base/error.h"
+
+// The version both sides must speak; Hello compares it.
+#define PROTOCOL_VERSION 1u
+
+enum {
+	// One message, encoded. A page of LIMIT_PAGE worst-case attachments fits; protobuf-c
+	// allocates up to 45 times this while it unpacks, which is why it is not more.
+	LIMIT_MESSAGE_BYTES = 64 * 1024,
+	LIMIT_PAGE = 32,      // attachments or ports in one List reply
+	LIMIT_NAME = 128,     // network name and container ID; containerd's own limit is 76
+	LIMIT_IFNAME = 15,    // IFNAMSIZ - 1
+	LIMIT_PATH = 511,     // sandbox path, socket path, URL
+	LIMIT_POD_NAME = 253, // a Kubernetes object name (RFC 1123 subdomain)
+	LIMIT_TEXT = 511,     // error sentences, reasons
+	LIMIT_ID = 63,        // host, boot and instance IDs, versions, short names
+	LIMIT_DROPS = 48,     // drop reasons listed for one port
+	MTU_MIN = 1280,       // RFC 8200 section 5; pods may have IPv6
+	MTU_MAX = 9000,
+	TIMEOUT_MAX_MS = 10 * 60 * 1000,
+};
+
+struct mac {
+	uint8_t bytes[6];
+};
+
+struct attachment_key {
+	char network[LIMIT_NAME + 1];
+	char container_id[LIMIT_NAME + 1];
+	char ifname[LIMIT_IFNAME + 1];
+};
+
+struct sandbox {
+	char path[LIMIT_PATH + 1]; // empty: not known
+	uint64_t inode;            // 0: not known
+};
+
+struct pod_name {
+	char namespace_[64]; // RFC 1123 label; empty: the runtime did not say
+	char name[LIMIT_POD_NAME + 1];
+};
+
+struct function_id {
+	uint16_t pf;
+	uint16_t vf;
+};
+
+struct attachment {
+	struct attachment_key key;
+	struct sandbox sandbox;
+	struct pod_name pod;
+	struct function_id function;
+	struct mac mac;
+	bool has_ipv4, has_ipv6;            // at least one
+	struct in_addr ipv4, gateway_ipv4;  // valid if has_ipv4
+	struct in6_addr ipv6, gateway_ipv6; // valid if has_ipv6
+	struct mac gateway_mac;
+	uint32_t mtu;        // bytes of layer 3, MTU_MIN..MTU_MAX
+	uint32_t link_group; // IFLA_GROUP of the pod's interface, 0: the default group
+	uint64_t created_unix_ms;
+};
+
+struct pod_network {
+	bool has_ipv4, has_ipv6; // at least one, where a pod_network is known at all
+	struct in_addr ipv4, gateway_ipv4;
+	uint8_t ipv4_prefix_length; // 8..30
+	struct in6_addr ipv6, gateway_ipv6;
+	uint8_t ipv6_prefix_length; // 48..126
+	struct mac router_mac;
+	uint32_t mtu;
+};
+
+// ---- requests
+// ----------------------------------------------------------------------------------------
+
+enum call {
+	CALL_NONE = 0,
+	CALL_HELLO,
+	CALL_ATTACH,
+	CALL_DETACH,
+	CALL_CHECK,
+	CALL_LIST,
+	CALL_GET_STATUS,
+	CALL_LIST_PORTS,
+	CALL_GET_IPAM,
+	CALL_COUNT,
+};
+
+// "attach", for logs. Never NULL.
+const char *call_name(unsigned int call);
+
+struct hello_request {
+	uint32_t protocol_version; // not checked by the codec: the answer to another version is an
+				   // error reply
+	char host_id[LIMIT_ID + 1];
+	char boot_id[LIMIT_ID + 1];
+	char software_version[LIMIT_ID + 1];
+};
+
+struct attach_request {
+	struct attachment_key key;
+	struct sandbox sandbox;
+	struct pod_name pod;
+	bool wants_ipv4, wants_ipv6, wants_mac; // the requested_ field below is valid
+	struct in_addr requested_ipv4;
+	struct in6_addr requested_ipv6;
+	struct mac requested_mac; // unicast, not zero
+	uint32_t requested_mtu;   // 0: the pod network's
+};
+
+struct detach_request {
+	struct attachment_key key;
+	struct sandbox sandbox;
+};
+
+struct check_request {
+	struct attachment_key key;
+	struct sandbox sandbox;
+	bool has_expected;
+	struct attachment expected;
+};
+
+struct list_request {
+	bool has_after;
+	struct attachment_key after;
+	uint32_t limit; // 1..LIMIT_PAGE; the codec turns 0 into LIMIT_PAGE
+};
+
+struct list_ports_request {
+	uint32_t after; // slot + 1 of the last port seen, 0: from the start
+	uint32_t limit; // as in list_request
+};
+
+struct request {
+	uint32_t timeout_ms; // 1..TIMEOUT_MAX_MS
+	char instance_id[LIMIT_ID + 1];
+	enum call call; // which member of body is valid
+	union {
+		struct hello_request hello;
+		struct attach_request attach;
+		struct detach_request detach;
+		struct check_request check;
+		struct list_request list;
+		struct list_ports_request list_ports;
+	} body;
+};
+
+// ---- replies
+// -----------------------------------------------------------------------------------------
+
+struct hello_reply {
+	uint32_t protocol_version;
+	char software_version[LIMIT_ID + 1];
+	bool has_pod_network;
+	struct pod_network pod_network;
+	bool host_port;
+};
+
+struct detach_reply {
+	bool existed;
+	struct function_id function; // valid if existed
+};
+
+struct list_reply {
+	struct attachment *attachments; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+};
+
+struct host_status {
+	char software_version[LIMIT_ID + 1];
+	char agent_url[LIMIT_PATH + 1];
+	bool link_up;
+	uint64_t link_changed_ms_ago;
+	char link_error[LIMIT_TEXT + 1];
+	uint32_t queued_deletes;
+	uint32_t calls_in_flight;
+	char host_port[LIMIT_IFNAME + 1]; // empty: none configured
+	bool host_port_ready;
+	char host_port_error[LIMIT_TEXT + 1];
+};
+
+struct agent_status {
+	char software_version[LIMIT_ID + 1];
+	char instance_id[LIMIT_ID + 1];
+	uint64_t uptime_ms;
+	bool ready;
+	char not_ready_reason[LIMIT_TEXT + 1];
+	char nic_device[LIMIT_TEXT + 1];
+	char nic_driver[LIMIT_ID + 1];
+	uint32_t functions;
+	uint32_t functions_used;
+	uint32_t attachments;
+	uint32_t workers;
+	bool has_pod_network;
+	struct pod_network pod_network;
+	uint32_t ipv4_free;
+	uint32_t ipv6_free;
+};
+
+struct status_reply {
+	bool has_host, has_agent;
+	struct host_status host;
+	struct agent_status agent;
+};
+
+struct drop_count {
+	char reason[LIMIT_ID + 1];
+	uint64_t packets;
+};
+
+struct port_info {
+	uint32_t slot;
+	char kind[LIMIT_ID + 1];
+	char name[LIMIT_ID + 1];
+	struct function_id function;
+	bool has_key;
+	struct attachment_key key;
+	bool link_up;
+	uint32_t mtu;
+	struct mac mac;
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	struct drop_count drops[LIMIT_DROPS];
+	size_t drop_count;
+};
+
+struct ports_reply {
+	struct port_info *ports; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+};
+
+struct ipam_info {
+	bool present;
+	uint8_t prefix_length;
+	struct in6_addr network, gateway, next; // an IPv4 address is in the first 4 bytes
+	bool has_next;
+	uint32_t total, allocated, never_used, released;
+};
+
+struct ipam_reply {
+	struct ipam_info ipv4, ipv6;
+};
+
+struct reply {
+	enum code code;
+	char message[LIMIT_TEXT + 1]; // empty if code is CODE_OK
+	char instance_id[LIMIT_ID + 1];
+	enum call call; // which member of body is valid; CALL_NONE if code is not CODE_OK
+	union {
+		struct hello_reply hello;
+		struct attachment attach; // CALL_ATTACH
+		struct detach_reply detach;
+		struct attachment check; // CALL_CHECK
+		struct list_reply list;
+		struct status_reply status;
+		struct ports_reply ports;
+		struct ipam_reply ipam;
+	} body;
+};
+
+// Free what a reply owns and zero it. A zeroed reply is fine.
+void reply_clear(struct reply *reply);
+
+// Turn *err into an error reply (zeroed but for code and message).
+void reply_from_error(struct reply *ret_reply, const struct error *err);
+
+// The other way: *err from an error reply. Returns a negative errno that fits the code.
+int reply_to_error(const struct reply *reply, struct error *err);
+
+bool attachment_key_equal(const struct attachment_key *a, const struct attachment_key *b);
+// Total order by network, container ID, interface name: List's. <0, 0, >0.
+int attachment_key_compare(const struct attachment_key *a, const struct attachment_key *b);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The caller's end of the link between podport-hostd and podport-agent: nng REQ. One dialer that is
+// kept and re-made with back-off; any number of calls at once, each in a context of its own. One
+// send, one answer or one error: nng never resends (NNG_OPT_REQ_RESENDTIME infinite).
+
+#pragma once
+
+#include "proto/message.h"
+
+// Certificates for tls+tcp://. All three, or all empty.
+struct wire_tls {
+	const char *ca_file;
+	const char *certificate_file;
+	const char *key_file;
+};
+
+struct wire_client_config {
+	const char *url; // ipc://, tls+tcp://, or tcp:// (loopback only unless insecure)
+	struct wire_tls tls;
+	bool insecure;             // allow tcp:// to other than loopback
+	uint32_t reconnect_min_ms; // first wait before dialling again
+	uint32_t reconnect_max_ms; // the wait doubles up to this
+	// Called from a thread of nng when a connection comes (up) or goes. Must not block nor call
+	// back into this library. May be NULL.
+	void (*on_link)(bool up, void *arg);
+	void *arg;
+};
+
+struct wire_client;
+
+// Start dialling in the background; the peer need not be there. Errors: -EINVAL (URL, certificates,
+// plain tcp) with CODE_BAD_REQUEST. The strings of config are copied.
+int wire_client_open(const struct wire_client_config *config, struct wire_client **ret_client,
+		     struct error *err);
+
+// Ask and wait, at most timeout_ms (also written into the request sent). Any number of threads at
+// once. Waits for a connection if there is none.
+//   0           ret_reply is filled; its code may be an error of the peer's. The caller runs
+//   reply_clear. -ETIMEDOUT, -ECONNRESET, -ECANCELED   CODE_AGENT_AWAY; whether the peer acted is
+//   not known. -EBADMSG    the peer answered what is no reply, or one to another call.
+int wire_client_call(struct wire_client *client, const struct request *request, uint32_t timeout_ms,
+		     struct reply *ret_reply, struct error *err);
+
+// Calls under way return -ECANCELED; returns when they have. NULL is fine.
+void wire_client_close(struct wire_client *client);
