@@ -26,15 +26,16 @@ enum {
 	// One message, encoded. A page of LIMIT_PAGE worst-case attachments fits; protobuf-c
 	// allocates up to 45 times this while it unpacks, which is why it is not more.
 	LIMIT_MESSAGE_BYTES = 64 * 1024,
-	LIMIT_PAGE = 32,      // attachments or ports in one List reply
-	LIMIT_NAME = 128,     // network name and container ID; containerd's own limit is 76
-	LIMIT_IFNAME = 15,    // IFNAMSIZ - 1
-	LIMIT_PATH = 511,     // sandbox path, socket path, URL
-	LIMIT_POD_NAME = 253, // a Kubernetes object name (RFC 1123 subdomain)
-	LIMIT_TEXT = 511,     // error sentences, reasons
-	LIMIT_ID = 63,        // host, boot and instance IDs, versions, short names
-	LIMIT_DROPS = 48,     // drop reasons listed for one port
-	MTU_MIN = 1280,       // RFC 8200 section 5; pods may have IPv6
+	LIMIT_PAGE = 32,       // attachments in one List reply
+	LIMIT_PORTS_PAGE = 12, // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
+	LIMIT_NAME = 128,      // network name and container ID; containerd's own limit is 76
+	LIMIT_IFNAME = 15,     // IFNAMSIZ - 1
+	LIMIT_PATH = 511,      // sandbox path, socket path, URL
+	LIMIT_POD_NAME = 253,  // a Kubernetes object name (RFC 1123 subdomain)
+	LIMIT_TEXT = 511,      // error sentences, reasons
+	LIMIT_ID = 63,         // host, boot and instance IDs, versions, short names
+	LIMIT_DROPS = 48,      // drop reasons listed for one port
+	MTU_MIN = 1280,        // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
 };
@@ -89,8 +90,7 @@ struct pod_network {
 	uint32_t mtu;
 };
 
-// ---- requests
-// ----------------------------------------------------------------------------------------
+// ---- requests ----------------------------------------------------------------------------------
 
 enum call {
 	CALL_NONE = 0,
@@ -109,8 +109,8 @@ enum call {
 const char *call_name(unsigned int call);
 
 struct hello_request {
-	uint32_t protocol_version; // not checked by the codec: the answer to another version is an
-				   // error reply
+	// Not checked by the codec: the answer to another version is an error reply.
+	uint32_t protocol_version;
 	char host_id[LIMIT_ID + 1];
 	char boot_id[LIMIT_ID + 1];
 	char software_version[LIMIT_ID + 1];
@@ -136,7 +136,7 @@ struct check_request {
 	struct attachment_key key;
 	struct sandbox sandbox;
 	bool has_expected;
-	struct attachment expected;
+	struct attachment expected; // what the runtime did not tell is zero, also its key
 };
 
 struct list_request {
@@ -147,7 +147,7 @@ struct list_request {
 
 struct list_ports_request {
 	uint32_t after; // slot + 1 of the last port seen, 0: from the start
-	uint32_t limit; // as in list_request
+	uint32_t limit; // 1..LIMIT_PORTS_PAGE; the codec turns 0 into LIMIT_PORTS_PAGE
 };
 
 struct request {
@@ -164,8 +164,7 @@ struct request {
 	} body;
 };
 
-// ---- replies
-// -----------------------------------------------------------------------------------------
+// ---- replies -----------------------------------------------------------------------------------
 
 struct hello_reply {
 	uint32_t protocol_version;
@@ -263,7 +262,7 @@ struct ipam_reply {
 
 struct reply {
 	enum code code;
-	char message[LIMIT_TEXT + 1]; // empty if code is CODE_OK
+	char message[LIMIT_TEXT + 1]; // empty if, and only if, code is CODE_OK
 	char instance_id[LIMIT_ID + 1];
 	enum call call; // which member of body is valid; CALL_NONE if code is not CODE_OK
 	union {

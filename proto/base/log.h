@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Log lines of both daemons: level, a short constant message, key=value pairs; to standard error,
-// one write(2) a line, with journald's <N> prefix if $JOURNAL_STREAM is set and a UTC time stamp if
-// not. Any thread.
+// one write(2) a line, with journald's <N> prefix if standard error is the journal ($JOURNAL_STREAM)
+// and a UTC time stamp if not. Any thread.
 //
 //     log_info("attachment added", "network=%s container=%s ipv4=%s", ...);
 
@@ -15,8 +15,8 @@ void log_set_level(enum log_level level);
 // "error", "warning", "info", "debug" -> level; -EINVAL.
 int log_level_parse(const char *name, enum log_level *ret_level);
 
-// fields: printf format of the key=value part, "" for none. A value that holds spaces is the
-// caller's to quote.
+// fields: printf format of the key=value part, "" for none. Control characters and broken UTF-8 in
+// values come out as \xNN; a line is cut at 2 KB. A value that holds spaces is the caller's to quote.
 void log_write(enum log_level level, const char *message, const char *fields, ...)
 	__attribute__((format(printf, 3, 4)));
 

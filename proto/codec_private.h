@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the codec's files share. Bytes pass three gates, each in a file of its own:
+//
+//     bytes ──► codec_scan.c ──► protobuf-c ──► codec_request.c, codec_reply.c ──► struct request, reply
+//               well-formed?     bounded        every field in its range?
+//               fields once?     allocator
+//
+// What the first gate refuses protobuf-c would accept and garble (NULs in strings, numbers cut to
+// 32 bits, fields given twice), or refuse without a reason. The third gate has one decode_ function
+// per message, which checks what it copies; the encode side is put_ functions that only point into
+// the plain struct.
+
+#pragma once
+
+#include "podport.pb-c.h"
+#include "proto/codec.h"
+
+// ---- where in a message --------------------------------------------------------------------------
+
+// A field on the way from the root: printed as "list.attachments[3].key". The root has no name.
+struct where {
+	const struct where *parent;
+	const char *name;
+	int index; // in a repeated field, -1: is none
+};
+
+#define WHERE_ROOT            ((struct where){.parent = NULL, .name = NULL, .index = -1})
+#define WHERE(parent_, name_) ((struct where){.parent = (parent_), .name = (name_), .index = -1})
+#define WHERE_ITEM(parent_, name_, index_)                                                         \
+	((struct where){.parent = (parent_), .name = (name_), .index = (int)(index_)})
+
+// -EBADMSG and "attach.key.ifname: sentence". `name`: the field below `at`, NULL: `at` itself.
+int bad_field(struct error *err, enum code code, const struct where *at, const char *name,
+	      const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+// ---- gate 1 --------------------------------------------------------------------------------------
+
+// Check `size` bytes to be a message of this type on the wire, down to its innermost fields.
+int scan_message(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data, size_t size,
+		 struct error *err);
+
+// ---- gate 3: single fields, codec_field.c --------------------------------------------------------
+//
+// Check a field and copy it out. -EBADMSG with the field's path.
+
+// A printable string of at most `limit` bytes; ret_text has one more.
+int take_text(const char *from, const struct where *at, const char *name, size_t limit,
+	      char *ret_text, struct error *err);
+int take_name(const char *from, const struct where *at, const char *name,
+	      char ret_name[LIMIT_NAME + 1], struct error *err);
+int take_ifname(const char *from, const struct where *at, const char *name,
+		char ret_name[LIMIT_IFNAME + 1], struct error *err);
+// Addresses, not all zero: no bytes means none, which is an error unless ret_has is there to say so.
+int take_mac(ProtobufCBinaryData from, const struct where *at, const char *name, bool *ret_has,
+	     struct mac *ret_mac, struct error *err);
+int take_ipv4(ProtobufCBinaryData from, const struct where *at, const char *name, bool *ret_has,
+	      struct in_addr *ret_address, struct error *err);
+int take_ipv6(ProtobufCBinaryData from, const struct where *at, const char *name, bool *ret_has,
+	      struct in6_addr *ret_address, struct error *err);
+int take_range(uint64_t value, uint64_t low, uint64_t high, const struct where *at,
+	       const char *name, struct error *err);
+
+// The generated structs have no const; they are only read when packing.
+char *put_text(const char *text);
+ProtobufCBinaryData put_bytes(bool present, const void *data, size_t size);
+ProtobufCBinaryData put_mac(const struct mac *mac); // zero: absent
+
+// ---- gate 3: messages in requests and replies, codec_shared.c --------------------------------------
+
+int decode_key(const Podport__Wire__Key *from, const struct where *at,
+	       struct attachment_key *ret_key, struct error *err);
+int decode_sandbox(const Podport__Wire__Sandbox *from, const struct where *at,
+		   struct sandbox *ret_sandbox, struct error *err); // NULL: nothing is known
+int decode_pod(const Podport__Wire__Pod *from, const struct where *at, struct pod_name *ret_pod,
+	       struct error *err); // NULL: nothing is known
+int decode_function(const Podport__Wire__Function *from, const struct where *at,
+		    struct function_id *ret_function, struct error *err);
+// partial: what is absent stays zero (check_request.expected); what is there is checked all the same.
+int decode_attachment(const Podport__Wire__Attachment *from, const struct where *at, bool partial,
+		      struct attachment *ret_attachment, struct error *err);
+
+void put_key(Podport__Wire__Key *to, const struct attachment_key *from);
+void put_sandbox(Podport__Wire__Sandbox *to, const struct sandbox *from);
+void put_pod(Podport__Wire__Pod *to, const struct pod_name *from);
+void put_function(Podport__Wire__Function *to, const struct function_id *from);
+
+struct attachment_wire {
+	Podport__Wire__Attachment message; // points at the others
+	Podport__Wire__Key key;
+	Podport__Wire__Sandbox sandbox;
+	Podport__Wire__Pod pod;
+	Podport__Wire__Function function;
+};
+void put_attachment(struct attachment_wire *to, const struct attachment *from);
+
+// ---- whole messages --------------------------------------------------------------------------------
+
+int decode_request(const Podport__Wire__Request *from, struct request *ret_request,
+		   struct error *err);
+int decode_reply(const Podport__Wire__Reply *from, struct reply *ret_reply, struct error *err);
+
+// A oneof of which no member is set: absent, or one of a newer peer (the first field number from 10).
+int bad_body(const ProtobufCMessage *message, struct error *err);
+
+int pack_message(const ProtobufCMessage *message, const char *what, struct encoded *ret_encoded,
+		 struct error *err);

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Replies, out of a message: one decode_ function per message, which checks what it copies.
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/codec_private.h"
+
+static int decode_pod_network(const Podport__Wire__PodNetwork *from, const struct where *at,
+			      struct pod_network *to, struct error *err)
+{
+	int r;
+
+	if ((r = take_ipv4(from->ipv4, at, "ipv4", &to->has_ipv4, &to->ipv4, err)) < 0 ||
+	    (r = take_ipv6(from->ipv6, at, "ipv6", &to->has_ipv6, &to->ipv6, err)) < 0)
+		return r;
+	if (!to->has_ipv4 && !to->has_ipv6)
+		return bad_field(err, CODE_BAD_REQUEST, at, NULL, "has neither ipv4 nor ipv6");
+	if (to->has_ipv4 &&
+	    ((r = take_range(from->ipv4_prefix_length, 8, 30, at, "ipv4_prefix_length", err)) < 0 ||
+	     (r = take_ipv4(from->gateway_ipv4, at, "gateway_ipv4", NULL, &to->gateway_ipv4, err)) <
+		     0))
+		return r;
+	if (to->has_ipv6 &&
+	    ((r = take_range(from->ipv6_prefix_length, 48, 126, at, "ipv6_prefix_length", err)) <
+		     0 ||
+	     (r = take_ipv6(from->gateway_ipv6, at, "gateway_ipv6", NULL, &to->gateway_ipv6, err)) <
+		     0))
+		return r;
+	if ((r = take_mac(from->router_mac, at, "router_mac", NULL, &to->router_mac, err)) < 0 ||
+	    (r = take_range(from->mtu, MTU_MIN, MTU_MAX, at, "mtu", err)) < 0)
+		return r;
+	to->ipv4_prefix_length = to->has_ipv4 ? (uint8_t)from->ipv4_prefix_length : 0;
+	to->ipv6_prefix_length = to->has_ipv6 ? (uint8_t)from->ipv6_prefix_length : 0;
+	to->mtu = from->mtu;
+	return 0;
+}
+
+static int decode_hello(const Podport__Wire__HelloReply *from, const struct where *at,
+			struct hello_reply *to, struct error *err)
+{
+	int r = take_text(from->software_version, at, "software_version", LIMIT_ID,
+			  to->software_version, err);
+
+	if (r < 0)
+		return r;
+	to->protocol_version = from->protocol_version;
+	to->host_port = from->host_port;
+	to->has_pod_network = from->pod_network != NULL;
+	if (!to->has_pod_network)
+		return 0;
+	return decode_pod_network(from->pod_network, &WHERE(at, "pod_network"), &to->pod_network,
+				  err);
+}
+
+static int decode_detach(const Podport__Wire__DetachReply *from, const struct where *at,
+			 struct detach_reply *to, struct error *err)
+{
+	to->existed = from->existed;
+	if (!to->existed)
+		return 0;
+	return decode_function(from->function, &WHERE(at, "function"), &to->function, err);
+}
+
+static int decode_list(const Podport__Wire__ListReply *from, const struct where *at,
+		       struct list_reply *to, struct error *err)
+{
+	to->more = from->more;
+	if (from->n_attachments == 0)
+		return 0;
+	struct attachment *attachments = calloc(from->n_attachments, sizeof(*attachments));
+	if (attachments == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "list: out of memory");
+	for (size_t i = 0; i < from->n_attachments; i++) {
+		int r = decode_attachment(from->attachments[i], &WHERE_ITEM(at, "attachments", i),
+					  false, &attachments[i], err);
+
+		if (r < 0) {
+			free(attachments);
+			return r;
+		}
+	}
+	to->attachments = attachments;
+	to->count = from->n_attachments;
+	return 0;
+}
+
+static int decode_host_status(const Podport__Wire__HostStatus *from, const struct where *at,
+			      struct host_status *to, struct error *err)
+{
+	int r;
+
+	if ((r = take_text(from->software_version, at, "software_version", LIMIT_ID,
+			   to->software_version, err)) < 0 ||
+	    (r = take_text(from->agent_url, at, "agent_url", LIMIT_PATH, to->agent_url, err)) < 0 ||
+	    (r = take_text(from->link_error, at, "link_error", LIMIT_TEXT, to->link_error, err)) <
+		    0 ||
+	    (r = take_text(from->host_port, at, "host_port", LIMIT_IFNAME, to->host_port, err)) <
+		    0 ||
+	    (r = take_text(from->host_port_error, at, "host_port_error", LIMIT_TEXT,
+			   to->host_port_error, err)) < 0)
+		return r;
+	to->link_up = from->link_up;
+	to->link_changed_ms_ago = from->link_changed_ms_ago;
+	to->queued_deletes = from->queued_deletes;
+	to->calls_in_flight = from->calls_in_flight;
+	to->host_port_ready = from->host_port_ready;
+	return 0;
+}
+
+static int decode_agent_status(const Podport__Wire__AgentStatus *from, const struct where *at,
+			       struct agent_status *to, struct error *err)
+{
+	int r;
+
+	if ((r = take_text(from->software_version, at, "software_version", LIMIT_ID,
+			   to->software_version, err)) < 0 ||
+	    (r = take_text(from->instance_id, at, "instance_id", LIMIT_ID, to->instance_id, err)) <
+		    0 ||
+	    (r = take_text(from->not_ready_reason, at, "not_ready_reason", LIMIT_TEXT,
+			   to->not_ready_reason, err)) < 0 ||
+	    (r = take_text(from->nic_device, at, "nic_device", LIMIT_TEXT, to->nic_device, err)) <
+		    0 ||
+	    (r = take_text(from->nic_driver, at, "nic_driver", LIMIT_ID, to->nic_driver, err)) < 0)
+		return r;
+	to->uptime_ms = from->uptime_ms;
+	to->ready = from->ready;
+	to->functions = from->functions;
+	to->functions_used = from->functions_used;
+	to->attachments = from->attachments;
+	to->workers = from->workers;
+	to->ipv4_free = from->ipv4_free;
+	to->ipv6_free = from->ipv6_free;
+	to->has_pod_network = from->pod_network != NULL;
+	if (!to->has_pod_network)
+		return 0;
+	return decode_pod_network(from->pod_network, &WHERE(at, "pod_network"), &to->pod_network,
+				  err);
+}
+
+static int decode_status(const Podport__Wire__StatusReply *from, const struct where *at,
+			 struct status_reply *to, struct error *err)
+{
+	int r;
+
+	to->has_host = from->host != NULL;
+	to->has_agent = from->agent != NULL;
+	if (to->has_host &&
+	    (r = decode_host_status(from->host, &WHERE(at, "host"), &to->host, err)) < 0)
+		return r;
+	if (to->has_agent &&
+	    (r = decode_agent_status(from->agent, &WHERE(at, "agent"), &to->agent, err)) < 0)
+		return r;
+	return 0;
+}
+
+static int decode_port(const Podport__Wire__Port *from, const struct where *at,
+		       struct port_info *to, struct error *err)
+{
+	bool has_mac; // zero if the device is gone
+	int r;
+
+	if ((r = take_text(from->kind, at, "kind", LIMIT_ID, to->kind, err)) < 0 ||
+	    (r = take_text(from->name, at, "name", LIMIT_ID, to->name, err)) < 0 ||
+	    (r = decode_function(from->function, &WHERE(at, "function"), &to->function, err)) < 0 ||
+	    (r = take_mac(from->mac, at, "mac", &has_mac, &to->mac, err)) < 0)
+		return r;
+	to->has_key = from->key != NULL;
+	if (to->has_key && (r = decode_key(from->key, &WHERE(at, "key"), &to->key, err)) < 0)
+		return r;
+	to->slot = from->slot;
+	to->link_up = from->link_up;
+	to->mtu = from->mtu;
+	to->rx_packets = from->rx_packets;
+	to->rx_bytes = from->rx_bytes;
+	to->tx_packets = from->tx_packets;
+	to->tx_bytes = from->tx_bytes;
+	for (size_t i = 0; i < from->n_drops; i++) { // the scan has counted them: LIMIT_DROPS
+		r = take_text(from->drops[i]->reason, &WHERE_ITEM(at, "drops", i), "reason",
+			      LIMIT_ID, to->drops[i].reason, err);
+		if (r < 0)
+			return r;
+		to->drops[i].packets = from->drops[i]->packets;
+	}
+	to->drop_count = from->n_drops;
+	return 0;
+}
+
+static int decode_ports(const Podport__Wire__ListPortsReply *from, const struct where *at,
+			struct ports_reply *to, struct error *err)
+{
+	to->more = from->more;
+	if (from->n_ports == 0)
+		return 0;
+	struct port_info *ports = calloc(from->n_ports, sizeof(*ports));
+	if (ports == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "ports: out of memory");
+	for (size_t i = 0; i < from->n_ports; i++) {
+		int r = decode_port(from->ports[i], &WHERE_ITEM(at, "ports", i), &ports[i], err);
+
+		if (r < 0) {
+			free(ports);
+			return r;
+		}
+	}
+	to->ports = ports;
+	to->count = from->n_ports;
+	return 0;
+}
+
+static int decode_pool(const Podport__Wire__Ipam *from, const struct where *at, bool is_ipv6,
+		       struct ipam_info *to, struct error *err)
+{
+	int r;
+
+	to->present = from != NULL;
+	if (!to->present)
+		return 0;
+	if (is_ipv6) {
+		if ((r = take_ipv6(from->network, at, "network", NULL, &to->network, err)) < 0 ||
+		    (r = take_ipv6(from->gateway, at, "gateway", NULL, &to->gateway, err)) < 0 ||
+		    (r = take_ipv6(from->next, at, "next", &to->has_next, &to->next, err)) < 0)
+			return r;
+	} else {
+		struct in_addr network, gateway, next;
+
+		if ((r = take_ipv4(from->network, at, "network", NULL, &network, err)) < 0 ||
+		    (r = take_ipv4(from->gateway, at, "gateway", NULL, &gateway, err)) < 0 ||
+		    (r = take_ipv4(from->next, at, "next", &to->has_next, &next, err)) < 0)
+			return r;
+		memcpy(&to->network, &network, sizeof(network));
+		memcpy(&to->gateway, &gateway, sizeof(gateway));
+		if (to->has_next)
+			memcpy(&to->next, &next, sizeof(next));
+	}
+	r = take_range(from->prefix_length, is_ipv6 ? 48 : 8, is_ipv6 ? 126 : 30, at,
+		       "prefix_length", err);
+	if (r < 0)
+		return r;
+	to->prefix_length = (uint8_t)from->prefix_length;
+	to->total = from->total;
+	to->allocated = from->allocated;
+	to->never_used = from->never_used;
+	to->released = from->released;
+	return 0;
+}
+
+static int decode_ipam(const Podport__Wire__GetIpamReply *from, const struct where *at,
+		       struct ipam_reply *to, struct error *err)
+{
+	int r = decode_pool(from->ipv4, &WHERE(at, "ipv4"), false, &to->ipv4, err);
+
+	if (r < 0)
+		return r;
+	return decode_pool(from->ipv6, &WHERE(at, "ipv6"), true, &to->ipv6, err);
+}
+
+static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struct error *err)
+{
+	switch (from->body_case) {
+	case PODPORT__WIRE__REPLY__BODY_HELLO:
+		to->call = CALL_HELLO;
+		return decode_hello(from->hello, &WHERE(NULL, "hello"), &to->body.hello, err);
+	case PODPORT__WIRE__REPLY__BODY_ATTACH:
+		to->call = CALL_ATTACH;
+		return decode_attachment(from->attach->attachment,
+					 &WHERE(&WHERE(NULL, "attach"), "attachment"), false,
+					 &to->body.attach, err);
+	case PODPORT__WIRE__REPLY__BODY_DETACH:
+		to->call = CALL_DETACH;
+		return decode_detach(from->detach, &WHERE(NULL, "detach"), &to->body.detach, err);
+	case PODPORT__WIRE__REPLY__BODY_CHECK:
+		to->call = CALL_CHECK;
+		return decode_attachment(from->check->attachment,
+					 &WHERE(&WHERE(NULL, "check"), "attachment"), false,
+					 &to->body.check, err);
+	case PODPORT__WIRE__REPLY__BODY_LIST:
+		to->call = CALL_LIST;
+		return decode_list(from->list, &WHERE(NULL, "list"), &to->body.list, err);
+	case PODPORT__WIRE__REPLY__BODY_STATUS:
+		to->call = CALL_GET_STATUS;
+		return decode_status(from->status, &WHERE(NULL, "status"), &to->body.status, err);
+	case PODPORT__WIRE__REPLY__BODY_PORTS:
+		to->call = CALL_LIST_PORTS;
+		return decode_ports(from->ports, &WHERE(NULL, "ports"), &to->body.ports, err);
+	case PODPORT__WIRE__REPLY__BODY_IPAM:
+		to->call = CALL_GET_IPAM;
+		return decode_ipam(from->ipam, &WHERE(NULL, "ipam"), &to->body.ipam, err);
+	default:
+		return bad_body(&from->base, err);
+	}
+}
+
+// Code and message, and that they go with each other and with the body.
+static int decode_code(const Podport__Wire__Reply *from, struct reply *to, struct error *err)
+{
+	int r;
+
+	if ((r = take_text(from->message, NULL, "message", LIMIT_TEXT, to->message, err)) < 0 ||
+	    (r = take_text(from->instance_id, NULL, "instance_id", LIMIT_ID, to->instance_id,
+			   err)) < 0)
+		return r;
+	if (from->code >= CODE_COUNT)
+		return bad_field(err, CODE_UNSUPPORTED, NULL, "code",
+				 "%u is not known here; it says: %s", from->code, to->message);
+	to->code = (enum code)from->code;
+	if (to->code == CODE_OK && to->message[0] != '\0')
+		return bad_field(err, CODE_BAD_REQUEST, NULL, "message", "without an error code");
+	if (to->code != CODE_OK && to->message[0] == '\0')
+		return bad_field(err, CODE_BAD_REQUEST, NULL, "message", "missing for code %s",
+				 code_name(to->code));
+	if (to->code != CODE_OK && from->body_case != PODPORT__WIRE__REPLY__BODY__NOT_SET)
+		return bad_field(err, CODE_BAD_REQUEST, NULL, "body", "beside error code %s",
+				 code_name(to->code));
+	return 0;
+}
+
+int decode_reply(const Podport__Wire__Reply *from, struct reply *ret_reply, struct error *err)
+{
+	struct reply to = {0};
+	int r = decode_code(from, &to, err);
+
+	// decode_body comes last: it is the one that may leave something on the heap.
+	if (r == 0 && to.code == CODE_OK)
+		r = decode_body(from, &to, err);
+	if (r < 0)
+		return r;
+	*ret_reply = to;
+	return 0;
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Replies, into a message: generated structs that point into the plain reply, packed at the end.
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/text.h"
+#include "proto/codec_private.h"
+
+struct port_wire {
+	Podport__Wire__Port message; // points at the others
+	Podport__Wire__Function function;
+	Podport__Wire__Key key;
+	Podport__Wire__Drop drops[LIMIT_DROPS];
+	Podport__Wire__Drop *drop_pointers[LIMIT_DROPS];
+};
+
+// What a list points at: too large for the stacks of nng's threads to be left unmentioned.
+union page_wire {
+	struct {
+		Podport__Wire__Attachment *pointers[LIMIT_PAGE];
+		struct attachment_wire items[LIMIT_PAGE];
+	} attachments;
+	struct {
+		Podport__Wire__Port *pointers[LIMIT_PORTS_PAGE];
+		struct port_wire items[LIMIT_PORTS_PAGE];
+	} ports;
+};
+
+// What a reply's message points at.
+struct reply_wire {
+	Podport__Wire__Reply message;
+	char text[LIMIT_TEXT + 1];
+	union {
+		Podport__Wire__HelloReply hello;
+		Podport__Wire__AttachReply attach;
+		Podport__Wire__DetachReply detach;
+		Podport__Wire__CheckReply check;
+		Podport__Wire__ListReply list;
+		Podport__Wire__StatusReply status;
+		Podport__Wire__ListPortsReply ports;
+		Podport__Wire__GetIpamReply ipam;
+	} body;
+	struct attachment_wire attachment;
+	Podport__Wire__Function function;
+	Podport__Wire__PodNetwork pod_network;
+	Podport__Wire__HostStatus host;
+	Podport__Wire__AgentStatus agent;
+	Podport__Wire__Ipam ipv4, ipv6;
+	union page_wire *page; // heap
+};
+
+static void put_pod_network(Podport__Wire__PodNetwork *to, const struct pod_network *from)
+{
+	podport__wire__pod_network__init(to);
+	to->ipv4 = put_bytes(from->has_ipv4, &from->ipv4, sizeof(from->ipv4));
+	to->gateway_ipv4 =
+		put_bytes(from->has_ipv4, &from->gateway_ipv4, sizeof(from->gateway_ipv4));
+	to->ipv4_prefix_length = from->has_ipv4 ? from->ipv4_prefix_length : 0;
+	to->ipv6 = put_bytes(from->has_ipv6, &from->ipv6, sizeof(from->ipv6));
+	to->gateway_ipv6 =
+		put_bytes(from->has_ipv6, &from->gateway_ipv6, sizeof(from->gateway_ipv6));
+	to->ipv6_prefix_length = from->has_ipv6 ? from->ipv6_prefix_length : 0;
+	to->router_mac = put_mac(&from->router_mac);
+	to->mtu = from->mtu;
+}
+
+static void put_hello(struct reply_wire *wire, const struct hello_reply *from)
+{
+	Podport__Wire__HelloReply *to = &wire->body.hello;
+
+	podport__wire__hello_reply__init(to);
+	to->protocol_version = from->protocol_version;
+	to->software_version = put_text(from->software_version);
+	to->host_port = from->host_port;
+	if (from->has_pod_network) {
+		put_pod_network(&wire->pod_network, &from->pod_network);
+		to->pod_network = &wire->pod_network;
+	}
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_HELLO;
+	wire->message.hello = to;
+}
+
+static void put_attach(struct reply_wire *wire, const struct attachment *from)
+{
+	Podport__Wire__AttachReply *to = &wire->body.attach;
+
+	podport__wire__attach_reply__init(to);
+	put_attachment(&wire->attachment, from);
+	to->attachment = &wire->attachment.message;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_ATTACH;
+	wire->message.attach = to;
+}
+
+static void put_check(struct reply_wire *wire, const struct attachment *from)
+{
+	Podport__Wire__CheckReply *to = &wire->body.check;
+
+	podport__wire__check_reply__init(to);
+	put_attachment(&wire->attachment, from);
+	to->attachment = &wire->attachment.message;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_CHECK;
+	wire->message.check = to;
+}
+
+static void put_detach(struct reply_wire *wire, const struct detach_reply *from)
+{
+	Podport__Wire__DetachReply *to = &wire->body.detach;
+
+	podport__wire__detach_reply__init(to);
+	to->existed = from->existed;
+	if (from->existed) {
+		put_function(&wire->function, &from->function);
+		to->function = &wire->function;
+	}
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_DETACH;
+	wire->message.detach = to;
+}
+
+static int put_list(struct reply_wire *wire, const struct list_reply *from, struct error *err)
+{
+	Podport__Wire__ListReply *to = &wire->body.list;
+
+	if (from->count > LIMIT_PAGE)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL,
+				 "list: %zu attachments are more than %d", from->count,
+				 (int)LIMIT_PAGE);
+	for (size_t i = 0; i < from->count; i++) {
+		put_attachment(&wire->page->attachments.items[i], &from->attachments[i]);
+		wire->page->attachments.pointers[i] = &wire->page->attachments.items[i].message;
+	}
+	podport__wire__list_reply__init(to);
+	to->attachments = wire->page->attachments.pointers;
+	to->n_attachments = from->count;
+	to->more = from->more;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_LIST;
+	wire->message.list = to;
+	return 0;
+}
+
+static void put_host_status(Podport__Wire__HostStatus *to, const struct host_status *from)
+{
+	podport__wire__host_status__init(to);
+	to->software_version = put_text(from->software_version);
+	to->agent_url = put_text(from->agent_url);
+	to->link_up = from->link_up;
+	to->link_changed_ms_ago = from->link_changed_ms_ago;
+	to->link_error = put_text(from->link_error);
+	to->queued_deletes = from->queued_deletes;
+	to->calls_in_flight = from->calls_in_flight;
+	to->host_port = put_text(from->host_port);
+	to->host_port_ready = from->host_port_ready;
+	to->host_port_error = put_text(from->host_port_error);
+}
+
+static void put_agent_status(struct reply_wire *wire, const struct agent_status *from)
+{
+	Podport__Wire__AgentStatus *to = &wire->agent;
+
+	podport__wire__agent_status__init(to);
+	to->software_version = put_text(from->software_version);
+	to->instance_id = put_text(from->instance_id);
+	to->uptime_ms = from->uptime_ms;
+	to->ready = from->ready;
+	to->not_ready_reason = put_text(from->not_ready_reason);
+	to->nic_device = put_text(from->nic_device);
+	to->nic_driver = put_text(from->nic_driver);
+	to->functions = from->functions;
+	to->functions_used = from->functions_used;
+	to->attachments = from->attachments;
+	to->workers = from->workers;
+	to->ipv4_free = from->ipv4_free;
+	to->ipv6_free = from->ipv6_free;
+	if (from->has_pod_network) {
+		put_pod_network(&wire->pod_network, &from->pod_network);
+		to->pod_network = &wire->pod_network;
+	}
+}
+
+static void put_status(struct reply_wire *wire, const struct status_reply *from)
+{
+	Podport__Wire__StatusReply *to = &wire->body.status;
+
+	podport__wire__status_reply__init(to);
+	if (from->has_host) {
+		put_host_status(&wire->host, &from->host);
+		to->host = &wire->host;
+	}
+	if (from->has_agent) {
+		put_agent_status(wire, &from->agent);
+		to->agent = &wire->agent;
+	}
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_STATUS;
+	wire->message.status = to;
+}
+
+static void put_port(struct port_wire *wire, const struct port_info *from)
+{
+	Podport__Wire__Port *to = &wire->message;
+
+	podport__wire__port__init(to);
+	put_function(&wire->function, &from->function);
+	to->slot = from->slot;
+	to->kind = put_text(from->kind);
+	to->name = put_text(from->name);
+	to->function = &wire->function;
+	if (from->has_key) {
+		put_key(&wire->key, &from->key);
+		to->key = &wire->key;
+	}
+	to->link_up = from->link_up;
+	to->mtu = from->mtu;
+	to->mac = put_mac(&from->mac);
+	to->rx_packets = from->rx_packets;
+	to->rx_bytes = from->rx_bytes;
+	to->tx_packets = from->tx_packets;
+	to->tx_bytes = from->tx_bytes;
+	for (size_t i = 0; i < from->drop_count; i++) {
+		podport__wire__drop__init(&wire->drops[i]);
+		wire->drops[i].reason = put_text(from->drops[i].reason);
+		wire->drops[i].packets = from->drops[i].packets;
+		wire->drop_pointers[i] = &wire->drops[i];
+	}
+	to->drops = wire->drop_pointers;
+	to->n_drops = from->drop_count;
+}
+
+static int put_ports(struct reply_wire *wire, const struct ports_reply *from, struct error *err)
+{
+	Podport__Wire__ListPortsReply *to = &wire->body.ports;
+
+	if (from->count > LIMIT_PORTS_PAGE)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL, "ports: %zu are more than %d",
+				 from->count, (int)LIMIT_PORTS_PAGE);
+	for (size_t i = 0; i < from->count; i++) {
+		if (from->ports[i].drop_count > LIMIT_DROPS)
+			return error_set(err, EMSGSIZE, CODE_INTERNAL,
+					 "ports[%zu].drops: %zu are more than %d", i,
+					 from->ports[i].drop_count, (int)LIMIT_DROPS);
+		put_port(&wire->page->ports.items[i], &from->ports[i]);
+		wire->page->ports.pointers[i] = &wire->page->ports.items[i].message;
+	}
+	podport__wire__list_ports_reply__init(to);
+	to->ports = wire->page->ports.pointers;
+	to->n_ports = from->count;
+	to->more = from->more;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_PORTS;
+	wire->message.ports = to;
+	return 0;
+}
+
+// An IPv4 address is in the first 4 bytes of the in6_addr.
+static void put_pool(Podport__Wire__Ipam *to, const struct ipam_info *from, bool is_ipv6)
+{
+	size_t size = is_ipv6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+
+	podport__wire__ipam__init(to);
+	to->prefix_length = from->prefix_length;
+	to->network = put_bytes(true, &from->network, size);
+	to->gateway = put_bytes(true, &from->gateway, size);
+	to->next = put_bytes(from->has_next, &from->next, size);
+	to->total = from->total;
+	to->allocated = from->allocated;
+	to->never_used = from->never_used;
+	to->released = from->released;
+}
+
+static void put_ipam(struct reply_wire *wire, const struct ipam_reply *from)
+{
+	Podport__Wire__GetIpamReply *to = &wire->body.ipam;
+
+	podport__wire__get_ipam_reply__init(to);
+	if (from->ipv4.present) {
+		put_pool(&wire->ipv4, &from->ipv4, false);
+		to->ipv4 = &wire->ipv4;
+	}
+	if (from->ipv6.present) {
+		put_pool(&wire->ipv6, &from->ipv6, true);
+		to->ipv6 = &wire->ipv6;
+	}
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_IPAM;
+	wire->message.ipam = to;
+}
+
+static int put_body(struct reply_wire *wire, const struct reply *reply, struct error *err)
+{
+	switch (reply->call) {
+	case CALL_HELLO:
+		put_hello(wire, &reply->body.hello);
+		return 0;
+	case CALL_ATTACH:
+		put_attach(wire, &reply->body.attach);
+		return 0;
+	case CALL_DETACH:
+		put_detach(wire, &reply->body.detach);
+		return 0;
+	case CALL_CHECK:
+		put_check(wire, &reply->body.check);
+		return 0;
+	case CALL_LIST:
+		return put_list(wire, &reply->body.list, err);
+	case CALL_GET_STATUS:
+		put_status(wire, &reply->body.status);
+		return 0;
+	case CALL_LIST_PORTS:
+		return put_ports(wire, &reply->body.ports, err);
+	case CALL_GET_IPAM:
+		put_ipam(wire, &reply->body.ipam);
+		return 0;
+	default:
+		return error_set(err, EINVAL, CODE_INTERNAL, "reply to call %d", (int)reply->call);
+	}
+}
+
+// An error must arrive whatever is in its text, and a code without a sentence is no help.
+static void put_error(struct reply_wire *wire, const struct reply *reply)
+{
+	memcpy(wire->text, reply->message, sizeof(wire->text));
+	wire->text[LIMIT_TEXT] = '\0';
+	text_clean(wire->text);
+	wire->message.message =
+		wire->text[0] != '\0' ? wire->text : put_text(code_name(reply->code));
+}
+
+int codec_encode_reply(const struct reply *reply, struct encoded *ret_encoded, struct error *err)
+{
+	struct reply_wire wire;
+	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS;
+	int r = 0;
+
+	podport__wire__reply__init(&wire.message);
+	wire.message.code = reply->code;
+	wire.message.instance_id = put_text(reply->instance_id);
+	wire.page = NULL;
+	if (reply->code != CODE_OK) {
+		put_error(&wire, reply);
+	} else {
+		if (is_page && (wire.page = malloc(sizeof(*wire.page))) == NULL)
+			return error_set(err, ENOMEM, CODE_INTERNAL, "%s: out of memory",
+					 call_name(reply->call));
+		r = put_body(&wire, reply, err);
+	}
+	if (r == 0)
+		r = pack_message(&wire.message.base, call_name(reply->call), ret_encoded, err);
+	free(wire.page);
+	return r;
+}

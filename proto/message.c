@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the plain messages need besides their fields: names of calls, release, errors to replies and
+// back, the order of keys.
+
+#include "proto/message.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *call_name(unsigned int call)
+{
+	static const char *const names[CALL_COUNT] = {
+		[CALL_NONE] = "none",
+		[CALL_HELLO] = "hello",
+		[CALL_ATTACH] = "attach",
+		[CALL_DETACH] = "detach",
+		[CALL_CHECK] = "check",
+		[CALL_LIST] = "list",
+		[CALL_GET_STATUS] = "get-status",
+		[CALL_LIST_PORTS] = "list-ports",
+		[CALL_GET_IPAM] = "get-ipam",
+	};
+
+	if (call >= CALL_COUNT || names[call] == NULL)
+		return "unknown";
+	return names[call];
+}
+
+void reply_clear(struct reply *reply)
+{
+	if (reply->call == CALL_LIST)
+		free(reply->body.list.attachments);
+	else if (reply->call == CALL_LIST_PORTS)
+		free(reply->body.ports.ports);
+	memset(reply, 0, sizeof(*reply));
+}
+
+void reply_from_error(struct reply *ret_reply, const struct error *err)
+{
+	memset(ret_reply, 0, sizeof(*ret_reply));
+	ret_reply->code = err->code;
+	snprintf(ret_reply->message, sizeof(ret_reply->message), "%s", err->message);
+}
+
+int reply_to_error(const struct reply *reply, struct error *err)
+{
+	static const int errno_values[CODE_COUNT] = {
+		[CODE_OK] = EPROTO, // the caller's mistake: this is no error reply
+		[CODE_INTERNAL] = EIO,
+		[CODE_BAD_REQUEST] = EINVAL,
+		[CODE_UNSUPPORTED] = EOPNOTSUPP,
+		[CODE_AGENT_AWAY] = EHOSTUNREACH,
+		[CODE_NOT_READY] = EAGAIN,
+		[CODE_NOT_FOUND] = ENOENT,
+		[CODE_CONFLICT] = EEXIST,
+		[CODE_NO_ADDRESS] = EADDRNOTAVAIL,
+		[CODE_NO_FUNCTION] = ENOSPC,
+		[CODE_STORE] = EIO,
+		[CODE_NIC] = EIO,
+		[CODE_NETNS] = ENXIO,
+		[CODE_WIRING] = EIO,
+		[CODE_INTERFACE_EXISTS] = EEXIST,
+		[CODE_MISMATCH] = ESTALE,
+		[CODE_LATE] = ETIME,
+		[CODE_PERMISSION] = EPERM,
+		[CODE_BUSY] = EBUSY,
+	};
+	int value = (unsigned int)reply->code < CODE_COUNT ? errno_values[reply->code] : EPROTO;
+
+	return error_set(err, value, reply->code, "%s", reply->message);
+}
+
+bool attachment_key_equal(const struct attachment_key *a, const struct attachment_key *b)
+{
+	return attachment_key_compare(a, b) == 0;
+}
+
+int attachment_key_compare(const struct attachment_key *a, const struct attachment_key *b)
+{
+	int r = strcmp(a->network, b->network);
+
+	if (r == 0)
+		r = strcmp(a->container_id, b->container_id);
+	if (r == 0)
+		r = strcmp(a->ifname, b->ifname);
+	return r;
+}
