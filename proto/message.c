@@ -67,6 +67,7 @@ int reply_to_error(const struct reply *reply, struct error *err)
 		[CODE_LATE] = ETIME,
 		[CODE_PERMISSION] = EPERM,
 		[CODE_BUSY] = EBUSY,
+		[CODE_HOSTD_AWAY] = ECONNREFUSED,
 	};
 	int value = (unsigned int)reply->code < CODE_COUNT ? errno_values[reply->code] : EPROTO;
 

@@ -28,6 +28,7 @@ const char *code_name(unsigned int code)
 		[CODE_LATE] = "late",
 		[CODE_PERMISSION] = "permission",
 		[CODE_BUSY] = "busy",
+		[CODE_HOSTD_AWAY] = "hostd-away",
 	};
 
 	if (code >= CODE_COUNT || names[code] == NULL)

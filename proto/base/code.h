@@ -26,6 +26,7 @@ enum code {
 	CODE_LATE = 16,             // the deadline had passed before work began
 	CODE_PERMISSION = 17,       // the caller may not do this
 	CODE_BUSY = 18, // a call for the same attachment is under way, or too many calls; try again
+	CODE_HOSTD_AWAY = 19, // libpodport's own, never on the wire: podport-hostd does not answer
 	CODE_COUNT,
 };
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Inside libpodport: the connection (client.c), what calls need of it (calls.c), and the objects
+// that are handed out (objects.c).
+
+#pragma once
+
+#include "libpodport/podport.h"
+#include "proto/message.h"
+
+// From an internal error to the public one; `error` may be NULL. Returns r.
+int client_error(struct podport_error *error, const struct error *err, int r);
+
+// One question, one answer, within the client's time limit. request->timeout_ms is filled in here.
+// netns_fd travels with it, -1: none.
+//
+//   0       ret_reply answers this call, and has a code of CODE_OK; the caller runs reply_clear
+//   < 0     err says why; an error reply of hostd's is one
+int client_call(struct podport_client *client, struct request *request, int netns_fd,
+		struct reply *ret_reply, struct error *err);
+
+// Open the network namespace at `path` and say which it is. Errors, all CODE_NETNS: -ENOENT and the
+// other errnos of open(2), -EINVAL: it is something else.
+int sandbox_open(const char *path, struct sandbox *ret_sandbox, int *ret_fd, struct error *err);
+
+// What is handed out, made of what was received. NULL: out of memory. The ports' and pods' arrays
+// are copied from; the reply stays the caller's.
+struct podport_attachment *object_attachment(const struct attachment *from);
+struct podport_status *object_status(const struct status_reply *from);
+struct podport_ipam *object_ipam(const struct ipam_reply *from);
+
+// Append a page; 0 or -ENOMEM, after which the list is as before.
+struct podport_pods *object_pods(void);
+int object_pods_append(struct podport_pods *pods, const struct list_reply *from);
+struct podport_ports *object_ports(void);
+int object_ports_append(struct podport_ports *ports, const struct ports_reply *from);

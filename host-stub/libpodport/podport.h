@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// libpodport: asking podport-hostd, from C. The one client of the host daemon: podport-cni,
+// podportctl and the Go adapter stand on it.
+//
+//     struct podport_client *client;
+//     struct podport_attachment *attachment;
+//     struct podport_error error;
+//     struct podport_add_request request = PODPORT_ADD_REQUEST_INIT;
+//
+//     request.key.network = "pods";
+//     request.key.container_id = "c0ffee";
+//     request.key.ifname = "eth0";
+//     request.netns = "/run/netns/blue";
+//     if (podport_connect(NULL, 0, &client, &error) < 0 ||
+//         podport_add(client, &request, &attachment, &error) < 0)
+//             errx(1, "%s", error.message);
+//
+// Calls block, at most for the client's time limit. A client may be used by any thread, but by one
+// at a time; several clients at once are fine. No threads, no signal handlers, no global state.
+//
+// Functions return 0 or a negative errno and fill *error (which may be NULL) only on failure;
+// outputs (ret_...) are written only on success. Every call is idempotent: after an error that says
+// that no answer came, asking the same again is safe.
+//
+// The interface only grows. Requests carry the size of the struct that the caller was compiled
+// with: start from the _INIT macro. What is returned is allocated by the library and handed out by
+// pointer: never copy such a struct or put it into an array, since a later library's is longer.
+// Strings in it are valid UTF-8 without control characters, never NULL, and live as long as the
+// object. IP addresses are in network byte order.
+
+#ifndef PODPORT_H
+#define PODPORT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PODPORT_SOCKET_DEFAULT "/run/podport/hostd.sock"
+
+// More than podport-hostd itself waits for the agent (timeout_ms of its configuration, 5 s), so that
+// its answer, which says what is wrong, arrives.
+#define PODPORT_TIMEOUT_DEFAULT_MS 10000
+#define PODPORT_TIMEOUT_MAX_MS     600000
+
+// ---- errors ---------------------------------------------------------------------------------
+
+// What went wrong, for a program. Numbers are never reused; later versions may add some.
+enum podport_code {
+	PODPORT_OK = 0,
+	PODPORT_INTERNAL = 1,          // a bug, or a failing system call that nobody foresaw
+	PODPORT_BAD_REQUEST = 2,       // a field is missing, malformed or out of range
+	PODPORT_UNSUPPORTED = 3,       // the other side is of another version and does not know it
+	PODPORT_AGENT_AWAY = 4,        // hostd is there, the agent did not answer; try again
+	PODPORT_NOT_READY = 5,         // e.g. no pod network yet; try again
+	PODPORT_NOT_FOUND = 6,         // no such attachment
+	PODPORT_CONFLICT = 7,          // one with this key exists and differs, or it is taken
+	PODPORT_NO_ADDRESS = 8,        // the pod network is exhausted
+	PODPORT_NO_FUNCTION = 9,       // all functions of the NIC are in use
+	PODPORT_STORE = 10,            // a disk failed; nothing was changed
+	PODPORT_NIC = 11,              // the NIC or its driver refused
+	PODPORT_NETNS = 12,            // the sandbox is not there, or not a network namespace
+	PODPORT_WIRING = 13,           // a step in the sandbox failed and was rolled back
+	PODPORT_INTERFACE_EXISTS = 14, // the sandbox has an interface of that name
+	PODPORT_MISMATCH = 15,         // check: the sandbox is not as it was attached
+	PODPORT_LATE = 16,             // the time limit had passed before work began
+	PODPORT_PERMISSION = 17,       // the caller may not do this
+	PODPORT_BUSY = 18,             // a call for the same attachment is under way; try again
+	PODPORT_HOSTD_AWAY = 19,       // podport-hostd is not there or did not answer; try again
+};
+
+struct podport_error {
+	int code;          // enum podport_code
+	const char *name;  // of the code, "no-address"; static
+	char message[512]; // one sentence for a person, terminated, no newline
+};
+
+// The name of a code: "no-address". "unknown" for a number that is none. Static, never NULL.
+const char *podport_code_name(int code);
+
+// The library's version: "0.1.0". Static.
+const char *podport_version(void);
+
+// ---- the connection -------------------------------------------------------------------------
+
+struct podport_client;
+
+// Connect to hostd.
+//
+// socket_path: of its socket, NULL: PODPORT_SOCKET_DEFAULT. timeout_ms: the limit of each call,
+// 1..PODPORT_TIMEOUT_MAX_MS, 0: PODPORT_TIMEOUT_DEFAULT_MS. hostd gives up after this long; the
+// library waits a little longer for it to say so.
+//
+// If a later call finds the connection broken before it was sent (hostd was restarted), it connects
+// again; after a call that got no answer, the next one does.
+//
+// Errors: PODPORT_HOSTD_AWAY (-ENOENT, -ECONNREFUSED, -ETIMEDOUT), PODPORT_PERMISSION,
+// PODPORT_BAD_REQUEST. On success *ret_client is the caller's to podport_free().
+int podport_connect(const char *socket_path, uint32_t timeout_ms,
+		    struct podport_client **ret_client, struct podport_error *error);
+
+// Close and free. NULL is fine.
+void podport_free(struct podport_client *client);
+
+// ---- attachments ----------------------------------------------------------------------------
+
+// The key of an attachment. This struct does not grow.
+struct podport_key {
+	const char *network;      // 1..128 of [A-Za-z0-9_.-], the first one alphanumeric
+	const char *container_id; // likewise
+	const char *ifname;       // 1..15 bytes, no '/', ':', space; not "." or ".."
+};
+
+// A pod's interface. Allocated by the library.
+struct podport_attachment {
+	struct podport_key key;
+	const char *netns;    // path of the sandbox when it was attached: a hint. "": not known
+	uint64_t netns_inode; // 0: not known
+	const char *pod_namespace, *pod_name; // "": the runtime did not say
+	uint16_t pf, vf;                      // the function of the NIC
+	bool has_ipv4, has_ipv6;              // at least one
+	struct in_addr ipv4, gateway_ipv4;    // valid if has_ipv4
+	struct in6_addr ipv6, gateway_ipv6;   // valid if has_ipv6
+	uint8_t mac[6];
+	uint8_t gateway_mac[6]; // of the router, for both gateways
+	uint32_t mtu;
+	uint32_t link_group;
+	uint64_t created_unix_ms;
+};
+
+// NULL is fine.
+void podport_attachment_free(struct podport_attachment *attachment);
+
+struct podport_add_request {
+	size_t size; // set by PODPORT_ADD_REQUEST_INIT
+	struct podport_key key;
+	const char *netns;                    // path of the sandbox, opened by the caller's process
+	const char *pod_namespace, *pod_name; // who the pod is, for people; NULL: not known
+	const struct in_addr *ipv4;           // the address it should have; NULL: any
+	const struct in6_addr *ipv6;          // likewise
+	const uint8_t *mac;                   // 6 bytes, unicast; NULL: any
+	uint32_t mtu;                         // 1280..9000; 0: the pod network's
+};
+#define PODPORT_ADD_REQUEST_INIT                                                                   \
+	{                                                                                          \
+		.size = sizeof(struct podport_add_request)                                         \
+	}
+
+// Attach: allocate, program the NIC, dress the sandbox. On return the pod can send. The same again
+// returns the stored attachment; with other wishes it is PODPORT_CONFLICT. A failed one leaves
+// nothing behind, except that after PODPORT_HOSTD_AWAY with -ETIMEDOUT or -ECONNRESET it is not
+// known whether it was done: podport_del() then.
+//
+// Errors: any code. ret_attachment: podport_attachment_free().
+int podport_add(struct podport_client *client, const struct podport_add_request *request,
+		struct podport_attachment **ret_attachment, struct podport_error *error);
+
+struct podport_del_request {
+	size_t size; // set by PODPORT_DEL_REQUEST_INIT
+	struct podport_key key;
+	const char *netns; // NULL or a path that is no netns (any more): the sandbox is gone
+};
+#define PODPORT_DEL_REQUEST_INIT                                                                   \
+	{                                                                                          \
+		.size = sizeof(struct podport_del_request)                                         \
+	}
+
+// Detach. Succeeds if there is no such attachment, and, with the agent away, as soon as the sandbox
+// is clean and the release is on hostd's disk.
+int podport_del(struct podport_client *client, const struct podport_del_request *request,
+		struct podport_error *error);
+
+struct podport_check_request {
+	size_t size; // set by PODPORT_CHECK_REQUEST_INIT
+	struct podport_key key;
+	const char *netns;
+};
+#define PODPORT_CHECK_REQUEST_INIT                                                                 \
+	{                                                                                          \
+		.size = sizeof(struct podport_check_request)                                       \
+	}
+
+// Is the sandbox as it was attached, and is it served? Returns what was attached, for the caller to
+// compare with what it believes. Errors: PODPORT_MISMATCH, PODPORT_NOT_FOUND, PODPORT_NETNS, or as
+// podport_add(). ret_attachment: podport_attachment_free().
+int podport_check(struct podport_client *client, const struct podport_check_request *request,
+		  struct podport_attachment **ret_attachment, struct podport_error *error);
+
+// ---- lists ----------------------------------------------------------------------------------
+
+struct podport_pods;
+
+// All attachments, ordered by network, container ID, interface name. Fetched in pages, which are
+// not one snapshot: what is attached or detached meanwhile may or may not be in the list, what stays
+// is in it once. ret_pods: podport_pods_free().
+int podport_list_pods(struct podport_client *client, struct podport_pods **ret_pods,
+		      struct podport_error *error);
+size_t podport_pods_count(const struct podport_pods *pods);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_attachment *podport_pods_get(const struct podport_pods *pods, size_t index);
+// NULL is fine.
+void podport_pods_free(struct podport_pods *pods);
+
+// This struct does not grow.
+struct podport_drop {
+	const char *reason; // "ip4_ttl", as the graph names it
+	uint64_t packets;
+};
+
+// A port of the agent. Allocated by the library.
+struct podport_port {
+	uint32_t slot;          // in the agent's port array
+	const char *kind;       // "host", "function" or "uplink"
+	const char *name;       // of the ethdev
+	uint16_t pf, vf;        // the function; of no meaning for the uplink
+	bool has_key;           // it serves an attachment:
+	struct podport_key key; // valid if has_key
+	bool link_up;
+	uint32_t mtu;
+	uint8_t mac[6];
+	uint64_t rx_packets, rx_bytes; // from the function, as the graph saw them
+	uint64_t tx_packets, tx_bytes; // to the function
+	size_t drop_count;             // reasons that occurred
+	const struct podport_drop *drops;
+};
+
+struct podport_ports;
+
+// All ports of the agent, ordered by slot. ret_ports: podport_ports_free().
+int podport_list_ports(struct podport_client *client, struct podport_ports **ret_ports,
+		       struct podport_error *error);
+size_t podport_ports_count(const struct podport_ports *ports);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_port *podport_ports_get(const struct podport_ports *ports, size_t index);
+// NULL is fine.
+void podport_ports_free(struct podport_ports *ports);
+
+// ---- status and addresses -------------------------------------------------------------------
+
+struct podport_pod_network {
+	bool has_ipv4, has_ipv6; // at least one
+	struct in_addr ipv4, gateway_ipv4;
+	uint8_t ipv4_prefix_length;
+	struct in6_addr ipv6, gateway_ipv6;
+	uint8_t ipv6_prefix_length;
+	uint8_t router_mac[6];
+	uint32_t mtu;
+};
+
+struct podport_host_status {
+	const char *version; // of podport-hostd
+	const char *agent_url;
+	bool link_up;                 // to the agent
+	uint64_t link_changed_ms_ago; // how long it has been so
+	const char *link_error;       // why it is not up, "" if it is
+	uint32_t queued_deletes;      // waiting on disk for the agent
+	uint32_t calls_in_flight;
+	const char *host_port; // the host's own interface, "": none configured
+	bool host_port_ready;
+	const char *host_port_error; // why it is not ready, "" if it is
+};
+
+struct podport_agent_status {
+	const char *version;
+	const char *instance_id; // new at each start of the agent
+	uint64_t uptime_ms;
+	bool ready;                   // to attach pods
+	const char *not_ready_reason; // "" if ready
+	const char *nic_device;
+	const char *nic_driver;
+	uint32_t functions; // of the NIC, for pods
+	uint32_t functions_used;
+	uint32_t attachments;
+	uint32_t workers;
+	const struct podport_pod_network *pod_network; // NULL: not known yet
+	uint32_t ipv4_free, ipv6_free;                 // addresses that can be allocated now
+};
+
+struct podport_status {
+	const struct podport_host_status *host;
+	const struct podport_agent_status *agent; // NULL: the agent is away
+};
+
+// How hostd and agent are. Succeeds also if the agent is away. ret_status: podport_status_free().
+int podport_get_status(struct podport_client *client, struct podport_status **ret_status,
+		       struct podport_error *error);
+// NULL is fine.
+void podport_status_free(struct podport_status *status);
+
+// The addresses of one family. An IPv4 address is in the first 4 bytes.
+struct podport_pool {
+	int family; // AF_INET, AF_INET6
+	uint8_t network[16];
+	uint8_t prefix_length;
+	uint8_t gateway[16];
+	uint32_t total; // addresses that can ever be allocated: allocated + never_used + released
+	uint32_t allocated;
+	uint32_t never_used; // free and never allocated: taken first
+	uint32_t released;   // free and used before: then, least recently released first
+	bool has_next;
+	uint8_t next[16]; // the next to be allocated, valid if has_next
+};
+
+struct podport_ipam {
+	const struct podport_pool *ipv4; // NULL: the pod network has no IPv4
+	const struct podport_pool *ipv6; // NULL: the pod network has no IPv6
+};
+
+// ret_ipam: podport_ipam_free().
+int podport_get_ipam(struct podport_client *client, struct podport_ipam **ret_ipam,
+		     struct podport_error *error);
+// NULL is fine.
+void podport_ipam_free(struct podport_ipam *ipam);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
