@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What differs between the DPDK releases the driver builds with, 22.11 to 24.11.
+
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <rte_lcore.h>
+#include <rte_thread.h>
+#include <rte_version.h>
+
+// A thread outside of the lcores, on the CPUs that EAL leaves to such threads, and out of the way of the
+// application's signals. Its function starts with control_thread_begin().
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
+typedef void *control_thread_result;
+#define CONTROL_THREAD_END NULL
+#else
+typedef uint32_t control_thread_result;
+#define CONTROL_THREAD_END 0
+#endif
+
+static inline void control_thread_begin(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+// 0 or a negative errno. name: at most 15 characters.
+static inline int control_thread_create(pthread_t *ret_thread, const char *name,
+					control_thread_result (*main)(void *), void *argument)
+{
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
+	return rte_ctrl_thread_create(ret_thread, name, NULL, main, argument);
+#else
+	rte_thread_t thread;
+	int error = rte_thread_create_control(&thread, name, main, argument);
+
+	*ret_thread = (pthread_t)thread.opaque_id;
+	return -error;
+#endif
+}

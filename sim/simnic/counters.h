@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What is counted for a port. "rx" is from the function to the application, "tx" the other way. Written by the
+// pipeline thread alone; others read at any time.
+
+#pragma once
+
+#include <stdint.h>
+
+//	name                          class   what
+#define SIMNIC_COUNTERS(X)                                                                         \
+	X(rx_packets, PACKETS) /* given to the application */                                      \
+	X(rx_bytes, BYTES)                                                                         \
+	X(rx_missed_ring_full, MISSED) /* the application does not keep up */                      \
+	X(rx_missed_no_mbuf, NO_MBUF)  /* its pool is empty */                                     \
+	X(rx_error_runt, ERROR)        /* shorter than an Ethernet header */                       \
+	X(rx_error_oversize, ERROR)    /* beyond the port's MTU */                                 \
+	X(rx_error_offload, ERROR)     /* wants segmentation or a checksum nobody can do */        \
+	X(rx_dropped_stopped, OTHER)   /* the port is not started */                               \
+	X(tx_packets, PACKETS)         /* written to the function */                               \
+	X(tx_bytes, BYTES)                                                                         \
+	X(tx_error_runt, ERROR)                                                                    \
+	X(tx_error_oversize, ERROR)                                                                \
+	X(tx_error_offload, ERROR)       /* offload fields that contradict the packet */           \
+	X(tx_error_function_down, ERROR) /* the netdev is down */                                  \
+	X(tx_error_function_gone, ERROR) /* its netns died and it is not back yet */               \
+	X(tx_error_refused, ERROR)       /* the kernel did not take the frame */
+
+struct counters {
+#define X(name, class) uint64_t name;
+	SIMNIC_COUNTERS(X)
+#undef X
+};
+
+static inline void counter_add(uint64_t *counter, uint64_t value)
+{
+	__atomic_store_n(counter, *counter + value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t counter_read(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}

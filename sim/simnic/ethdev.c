@@ -1,0 +1,679 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The operations of uplink and representor ports. Control calls change what the pipeline uses in the pipeline's own
+// thread; what the kernel may take long for (offloads and carrier of a netdev need its rtnl lock) is done here, so
+// that no frame waits for it.
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_malloc.h>
+
+#include "sim/simnic/frame.h"
+#include "sim/simnic/simnic.h"
+#include "sim/simnic/tap.h"
+
+static const uint64_t rx_offloads_known = RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+					  RTE_ETH_RX_OFFLOAD_UDP_CKSUM |
+					  RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER;
+static const uint64_t tx_offloads_known =
+	RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+	RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+
+static struct function *function_of(const struct rte_eth_dev *dev)
+{
+	return *(struct function **)dev->data->dev_private;
+}
+
+// ---- the netdev behind the port -------------------------------------------------------------------------
+
+struct netdev_wish {
+	struct function *function;
+	int fd;
+	unsigned int offloads;
+	bool carrier;
+};
+
+static void get_wish(void *argument)
+{
+	struct netdev_wish *wish = argument;
+
+	wish->fd = wish->function->fd >= 0 ? dup(wish->function->fd) : -1;
+	wish->offloads = wish->function->offloads;
+	wish->carrier = wish->function->carrier;
+}
+
+// Bring the netdev to what the port is set to. A function that is gone gets it when it comes back.
+static int dress_netdev(struct function *function)
+{
+	struct netdev_wish wish = {.function = function};
+	int error;
+
+	pipeline_call(function->device, get_wish, &wish);
+	if (wish.fd < 0)
+		return 0;
+	error = tap_set_offloads(wish.fd, wish.offloads);
+	if (error == 0)
+		error = tap_set_carrier(wish.fd, wish.carrier);
+	close(wish.fd);
+	return error == -EBADFD ? 0 : error;
+}
+
+// ---- configuration --------------------------------------------------------------------------------------
+
+static int infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+{
+	struct function *function = function_of(dev);
+
+	info->max_rx_queues = 1;
+	info->max_tx_queues = SIMNIC_TX_QUEUES_MAX;
+	info->min_mtu = RTE_ETHER_MIN_MTU;
+	info->max_mtu = SIMNIC_MTU_MAX;
+	info->min_rx_bufsize = 256;
+	info->max_rx_pktlen = SIMNIC_MTU_MAX + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN;
+	info->max_lro_pkt_size = SIMNIC_FRAME_MAX;
+	info->max_mac_addrs = 1;
+	info->speed_capa = RTE_ETH_LINK_SPEED_25G;
+	info->rx_offload_capa = rx_offloads_known;
+	info->tx_offload_capa = tx_offloads_known;
+	info->rx_desc_lim.nb_min = SIMNIC_RING_MIN;
+	info->rx_desc_lim.nb_max = SIMNIC_RING_MAX;
+	info->rx_desc_lim.nb_align = 1;
+	info->tx_desc_lim = info->rx_desc_lim;
+	info->tx_desc_lim.nb_seg_max = SIMNIC_SEGMENTS_MAX;
+	info->tx_desc_lim.nb_mtu_seg_max = SIMNIC_SEGMENTS_MAX;
+	info->default_rxportconf = (struct rte_eth_dev_portconf){
+		.burst_size = 32,
+		.ring_size = SIMNIC_RING_DEFAULT,
+		.nb_queues = 1,
+	};
+	info->default_txportconf = info->default_rxportconf;
+	info->switch_info.name = function->device->name;
+	info->switch_info.domain_id = function->device->domain_id;
+	info->switch_info.port_id = function->index;
+	return 0;
+}
+
+static int configure(struct rte_eth_dev *dev)
+{
+	return 0;
+}
+
+static struct rte_ring *ring_new(unsigned int size)
+{
+	unsigned int slots = rte_align32pow2(size + 1);
+	struct rte_ring *ring;
+
+	if (posix_memalign((void **)&ring, RTE_CACHE_LINE_SIZE, rte_ring_get_memsize(slots)) != 0)
+		return NULL;
+	memset(ring, 0, sizeof(*ring));
+	if (rte_ring_init(ring, "simnic", size, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ) !=
+	    0) {
+		free(ring);
+		return NULL;
+	}
+	return ring;
+}
+
+static void ring_drain(struct rte_ring *ring)
+{
+	struct rte_mbuf *mbuf;
+
+	while (ring != NULL && rte_ring_sc_dequeue(ring, (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+}
+
+static void ring_free(struct rte_ring *ring)
+{
+	ring_drain(ring);
+	free(ring);
+}
+
+static bool fits(const struct rx_queue *rx, uint64_t offloads, uint32_t mtu)
+{
+	return (offloads & (RTE_ETH_RX_OFFLOAD_SCATTER | RTE_ETH_RX_OFFLOAD_TCP_LRO)) ||
+	       rx->segment_size >= mtu + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN;
+}
+
+// ---- Rx interrupt ---------------------------------------------------------------------------------------
+
+static void interrupt_destroy(struct rte_eth_dev *dev)
+{
+	struct rx_queue *rx = &function_of(dev)->port.rx;
+
+	if (dev->intr_handle == NULL)
+		return;
+	rte_intr_free_epoll_fd(dev->intr_handle);
+	rte_intr_vec_list_free(dev->intr_handle);
+	rte_intr_instance_free(dev->intr_handle);
+	dev->intr_handle = NULL;
+	close(rx->event_fd);
+	rx->event_fd = -1;
+}
+
+// An event fd in the place of an MSI-X vector, as rte_eth_dev_rx_intr_ctl_q() wants to find it.
+static int interrupt_create(struct rte_eth_dev *dev)
+{
+	struct rx_queue *rx = &function_of(dev)->port.rx;
+	struct rte_intr_handle *handle;
+
+	handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	if (handle == NULL)
+		return -ENOMEM;
+	rx->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rx->event_fd < 0 || rte_intr_event_list_update(handle, 2) < 0 ||
+	    rte_intr_vec_list_alloc(handle, "simnic", 1) < 0 ||
+	    rte_intr_vec_list_index_set(handle, 0, RTE_INTR_VEC_RXTX_OFFSET) < 0 ||
+	    rte_intr_efds_index_set(handle, 0, rx->event_fd) < 0 ||
+	    rte_intr_nb_efd_set(handle, 1) < 0 || rte_intr_max_intr_set(handle, 2) < 0 ||
+	    rte_intr_efd_counter_size_set(handle, sizeof(uint64_t)) < 0 ||
+	    rte_intr_type_set(handle, RTE_INTR_HANDLE_VDEV) < 0) {
+		int error = errno != 0 ? -errno : -ENOMEM;
+
+		rte_intr_vec_list_free(handle);
+		rte_intr_instance_free(handle);
+		if (rx->event_fd >= 0)
+			close(rx->event_fd);
+		rx->event_fd = -1;
+		return error;
+	}
+	dev->intr_handle = handle;
+	return 0;
+}
+
+static int rx_queue_intr_enable(struct rte_eth_dev *dev, uint16_t queue)
+{
+	struct rx_queue *rx = &function_of(dev)->port.rx;
+	uint64_t one = 1;
+
+	if (rx->event_fd < 0)
+		return -ENOTSUP; // dev_conf.intr_conf.rxq was not set
+	__atomic_store_n(&rx->armed, true, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	// What came before it was armed must not wait for the next frame.
+	if (!rte_ring_empty(rx->ring) && __atomic_exchange_n(&rx->armed, false, __ATOMIC_SEQ_CST))
+		(void)!write(rx->event_fd, &one, sizeof(one));
+	return 0;
+}
+
+static int rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t queue)
+{
+	struct rx_queue *rx = &function_of(dev)->port.rx;
+
+	// A signal that was given meanwhile stays: the next wait returns once for nothing, which is allowed. Reading it
+	// away here could leave EAL's own read of it spinning.
+	__atomic_store_n(&rx->armed, false, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+// ---- queues ---------------------------------------------------------------------------------------------
+
+static void rx_queue_release(struct rte_eth_dev *dev, uint16_t queue)
+{
+	struct rx_queue *rx = &function_of(dev)->port.rx;
+
+	interrupt_destroy(dev);
+	ring_free(rx->ring);
+	rx->ring = NULL;
+	dev->data->rx_queues[queue] = NULL;
+}
+
+static int rx_queue_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t size,
+			  unsigned int socket, const struct rte_eth_rxconf *config,
+			  struct rte_mempool *pool)
+{
+	struct rx_queue *rx = &function_of(dev)->port.rx;
+	uint16_t room = rte_pktmbuf_data_room_size(pool);
+	int error = 0;
+
+	rx->segment_size = room > RTE_PKTMBUF_HEADROOM ? room - RTE_PKTMBUF_HEADROOM : 0;
+	if (!fits(rx, config->offloads, dev->data->mtu)) {
+		SIMNIC_LOG(ERR, "%s: mbufs of %u bytes do not hold MTU %u, and scatter is off",
+			   dev->data->name, rx->segment_size, dev->data->mtu);
+		return -EINVAL;
+	}
+	rx->pool = pool;
+	rx->ring = ring_new(size);
+	if (rx->ring == NULL)
+		return -ENOMEM;
+	if (dev->data->dev_conf.intr_conf.rxq)
+		error = interrupt_create(dev);
+	if (error < 0) {
+		ring_free(rx->ring);
+		rx->ring = NULL;
+		return error;
+	}
+	dev->data->rx_queues[queue] = rx;
+	return 0;
+}
+
+static void tx_queue_release(struct rte_eth_dev *dev, uint16_t queue)
+{
+	struct tx_queue *tx = &function_of(dev)->port.tx[queue];
+
+	ring_free(tx->ring);
+	tx->ring = NULL;
+	dev->data->tx_queues[queue] = NULL;
+}
+
+static int tx_queue_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t size,
+			  unsigned int socket, const struct rte_eth_txconf *config)
+{
+	struct function *function = function_of(dev);
+	struct tx_queue *tx = &function->port.tx[queue];
+
+	tx->function = function;
+	tx->ring = ring_new(size);
+	if (tx->ring == NULL)
+		return -ENOMEM;
+	dev->data->tx_queues[queue] = tx;
+	return 0;
+}
+
+static uint16_t rx_burst(void *queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	struct rx_queue *rx = queue;
+
+	return rte_ring_sc_dequeue_burst(rx->ring, (void **)mbufs, count, NULL);
+}
+
+static uint16_t tx_burst(void *queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	struct tx_queue *tx = queue;
+
+	count = rte_ring_sp_enqueue_burst(tx->ring, (void **)mbufs, count, NULL);
+	if (count > 0)
+		pipeline_kick_tx(tx->function->device, tx->function->index);
+	return count;
+}
+
+static uint16_t tx_prepare(void *queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	for (uint16_t i = 0; i < count; i++) {
+		int error = frame_check_mbuf(mbufs[i]);
+
+		if (error < 0) {
+			rte_errno = -error;
+			return i;
+		}
+	}
+	return count;
+}
+
+static uint32_t rx_queue_count(void *queue)
+{
+	struct rx_queue *rx = queue;
+
+	return rte_ring_count(rx->ring);
+}
+
+// ---- start, stop, link ----------------------------------------------------------------------------------
+
+static void start_in_pipeline(void *argument)
+{
+	struct rte_eth_dev *dev = argument;
+	struct function *function = function_of(dev);
+	uint64_t offloads = dev->data->dev_conf.rxmode.offloads;
+
+	// An application that left max_lro_pkt_size at its default takes no frame beyond the MTU.
+	if (dev->data->dev_conf.rxmode.max_lro_pkt_size < UINT16_MAX)
+		offloads &= ~RTE_ETH_RX_OFFLOAD_TCP_LRO;
+	function->offloads = 0;
+	if ((offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM) && (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM))
+		function->offloads |= TAP_CHECKSUM; // the kernel has one switch for both
+	if ((function->offloads & TAP_CHECKSUM) && (offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO))
+		function->offloads |= TAP_TSO;
+	function->port.rx_offloads = offloads;
+	function->port.mtu = dev->data->mtu;
+	function->port.tx_queue_count = dev->data->nb_tx_queues;
+	function->port.started = dev->data->nb_rx_queues > 0;
+	function->carrier = true;
+}
+
+static void stop_in_pipeline(void *argument)
+{
+	struct function *function = argument;
+
+	function->port.started = false;
+	function->port.tx_queue_count = 0;
+}
+
+static int link_update(struct rte_eth_dev *dev, int wait);
+
+static int dev_start(struct rte_eth_dev *dev)
+{
+	struct function *function = function_of(dev);
+	int error;
+
+	pipeline_call(function->device, start_in_pipeline, dev);
+	error = dress_netdev(function);
+	if (error < 0) {
+		SIMNIC_LOG(ERR, "%s: setting up netdev %s: %s", dev->data->name, function->netdev,
+			   strerror(-error));
+		pipeline_call(function->device, stop_in_pipeline, function);
+		return error;
+	}
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		dev->data->rx_queue_state[i] = RTE_ETH_QUEUE_STATE_STARTED;
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		dev->data->tx_queue_state[i] = RTE_ETH_QUEUE_STATE_STARTED;
+	(void)link_update(dev, 0);
+	return 0;
+}
+
+// The function keeps its carrier: a pod must not lose its link because the agent is restarted.
+static int dev_stop(struct rte_eth_dev *dev)
+{
+	struct function *function = function_of(dev);
+
+	pipeline_call(function->device, stop_in_pipeline, function);
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		dev->data->rx_queue_state[i] = RTE_ETH_QUEUE_STATE_STOPPED;
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		dev->data->tx_queue_state[i] = RTE_ETH_QUEUE_STATE_STOPPED;
+	ring_drain(function->port.rx.ring);
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		ring_drain(function->port.tx[i].ring);
+	return 0;
+}
+
+static int dev_close(struct rte_eth_dev *dev)
+{
+	struct function *function = function_of(dev);
+	struct device *device = function->device;
+
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		if (dev->data->rx_queues[i] != NULL)
+			rx_queue_release(dev, i);
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		if (dev->data->tx_queues[i] != NULL)
+			tx_queue_release(dev, i);
+	__atomic_store_n(&function->port.ethdev, NULL, __ATOMIC_RELEASE);
+	if (--device->ports == 0)
+		device_free(device);
+	return 0;
+}
+
+static void look(void *argument)
+{
+	(void)function_look(argument);
+}
+
+static int link_update(struct rte_eth_dev *dev, int wait)
+{
+	struct function *function = function_of(dev);
+	struct rte_eth_link link = {
+		.link_speed = RTE_ETH_SPEED_NUM_25G,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_autoneg = RTE_ETH_LINK_FIXED,
+	};
+
+	pipeline_call(function->device, look, function);
+	link.link_status = __atomic_load_n(&function->link_up, __ATOMIC_RELAXED);
+	return rte_eth_linkstatus_set(dev, &link);
+}
+
+static void carrier_on(void *argument)
+{
+	struct function *function = argument;
+
+	function->carrier = true;
+	(void)function_look(function);
+}
+
+static void carrier_off(void *argument)
+{
+	struct function *function = argument;
+
+	function->carrier = false;
+	(void)function_look(function);
+}
+
+static int set_link_up(struct rte_eth_dev *dev)
+{
+	pipeline_call(function_of(dev)->device, carrier_on, function_of(dev));
+	return dress_netdev(function_of(dev));
+}
+
+static int set_link_down(struct rte_eth_dev *dev)
+{
+	pipeline_call(function_of(dev)->device, carrier_off, function_of(dev));
+	return dress_netdev(function_of(dev));
+}
+
+static int is_removed(struct rte_eth_dev *dev)
+{
+	return __atomic_load_n(&function_of(dev)->device->removed, __ATOMIC_ACQUIRE);
+}
+
+void simnic_ports_notify(struct device *device)
+{
+	bool removed = __atomic_load_n(&device->removed, __ATOMIC_ACQUIRE);
+
+	for (uint16_t i = 0; i < device->function_count; i++) {
+		struct function *function = &device->functions[i];
+		struct rte_eth_dev *dev = __atomic_load_n(&function->port.ethdev, __ATOMIC_ACQUIRE);
+		uint64_t bit = UINT64_C(1) << (i % 64);
+
+		if (!(__atomic_fetch_and(&device->news_of[i / 64], ~bit, __ATOMIC_SEQ_CST) & bit) ||
+		    dev == NULL)
+			continue;
+		if (dev->data->dev_started)
+			(void)dress_netdev(function);
+		if (link_update(dev, 0) == 0 && dev->data->dev_conf.intr_conf.lsc)
+			rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
+		if (removed && dev->data->dev_conf.intr_conf.rmv)
+			rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RMV, NULL);
+	}
+}
+
+struct mtu_change {
+	struct function *function;
+	uint16_t mtu;
+};
+
+static void set_mtu(void *argument)
+{
+	struct mtu_change *change = argument;
+
+	change->function->port.mtu = change->mtu;
+}
+
+static int mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
+{
+	struct mtu_change change = {.function = function_of(dev), .mtu = mtu};
+	struct rx_queue *rx = &change.function->port.rx;
+
+	if (rx->ring != NULL && !fits(rx, dev->data->dev_conf.rxmode.offloads, mtu)) {
+		SIMNIC_LOG(ERR, "%s: mbufs of %u bytes do not hold MTU %u, and scatter is off",
+			   dev->data->name, rx->segment_size, mtu);
+		return -EINVAL;
+	}
+	pipeline_call(change.function->device, set_mtu, &change);
+	return 0;
+}
+
+// ---- what a switch port without filters need not do -------------------------------------------------------
+
+static int nothing(struct rte_eth_dev *dev)
+{
+	return 0;
+}
+
+static int mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *address)
+{
+	return 0;
+}
+
+// ---- representors ---------------------------------------------------------------------------------------
+
+static int representor_info_get(struct rte_eth_dev *dev, struct rte_eth_representor_info *info)
+{
+	struct device *device = function_of(dev)->device;
+	struct rte_eth_representor_range range = {.type = RTE_ETH_REPRESENTOR_VF};
+	unsigned int count = 0;
+
+	if (info == NULL)
+		return 2;
+	info->controller = 0;
+	info->pf = 0;
+	if (device->vfs > 0 && count < info->nb_ranges_alloc) {
+		range.vf = 0;
+		range.id_base = 0;
+		range.id_end = device->vfs - 1;
+		snprintf(range.name, sizeof(range.name), "pf0vf");
+		info->ranges[count++] = range;
+	}
+	if (count < info->nb_ranges_alloc) {
+		range.vf = SIMNIC_VF_PF;
+		range.id_base = SIMNIC_REPRESENTOR_PF;
+		range.id_end = SIMNIC_REPRESENTOR_PF;
+		snprintf(range.name, sizeof(range.name), "pf0vf%u", SIMNIC_VF_PF);
+		info->ranges[count++] = range;
+	}
+	info->nb_ranges = count;
+	return 2;
+}
+
+// ---- statistics -----------------------------------------------------------------------------------------
+
+enum counter_class { PACKETS, BYTES, MISSED, NO_MBUF, ERROR, OTHER };
+
+static const struct {
+	const char *name;
+	enum counter_class class;
+} counter_table[] = {
+#define X(name, class) {#name, class},
+	SIMNIC_COUNTERS(X)
+#undef X
+};
+
+static const uint64_t *counter_at(const struct counters *counters, unsigned int i)
+{
+	return (const uint64_t *)counters + i;
+}
+
+static int stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
+{
+	const struct counters *counters = &function_of(dev)->port.counters;
+
+	stats->ipackets = counter_read(&counters->rx_packets);
+	stats->ibytes = counter_read(&counters->rx_bytes);
+	stats->opackets = counter_read(&counters->tx_packets);
+	stats->obytes = counter_read(&counters->tx_bytes);
+	for (unsigned int i = 0; i < RTE_DIM(counter_table); i++) {
+		uint64_t value = counter_read(counter_at(counters, i));
+
+		if (counter_table[i].class == MISSED)
+			stats->imissed += value;
+		else if (counter_table[i].class == NO_MBUF)
+			stats->rx_nombuf += value;
+		else if (counter_table[i].class == ERROR && counter_table[i].name[0] == 'r')
+			stats->ierrors += value;
+		else if (counter_table[i].class == ERROR)
+			stats->oerrors += value;
+	}
+	return 0;
+}
+
+static void clear(void *argument)
+{
+	struct function *function = argument;
+
+	for (unsigned int i = 0; i < RTE_DIM(counter_table); i++)
+		__atomic_store_n((uint64_t *)&function->port.counters + i, 0, __ATOMIC_RELAXED);
+}
+
+static int stats_reset(struct rte_eth_dev *dev)
+{
+	pipeline_call(function_of(dev)->device, clear, function_of(dev));
+	return 0;
+}
+
+static int xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigned int count)
+{
+	const struct counters *counters = &function_of(dev)->port.counters;
+
+	for (unsigned int i = 0; count >= RTE_DIM(counter_table) && i < RTE_DIM(counter_table); i++)
+		xstats[i] = (struct rte_eth_xstat){.id = i,
+						   .value = counter_read(counter_at(counters, i))};
+	return RTE_DIM(counter_table);
+}
+
+static int xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names,
+			    unsigned int count)
+{
+	for (unsigned int i = 0; names != NULL && i < RTE_DIM(counter_table) && i < count; i++)
+		snprintf(names[i].name, sizeof(names[i].name), "simnic_%s", counter_table[i].name);
+	return RTE_DIM(counter_table);
+}
+
+// ---- the port -------------------------------------------------------------------------------------------
+
+static const struct eth_dev_ops operations = {
+	.dev_configure = configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_infos_get = infos_get,
+	.dev_set_link_up = set_link_up,
+	.dev_set_link_down = set_link_down,
+	.is_removed = is_removed,
+	.link_update = link_update,
+	.mtu_set = mtu_set,
+	.mac_addr_set = mac_addr_set,
+	.promiscuous_enable = nothing,
+	.promiscuous_disable = nothing,
+	.allmulticast_enable = nothing,
+	.allmulticast_disable = nothing,
+	.rx_queue_setup = rx_queue_setup,
+	.rx_queue_release = rx_queue_release,
+	.rx_queue_intr_enable = rx_queue_intr_enable,
+	.rx_queue_intr_disable = rx_queue_intr_disable,
+	.tx_queue_setup = tx_queue_setup,
+	.tx_queue_release = tx_queue_release,
+	.stats_get = stats_get,
+	.stats_reset = stats_reset,
+	.xstats_get = xstats_get,
+	.xstats_get_names = xstats_get_names,
+	.xstats_reset = stats_reset,
+	.representor_info_get = representor_info_get,
+};
+
+int simnic_port_init(struct rte_eth_dev *dev, void *argument)
+{
+	struct function *function = argument;
+	struct device *device = function->device;
+	struct rte_eth_dev_data *data = dev->data;
+
+	data->mac_addrs = rte_zmalloc("simnic", sizeof(*data->mac_addrs), 0);
+	if (data->mac_addrs == NULL)
+		return -ENOMEM;
+	// Of its own, so that a frame tells whether function or port sent it.
+	data->mac_addrs[0] = function->mac;
+	data->mac_addrs[0].addr_bytes[0] ^= 0x04;
+	data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV;
+	if (function->index != CARD_INDEX_WIRE) {
+		data->dev_flags |= RTE_ETH_DEV_REPRESENTOR;
+		data->backer_port_id =
+			device->functions[CARD_INDEX_WIRE].port.ethdev->data->port_id;
+		data->representor_id = function->index == CARD_INDEX_PF
+					       ? SIMNIC_REPRESENTOR_PF
+					       : function->index - CARD_INDEX_VF0;
+	}
+	data->promiscuous = 1;
+	data->all_multicast = 1;
+	data->dev_link.link_speed = RTE_ETH_SPEED_NUM_25G;
+	*(struct function **)data->dev_private = function;
+	dev->dev_ops = &operations;
+	dev->rx_pkt_burst = rx_burst;
+	dev->tx_pkt_burst = tx_burst;
+	dev->tx_pkt_prepare = tx_prepare;
+	dev->rx_queue_count = rx_queue_count;
+	__atomic_store_n(&function->port.ethdev, dev, __ATOMIC_RELEASE);
+	device->ports++;
+	return 0;
+}

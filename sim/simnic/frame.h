@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A frame on its way through the pipeline, and its translation from and to mbufs. Checksum and segmentation state is
+// a virtio-net header, as the functions' TAPs have it. Pipeline thread only; nothing here trusts a length or an
+// offset of either side.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <linux/virtio_net.h>
+#include <rte_mbuf.h>
+
+#include "sim/simnic/simnic.h"
+
+struct frame {
+	struct function *origin;
+	bool from_port;  // sent by the origin's port; else received from its netdev
+	uint32_t length; // bytes, without the virtio-net header
+	uint16_t parts;  // of iov, with the virtio-net header
+	struct iovec iov[SIMNIC_SEGMENTS_MAX +
+			 2]; // [0] the virtio-net header, [1] at least the headers of layer 2 to 4
+	struct virtio_net_hdr vnet;
+};
+
+// Where a frame's memory is. The data starts such that the IP header is aligned.
+struct frame_buffer {
+	struct frame frame;
+	uint8_t headers[1024] __attribute__((aligned(64))); // rewritten headers of a frame of mbufs
+	uint8_t pad[64 - RTE_ETHER_HDR_LEN - CARD_VNET_HEADER_SIZE];
+	struct {
+		uint8_t vnet[CARD_VNET_HEADER_SIZE];
+		uint8_t data[SIMNIC_FRAME_MAX + 1]; // one more, to notice a longer one
+	} received;                                 // by read(2)
+};
+
+// What can be wrong with a frame; also says where it is counted.
+enum frame_result { FRAME_OK, FRAME_RUNT, FRAME_OVERSIZE, FRAME_BAD_OFFLOAD, FRAME_NO_MBUF };
+
+// Make a frame of what read(2) put into buffer->received: size bytes.
+enum frame_result frame_from_netdev(struct frame_buffer *buffer, struct function *origin,
+				    size_t size);
+
+// Make a frame of an mbuf chain sent by a port, which must stay until the frame is done with. The mbufs are not
+// written to; headers that need it are rewritten in the buffer.
+enum frame_result frame_from_mbuf(struct frame_buffer *buffer, struct function *origin,
+				  const struct rte_mbuf *mbuf);
+
+// Copy the frame into a new mbuf chain of the port, as its offloads allow it.
+enum frame_result frame_to_mbuf(const struct frame *frame, const struct port *port,
+				struct rte_mbuf **ret_mbuf);
+
+// What tx_pkt_prepare checks: 0, or a negative errno. Any thread.
+int frame_check_mbuf(const struct rte_mbuf *mbuf);

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The driver's objects. One device is one card; it has an uplink and functions (PF, VFs), and each of these has two
+// sides, kept together in struct function:
+//
+//        netdev (TAP) ── fd ── struct function ── port (ethdev) ── rings ── application
+//                                     │
+//                             e-switch (pipeline thread)
+//
+// For the wire, the ethdev is the uplink port, which is also the e-switch manager; for the others it is their
+// representor. Who may touch what: see the marks below. (P): the pipeline thread only; others ask it by pipeline_call().
+// (C): the application's control thread, with the port stopped. Unmarked: constant while the device exists.
+
+#pragma once
+
+#include <net/if.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <bus_vdev_driver.h>
+#include <ethdev_driver.h>
+#include <rte_ether.h>
+#include <rte_interrupts.h>
+#include <rte_ring.h>
+
+#include "sim/simnic/card.h"
+#include "sim/simnic/card_protocol.h"
+#include "sim/simnic/counters.h"
+#include "sim/simnic/pipeline.h"
+
+enum {
+	SIMNIC_TX_QUEUES_MAX = 32,
+	SIMNIC_RING_MIN = 32,
+	SIMNIC_RING_MAX = 8192,
+	SIMNIC_RING_DEFAULT = 512,
+	SIMNIC_MTU_MAX = 9000,
+	SIMNIC_FRAME_MAX = 65535 + RTE_ETHER_HDR_LEN +
+			   RTE_VLAN_HLEN, // the longest segmentation-offloaded frame
+	SIMNIC_SEGMENTS_MAX = 256,        // mbufs in a chain
+	SIMNIC_VF_PF = 65535,             // representor=vf65535 is the host PF's, as mlx5 has it
+	SIMNIC_REPRESENTOR_PF = 4095,     // and this its representor ID
+};
+
+struct device;
+struct function;
+
+struct rx_queue {
+	struct rte_ring *ring; // pipeline -> application
+	struct rte_mempool *pool;
+	uint16_t segment_size; // data bytes in an mbuf of the pool
+	int event_fd;          // -1: no interrupt asked for
+	bool armed;            // atomic: the application sleeps or is about to
+};
+
+struct tx_queue {
+	struct function *function;
+	struct rte_ring *ring; // application -> pipeline
+};
+
+// The ethdev side.
+struct port {
+	struct rte_eth_dev *ethdev; // NULL: not asked for (representor=), or closed
+	uint64_t rx_offloads;       // (P)
+	uint32_t mtu;               // (P)
+	bool started;               // (P)
+	uint16_t tx_queue_count;    // (P)
+	struct rx_queue rx;
+	struct tx_queue tx[SIMNIC_TX_QUEUES_MAX];
+	struct counters counters; // written by (P), read by all
+};
+
+struct function {
+	struct device *device;
+	uint16_t index; // CARD_INDEX_*
+	struct rte_ether_addr mac;
+	char netdev[IF_NAMESIZE]; // (P)
+	int fd;                   // (P) -1: the function is gone for now
+	bool carrier;             // (P) what rte_eth_dev_set_link_up/down asked for
+	unsigned int offloads;    // (P) TAP_*: what the netdev's stack may leave to us
+	bool link_up;             // atomic: as last seen; see function_look()
+	bool readable;            // (P) on pipeline.readable
+	TAILQ_ENTRY(function) readable_next;
+	struct port port;
+};
+
+struct device {
+	TAILQ_ENTRY(device) next;
+	char name[RTE_ETH_NAME_MAX_LEN];
+	struct rte_device *rte_device;
+	uint16_t domain_id;
+	uint16_t vfs;
+	uint16_t function_count;
+	struct function *functions; // by index
+	unsigned int ports; // (C) ethdevs that are not closed; the last takes the device with it
+	int card_fd;        // (P) -1: the card is gone
+	struct card *card;  // our own, served by card_thread; NULL: another process is the card
+	pthread_t card_thread;
+	struct pipeline pipeline;
+	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
+	struct rte_intr_handle *news;
+	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64]; // atomic
+	bool removed;                                 // atomic: the card is gone
+};
+
+extern int simnic_log_type;
+#define SIMNIC_LOG(level, ...)                                                                     \
+	rte_log(RTE_LOG_##level, (uint32_t)simnic_log_type, "simnic: " RTE_FMT(__VA_ARGS__, "\n"))
+
+// device.c
+struct device_config {
+	const char *card_path; // NULL: a card of our own, as `card` says
+	struct card_config card;
+};
+// Connect to the card (or make one), get its functions, start the pipeline. ret_why: for people.
+int device_new(struct rte_device *rte_device, const struct device_config *config,
+	       struct device **ret_device, char *ret_why, size_t why_size);
+void device_free(struct device *device);
+// By the rte_device it was probed for; NULL.
+struct device *device_find(const struct rte_device *rte_device);
+// The next device after this one, for telemetry; NULL is the start and the end.
+struct device *device_next(const struct device *device);
+void device_list_lock(void);
+void device_list_unlock(void);
+
+// ethdev.c: fill in a fresh ethdev as this function's port. init_params of rte_eth_dev_create().
+int simnic_port_init(struct rte_eth_dev *ethdev, void *function);
+// Tell applications what happened, from the EAL interrupt thread.
+void simnic_ports_notify(struct device *device);

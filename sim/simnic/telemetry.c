@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Telemetry commands of the driver: dpdk-telemetry.py, /simnic/info,<device>. In telemetry's own threads.
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_telemetry.h>
+
+#include "sim/simnic/simnic.h"
+
+struct summary {
+	struct device *device;
+	unsigned int present, up, ports, started;
+};
+
+static void summarise(void *argument)
+{
+	struct summary *summary = argument;
+
+	for (uint16_t i = 0; i < summary->device->function_count; i++) {
+		const struct function *function = &summary->device->functions[i];
+
+		summary->present += function->fd >= 0;
+		summary->up += function->link_up;
+		summary->ports += function->port.ethdev != NULL;
+		summary->started += function->port.started;
+	}
+}
+
+static uint64_t total(const struct device *device, size_t offset)
+{
+	uint64_t sum = 0;
+
+	for (uint16_t i = 0; i < device->function_count; i++)
+		sum += counter_read(
+			(const uint64_t *)((const char *)&device->functions[i].port.counters +
+					   offset));
+	return sum;
+}
+
+static void add_device(struct device *device, struct rte_tel_data *answer)
+{
+	struct summary summary = {.device = device};
+
+	pipeline_call(device, summarise, &summary);
+	rte_tel_data_add_dict_string(answer, "name", device->name);
+	rte_tel_data_add_dict_string(answer, "card", device->card != NULL ? "own" : "process");
+	rte_tel_data_add_dict_u64(answer, "vfs", device->vfs);
+	rte_tel_data_add_dict_u64(answer, "functions_present", summary.present);
+	rte_tel_data_add_dict_u64(answer, "functions_up", summary.up);
+	rte_tel_data_add_dict_u64(answer, "ports", summary.ports);
+	rte_tel_data_add_dict_u64(answer, "ports_started", summary.started);
+#define X(name, class)                                                                             \
+	rte_tel_data_add_dict_u64(answer, #name, total(device, offsetof(struct counters, name)));
+	SIMNIC_COUNTERS(X)
+#undef X
+}
+
+static int info(const char *command, const char *parameters, struct rte_tel_data *answer)
+{
+	struct device *device;
+	int error = -ENODEV;
+
+	device_list_lock();
+	for (device = device_next(NULL); device != NULL; device = device_next(device))
+		if (parameters != NULL && strcmp(device->name, parameters) == 0)
+			break;
+	if (device != NULL) {
+		rte_tel_data_start_dict(answer);
+		add_device(device, answer);
+		error = 0;
+	}
+	device_list_unlock();
+	return error;
+}
+
+static int list(const char *command, const char *parameters, struct rte_tel_data *answer)
+{
+	struct device *device;
+
+	rte_tel_data_start_array(answer, RTE_TEL_STRING_VAL);
+	device_list_lock();
+	for (device = device_next(NULL); device != NULL; device = device_next(device))
+		rte_tel_data_add_array_string(answer, device->name);
+	device_list_unlock();
+	return 0;
+}
+
+RTE_INIT(simnic_telemetry_init)
+{
+	rte_telemetry_register_cmd("/simnic/list", list,
+				   "Names of the simulated NICs. No parameters");
+	rte_telemetry_register_cmd(
+		"/simnic/info", info,
+		"Functions, ports and counter totals of a simulated NIC. Parameters: device name");
+}
