@@ -42,23 +42,7 @@ struct port_state {
 	char name[LIMIT_ID + 1]; // the device's name, for people
 };
 
-struct port; // private to port/ and its backends: port_private.h
-
-// A backend. `port` is its own object; the generic part has checked the arguments and keeps the state machine
-// (stopped <-> started), so start is only called on a stopped port and stop only on a started one.
-// Called by the control thread; may block for milliseconds (a device's mailbox), never for an answer from the network.
-struct port_ops {
-	const char *name; // "representor"
-
-	// Bring the device up as `config` says and hand its queues to the datapath. On failure the device is as before.
-	int (*start)(struct port *port, const struct port_config *config, struct error *err);
-
-	// Take the queues back (no worker touches them after), stop the device. Never fails: what refuses is logged.
-	void (*stop)(struct port *port);
-
-	// Current state of the device. Never fails: a device that is gone has link_up false.
-	void (*read_state)(const struct port *port, struct port_state *ret_state);
-};
+struct port; // port_private.h, with struct port_ops, what a backend is
 
 // The NIC: its uplink, host port and functions, opened once at start-up.
 struct nic;

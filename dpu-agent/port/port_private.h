@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the backends of port/ share. Not for other folders.
+
+#pragma once
+
+#include "port/port.h"
+
+// A backend. The generic part (port.c) has checked the arguments and keeps the state machine, so start is only
+// called on a stopped port and stop only on a started one. Called by the control thread; may block for
+// milliseconds (a device's mailbox), never for an answer from the network.
+struct port_ops {
+	const char *name; // "representor"
+
+	// Bring the device up as `config` says and hand its queues to the datapath. On failure the device is
+	// as it was.
+	int (*start)(struct port *port, const struct port_config *config, struct error *err);
+
+	// Take the queues back (no worker touches them after), stop the device. Never fails: what refuses
+	// is logged.
+	void (*stop)(struct port *port);
+
+	// Current state of the device. Never fails: a device that is gone has link_up false.
+	void (*read_state)(const struct port *port, struct port_state *ret_state);
+};
+
+struct port {
+	const struct port_ops *ops;
+	enum port_kind kind;
+	uint32_t slot;
+	bool started;
+	struct port_config config; // valid while started
+	// The representor backend's.
+	struct nic *nic;
+	uint16_t port_id; // of the ethdev; fixed while the NIC is open
+};
+
+// What the backends need of the NIC (nic.c).
+struct rte_mempool;
+struct rte_mempool *nic_packet_pool(const struct nic *nic);
+uint32_t nic_worker_count(const struct nic *nic);
+
+extern const struct port_ops representor_ops;
