@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures: a simulation that tests share, others made to measure, and a check for leaks around every test."""
+
+import os
+
+import pytest
+
+import simulation as simulation_module
+from simulation import BIN, Leaks, Simulation
+
+PROGRAMS = ["podport-agent", "podport-hostd", "podport-cni", "podportctl", "simnic-card"]
+
+
+def pytest_configure(config):
+    # Killing the tests must kill all that they started, and nothing of the machine may be touched.
+    if "PODPORT_TEST_NAME" not in os.environ or os.getpid() > 1000:
+        pytest.exit("these tests run in namespaces of their own: start them with tests/run system", returncode=2)
+    missing = [program for program in PROGRAMS if not (BIN / program).exists()]
+    if missing:
+        pytest.exit(f"{BIN} lacks {', '.join(missing)}", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def _shared():
+    """Holds the shared simulation; replaced when a test has spoilt it."""
+    holder = {"simulation": None}
+    yield holder
+    if holder["simulation"]:
+        holder["simulation"].stop()
+
+
+def _warm_up(simulation):
+    """One pod through everything, so that what is opened once and kept is open before descriptors are counted."""
+    simulation.pod().add().close()
+
+
+def _finish(simulation, leaks):
+    simulation.alive(*simulation.daemons)
+    simulation.close_pods()
+    leaks.check()
+    reports = simulation.sanitizer_reports()
+    assert not reports, reports
+
+
+@pytest.fixture
+def sim(_shared):
+    """The shared simulation: 8 functions, both families, MTU 1500. After the test, as it was before."""
+    if _shared["simulation"] is None:
+        shared = Simulation()
+        try:
+            _warm_up(shared.start())
+        except BaseException:
+            _abandon(shared)
+            raise
+        _shared["simulation"] = shared
+    simulation = _shared["simulation"]
+    leaks = Leaks(simulation)
+    yield simulation
+    try:
+        _finish(simulation, leaks)
+    except BaseException:
+        # The next test gets a fresh one, so that it fails only for reasons of its own.
+        _shared["simulation"] = None
+        _abandon(simulation)
+        raise
+
+
+def _abandon(simulation):
+    for daemon in simulation.daemons:
+        daemon.kill()
+    for pod in simulation.pods:
+        pod.netns.delete()
+    simulation.host.delete()
+    simulation.dpu.delete()
+
+
+@pytest.fixture
+def make_sim():
+    """make_sim(functions=3, ...): a simulation for this test alone, checked for leaks and stopped in order after it."""
+    made = []
+
+    def make(**options):
+        simulation = Simulation(**options)
+        made.append([simulation, None])
+        _warm_up(simulation.start())
+        made[-1][1] = Leaks(simulation)
+        return simulation
+
+    yield make
+    problem = None
+    # The last one first: namespaces of a later one are not there when an earlier one is compared.
+    for simulation, leaks in reversed(made):
+        try:
+            if leaks:
+                _finish(simulation, leaks)
+            simulation.stop()
+        except BaseException as error:  # pylint: disable=broad-except
+            problem = problem or error
+            _abandon(simulation)
+    if problem:
+        raise problem
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failed test comes the end of the daemons' logs."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed and call.when == "call":
+        for value in item.funcargs.values():
+            if isinstance(value, simulation_module.Simulation):
+                report.sections.append(("daemons", value.logs()))
