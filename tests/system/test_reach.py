@@ -125,7 +125,7 @@ def test_connections_work_between_unequal_mtus(unequal, family):
 def test_traceroute_shows_the_router(two, sim, family):
     a, b = two
     output = a.ping(b.address(family), "-t", "1", count=1, check=False)
-    assert re.search(rf"From {re.escape(sim.gateway(family))} .*([Tt]ime to live|[Tt]ime|[Hh]op).*exceeded|[Hh]op limit", output), output
+    assert re.search(rf"From {re.escape(sim.gateway(family))} .*(Time to live exceeded|Hop limit)", output), output
     a.ping(b.address(family), "-t", "2")
 
 
@@ -133,7 +133,7 @@ def test_traceroute_shows_the_router(two, sim, family):
 def test_an_address_that_nobody_has_is_unreachable_at_once(sim, family, address):
     pod = sim.pod().add()
     output = pod.ping(address, count=1, check=False)
-    assert re.search(rf"From {re.escape(sim.gateway(family))} .*[Uu]nreachable|No route", output), output
+    assert re.search(rf"From {re.escape(sim.gateway(family))} .*[Uu]nreachable", output), output
 
 
 @pytest.mark.parametrize("family", FAMILIES)
