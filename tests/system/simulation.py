@@ -352,7 +352,7 @@ class Simulation:
         self.host = Netns(f"host-{self.id}")
         self.dpu = Netns(f"dpu-{self.id}")
         self.card = Daemon(self, "card", self.host, BIN / "simnic-card", f"--socket={self.card_socket}",
-                           f"--vfs={functions}")
+                           f"--functions={functions}")
         # The agent needs nothing of the host's network, so it gets a namespace where there is nothing.
         self.agent = Daemon(self, "agent", self.dpu, BIN / "podport-agent", "--config", self.agent_config)
         self.hostd = Daemon(self, "hostd", self.host, BIN / "podport-hostd", "--config", self.hostd_config)
