@@ -41,7 +41,7 @@ void reply_clear(struct reply *reply)
 void reply_from_error(struct reply *ret_reply, const struct error *err)
 {
 	memset(ret_reply, 0, sizeof(*ret_reply));
-	ret_reply->code = err->code;
+	ret_reply->code = err->code == CODE_OK ? CODE_INTERNAL : err->code; // never a success
 	snprintf(ret_reply->message, sizeof(ret_reply->message), "%s", err->message);
 }
 

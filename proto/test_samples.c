@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The samples. All are made in zeroed memory, so that they can be compared as memory.
+
+#include "proto/test_samples.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fill(char *text, size_t limit, enum sample sample, const char *typical)
+{
+	if (sample == SAMPLE_LARGEST) {
+		memset(text, 'x', limit);
+		text[limit] = '\0';
+	} else if (sample == SAMPLE_TYPICAL) {
+		snprintf(text, limit + 1, "%s", typical);
+	}
+}
+
+static uint64_t number64(enum sample sample, uint64_t typical)
+{
+	return sample == SAMPLE_LARGEST ? UINT64_MAX : sample == SAMPLE_TYPICAL ? typical : 0;
+}
+
+static uint32_t number32(enum sample sample, uint32_t typical)
+{
+	return sample == SAMPLE_LARGEST ? UINT32_MAX : sample == SAMPLE_TYPICAL ? typical : 0;
+}
+
+static void fill_key(struct attachment_key *key, enum sample sample)
+{
+	if (sample == SAMPLE_SMALLEST) {
+		strcpy(key->network, "n");
+		strcpy(key->container_id, "c");
+		strcpy(key->ifname, "e");
+		return;
+	}
+	fill(key->network, LIMIT_NAME, sample, "pod-network");
+	fill(key->container_id, LIMIT_NAME, sample, "0123456789abcdef0123456789abcdef");
+	fill(key->ifname, LIMIT_IFNAME, sample, "eth0");
+}
+
+static void fill_sandbox(struct sandbox *sandbox, enum sample sample)
+{
+	fill(sandbox->path, LIMIT_PATH, sample, "/var/run/netns/cni-1234");
+	sandbox->inode = number64(sample, 4026532208);
+}
+
+static void fill_pod(struct pod_name *pod, enum sample sample)
+{
+	fill(pod->namespace_, sizeof(pod->namespace_) - 1, sample, "default");
+	fill(pod->name, LIMIT_POD_NAME, sample, "web-0");
+}
+
+static void fill_mac(struct mac *mac, enum sample sample)
+{
+	static const struct mac typical = {{0x02, 0x00, 0x5e, 0x10, 0x20, 0x30}};
+	static const struct mac largest = {{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+	*mac = sample == SAMPLE_LARGEST ? largest : typical;
+}
+
+static void fill_ipv4(struct in_addr *address, const char *text)
+{
+	inet_pton(AF_INET, text, address);
+}
+
+static void fill_ipv6(struct in6_addr *address, const char *text)
+{
+	inet_pton(AF_INET6, text, address);
+}
+
+static void fill_function(struct function_id *function, enum sample sample)
+{
+	function->pf = (uint16_t)number32(sample, 1);
+	function->vf = (uint16_t)number32(sample, 7);
+}
+
+static void fill_attachment(struct attachment *attachment, enum sample sample)
+{
+	fill_key(&attachment->key, sample);
+	fill_sandbox(&attachment->sandbox, sample);
+	fill_pod(&attachment->pod, sample);
+	fill_function(&attachment->function, sample);
+	fill_mac(&attachment->mac, sample);
+	fill_mac(&attachment->gateway_mac, sample);
+	attachment->has_ipv4 = sample != SAMPLE_SMALLEST;
+	attachment->has_ipv6 = true;
+	if (attachment->has_ipv4) {
+		fill_ipv4(&attachment->ipv4, "10.88.0.2");
+		fill_ipv4(&attachment->gateway_ipv4, "10.88.0.1");
+	}
+	fill_ipv6(&attachment->ipv6, "fd00:88::2");
+	fill_ipv6(&attachment->gateway_ipv6, "fd00:88::1");
+	attachment->mtu = sample == SAMPLE_SMALLEST  ? MTU_MIN
+			  : sample == SAMPLE_LARGEST ? MTU_MAX
+						     : 1500;
+	attachment->link_group = number32(sample, 42);
+	attachment->created_unix_ms = number64(sample, 1795900000000);
+}
+
+static void fill_pod_network(struct pod_network *network, enum sample sample)
+{
+	network->has_ipv4 = true;
+	network->has_ipv6 = sample != SAMPLE_SMALLEST;
+	fill_ipv4(&network->ipv4, "10.88.0.0");
+	fill_ipv4(&network->gateway_ipv4, "10.88.0.1");
+	network->ipv4_prefix_length = 24;
+	if (network->has_ipv6) {
+		fill_ipv6(&network->ipv6, "fd00:88::");
+		fill_ipv6(&network->gateway_ipv6, "fd00:88::1");
+		network->ipv6_prefix_length = 64;
+	}
+	fill_mac(&network->router_mac, sample);
+	network->mtu = sample == SAMPLE_LARGEST ? MTU_MAX : 1500;
+}
+
+static void fill_attach(struct attach_request *attach, enum sample sample)
+{
+	fill_key(&attach->key, sample);
+	fill_sandbox(&attach->sandbox, sample);
+	fill_pod(&attach->pod, sample);
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	attach->wants_ipv4 = attach->wants_ipv6 = attach->wants_mac = true;
+	fill_ipv4(&attach->requested_ipv4, "10.88.0.77");
+	fill_ipv6(&attach->requested_ipv6, "fd00:88::77");
+	fill_mac(&attach->requested_mac, sample);
+	attach->requested_mtu = sample == SAMPLE_LARGEST ? MTU_MAX : 1400;
+}
+
+void sample_request(enum call call, enum sample sample, struct request *ret_request)
+{
+	struct request *request = ret_request;
+
+	memset(request, 0, sizeof(*request));
+	request->call = call;
+	request->timeout_ms = sample == SAMPLE_LARGEST ? TIMEOUT_MAX_MS : 5000;
+	fill(request->instance_id, LIMIT_ID, sample, "3f2504e0-4f89-11d3-9a0c-0305e82c3301");
+	switch (call) {
+	case CALL_HELLO:
+		request->body.hello.protocol_version = PROTOCOL_VERSION;
+		fill(request->body.hello.host_id, LIMIT_ID, sample, "host-1");
+		fill(request->body.hello.boot_id, LIMIT_ID, SAMPLE_TYPICAL, "boot-1");
+		fill(request->body.hello.boot_id, LIMIT_ID, sample, "boot-1");
+		fill(request->body.hello.software_version, LIMIT_ID, sample, "0.1.0");
+		break;
+	case CALL_ATTACH:
+		fill_attach(&request->body.attach, sample);
+		break;
+	case CALL_DETACH:
+		fill_key(&request->body.detach.key, sample);
+		fill_sandbox(&request->body.detach.sandbox, sample);
+		break;
+	case CALL_CHECK:
+		fill_key(&request->body.check.key, sample);
+		fill_sandbox(&request->body.check.sandbox, sample);
+		request->body.check.has_expected = sample != SAMPLE_SMALLEST;
+		if (request->body.check.has_expected)
+			fill_attachment(&request->body.check.expected, sample);
+		break;
+	case CALL_LIST:
+		request->body.list.has_after = sample != SAMPLE_SMALLEST;
+		if (request->body.list.has_after)
+			fill_key(&request->body.list.after, sample);
+		request->body.list.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_PAGE;
+		break;
+	case CALL_LIST_PORTS:
+		request->body.list_ports.after = number32(sample, 12);
+		request->body.list_ports.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_PORTS_PAGE;
+		break;
+	default:
+		break;
+	}
+}
+
+static size_t page_size(enum sample sample, size_t limit)
+{
+	return sample == SAMPLE_LARGEST ? limit : sample == SAMPLE_TYPICAL ? 3 : 0;
+}
+
+static void fill_list(struct list_reply *list, enum sample sample)
+{
+	list->count = page_size(sample, LIMIT_PAGE);
+	list->more = sample != SAMPLE_SMALLEST;
+	if (list->count > 0)
+		list->attachments = calloc(list->count, sizeof(*list->attachments));
+	for (size_t i = 0; i < list->count; i++)
+		fill_attachment(&list->attachments[i], sample);
+}
+
+static void fill_port(struct port_info *port, enum sample sample)
+{
+	port->slot = number32(sample, 3);
+	fill(port->kind, LIMIT_ID, sample, "function");
+	fill(port->name, LIMIT_ID, sample, "net_simnic0_representor_3");
+	fill_function(&port->function, sample);
+	port->has_key = sample != SAMPLE_SMALLEST;
+	if (port->has_key)
+		fill_key(&port->key, sample);
+	port->link_up = sample != SAMPLE_SMALLEST;
+	port->mtu = number32(sample, 1500);
+	fill_mac(&port->mac, sample);
+	port->rx_packets = number64(sample, 1000);
+	port->rx_bytes = number64(sample, 64000);
+	port->tx_packets = number64(sample, 2000);
+	port->tx_bytes = number64(sample, 128000);
+	port->drop_count = page_size(sample, LIMIT_DROPS);
+	for (size_t i = 0; i < port->drop_count; i++) {
+		fill(port->drops[i].reason, LIMIT_ID, sample, "ipv4-source");
+		port->drops[i].packets = number64(sample, 5);
+	}
+}
+
+static void fill_ports(struct ports_reply *ports, enum sample sample)
+{
+	ports->count = page_size(sample, LIMIT_PORTS_PAGE);
+	ports->more = sample != SAMPLE_SMALLEST;
+	if (ports->count > 0)
+		ports->ports = calloc(ports->count, sizeof(*ports->ports));
+	for (size_t i = 0; i < ports->count; i++)
+		fill_port(&ports->ports[i], sample);
+}
+
+static void fill_status(struct status_reply *status, enum sample sample)
+{
+	struct host_status *host = &status->host;
+	struct agent_status *agent = &status->agent;
+
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	status->has_host = status->has_agent = true;
+	fill(host->software_version, LIMIT_ID, sample, "0.1.0");
+	fill(host->agent_url, LIMIT_PATH, sample, "ipc:///run/podport/agent.sock");
+	host->link_up = true;
+	host->link_changed_ms_ago = number64(sample, 12345);
+	fill(host->link_error, LIMIT_TEXT, sample, "refused");
+	host->queued_deletes = number32(sample, 2);
+	host->calls_in_flight = number32(sample, 1);
+	fill(host->host_port, LIMIT_IFNAME, sample, "podport0");
+	host->host_port_ready = true;
+	fill(host->host_port_error, LIMIT_TEXT, sample, "no such interface");
+	fill(agent->software_version, LIMIT_ID, sample, "0.1.0");
+	fill(agent->instance_id, LIMIT_ID, sample, "3f2504e0");
+	agent->uptime_ms = number64(sample, 777);
+	agent->ready = true;
+	fill(agent->not_ready_reason, LIMIT_TEXT, sample, "no pod network");
+	fill(agent->nic_device, LIMIT_TEXT, sample, "net_simnic0,card=/run/podport/card.sock");
+	fill(agent->nic_driver, LIMIT_ID, sample, "net_simnic");
+	agent->functions = number32(sample, 256);
+	agent->functions_used = number32(sample, 12);
+	agent->attachments = number32(sample, 12);
+	agent->workers = number32(sample, 2);
+	agent->has_pod_network = true;
+	fill_pod_network(&agent->pod_network, sample);
+	agent->ipv4_free = number32(sample, 241);
+	agent->ipv6_free = number32(sample, 65000);
+}
+
+static void fill_ipam(struct ipam_reply *ipam, enum sample sample)
+{
+	struct in_addr address;
+
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	ipam->ipv4.present = ipam->ipv6.present = true;
+	ipam->ipv4.has_next = ipam->ipv6.has_next = true;
+	ipam->ipv4.prefix_length = 24;
+	ipam->ipv6.prefix_length = 64;
+	fill_ipv4(&address, "10.88.0.0");
+	memcpy(&ipam->ipv4.network, &address, sizeof(address));
+	fill_ipv4(&address, "10.88.0.1");
+	memcpy(&ipam->ipv4.gateway, &address, sizeof(address));
+	fill_ipv4(&address, "10.88.0.9");
+	memcpy(&ipam->ipv4.next, &address, sizeof(address));
+	fill_ipv6(&ipam->ipv6.network, "fd00:88::");
+	fill_ipv6(&ipam->ipv6.gateway, "fd00:88::1");
+	fill_ipv6(&ipam->ipv6.next, "fd00:88::9");
+	ipam->ipv4.total = ipam->ipv6.total = number32(sample, 253);
+	ipam->ipv4.allocated = ipam->ipv6.allocated = number32(sample, 11);
+	ipam->ipv4.never_used = ipam->ipv6.never_used = number32(sample, 200);
+	ipam->ipv4.released = ipam->ipv6.released = number32(sample, 42);
+}
+
+void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
+{
+	struct reply *reply = ret_reply;
+
+	memset(reply, 0, sizeof(*reply));
+	reply->call = call;
+	fill(reply->instance_id, LIMIT_ID, sample, "3f2504e0-4f89-11d3-9a0c-0305e82c3301");
+	switch (call) {
+	case CALL_HELLO:
+		reply->body.hello.protocol_version = number32(sample, PROTOCOL_VERSION);
+		fill(reply->body.hello.software_version, LIMIT_ID, sample, "0.1.0");
+		reply->body.hello.host_port = sample != SAMPLE_SMALLEST;
+		reply->body.hello.has_pod_network = sample != SAMPLE_SMALLEST;
+		if (reply->body.hello.has_pod_network)
+			fill_pod_network(&reply->body.hello.pod_network, sample);
+		break;
+	case CALL_ATTACH:
+		fill_attachment(&reply->body.attach, sample);
+		break;
+	case CALL_DETACH:
+		reply->body.detach.existed = sample != SAMPLE_SMALLEST;
+		if (reply->body.detach.existed)
+			fill_function(&reply->body.detach.function, sample);
+		break;
+	case CALL_CHECK:
+		fill_attachment(&reply->body.check, sample);
+		break;
+	case CALL_LIST:
+		fill_list(&reply->body.list, sample);
+		break;
+	case CALL_GET_STATUS:
+		fill_status(&reply->body.status, sample);
+		break;
+	case CALL_LIST_PORTS:
+		fill_ports(&reply->body.ports, sample);
+		break;
+	case CALL_GET_IPAM:
+		fill_ipam(&reply->body.ipam, sample);
+		break;
+	default:
+		break;
+	}
+}
+
+void sample_error_reply(enum code code, enum sample sample, struct reply *ret_reply)
+{
+	memset(ret_reply, 0, sizeof(*ret_reply));
+	ret_reply->code = code;
+	strcpy(ret_reply->message, "x");
+	fill(ret_reply->message, LIMIT_TEXT, sample,
+	     "all 253 addresses of 10.88.0.0/24 are in use");
+	fill(ret_reply->instance_id, LIMIT_ID, sample, "3f2504e0");
+}
+
+bool reply_equal(const struct reply *a, const struct reply *b)
+{
+	struct reply flat_a = *a, flat_b = *b;
+
+	if (a->call != b->call)
+		return false;
+	if (a->call == CALL_LIST) {
+		if (a->body.list.count != b->body.list.count ||
+		    (a->body.list.count > 0 &&
+		     memcmp(a->body.list.attachments, b->body.list.attachments,
+			    a->body.list.count * sizeof(*a->body.list.attachments)) != 0))
+			return false;
+		flat_a.body.list.attachments = flat_b.body.list.attachments = NULL;
+	} else if (a->call == CALL_LIST_PORTS) {
+		if (a->body.ports.count != b->body.ports.count ||
+		    (a->body.ports.count > 0 &&
+		     memcmp(a->body.ports.ports, b->body.ports.ports,
+			    a->body.ports.count * sizeof(*a->body.ports.ports)) != 0))
+			return false;
+		flat_a.body.ports.ports = flat_b.body.ports.ports = NULL;
+	}
+	return memcmp(&flat_a, &flat_b, sizeof(flat_a)) == 0;
+}
