@@ -8,6 +8,9 @@
 
 #pragma once
 
+// An empty format is what a line without fields has.
+#pragma GCC diagnostic ignored "-Wformat-zero-length"
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 // Lines above this level are dropped. Default LOG_LEVEL_INFO. Set once at start-up.
