@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podport-cni, the CNI plugin: read what the runtime says, ask podport-hostd, print the answer.
+// Runs once per call and keeps nothing; all state is the agent's. It must start in about a
+// millisecond: no threads, no nng.
+//
+// Answers go to standard output, errors too, as JSON (SPEC 1.1.0, section 5); the exit status of an
+// error is 1.
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cni/cni_error.h"
+#include "cni/environment.h"
+#include "cni/netconf.h"
+#include "cni/prev_result.h"
+#include "cni/result.h"
+#include "cni/status.h"
+#include "libpodport/podport.h"
+
+// One run. The process ends with it, so that nothing of it is released.
+struct run {
+	enum cni_command command;
+	struct environment environment;
+	struct netconf netconf;
+	const char *version; // cniVersion of what is printed
+	json_t *output;      // NULL: nothing to print
+	struct cni_error error;
+};
+
+// ---- in and out ----------------------------------------------------------------------------------
+
+// All of standard input. *ret_text is on the heap.
+static int read_input(char **ret_text, size_t *ret_size, struct cni_error *error)
+{
+	size_t size = 0, capacity = 16 * 1024;
+	char *text = malloc(capacity);
+
+	while (text != NULL) {
+		ssize_t got = read(STDIN_FILENO, text + size, capacity - size);
+		if (got == 0) {
+			*ret_text = text;
+			*ret_size = size;
+			return 0;
+		}
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return cni_error_set(
+				error, CNI_IO_FAILURE,
+				"the network configuration on standard input cannot be "
+				"read: %s",
+				strerror(errno));
+		size += (size_t)got;
+		if (size > NETCONF_BYTES_MAX)
+			return cni_error_set(error, CNI_DECODING_FAILURE,
+					     "the network configuration is longer than %d bytes",
+					     (int)NETCONF_BYTES_MAX);
+		if (size == capacity) {
+			capacity *= 2;
+			text = realloc(text, capacity);
+		}
+	}
+	return cni_error_from(error, CODE_INTERNAL, "out of memory");
+}
+
+// Returns 0, or -1 having said so on standard error: a runtime that cannot read our output will see
+// that the exit status is not 0.
+static int print(const json_t *json)
+{
+	char *text = json != NULL ? json_dumps(json, JSON_INDENT(4)) : NULL;
+	size_t size = text != NULL ? strlen(text) : 0;
+
+	if (text == NULL) {
+		fprintf(stderr, "podport-cni: out of memory\n");
+		return -1;
+	}
+	text[size++] = '\n'; // in the place of the terminator
+	for (size_t done = 0; done < size;) {
+		ssize_t put = write(STDOUT_FILENO, text + done, size - done);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0) {
+			fprintf(stderr, "podport-cni: standard output: %s\n", strerror(errno));
+			return -1;
+		}
+		done += (size_t)put;
+	}
+	return 0;
+}
+
+// ---- commands ------------------------------------------------------------------------------------
+
+static int failed(struct run *run, const struct podport_error *error)
+{
+	return cni_error_from(&run->error, (enum code)error->code, error->message);
+}
+
+static int open_client(struct run *run, struct podport_client **ret_client)
+{
+	struct podport_error error;
+
+	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, ret_client, &error) < 0)
+		return failed(run, &error);
+	return 0;
+}
+
+static struct podport_key make_key(const struct run *run)
+{
+	return (struct podport_key){
+		.network = run->netconf.name,
+		.container_id = run->environment.container_id,
+		.ifname = run->environment.ifname,
+	};
+}
+
+// SPEC, CONVENTIONS: what the configuration says replaces CNI_ARGS.
+static void merge_wishes(struct wishes *wishes, const struct wishes *weaker)
+{
+	if (!wishes->has_ipv4 && !wishes->has_ipv6) {
+		wishes->has_ipv4 = weaker->has_ipv4;
+		wishes->has_ipv6 = weaker->has_ipv6;
+		wishes->ipv4 = weaker->ipv4;
+		wishes->ipv6 = weaker->ipv6;
+	}
+	if (!wishes->has_mac) {
+		wishes->has_mac = weaker->has_mac;
+		wishes->mac = weaker->mac;
+	}
+}
+
+// As in the reference library: a "sandbox" that is the runtime's own namespace is a mistake, and an
+// expensive one.
+static int refuse_own_netns(struct run *run)
+{
+	struct stat own, sandbox;
+
+	if (stat("/proc/self/ns/net", &own) == 0 && stat(run->environment.netns, &sandbox) == 0 &&
+	    own.st_dev == sandbox.st_dev && own.st_ino == sandbox.st_ino)
+		return cni_error_set(&run->error, CNI_INVALID_ENVIRONMENT,
+				     "CNI_NETNS: %s is the network namespace of the caller itself",
+				     run->environment.netns);
+	return 0;
+}
+
+static int run_add(struct run *run)
+{
+	struct podport_add_request request = PODPORT_ADD_REQUEST_INIT;
+	struct wishes *wishes = &run->netconf.wishes;
+	struct podport_attachment *attachment;
+	struct podport_client *client;
+	struct podport_error error;
+
+	merge_wishes(wishes, &run->environment.wishes);
+	request.key = make_key(run);
+	request.netns = run->environment.netns;
+	request.pod_namespace = run->environment.pod.namespace_;
+	request.pod_name = run->environment.pod.name;
+	request.ipv4 = wishes->has_ipv4 ? &wishes->ipv4 : NULL;
+	request.ipv6 = wishes->has_ipv6 ? &wishes->ipv6 : NULL;
+	request.mac = wishes->has_mac ? wishes->mac.bytes : NULL;
+	request.mtu = run->netconf.mtu;
+	if (refuse_own_netns(run) < 0 || open_client(run, &client) < 0)
+		return -1;
+	if (podport_add(client, &request, &attachment, &error) < 0)
+		return failed(run, &error);
+	run->output = result_json(&run->netconf, run->environment.netns, attachment);
+	if (run->output == NULL)
+		return cni_error_from(&run->error, CODE_INTERNAL, "out of memory");
+	return 0;
+}
+
+static int run_del(struct run *run)
+{
+	struct podport_del_request request = PODPORT_DEL_REQUEST_INIT;
+	struct podport_client *client;
+	struct podport_error error;
+
+	request.key = make_key(run);
+	request.netns = run->environment.netns;
+	if (open_client(run, &client) < 0)
+		return -1;
+	if (podport_del(client, &request, &error) < 0)
+		return failed(run, &error);
+	return 0;
+}
+
+static int run_check(struct run *run)
+{
+	struct podport_check_request request = PODPORT_CHECK_REQUEST_INIT;
+	struct podport_attachment *attachment;
+	struct podport_client *client;
+	struct podport_error error;
+
+	request.key = make_key(run);
+	request.netns = run->environment.netns;
+	if (open_client(run, &client) < 0)
+		return -1;
+	if (podport_check(client, &request, &attachment, &error) < 0)
+		return failed(run, &error);
+	return prev_result_compare(&run->netconf.checked, run->environment.netns, attachment,
+				   &run->error);
+}
+
+static int run_status(struct run *run)
+{
+	struct podport_status *status;
+	struct podport_client *client;
+	struct podport_error error;
+
+	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, &client, &error) < 0 ||
+	    podport_get_status(client, &status, &error) < 0)
+		return cni_error_set(&run->error, CNI_NOT_AVAILABLE, "%s", error.message);
+	return status_judge(status, &run->error);
+}
+
+static int run_version(struct run *run, const char *text, size_t size)
+{
+	const char *version;
+	json_t *root; // owns `version`
+
+	if (netconf_parse_version(text, size, &root, &version, &run->error) < 0)
+		return -1;
+	run->output = json_pack("{s:s, s:[s, s, s]}", "cniVersion", version, "supportedVersions",
+				cni_version_name(CNI_0_4_0), cni_version_name(CNI_1_0_0),
+				cni_version_name(CNI_1_1_0));
+	return 0;
+}
+
+// ---- main ----------------------------------------------------------------------------------------
+
+static int run_command(struct run *run)
+{
+	size_t size = 0;
+	char *text = NULL;
+
+	if (environment_command(&run->command, &run->error) < 0 ||
+	    read_input(&text, &size, &run->error) < 0)
+		return -1;
+	if (run->command == CNI_COMMAND_VERSION)
+		return run_version(run, text, size);
+
+	int r = netconf_parse(text, size, run->command, &run->netconf, &run->error);
+	run->version = cni_version_name(run->netconf.version);
+	if (r < 0)
+		return -1;
+	if (run->command == CNI_COMMAND_STATUS)
+		return run_status(run);
+	if (environment_parse(run->command, &run->environment, &run->error) < 0)
+		return -1;
+	switch (run->command) {
+	case CNI_COMMAND_ADD:
+		return run_add(run);
+	case CNI_COMMAND_DEL:
+		return run_del(run);
+	default:
+		return run_check(run);
+	}
+}
+
+static int about(int argc, char **argv)
+{
+	bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+	bool version = argc == 2 && strcmp(argv[1], "--version") == 0;
+	FILE *to = help || version ? stdout : stderr;
+
+	fprintf(to, "podport-cni %s, a CNI plugin (CNI 0.4.0, 1.0.0, 1.1.0)\n", PODPORT_VERSION);
+	if (!version)
+		fprintf(to,
+			"Container runtimes run it with CNI_COMMAND and others in the environment "
+			"and the network\nconfiguration on standard input; it takes no arguments. "
+			"It asks podport-hostd, at %s\nor where the configuration's key \"socket\" "
+			"says.\n",
+			PODPORT_SOCKET_DEFAULT);
+	return help || version ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+	static struct run run; // some KB, zeroed
+	const char *command = getenv("CNI_COMMAND");
+
+	if (argc > 1)
+		return about(argc, argv);
+	if (command == NULL || command[0] == '\0')
+		about(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	run.version = cni_version_name(CNI_VERSION_NEWEST);
+	if (run_command(&run) < 0) {
+		print(cni_error_json(&run.error, run.version));
+		return 1;
+	}
+	if (run.output != NULL && print(run.output) < 0)
+		return 1;
+	return 0;
+}

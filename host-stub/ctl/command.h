@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podportctl's commands: each asks one question of hostd and prints the answer.
+
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "libpodport/podport.h"
+
+// Exit statuses, as --help lists them.
+enum {
+	EXIT_DONE = 0,
+	EXIT_NOT = 1, // the question failed, or status: not ready
+	EXIT_USAGE = 2,
+	EXIT_HOSTD_AWAY = 3,
+};
+
+struct options {
+	bool json;
+	bool drops; // ports --drops
+};
+
+struct command {
+	const char *name;
+	const char *summary; // for --help
+	const char *help;    // for COMMAND --help: what is printed, and the keys of --json
+	bool has_drops;      // knows --drops
+	// Returns 0 or an exit status, having printed the answer; or a negative errno with *error.
+	int (*run)(struct podport_client *client, const struct options *options,
+		   struct podport_error *error);
+};
+
+extern const struct command command_status, command_pods, command_ports, command_ipam;
+
+// Print and release; NULL (out of memory) ends the program.
+void command_print_json(json_t *json);
+
+// "10.88.0.2" or null.
+json_t *command_json_address(bool has, int family, const void *address);

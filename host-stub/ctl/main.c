@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podportctl, the operator's command: options, the connection to podport-hostd, and the table of
+// commands. Tables for people, --json for programs.
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/command.h"
+
+static const struct command *const commands[] = {&command_status, &command_pods, &command_ports,
+						 &command_ipam};
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+// ---- for the commands ----------------------------------------------------------------------------
+
+void command_print_json(json_t *json)
+{
+	if (json == NULL)
+		errx(EXIT_NOT, "out of memory");
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(json);
+}
+
+json_t *command_json_address(bool has, int family, const void *address)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!has || inet_ntop(family, address, text, sizeof(text)) == NULL)
+		return json_null();
+	return json_string(text);
+}
+
+// ---- help ----------------------------------------------------------------------------------------
+
+static const char help_options[] =
+	"      --json          for programs; the keys are in COMMAND --help\n"
+	"      --socket PATH   podport-hostd's (default " PODPORT_SOCKET_DEFAULT ")\n"
+	"      --timeout SECONDS    for the answer (default 10)\n"
+	"  -h, --help          this, or with a COMMAND more about it\n"
+	"      --version\n";
+
+static void help(const struct command *command)
+{
+	if (command != NULL) {
+		printf("Usage: podportctl %s [--json]%s [--socket PATH] [--timeout SECONDS]\n\n%s",
+		       command->name, command->has_drops ? " [--drops]" : "", command->help);
+		return;
+	}
+	printf("Usage: podportctl [OPTIONS] COMMAND\n\n"
+	       "Shows what podport does on this host, by asking podport-hostd.\n\n"
+	       "Commands:\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+	printf("\nOptions:\n"
+	       "      --drops         with 'ports': dropped packets by reason\n"
+	       "%s"
+	       "\nExit status:\n"
+	       "  0  done; status: pods can be attached\n"
+	       "  1  the question failed; status: no pod can be attached now\n"
+	       "  2  wrong usage\n"
+	       "  3  podport-hostd does not answer\n"
+	       "\nAn error is a line on standard error, or with --json an object on standard "
+	       "output:\n"
+	       "  {\"error\": {\"code\": 4, \"name\": \"agent-away\", \"message\": \"...\"}}\n",
+	       help_options);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(name, commands[i]->name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "Try 'podportctl --help'.\n");
+	return EXIT_USAGE;
+}
+
+// ---- main ----------------------------------------------------------------------------------------
+
+static int fail(const struct options *options, const struct podport_error *error)
+{
+	if (options->json)
+		command_print_json(json_pack("{s:{s:i, s:s, s:s}}", "error", "code", error->code,
+					     "name", error->name, "message", error->message));
+	else
+		fprintf(stderr, "podportctl: %s\n", error->message);
+	return error->code == PODPORT_HOSTD_AWAY ? EXIT_HOSTD_AWAY : EXIT_NOT;
+}
+
+struct arguments {
+	struct options options;
+	const char *socket; // NULL: the default
+	uint32_t timeout_ms;
+	bool help;
+	const struct command *command;
+};
+
+static int parse_timeout(const char *text, uint32_t *ret_timeout_ms)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(seconds >= 0.001) ||
+	    !(seconds <= PODPORT_TIMEOUT_MAX_MS / 1000.0)) {
+		fprintf(stderr, "podportctl: --timeout: '%s' is not in 0.001..%d seconds\n", text,
+			PODPORT_TIMEOUT_MAX_MS / 1000);
+		return -1;
+	}
+	*ret_timeout_ms = (uint32_t)(seconds * 1000 + 0.5);
+	return 0;
+}
+
+// Returns 0 to go on, or -1 with *ret_status to exit with.
+static int parse_arguments(int argc, char **argv, struct arguments *ret, int *ret_status)
+{
+	enum { OPTION_JSON = 256, OPTION_SOCKET, OPTION_TIMEOUT, OPTION_DROPS, OPTION_VERSION };
+	static const struct option long_options[] = {
+		{"json", no_argument, NULL, OPTION_JSON},
+		{"socket", required_argument, NULL, OPTION_SOCKET},
+		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+		{"drops", no_argument, NULL, OPTION_DROPS},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, OPTION_VERSION},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	*ret_status = EXIT_USAGE;
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		switch (option) {
+		case OPTION_JSON:
+			ret->options.json = true;
+			break;
+		case OPTION_SOCKET:
+			ret->socket = optarg;
+			break;
+		case OPTION_TIMEOUT:
+			if (parse_timeout(optarg, &ret->timeout_ms) < 0)
+				return -1;
+			break;
+		case OPTION_DROPS:
+			ret->options.drops = true;
+			break;
+		case 'h':
+			ret->help = true;
+			break;
+		case OPTION_VERSION:
+			printf("podportctl %s\n", PODPORT_VERSION);
+			*ret_status = EXIT_DONE;
+			return -1;
+		default:
+			usage();
+			return -1;
+		}
+	}
+	if (optind < argc) {
+		ret->command = find_command(argv[optind]);
+		if (ret->command == NULL) {
+			fprintf(stderr, "podportctl: there is no command '%s'\n", argv[optind]);
+			usage();
+			return -1;
+		}
+	}
+	if (optind + 1 < argc) {
+		fprintf(stderr, "podportctl: '%s' is one argument too many\n", argv[optind + 1]);
+		usage();
+		return -1;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {0};
+	struct podport_client *client;
+	struct podport_error error;
+	int status;
+
+	// Names may be UTF-8. Not LC_NUMERIC: numbers have points.
+	setlocale(LC_CTYPE, "");
+	if (parse_arguments(argc, argv, &arguments, &status) < 0)
+		return status;
+	if (arguments.help) {
+		help(arguments.command);
+		return EXIT_DONE;
+	}
+	if (arguments.command == NULL) {
+		fprintf(stderr, "podportctl: which command? status, pods, ports or ipam\n");
+		return usage();
+	}
+	if (arguments.options.drops && !arguments.command->has_drops) {
+		fprintf(stderr, "podportctl: --drops goes with 'ports'\n");
+		return usage();
+	}
+	if (podport_connect(arguments.socket, arguments.timeout_ms, &client, &error) < 0)
+		return fail(&arguments.options, &error);
+	status = arguments.command->run(client, &arguments.options, &error);
+	podport_free(client);
+	if (status < 0)
+		return fail(&arguments.options, &error);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		err(EXIT_NOT, "standard output");
+	return status;
+}

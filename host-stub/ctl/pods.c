@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podportctl pods
+
+#include <stdio.h>
+#include <time.h>
+
+#include "ctl/command.h"
+#include "ctl/format.h"
+#include "ctl/table.h"
+
+static uint64_t age_ms(const struct podport_attachment *pod)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return now_ms > pod->created_unix_ms ? now_ms - pod->created_unix_ms : 0;
+}
+
+static void print_table(const struct podport_pods *pods)
+{
+	static const struct table_column columns[] = {{.name = "POD"},
+						      {.name = "NETWORK"},
+						      {.name = "IFNAME"},
+						      {.name = "IPV4"},
+						      {.name = "IPV6"},
+						      {.name = "MAC"},
+						      {.name = "FUNCTION"},
+						      {.name = "MTU", .right = true},
+						      {.name = "AGE", .right = true},
+						      {.name = NULL}};
+	struct table *table = table_new(columns);
+	struct text text;
+
+	for (size_t i = 0; i < podport_pods_count(pods); i++) {
+		const struct podport_attachment *pod = podport_pods_get(pods, i);
+
+		table_row(table);
+		table_put(table, format_pod(&text, pod));
+		table_put(table, pod->key.network);
+		table_put(table, pod->key.ifname);
+		table_put(table, pod->has_ipv4 ? format_address(&text, AF_INET, &pod->ipv4) : "-");
+		table_put(table, pod->has_ipv6 ? format_address(&text, AF_INET6, &pod->ipv6) : "-");
+		table_put(table, format_mac(&text, pod->mac));
+		table_put(table, format_function(&text, pod->pf, pod->vf));
+		snprintf(text.text, sizeof(text.text), "%u", pod->mtu);
+		table_put(table, text.text);
+		table_put(table, format_duration(&text, age_ms(pod)));
+	}
+	table_print(table);
+}
+
+static json_t *pod_json(const struct podport_attachment *pod)
+{
+	struct text mac, gateway_mac, function;
+
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i, s:i, "
+		"s:i, s:I, s:I}",
+		"namespace", pod->pod_namespace, "name", pod->pod_name, "network", pod->key.network,
+		"container_id", pod->key.container_id, "ifname", pod->key.ifname, "netns",
+		pod->netns, "netns_inode", (json_int_t)pod->netns_inode, "ipv4",
+		command_json_address(pod->has_ipv4, AF_INET, &pod->ipv4), "gateway_ipv4",
+		command_json_address(pod->has_ipv4, AF_INET, &pod->gateway_ipv4), "ipv6",
+		command_json_address(pod->has_ipv6, AF_INET6, &pod->ipv6), "gateway_ipv6",
+		command_json_address(pod->has_ipv6, AF_INET6, &pod->gateway_ipv6), "mac",
+		format_mac(&mac, pod->mac), "gateway_mac",
+		format_mac(&gateway_mac, pod->gateway_mac), "function",
+		format_function(&function, pod->pf, pod->vf), "pf", (int)pod->pf, "vf",
+		(int)pod->vf, "mtu", (int)pod->mtu, "link_group", (json_int_t)pod->link_group,
+		"created_unix_ms", (json_int_t)pod->created_unix_ms);
+}
+
+static void print_json(const struct podport_pods *pods)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < podport_pods_count(pods); i++)
+		json_array_append_new(list, pod_json(podport_pods_get(pods, i)));
+	command_print_json(json_pack("{s:o}", "pods", list));
+}
+
+static int run(struct podport_client *client, const struct options *options,
+	       struct podport_error *error)
+{
+	struct podport_pods *pods;
+	int r = podport_list_pods(client, &pods, error);
+
+	if (r < 0)
+		return r;
+	if (options->json)
+		print_json(pods);
+	else if (podport_pods_count(pods) == 0)
+		printf("no pod is attached\n");
+	else
+		print_table(pods);
+	podport_pods_free(pods);
+	return EXIT_DONE;
+}
+
+const struct command command_pods = {
+	.name = "pods",
+	.summary = "what is attached: addresses, functions, age",
+	.help = "One line for each attachment, ordered by network, container and interface. POD "
+		"is\n"
+		"namespace/name where the runtime tells it, else the container ID's first 12\n"
+		"characters. FUNCTION is the function of the NIC that the pod has.\n"
+		"\n"
+		"--json: {\"pods\": [{\n"
+		"  namespace, name          strings, \"\" if the runtime does not tell\n"
+		"  network, container_id, ifname    strings, together the key\n"
+		"  netns, netns_inode       where the sandbox was when it was attached; \"\", 0: "
+		"not known\n"
+		"  ipv4, gateway_ipv4, ipv6, gateway_ipv6    strings, null where it has none\n"
+		"  mac, gateway_mac         strings\n"
+		"  function, pf, vf         \"pf0vf3\" and its numbers\n"
+		"  mtu, link_group          numbers\n"
+		"  created_unix_ms          number\n"
+		"}]}\n",
+	.run = run,
+};

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podportctl ports
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/format.h"
+#include "ctl/table.h"
+
+// A port has the key of what it serves, not its pod's name: that is the list of pods'. Empty if the
+// attachment went between the two questions.
+static const char *pod_of(const struct podport_port *port, const struct podport_pods *pods,
+			  struct text *text)
+{
+	if (!port->has_key)
+		return "-";
+	for (size_t i = 0; i < podport_pods_count(pods); i++) {
+		const struct podport_attachment *pod = podport_pods_get(pods, i);
+		if (strcmp(pod->key.network, port->key.network) == 0 &&
+		    strcmp(pod->key.container_id, port->key.container_id) == 0 &&
+		    strcmp(pod->key.ifname, port->key.ifname) == 0)
+			return format_pod(text, pod);
+	}
+	return format_container(text, port->key.container_id);
+}
+
+static bool is_function(const struct podport_port *port)
+{
+	return strcmp(port->kind, "function") == 0;
+}
+
+static uint64_t drops_of(const struct podport_port *port)
+{
+	uint64_t packets = 0;
+
+	for (size_t i = 0; i < port->drop_count; i++)
+		packets += port->drops[i].packets;
+	return packets;
+}
+
+// ---- tables --------------------------------------------------------------------------------------
+
+static void print_table(const struct podport_ports *ports, const struct podport_pods *pods)
+{
+	static const struct table_column columns[] = {{.name = "SLOT", .right = true},
+						      {.name = "KIND"},
+						      {.name = "NAME"},
+						      {.name = "FUNCTION"},
+						      {.name = "POD"},
+						      {.name = "LINK"},
+						      {.name = "MTU", .right = true},
+						      {.name = "RX-PKTS", .right = true},
+						      {.name = "RX-BYTES", .right = true},
+						      {.name = "TX-PKTS", .right = true},
+						      {.name = "TX-BYTES", .right = true},
+						      {.name = "DROPS", .right = true},
+						      {.name = NULL}};
+	struct table *table = table_new(columns);
+	struct text text;
+
+	for (size_t i = 0; i < podport_ports_count(ports); i++) {
+		const struct podport_port *port = podport_ports_get(ports, i);
+
+		table_row(table);
+		snprintf(text.text, sizeof(text.text), "%u", port->slot);
+		table_put(table, text.text);
+		table_put(table, port->kind);
+		table_put(table, port->name);
+		table_put(table,
+			  is_function(port) ? format_function(&text, port->pf, port->vf) : "-");
+		table_put(table, pod_of(port, pods, &text));
+		table_put(table, port->link_up ? "up" : "down");
+		snprintf(text.text, sizeof(text.text), "%u", port->mtu);
+		table_put(table, text.text);
+		table_put(table, format_count(&text, port->rx_packets));
+		table_put(table, format_bytes(&text, port->rx_bytes));
+		table_put(table, format_count(&text, port->tx_packets));
+		table_put(table, format_bytes(&text, port->tx_bytes));
+		table_put(table, format_count(&text, drops_of(port)));
+	}
+	table_print(table);
+}
+
+static void print_drops(const struct podport_ports *ports, const struct podport_pods *pods)
+{
+	static const struct table_column columns[] = {{.name = "SLOT", .right = true},
+						      {.name = "NAME"},
+						      {.name = "POD"},
+						      {.name = "REASON"},
+						      {.name = "PACKETS", .right = true},
+						      {.name = NULL}};
+	struct table *table = table_new(columns);
+	struct text text;
+
+	for (size_t i = 0; i < podport_ports_count(ports); i++) {
+		const struct podport_port *port = podport_ports_get(ports, i);
+
+		for (size_t j = 0; j < port->drop_count; j++) {
+			table_row(table);
+			snprintf(text.text, sizeof(text.text), "%u", port->slot);
+			table_put(table, text.text);
+			table_put(table, port->name);
+			table_put(table, pod_of(port, pods, &text));
+			table_put(table, port->drops[j].reason);
+			snprintf(text.text, sizeof(text.text), "%llu",
+				 (unsigned long long)port->drops[j].packets);
+			table_put(table, text.text);
+		}
+	}
+	if (table_rows(table) == 0)
+		printf("no packet was dropped\n");
+	table_print(table);
+}
+
+// ---- JSON ----------------------------------------------------------------------------------------
+
+static json_t *port_json(const struct podport_port *port, const struct podport_pods *pods)
+{
+	struct text mac, function, pod;
+	json_t *drops = json_object();
+	json_t *attachment = json_null();
+
+	for (size_t i = 0; i < port->drop_count; i++)
+		json_object_set_new(drops, port->drops[i].reason,
+				    json_integer((json_int_t)port->drops[i].packets));
+	if (port->has_key)
+		attachment = json_pack("{s:s, s:s, s:s, s:s}", "network", port->key.network,
+				       "container_id", port->key.container_id, "ifname",
+				       port->key.ifname, "pod", pod_of(port, pods, &pod));
+	return json_pack(
+		"{s:i, s:s, s:s, s:s?, s:o, s:b, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "slot",
+		(int)port->slot, "kind", port->kind, "name", port->name, "function",
+		is_function(port) ? format_function(&function, port->pf, port->vf) : NULL,
+		"attachment", attachment, "link_up", (int)port->link_up, "mtu", (int)port->mtu,
+		"mac", format_mac(&mac, port->mac), "rx_packets", (json_int_t)port->rx_packets,
+		"rx_bytes", (json_int_t)port->rx_bytes, "tx_packets", (json_int_t)port->tx_packets,
+		"tx_bytes", (json_int_t)port->tx_bytes, "dropped_packets",
+		(json_int_t)drops_of(port), "drops", drops);
+}
+
+static void print_json(const struct podport_ports *ports, const struct podport_pods *pods)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < podport_ports_count(ports); i++)
+		json_array_append_new(list, port_json(podport_ports_get(ports, i), pods));
+	command_print_json(json_pack("{s:o}", "ports", list));
+}
+
+// ---- the command ---------------------------------------------------------------------------------
+
+static int run(struct podport_client *client, const struct options *options,
+	       struct podport_error *error)
+{
+	struct podport_ports *ports;
+	struct podport_pods *pods;
+	int r = podport_list_ports(client, &ports, error);
+
+	if (r < 0)
+		return r;
+	r = podport_list_pods(client, &pods, error);
+	if (r < 0) {
+		podport_ports_free(ports);
+		return r;
+	}
+	if (options->json)
+		print_json(ports, pods);
+	else if (podport_ports_count(ports) == 0)
+		printf("the agent has no ports\n");
+	else if (options->drops)
+		print_drops(ports, pods);
+	else
+		print_table(ports, pods);
+	podport_ports_free(ports);
+	podport_pods_free(pods);
+	return EXIT_DONE;
+}
+
+const struct command command_ports = {
+	.name = "ports",
+	.summary = "the agent's ports: whom they serve, packets, drops",
+	.help = "One line for each port of the agent. RX is what came from the function (what the "
+		"pod\n"
+		"sent), TX what went to it. DROPS counts packets that came in on this port and "
+		"were\n"
+		"dropped in the software path; --drops lists them by reason.\n"
+		"\n"
+		"--json: {\"ports\": [{\n"
+		"  slot                     number, the port's place in the agent\n"
+		"  kind                     \"host\", \"function\" or \"uplink\"\n"
+		"  name                     string, of the DPDK device\n"
+		"  function                 \"pf0vf3\"; null if kind is not \"function\"\n"
+		"  attachment               {network, container_id, ifname, pod}; null: serves "
+		"none\n"
+		"  link_up                  true, false\n"
+		"  mtu, mac                 number, string\n"
+		"  rx_packets, rx_bytes, tx_packets, tx_bytes    numbers\n"
+		"  dropped_packets          number, the sum of:\n"
+		"  drops                    {reason: packets}, only reasons that occurred\n"
+		"}]}\n",
+	.has_drops = true,
+	.run = run,
+};
