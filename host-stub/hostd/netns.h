@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Network namespaces by file descriptor. hostd's own is taken once at start-up; a worker thread is
+// in another one only between netns_enter and netns_leave, and never waits there.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "hostd/netlink.h"
+
+// The netns that the process was started in.
+struct host_netns {
+	int fd;
+	uint64_t device, inode;
+};
+
+int host_netns_open(struct host_netns *ret_netns, struct error *err);
+void host_netns_close(struct host_netns *netns);
+
+// Is `fd` a network namespace other than the host's? Writes its inode. Errors: -EINVAL with
+// CODE_NETNS.
+int netns_verify(const struct host_netns *host, int fd, uint64_t *ret_inode, struct error *err);
+
+// The calling thread into `fd`. Errors: CODE_NETNS.
+int netns_enter(int fd, struct error *err);
+// And back. A thread that cannot go back must not live on: it would do the next call's work in a
+// pod. Aborts then; a restart finds everything from the agent and the netdevs.
+void netns_leave(const struct host_netns *host);
+
+// A netlink socket in `fd`'s netns, usable from anywhere.
+int netns_open_netlink(const struct host_netns *host, int fd, struct netlink *ret_netlink,
+		       struct error *err);

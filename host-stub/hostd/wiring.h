@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Puts a function's netdev into a sandbox, dressed as the attachment says, and takes it back:
+//
+//      host netns                          sandbox
+//      simnic0v3  ── move, rename ──►  eth0  10.88.0.5/32  fd88::5/128
+//                                            ifalias podport:simnic0v3:<network>/<container>/eth0
+//                                            10.88.0.1 dev eth0, default via 10.88.0.1
+//                                            10.88.0.1 lladdr <router MAC> PERMANENT
+//
+// The ifalias is all the state there is: whoever finds the interface knows whose it is and what to
+// call it on the host, so that hostd can be killed at any instant and needs no file for it. It is
+// set before the move and cleared after the move back: an interface in a sandbox without it is not
+// ours and is never touched.
+//
+// Worker threads, any number at once (for different attachments); nothing global is held.
+
+#pragma once
+
+#include <stdbool.h>
+
+#include "hostd/netns.h"
+#include "proto/message.h"
+
+struct wiring {
+	struct host_netns host;
+	char prefix[IFNAMSIZ], suffix[IFNAMSIZ]; // of a function's netdev, around the VF's number
+};
+
+// `function_netdev`: "simnic0v%u". Errors: CODE_BAD_REQUEST if it is no such pattern.
+int wiring_open(const char *function_netdev, struct wiring *ret_wiring, struct error *err);
+void wiring_close(struct wiring *wiring);
+
+// The same check, for the configuration.
+int wiring_parse_pattern(const char *function_netdev, struct wiring *wiring, struct error *err);
+
+// The function's netdev as the host calls it. Errors: CODE_NIC, a PF that the pattern cannot name.
+int wiring_function_name(const struct wiring *wiring, const struct function_id *function,
+			 char ret_name[IFNAMSIZ], struct error *err);
+
+// Make the sandbox as `attachment` says. What is ours already is completed. Waits for a function
+// that is on its way back from another sandbox, until deadline_ms (CLOCK_MONOTONIC).
+// ret_created: the interface was not there before. On failure nothing is left behind, and the
+// sentence names the step. Errors: CODE_NETNS, CODE_INTERFACE_EXISTS, CODE_WIRING, CODE_NIC.
+int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
+		 uint64_t deadline_ms, bool *ret_created, struct error *err);
+
+// Give the function back to the host. 0 also if there is nothing of this attachment in the sandbox.
+int wiring_undress(const struct wiring *wiring, int netns_fd, const struct attachment_key *key,
+		   struct error *err);
+
+// Is the sandbox as `attachment` says? More addresses and routes than that are fine (chained
+// plugins add them). Errors: -ESTALE with CODE_MISMATCH and what differs.
+int wiring_check(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
+		 struct error *err);
+
+// Is the function's netdev in the host's netns?
+int wiring_function_home(const struct wiring *wiring, const struct function_id *function,
+			 bool *ret_home, struct error *err);
+
+// Functions that a dying sandbox gave back to the host under a foreign name (real VFs keep the
+// sandbox's "eth0" or become "dev7"): their own names back, by their ifalias. Returns how many.
+unsigned int wiring_adopt_strays(const struct wiring *wiring);
