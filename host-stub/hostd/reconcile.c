@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Reclaim of attachments without a sandbox: see reconcile.h. What is remembered between looks is
+// only since when an attachment looks gone; a new hostd starts its grace time anew.
+
+#include "hostd/reconcile.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hostd/clock.h"
+#include "hostd/release.h"
+#include "proto/base/log.h"
+
+// More suspects than a node has pods are not looked at in one go; the rest waits its turn.
+enum { SUSPECTS_MAX = 1024 };
+
+struct suspect {
+	struct attachment_key key;
+	struct sandbox sandbox;
+	uint64_t created_unix_ms; // tells an attachment from a later one with the same key
+	uint64_t since_ms;
+	bool seen;	     // in this look
+	bool process_inside; // in this look
+};
+
+struct reconcile {
+	size_t count;
+	struct suspect suspects[SUSPECTS_MAX];
+};
+
+int reconcile_open(struct reconcile **ret_reconcile, struct error *err)
+{
+	*ret_reconcile = calloc(1, sizeof(**ret_reconcile));
+	if (*ret_reconcile == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "prepare reconciliation: no memory");
+	return 0;
+}
+
+void reconcile_close(struct reconcile *reconcile)
+{
+	free(reconcile);
+}
+
+// ---- evidence ------------------------------------------------------------------------------------
+
+// Is the path still the sandbox it was?
+static bool path_is_sandbox(const struct sandbox *sandbox)
+{
+	struct stat st;
+
+	if (sandbox->path[0] == '\0' || stat(sandbox->path, &st) < 0)
+		// An error other than "not there" proves nothing.
+		return sandbox->path[0] != '\0' && errno != ENOENT && errno != ENOTDIR;
+	return st.st_ino == sandbox->inode;
+}
+
+static bool looks_gone(const struct hostd *hostd, const struct attachment *attachment)
+{
+	struct error error;
+	bool home;
+
+	if (attachment->sandbox.inode == 0 || path_is_sandbox(&attachment->sandbox))
+		return false;
+	return wiring_function_home(&hostd->wiring, &attachment->function, &home, &error) == 0 &&
+	       home;
+}
+
+// Mark the suspects that some process is inside of. Negative: /proc cannot be read, and nothing is
+// proven.
+static int mark_inhabited(struct reconcile *reconcile)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *item;
+
+	if (processes == NULL)
+		return -errno;
+	while ((item = readdir(processes)) != NULL) {
+		char path[sizeof(item->d_name) + 16];
+		struct stat st;
+
+		if (!isdigit((unsigned char)item->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "%s/ns/net", item->d_name);
+		if (fstatat(dirfd(processes), path, &st, 0) < 0)
+			continue; // has exited, or is a zombie: it is in no netns
+		for (size_t i = 0; i < reconcile->count; i++)
+			if (reconcile->suspects[i].sandbox.inode == st.st_ino)
+				reconcile->suspects[i].process_inside = true;
+	}
+	closedir(processes);
+	return 0;
+}
+
+// ---- one look ------------------------------------------------------------------------------------
+
+static void suspect_one(struct reconcile *reconcile, struct hostd *hostd,
+			const struct attachment *attachment)
+{
+	struct suspect *suspect = NULL;
+
+	// What is being worked on, or will be released anyway, is not looked at.
+	if (!keys_try_take(hostd->keys, &attachment->key))
+		return;
+	if (!delete_queue_has(hostd->deletes, &attachment->key) && looks_gone(hostd, attachment)) {
+		for (size_t i = 0; i < reconcile->count && suspect == NULL; i++)
+			if (attachment_key_equal(&reconcile->suspects[i].key, &attachment->key) &&
+			    reconcile->suspects[i].created_unix_ms == attachment->created_unix_ms)
+				suspect = &reconcile->suspects[i];
+		if (suspect == NULL && reconcile->count < SUSPECTS_MAX) {
+			suspect = &reconcile->suspects[reconcile->count++];
+			*suspect = (struct suspect){.key = attachment->key,
+						    .sandbox = attachment->sandbox,
+						    .created_unix_ms = attachment->created_unix_ms,
+						    .since_ms = clock_ms()};
+		}
+		if (suspect != NULL)
+			suspect->seen = true;
+	}
+	keys_release(hostd->keys, &attachment->key);
+}
+
+static int look_at_all(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
+{
+	struct request request = {.call = CALL_LIST, .body.list.limit = LIMIT_PAGE};
+	bool more = true;
+
+	while (more && !link_stopping(hostd->link)) {
+		struct reply reply;
+		struct list_reply *list = &reply.body.list;
+		int r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
+
+		if (r < 0)
+			return r;
+		if (reply.code != CODE_OK) {
+			r = reply_to_error(&reply, err);
+			reply_clear(&reply);
+			return r;
+		}
+		for (size_t i = 0; i < list->count; i++)
+			suspect_one(reconcile, hostd, &list->attachments[i]);
+		more = list->more && list->count > 0;
+		if (more) {
+			request.body.list.has_after = true;
+			request.body.list.after = list->attachments[list->count - 1].key;
+		}
+		reply_clear(&reply);
+	}
+	return 0;
+}
+
+// Gone for the grace time: release it, unless a call for it has begun, or it is not the one that
+// was looked at any more.
+static int reclaim(struct hostd *hostd, const struct suspect *suspect, struct error *err)
+{
+	struct request request = {.call = CALL_CHECK, .body.check.key = suspect->key};
+	struct detach_request detach = {.key = suspect->key, .sandbox = suspect->sandbox};
+	struct reply reply;
+	int r;
+
+	if (!keys_try_take(hostd->keys, &suspect->key))
+		return 0;
+	request.body.check.sandbox = suspect->sandbox;
+	r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
+	if (r == 0) {
+		if (reply.code == CODE_OK &&
+		    reply.body.check.created_unix_ms == suspect->created_unix_ms &&
+		    looks_gone(hostd, &reply.body.check)) {
+			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
+			if (r == 0)
+				log_warning("attachment reclaimed, its sandbox is gone",
+					    "network=%s container=%s ifname=%s sandbox=%s",
+					    suspect->key.network, suspect->key.container_id,
+					    suspect->key.ifname, suspect->sandbox.path);
+		}
+		reply_clear(&reply);
+	}
+	keys_release(hostd->keys, &suspect->key);
+	return r;
+}
+
+static int reclaim_due(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
+{
+	uint64_t now_ms = clock_ms();
+	size_t kept = 0;
+	int result = 0;
+
+	for (size_t i = 0; i < reconcile->count; i++) {
+		struct suspect *suspect = &reconcile->suspects[i];
+		uint64_t grace_ms = (uint64_t)hostd->config.reclaim_grace_s * 1000;
+		struct error error;
+		int r = 0;
+
+		if (!suspect->seen || suspect->process_inside)
+			continue; // not gone after all: if it ever is, the grace time begins anew
+		if (result == 0 && now_ms - suspect->since_ms >= grace_ms)
+			r = reclaim(hostd, suspect, &error);
+		if (r < 0 && error.code == CODE_AGENT_AWAY)
+			result = error_set(err, -r, error.code, "%s", error.message);
+		else if (r < 0)
+			log_warning("an attachment without a sandbox could not be reclaimed",
+				    "network=%s container=%s ifname=%s error=\"%s\"",
+				    suspect->key.network, suspect->key.container_id,
+				    suspect->key.ifname, error.message);
+		reconcile->suspects[kept++] = *suspect;
+	}
+	reconcile->count = kept;
+	return result;
+}
+
+int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
+{
+	int r;
+
+	for (size_t i = 0; i < reconcile->count; i++)
+		reconcile->suspects[i].seen = reconcile->suspects[i].process_inside = false;
+	wiring_adopt_strays(&hostd->wiring);
+	r = look_at_all(reconcile, hostd, err);
+	if (r < 0)
+		return r; // what was not seen is not forgotten by that
+	if (reconcile->count == 0)
+		return 0;
+	if (mark_inhabited(reconcile) < 0) {
+		log_warning("processes cannot be listed, nothing is reclaimed", "error=\"%m\"");
+		return 0;
+	}
+	return reclaim_due(reconcile, hostd, err);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Attachments whose sandbox is gone for good, released without a DEL: the runtime crashed, or gave
+// up on one. Never by a list that may lag. An attachment is reclaimed when all of these have held
+// for the grace time, in every look:
+//
+//   - the function's netdev is back in the host's netns: whatever sandbox there was has let go of it
+//   - the sandbox's path is not there, or is another netns by now
+//   - no process is in a netns of the sandbox's inode
+//   - nobody is working on its key, and its release is not queued already
+//
+// One that was recorded without an inode can never be proven gone, and stays.
+//
+// On the link's thread only.
+
+#pragma once
+
+#include "hostd/hostd.h"
+
+struct reconcile;
+
+int reconcile_open(struct reconcile **ret_reconcile, struct error *err);
+void reconcile_close(struct reconcile *reconcile); // NULL is fine
+
+// Look at all attachments once. Negative (CODE_AGENT_AWAY) only if the agent does not answer;
+// everything else is logged.
+int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error *err);

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// hostd's own work after each Hello: see upkeep.h.
+
+#include "hostd/upkeep.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostd/clock.h"
+#include "hostd/reconcile.h"
+#include "hostd/release.h"
+#include "proto/base/log.h"
+
+// How often attachments are compared with sandboxes: a few times in the grace time, and one List
+// every ten seconds is nothing.
+enum { RECONCILE_MS = 10 * 1000, RECONCILE_MIN_MS = 1000 };
+
+struct upkeep {
+	struct hostd *hostd;
+	struct reconcile *reconcile;
+	uint64_t next_reconcile_ms;
+	_Atomic bool host_port_changed;
+	bool has_pod_network;
+	struct pod_network pod_network; // that the host port was dressed for
+};
+
+int upkeep_open(struct hostd *hostd, struct upkeep **ret_upkeep, struct error *err)
+{
+	struct upkeep *upkeep = calloc(1, sizeof(*upkeep));
+	int r;
+
+	if (upkeep == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "prepare upkeep: no memory");
+	upkeep->hostd = hostd;
+	r = reconcile_open(&upkeep->reconcile, err);
+	if (r < 0) {
+		free(upkeep);
+		return r;
+	}
+	*ret_upkeep = upkeep;
+	return 0;
+}
+
+void upkeep_close(struct upkeep *upkeep)
+{
+	if (upkeep == NULL)
+		return;
+	reconcile_close(upkeep->reconcile);
+	free(upkeep);
+}
+
+void upkeep_host_port_changed(struct upkeep *upkeep)
+{
+	upkeep->host_port_changed = true;
+}
+
+static void care_for_host_port(struct upkeep *upkeep, const struct hello_reply *hello, bool fresh)
+{
+	struct host_port *port = upkeep->hostd->host_port;
+	struct host_status status = {0};
+	bool changed;
+
+	if (port == NULL)
+		return;
+	host_port_status(port, &status);
+	changed = atomic_exchange(&upkeep->host_port_changed, false) ||
+		  hello->has_pod_network != upkeep->has_pod_network ||
+		  (hello->has_pod_network &&
+		   memcmp(&hello->pod_network, &upkeep->pod_network, sizeof(hello->pod_network)) !=
+			   0);
+	if (!fresh && !changed && status.host_port_ready)
+		return;
+	upkeep->has_pod_network = hello->has_pod_network;
+	upkeep->pod_network = hello->pod_network;
+	if (hello->host_port)
+		host_port_dress(port, hello->has_pod_network ? &hello->pod_network : NULL);
+	else
+		host_port_not_served(port);
+}
+
+static uint64_t reconcile_interval_ms(const struct hostd *hostd)
+{
+	uint64_t third_ms = (uint64_t)hostd->config.reclaim_grace_s * 1000 / 3;
+
+	return third_ms < RECONCILE_MIN_MS ? RECONCILE_MIN_MS
+	       : third_ms > RECONCILE_MS   ? RECONCILE_MS
+					   : third_ms;
+}
+
+int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struct error *err)
+{
+	struct upkeep *upkeep = arg;
+	struct hostd *hostd = upkeep->hostd;
+	struct error error;
+	int r = 0;
+
+	if (delete_queue_count(hostd->deletes) > 0)
+		r = release_flush(hostd, err);
+	if (r < 0)
+		return r;
+	care_for_host_port(upkeep, hello, fresh);
+	if (!fresh && clock_ms() < upkeep->next_reconcile_ms)
+		return 0;
+	upkeep->next_reconcile_ms = clock_ms() + reconcile_interval_ms(hostd);
+	r = reconcile_run(upkeep->reconcile, hostd, &error);
+	if (r < 0 && error.code == CODE_AGENT_AWAY)
+		return error_set(err, -r, error.code, "%s", error.message);
+	if (r < 0)
+		log_warning("attachments could not be compared with sandboxes", "error=\"%s\"",
+			    error.message);
+	return 0;
+}

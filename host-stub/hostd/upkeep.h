@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What hostd does by itself, on the link's thread: when the agent comes, deliver what is queued,
+// dress the host's port, look for what was left behind; and keep doing so while it is there.
+
+#pragma once
+
+#include "hostd/hostd.h"
+
+struct upkeep;
+
+int upkeep_open(struct hostd *hostd, struct upkeep **ret_upkeep, struct error *err);
+void upkeep_close(struct upkeep *upkeep); // NULL is fine
+
+// link_config.greeted; arg: the upkeep.
+int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struct error *err);
+
+// The host port changed: dress it again at the next turn. Any thread.
+void upkeep_host_port_changed(struct upkeep *upkeep);
