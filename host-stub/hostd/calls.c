@@ -29,21 +29,21 @@ enum {
 	TRIES_MAX = 3,
 };
 
-struct call {
+struct host_call {
 	struct work work;
 	struct calls *calls;
-	TAILQ_ENTRY(call) entry; // in the line or among the running
+	TAILQ_ENTRY(host_call) entry; // in the line or among the running
 	uv_work_t uv;
 	uint64_t begun_ms;
-	bool has_key;	// the key is in our hands
-	bool undo;	// what the worker does is undoing
+	bool has_key;   // the key is in our hands
+	bool undo;      // what the worker does is undoing
 	bool abandoned; // nobody waits
 	unsigned int tries;
 	call_done done;
 	void *arg;
 };
 
-TAILQ_HEAD(call_list, call);
+TAILQ_HEAD(call_list, host_call);
 
 struct calls {
 	struct hostd *hostd;
@@ -59,7 +59,7 @@ struct calls {
 
 static void schedule(struct calls *calls);
 
-static void free_call(struct call *call)
+static void free_call(struct host_call *call)
 {
 	if (call->work.netns_fd >= 0)
 		close(call->work.netns_fd);
@@ -68,7 +68,7 @@ static void free_call(struct call *call)
 }
 
 // The call has left both lists.
-static void finish(struct call *call)
+static void finish(struct host_call *call)
 {
 	struct calls *calls = call->calls;
 
@@ -85,7 +85,7 @@ static void finish(struct call *call)
 
 static void on_worker(uv_work_t *uv)
 {
-	struct call *call = uv->data;
+	struct host_call *call = uv->data;
 
 	if (call->undo)
 		work_undo(call->calls->hostd, &call->work);
@@ -95,12 +95,12 @@ static void on_worker(uv_work_t *uv)
 
 static void after_work(uv_work_t *uv, int status);
 
-static bool is_detach(const struct call *call)
+static bool is_detach(const struct host_call *call)
 {
 	return call->work.request.call == CALL_DETACH || call->undo;
 }
 
-static void start(struct call *call)
+static void start(struct host_call *call)
 {
 	struct calls *calls = call->calls;
 
@@ -111,7 +111,7 @@ static void start(struct call *call)
 	uv_queue_work(calls->loop, &call->uv, on_worker, after_work);
 }
 
-static bool must_undo(const struct call *call)
+static bool must_undo(const struct host_call *call)
 {
 	const struct work *work = &call->work;
 
@@ -124,7 +124,7 @@ static bool must_undo(const struct call *call)
 
 static void after_work(uv_work_t *uv, int status)
 {
-	struct call *call = uv->data;
+	struct host_call *call = uv->data;
 	struct calls *calls = call->calls;
 	const struct attachment_key *key = work_key(&call->work.request);
 	struct error error;
@@ -158,18 +158,18 @@ static void after_work(uv_work_t *uv, int status)
 
 // ---- waiting -------------------------------------------------------------------------------------
 
-static bool needs_link(const struct call *call)
+static bool needs_link(const struct host_call *call)
 {
 	return !call->undo && call->work.request.call != CALL_DETACH &&
 	       call->work.request.call != CALL_GET_STATUS;
 }
 
-static bool is_operators(const struct call *call)
+static bool is_operators(const struct host_call *call)
 {
 	return work_key(&call->work.request) == NULL;
 }
 
-static uint64_t patience_end_ms(const struct call *call)
+static uint64_t patience_end_ms(const struct host_call *call)
 {
 	uint64_t patience_ms = call->begun_ms + OPERATOR_PATIENCE_MS;
 
@@ -178,20 +178,19 @@ static uint64_t patience_end_ms(const struct call *call)
 	return call->work.deadline_ms;
 }
 
-static bool has_thread(const struct calls *calls, const struct call *call)
+static bool has_thread(const struct calls *calls, const struct host_call *call)
 {
 	return calls->threads < CALLS_THREADS &&
 	       (is_detach(call) ||
 		calls->threads_not_detach < CALLS_THREADS - CALLS_THREADS_FOR_DETACH);
 }
 
-static bool is_behind_its_like(const struct calls *calls, const struct call *call)
+static bool is_behind_its_like(const struct calls *calls, const struct host_call *call)
 {
 	const struct attachment_key *key = work_key(&call->work.request);
-	const struct call *other;
+	const struct host_call *other;
 
-	TAILQ_FOREACH(other, &calls->waiting, entry)
-	{
+	TAILQ_FOREACH (other, &calls->waiting, entry) {
 		const struct attachment_key *other_key = work_key(&other->work.request);
 
 		if (other == call)
@@ -202,19 +201,18 @@ static bool is_behind_its_like(const struct calls *calls, const struct call *cal
 	return false;
 }
 
-static bool take_key(struct calls *calls, struct call *call)
+static bool take_key(struct calls *calls, struct host_call *call)
 {
 	const struct attachment_key *key = work_key(&call->work.request);
 
 	if (key == NULL || call->has_key)
 		return true;
-	call->has_key =
-		!is_behind_its_like(calls, call) && keys_try_take(calls->hostd->keys, key);
+	call->has_key = !is_behind_its_like(calls, call) && keys_try_take(calls->hostd->keys, key);
 	return call->has_key;
 }
 
 // It waited in vain. An undo never does: it has no deadline.
-static void expire(struct calls *calls, struct call *call, bool link_up)
+static void expire(struct calls *calls, struct host_call *call, bool link_up)
 {
 	struct error error;
 
@@ -242,10 +240,9 @@ static void on_timer(uv_timer_t *timer)
 static void arm_timer(struct calls *calls)
 {
 	uint64_t next_ms = UINT64_MAX;
-	struct call *call;
+	struct host_call *call;
 
-	TAILQ_FOREACH(call, &calls->waiting, entry)
-	{
+	TAILQ_FOREACH (call, &calls->waiting, entry) {
 		uint64_t end_ms = patience_end_ms(call);
 
 		if (!call->undo && end_ms < next_ms)
@@ -260,7 +257,7 @@ static void arm_timer(struct calls *calls)
 static void scan(struct calls *calls)
 {
 	bool link_up = link_is_up(calls->hostd->link);
-	struct call *call, *next;
+	struct host_call *call, *next;
 
 	for (call = TAILQ_FIRST(&calls->waiting); call != NULL; call = next) {
 		bool waits_for_link = needs_link(call) && !link_up;
@@ -309,9 +306,9 @@ void calls_wake(struct calls *calls)
 
 // ---- use -----------------------------------------------------------------------------------------
 
-static struct call *new_call(struct calls *calls, const struct request *request, int netns_fd)
+static struct host_call *new_call(struct calls *calls, const struct request *request, int netns_fd)
 {
-	struct call *call = calloc(1, sizeof(*call));
+	struct host_call *call = calloc(1, sizeof(*call));
 
 	if (call == NULL)
 		return NULL;
@@ -337,9 +334,9 @@ static uint64_t deadline_of(const struct calls *calls, const struct request *req
 }
 
 int calls_submit(struct calls *calls, const struct request *request, int netns_fd, call_done done,
-		 void *arg, struct call **ret_call, struct error *err)
+		 void *arg, struct host_call **ret_call, struct error *err)
 {
-	struct call *call = NULL;
+	struct host_call *call = NULL;
 	int r = 0;
 
 	if (calls->stopping)
@@ -361,14 +358,14 @@ int calls_submit(struct calls *calls, const struct request *request, int netns_f
 	return 0;
 }
 
-void calls_abandon(struct calls *calls, struct call *call)
+void calls_abandon(struct calls *calls, struct host_call *call)
 {
-	struct call *other;
+	struct host_call *other;
 
 	call->abandoned = true;
-	TAILQ_FOREACH(other, &calls->waiting, entry)
-	if (other == call)
-		break;
+	TAILQ_FOREACH (other, &calls->waiting, entry)
+		if (other == call)
+			break;
 	if (other == NULL)
 		return; // running: after_work sees to it
 	TAILQ_REMOVE(&calls->waiting, call, entry);
@@ -384,7 +381,7 @@ void calls_abandon(struct calls *calls, struct call *call)
 void calls_undo(struct calls *calls, const struct attachment_key *key, int netns_fd)
 {
 	struct request request = {.call = CALL_ATTACH};
-	struct call *call;
+	struct host_call *call;
 
 	request.body.attach.key = *key;
 	call = new_call(calls, &request, netns_fd);

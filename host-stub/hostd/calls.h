@@ -23,23 +23,24 @@ enum {
 };
 
 struct calls;
-struct call;
+struct host_call;
 
 // On the loop, once, when the answer is there; the reply is the callee's only during the call.
 // created: an Attach that put an interface into the sandbox, which must be undone if the caller
 // turns out to be gone.
-typedef void (*call_done)(struct call *call, const struct reply *reply, bool created, void *arg);
+typedef void (*call_done)(struct host_call *call, const struct reply *reply, bool created,
+			  void *arg);
 
 int calls_open(uv_loop_t *loop, struct hostd *hostd, struct calls **ret_calls, struct error *err);
 
 // Begin a call. The fd is the call's from here on, also on failure. Errors: CODE_BUSY; CODE_NOT_READY
 // after calls_stop.
 int calls_submit(struct calls *calls, const struct request *request, int netns_fd, call_done done,
-		 void *arg, struct call **ret_call, struct error *err);
+		 void *arg, struct host_call **ret_call, struct error *err);
 
 // The caller is gone: `done` will not be called. A call that has not begun is dropped; one that has
 // is finished, and an Attach that it made is undone.
-void calls_abandon(struct calls *calls, struct call *call);
+void calls_abandon(struct calls *calls, struct host_call *call);
 
 // The caller of an Attach that is done was gone before it read the answer: undo it, after whatever
 // is under way for its key. Takes the fd.

@@ -20,7 +20,7 @@ static inline uint32_t clock_left_ms(uint64_t deadline_ms)
 {
 	uint64_t now = clock_ms();
 
-	return deadline_ms <= now	       ? 0
+	return deadline_ms <= now               ? 0
 	       : deadline_ms - now > UINT32_MAX ? UINT32_MAX
 						: (uint32_t)(deadline_ms - now);
 }

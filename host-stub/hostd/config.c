@@ -66,7 +66,7 @@ static int parse_timeout(const char *text, void *target, struct error *err)
 
 static int parse_socket(const char *text, void *target, struct error *err)
 {
-	const struct sockaddr_un address;
+	struct sockaddr_un address;
 
 	if (text[0] != '/')
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%s: must begin with /", text);

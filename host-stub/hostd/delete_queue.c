@@ -54,8 +54,7 @@ static void hash_string(unsigned __int128 *hash, const char *text)
 
 static struct hash hash_key(const struct attachment_key *key)
 {
-	unsigned __int128 hash =
-		((unsigned __int128)0x6c62272e07bb0142 << 64) | 0x62b821756295c58d;
+	unsigned __int128 hash = ((unsigned __int128)0x6c62272e07bb0142 << 64) | 0x62b821756295c58d;
 
 	hash_string(&hash, key->network);
 	hash_string(&hash, key->container_id);
@@ -180,8 +179,8 @@ static int write_file(struct delete_queue *queue, const struct hash *hash,
 		r = -errno;
 	if (fd >= 0 && close(fd) < 0 && r == 0)
 		r = -errno;
-	if (r == 0 && (step = "rename", renameat(queue->directory_fd, aside, queue->directory_fd,
-						 name)) < 0)
+	if (r == 0 &&
+	    (step = "rename", renameat(queue->directory_fd, aside, queue->directory_fd, name)) < 0)
 		r = -errno;
 	if (r < 0) {
 		unlinkat(queue->directory_fd, aside, 0);
@@ -308,9 +307,10 @@ static int put_locked(struct delete_queue *queue, const struct detach_request *d
 	int r;
 
 	if (entry == NULL && queue->count == DELETE_QUEUE_MAX)
-		return error_set(err, ENOSPC, CODE_STORE,
-				 "queue the release: %d are queued already, until the agent is back",
-				 DELETE_QUEUE_MAX);
+		return error_set(
+			err, ENOSPC, CODE_STORE,
+			"queue the release: %d are queued already, until the agent is back",
+			DELETE_QUEUE_MAX);
 	if (entry != NULL && read_file(queue, &hash, &other) == 0 &&
 	    !attachment_key_equal(&other.key, &detach->key))
 		return error_set(err, EEXIST, CODE_STORE,
@@ -361,8 +361,8 @@ static void take_out(struct delete_queue *queue, const struct attachment_key *ke
 		if (aside)
 			set_file_aside(queue, &hash, "refused by the agent");
 		else if (unlinkat(queue->directory_fd, name, 0) < 0)
-			log_error("a delivered release cannot be removed", "file=%s/%s error=\"%m\"",
-				  queue->path, name);
+			log_error("a delivered release cannot be removed",
+				  "file=%s/%s error=\"%m\"", queue->path, name);
 		forget(queue, entry);
 	}
 	pthread_mutex_unlock(&queue->mutex);

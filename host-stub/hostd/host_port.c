@@ -154,8 +154,8 @@ static void add_family(struct netlink_batch *batch, int ifindex, const struct fa
 	netlink_add_route(batch, ifindex, &route);
 }
 
-static int dress(struct host_port *port, struct netlink *netlink,
-		 const struct pod_network *network, struct error *err)
+static int dress(struct host_port *port, struct netlink *netlink, const struct pod_network *network,
+		 struct error *err)
 {
 	struct netlink_link_change up = {.netns_fd = -1, .up = true};
 	struct netlink_batch batch = {0};
@@ -263,7 +263,8 @@ int host_port_open(const char *ifname, struct host_port **ret_port, struct error
 		return fd;
 	}
 	snprintf(port->ifname, sizeof(port->ifname), "%s", ifname);
-	snprintf(port->why, sizeof(port->why), "the agent has not said yet what the pod network is");
+	snprintf(port->why, sizeof(port->why),
+		 "the agent has not said yet what the pod network is");
 	pthread_mutex_init(&port->mutex, NULL);
 	port->watch_fd = fd;
 	*ret_port = port;

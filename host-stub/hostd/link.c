@@ -30,11 +30,11 @@ struct agent_link {
 	pthread_mutex_t mutex; // of all below
 	pthread_cond_t wake;
 	_Atomic bool stopping;
-	bool connected;		// says nng
+	bool connected;           // says nng
 	unsigned int connections; // so far; tells a new connection from the one a Hello went by
 	bool nudged;
 	enum state state;
-	uint64_t changed_ms;	 // when up became down or the reverse
+	uint64_t changed_ms;     // when up became down or the reverse
 	uint64_t last_answer_ms; // of the agent; start-up if never
 	char why[LIMIT_TEXT + 1];
 	char instance_id[LIMIT_ID + 1];
@@ -124,8 +124,9 @@ static bool wait_for_turn(struct agent_link *link, uint64_t next_ms)
 
 static int say_hello(struct agent_link *link, struct reply *ret_reply, struct error *err)
 {
-	struct request request = {
-		.timeout_ms = LINK_HELLO_TIMEOUT_MS, .call = CALL_HELLO, .body.hello = link->config.hello};
+	struct request request = {.timeout_ms = LINK_HELLO_TIMEOUT_MS,
+				  .call = CALL_HELLO,
+				  .body.hello = link->config.hello};
 	int r = wire_client_call(link->client, &request, request.timeout_ms, ret_reply, err);
 
 	if (r < 0)
@@ -319,7 +320,7 @@ int link_call(struct agent_link *link, struct request *request, uint32_t timeout
 	request->timeout_ms = timeout_ms;
 	r = wire_client_call(link->client, request, timeout_ms, ret_reply, err);
 	if (r < 0) {
-		if (r != -EBADMSG)
+		if (r == -ETIMEDOUT || r == -ECONNRESET || r == -ECANCELED)
 			link_away_error(link, err);
 		return r;
 	}

@@ -35,8 +35,8 @@ struct connection {
 	uv_poll_t poll;
 	uv_timer_t timer;
 	int fd;
-	unsigned int handles; // open libuv handles: 0 means it can be freed
-	struct call *call;    // under way
+	unsigned int handles;   // open libuv handles: 0 means it can be freed
+	struct host_call *call; // under way
 	bool refused;
 	struct error refusal;
 
@@ -151,7 +151,7 @@ static void on_confirm_timer(uv_timer_t *timer)
 	uv_timer_stop(timer);
 }
 
-static void on_done(struct call *call, const struct reply *reply, bool created, void *arg)
+static void on_done(struct host_call *call, const struct reply *reply, bool created, void *arg)
 {
 	struct connection *connection = arg;
 	bool heard;
@@ -180,9 +180,9 @@ static void confirm_key(struct local *local, const struct attachment_key *key)
 {
 	struct connection *connection;
 
-	LIST_FOREACH(connection, &local->connections, entry)
-	if (connection->unconfirmed && attachment_key_equal(&connection->attached, key))
-		forget_netns(connection);
+	LIST_FOREACH (connection, &local->connections, entry)
+		if (connection->unconfirmed && attachment_key_equal(&connection->attached, key))
+			forget_netns(connection);
 }
 
 static int begin_call(struct connection *connection, const struct request *request, int netns_fd,

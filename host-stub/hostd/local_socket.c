@@ -70,10 +70,8 @@ int local_listen(const char *path, mode_t mode, int *ret_fd, struct error *err)
 		return r;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	// The mode before listen: nobody gets in under another one.
-	if (fd < 0 ||
-	    (step = "bind", bind(fd, (struct sockaddr *)&address, sizeof(address))) < 0 ||
-	    (step = "chmod", chmod(path, mode)) < 0 ||
-	    (step = "listen", listen(fd, BACKLOG)) < 0) {
+	if (fd < 0 || (step = "bind", bind(fd, (struct sockaddr *)&address, sizeof(address))) < 0 ||
+	    (step = "chmod", chmod(path, mode)) < 0 || (step = "listen", listen(fd, BACKLOG)) < 0) {
 		r = fail(err, path, step);
 		if (fd >= 0)
 			close(fd);

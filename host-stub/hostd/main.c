@@ -342,7 +342,8 @@ static void print_usage(FILE *file)
 	fputs("Usage: podport-hostd --config FILE [--check-config]\n"
 	      "       podport-hostd --version\n"
 	      "\n"
-	      "The host's side of podport: answers podport-cni and podportctl on a local socket, asks\n"
+	      "The host's side of podport: answers podport-cni and podportctl on a local socket, "
+	      "asks\n"
 	      "the agent, and moves functions into pods.\n"
 	      "\n"
 	      "  --config FILE    the configuration, YAML\n"
@@ -356,8 +357,10 @@ static int parse_arguments(int argc, char **argv, const char **ret_config, bool 
 			   int *ret_status)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
-		{"version", no_argument, NULL, 'v'},	  {"help", no_argument, NULL, 'h'},
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, 'k'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;

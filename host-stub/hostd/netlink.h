@@ -39,7 +39,7 @@ struct netlink_batch {
 	struct netlink_change {
 		struct nl_msg *message;
 		int tolerated_errno; // this errno (positive) counts as success; 0: none
-		char what[80];	     // "add address 10.88.0.5/32", for the error
+		char what[128];      // "add address 10.88.0.5/32", for the error
 	} changes[NETLINK_BATCH_MAX];
 	unsigned int count;
 	bool failed; // no memory or no room while it was built; reported when it is sent
@@ -48,24 +48,24 @@ struct netlink_batch {
 // What to change on a link; only what is set is sent.
 struct netlink_link_change {
 	const struct mac *mac;
-	uint32_t mtu;	     // 0: leave
+	uint32_t mtu;        // 0: leave
 	const char *ifname;  // NULL: leave
 	const char *ifalias; // NULL: leave, "": clear
-	int netns_fd;	     // move there; < 0: stay
+	int netns_fd;        // move there; < 0: stay
 	bool set_group;
 	uint32_t group;
 	bool up, down; // at most one
 };
 
 struct netlink_route {
-	int family;	   // AF_INET or AF_INET6; addresses below are of this family
-	const void *to;	   // NULL: default
+	int family;        // AF_INET or AF_INET6; addresses below are of this family
+	const void *to;    // NULL: default
 	uint8_t to_length; // prefix length
 	const void *via;   // NULL: on the link itself
 	const void *source;
-	bool onlink;	  // do not ask whether `via` is reachable
+	bool onlink;      // do not ask whether `via` is reachable
 	uint8_t protocol; // RTPROT_
-	bool replace;	  // else it must not exist yet
+	bool replace;     // else it must not exist yet
 };
 
 // `what` is the sentence's subject if the change fails.
@@ -119,12 +119,13 @@ struct netlink_entry {
 	int family;
 	int ifindex;
 	uint8_t prefix_length;
-	uint8_t protocol;    // route
-	uint8_t scope;	     // address: RT_SCOPE_
-	uint8_t table;	     // route: RT_TABLE_
-	uint8_t type;	     // route: RTN_
-	uint16_t state;	     // neighbour: NUD_
-	struct in6_addr address; // the address; the neighbour's; the route's destination. IPv4: first 4 bytes
+	uint8_t protocol; // route
+	uint8_t scope;    // address: RT_SCOPE_
+	uint8_t table;    // route: RT_TABLE_
+	uint8_t type;     // route: RTN_
+	uint16_t state;   // neighbour: NUD_
+	struct in6_addr
+		address; // the address; the neighbour's; the route's destination. IPv4: first 4 bytes
 	bool has_gateway;
 	struct in6_addr gateway; // route
 	bool has_mac;

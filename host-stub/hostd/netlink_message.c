@@ -38,9 +38,10 @@ static const char *address_text(int family, const void *address, char *text)
 // ---- writing -------------------------------------------------------------------------------------
 
 // Begin a change. NULL if it cannot be; the batch then fails as a whole when sent.
-__attribute__((format(printf, 6, 0))) static struct nl_msg *
-begin(struct netlink_batch *batch, int type, int flags, const void *header, size_t size,
-      const char *what, va_list args)
+__attribute__((format(printf, 6, 0))) static struct nl_msg *begin(struct netlink_batch *batch,
+								  int type, int flags,
+								  const void *header, size_t size,
+								  const char *what, va_list args)
 {
 	struct netlink_change *change;
 	struct nl_msg *message;
@@ -145,9 +146,8 @@ void netlink_add_address_removal(struct netlink_batch *batch, int ifindex, int f
 				   .ifa_index = (uint32_t)ifindex};
 	char text[INET6_ADDRSTRLEN];
 	struct nl_msg *message =
-		begin_change(batch, RTM_DELADDR, 0, &header, sizeof(header),
-			     "remove address %s/%u", address_text(family, address, text),
-			     prefix_length);
+		begin_change(batch, RTM_DELADDR, 0, &header, sizeof(header), "remove address %s/%u",
+			     address_text(family, address, text), prefix_length);
 
 	put(batch, message, IFA_LOCAL, address, address_size(family));
 	netlink_tolerate(batch, EADDRNOTAVAIL);
@@ -181,15 +181,14 @@ static void add_route(struct netlink_batch *batch, int type, int flags, int ifin
 		.rtm_flags = route->onlink ? RTNH_F_ONLINK : 0,
 	};
 	size_t size = address_size(route->family);
-	char text[INET6_ADDRSTRLEN + 8] = "default";
-	struct nl_msg *message;
+	char text[INET6_ADDRSTRLEN], via[INET6_ADDRSTRLEN];
+	struct nl_msg *message = begin_change(
+		batch, type, flags, &header, sizeof(header), "%s route to %s/%u%s%s",
+		type == RTM_NEWROUTE ? "add" : "remove",
+		address_text(route->family, route->to == NULL ? &in6addr_any : route->to, text),
+		header.rtm_dst_len, route->via == NULL ? "" : " via ",
+		route->via == NULL ? "" : address_text(route->family, route->via, via));
 
-	if (route->to != NULL) {
-		address_text(route->family, route->to, text);
-		sprintf(text + strlen(text), "/%u", route->to_length);
-	}
-	message = begin_change(batch, type, flags, &header, sizeof(header), "%s route to %s",
-			       type == RTM_NEWROUTE ? "add" : "remove", text);
 	if (route->to != NULL)
 		put(batch, message, RTA_DST, route->to, size);
 	if (route->via != NULL)
@@ -383,7 +382,7 @@ static bool each_entry(struct nlmsghdr *header, void *arg)
 {
 	struct each_entry *each = arg;
 	struct netlink_entry entry = {0};
-	bool good = header->nlmsg_type == RTM_NEWADDR	 ? read_address(header, &entry)
+	bool good = header->nlmsg_type == RTM_NEWADDR    ? read_address(header, &entry)
 		    : header->nlmsg_type == RTM_NEWNEIGH ? read_neighbour(header, &entry)
 		    : header->nlmsg_type == RTM_NEWROUTE ? read_route(header, &entry)
 							 : false;

@@ -48,8 +48,7 @@ int netns_verify(const struct host_netns *host, int fd, uint64_t *ret_inode, str
 	// The file system first: on a device, the ioctl's number may mean something else.
 	if (fstatfs(fd, &file_system) < 0 || file_system.f_type != NSFS_MAGIC ||
 	    ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET || fstat(fd, &st) < 0)
-		return error_set(err, EINVAL, CODE_NETNS,
-				 "the sandbox is not a network namespace");
+		return error_set(err, EINVAL, CODE_NETNS, "the sandbox is not a network namespace");
 	if (st.st_dev == host->device && st.st_ino == host->inode)
 		return error_set(err, EINVAL, CODE_NETNS,
 				 "the sandbox is the host's own network namespace");
@@ -67,7 +66,8 @@ int netns_enter(int fd, struct error *err)
 void netns_leave(const struct host_netns *host)
 {
 	if (setns(host->fd, CLONE_NEWNET) < 0) {
-		log_error("cannot return to the host's network namespace, giving up", "error=\"%m\"");
+		log_error("cannot return to the host's network namespace, giving up",
+			  "error=\"%m\"");
 		abort();
 	}
 }

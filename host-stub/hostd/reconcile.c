@@ -27,7 +27,7 @@ struct suspect {
 	struct sandbox sandbox;
 	uint64_t created_unix_ms; // tells an attachment from a later one with the same key
 	uint64_t since_ms;
-	bool seen;	     // in this look
+	bool seen;           // in this look
 	bool process_inside; // in this look
 };
 

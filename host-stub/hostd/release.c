@@ -48,8 +48,8 @@ int release_attachment(struct hostd *hostd, const struct detach_request *detach,
 	if (r < 0)
 		return r;
 	log_info("release queued until the agent takes it",
-		 "network=%s container=%s ifname=%s reason=\"%s\"", key->network,
-		 key->container_id, key->ifname, error.message);
+		 "network=%s container=%s ifname=%s reason=\"%s\"", key->network, key->container_id,
+		 key->ifname, error.message);
 	if (ret_detach != NULL)
 		*ret_detach = (struct detach_reply){0};
 	return 0;
@@ -95,8 +95,7 @@ int release_flush(struct hostd *hostd, struct error *err)
 	struct detach_request detach;
 	uint64_t cursor = 0;
 
-	while (!link_stopping(hostd->link) &&
-	       delete_queue_next(hostd->deletes, &cursor, &detach)) {
+	while (!link_stopping(hostd->link) && delete_queue_next(hostd->deletes, &cursor, &detach)) {
 		struct error error;
 		int r = 0;
 

@@ -5,6 +5,7 @@
 #include "hostd/upkeep.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,9 +68,8 @@ static void care_for_host_port(struct upkeep *upkeep, const struct hello_reply *
 	host_port_status(port, &status);
 	changed = atomic_exchange(&upkeep->host_port_changed, false) ||
 		  hello->has_pod_network != upkeep->has_pod_network ||
-		  (hello->has_pod_network &&
-		   memcmp(&hello->pod_network, &upkeep->pod_network, sizeof(hello->pod_network)) !=
-			   0);
+		  (hello->has_pod_network && memcmp(&hello->pod_network, &upkeep->pod_network,
+						    sizeof(hello->pod_network)) != 0);
 	if (!fresh && !changed && status.host_port_ready)
 		return;
 	upkeep->has_pod_network = hello->has_pod_network;

@@ -2,8 +2,8 @@
 //
 // Dress and undress a sandbox: see wiring.h. Worker threads.
 //
-// A dress is two netlink batches: on the host (alias, MAC, MTU, group; then move and rename), then in
-// the sandbox (up, addresses, neighbours, routes), with the IPv6 sysctls between them. Undoing any
+// A dress is three netlink batches: on the host the alias, then MAC, MTU, group, move and rename; in the
+// sandbox, after the IPv6 sysctls, up, addresses, neighbours, routes. Undoing any
 // part of it is one thing: the netdev back to the host, which takes the rest with it.
 
 #include <errno.h>
@@ -110,7 +110,7 @@ struct dress {
 	char function_name[IFNAMSIZ];
 	struct netlink host, sandbox;
 	struct netlink_link link; // the interface in the sandbox
-	bool present;		  // it was there before
+	bool present;             // it was there before
 };
 
 // What of MAC, MTU, group the link has not yet. (A VF may refuse to be given even the MAC it has.)
@@ -163,11 +163,14 @@ static int move_into_sandbox(struct dress *dress, struct error *err)
 
 	if (r < 0)
 		return r;
-	// The alias by itself and first: with it, the netdev is found wherever the rest ends.
+	// The alias first, and nothing without it: with it, the netdev is found wherever the rest ends.
 	wiring_format_alias(dress->function_name, &dress->attachment->key, alias);
 	mark.ifalias = alias;
-	add_differences(dress, &link, &set);
 	netlink_add_link_change(&batch, link.ifindex, &mark, "set alias of %s", link.ifname);
+	r = netlink_send(&dress->host, &batch, err);
+	if (r < 0)
+		return r;
+	add_differences(dress, &link, &set);
 	netlink_add_link_change(&batch, link.ifindex, &set, "set MAC, MTU and group of %s",
 				link.ifname);
 	netlink_add_link_change(&batch, link.ifindex, &move, "move %s into the sandbox as %s",

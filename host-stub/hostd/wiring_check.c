@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,8 +44,7 @@ static bool see_address(const struct netlink_entry *entry, void *arg)
 {
 	struct expected *expected = arg;
 
-	if (entry->family == expected->family &&
-	    same(expected, &entry->address, expected->address))
+	if (entry->family == expected->family && same(expected, &entry->address, expected->address))
 		expected->has_address = true;
 	return !expected->has_address;
 }
@@ -101,8 +101,10 @@ static int check_family(struct netlink *sandbox, const struct netlink_link *link
 		return mismatch(err, "%s: the default route via %s is missing", link->ifname,
 				gateway);
 	if (!expected->has_neighbour)
-		return mismatch(err, "%s: the permanent neighbour entry of the gateway %s is missing "
-				"or has another MAC", link->ifname, gateway);
+		return mismatch(err,
+				"%s: the permanent neighbour entry of the gateway %s is missing "
+				"or has another MAC",
+				link->ifname, gateway);
 	return 0;
 }
 
@@ -122,12 +124,13 @@ static int check_link(const struct wiring *wiring, const struct netlink_link *li
 		return mismatch(err, "%s: is function %s, should be %s", link->ifname,
 				function_name, expected_name);
 	if (!link->has_mac || memcmp(&link->mac, &attachment->mac, sizeof(link->mac)) != 0)
-		return mismatch(err, "%s: MAC is %02x:%02x:%02x:%02x:%02x:%02x, should be "
-				"%02x:%02x:%02x:%02x:%02x:%02x", link->ifname, mac[0], mac[1],
-				mac[2], mac[3], mac[4], mac[5], attachment->mac.bytes[0],
-				attachment->mac.bytes[1], attachment->mac.bytes[2],
-				attachment->mac.bytes[3], attachment->mac.bytes[4],
-				attachment->mac.bytes[5]);
+		return mismatch(err,
+				"%s: MAC is %02x:%02x:%02x:%02x:%02x:%02x, should be "
+				"%02x:%02x:%02x:%02x:%02x:%02x",
+				link->ifname, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+				attachment->mac.bytes[0], attachment->mac.bytes[1],
+				attachment->mac.bytes[2], attachment->mac.bytes[3],
+				attachment->mac.bytes[4], attachment->mac.bytes[5]);
 	if (link->mtu != attachment->mtu)
 		return mismatch(err, "%s: MTU is %u, should be %u", link->ifname, link->mtu,
 				attachment->mtu);

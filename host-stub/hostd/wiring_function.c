@@ -30,9 +30,10 @@ int wiring_parse_pattern(const char *pattern, struct wiring *wiring, struct erro
 	suffix = strlen(number + 2);
 	if (prefix + suffix == 0 || prefix + suffix + 3 > LIMIT_IFNAME ||
 	    strpbrk(pattern, "/: \t\n") != NULL)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "%s: with a number of 3 digits, no name that an interface can have",
-				 pattern);
+		return error_set(
+			err, EINVAL, CODE_BAD_REQUEST,
+			"%s: with a number of 3 digits, no name that an interface can have",
+			pattern);
 	memcpy(wiring->prefix, pattern, prefix);
 	wiring->prefix[prefix] = '\0';
 	memcpy(wiring->suffix, number + 2, suffix + 1);
@@ -76,8 +77,12 @@ int wiring_function_name(const struct wiring *wiring, const struct function_id *
 void wiring_format_alias(const char *function_name, const struct attachment_key *key,
 			 char ret_alias[IFALIAS_SIZE])
 {
-	snprintf(ret_alias, IFALIAS_SIZE, "podport:%s:%s/%s/%s", function_name, key->network,
+	char whole[sizeof("podport:///") + IFNAMSIZ + sizeof(*key)];
+
+	snprintf(whole, sizeof(whole), "podport:%s:%s/%s/%s", function_name, key->network,
 		 key->container_id, key->ifname);
+	whole[IFALIAS_SIZE - 1] = '\0';
+	memcpy(ret_alias, whole, strlen(whole) + 1);
 }
 
 bool wiring_parse_alias(const struct wiring *wiring, const char *alias,
@@ -124,7 +129,7 @@ bool wiring_alias_is(const struct wiring *wiring, const char *alias,
 struct search {
 	const struct wiring *wiring;
 	const struct attachment_key *key; // whose interface, or
-	const char *function_name;	  // which function
+	const char *function_name;        // which function
 	bool found;
 	struct netlink_link link;
 	char found_name[IFNAMSIZ];
@@ -291,8 +296,8 @@ unsigned int wiring_adopt_strays(const struct wiring *wiring)
 				    link->ifname, error.message);
 			continue;
 		}
-		log_info("a function came back and has its name again",
-			 "function=%s interface=%s", strays->names[i], link->ifname);
+		log_info("a function came back and has its name again", "function=%s interface=%s",
+			 strays->names[i], link->ifname);
 		adopted++;
 	}
 	netlink_close(&host);

@@ -100,8 +100,8 @@ static void release_failed(struct hostd *hostd, const struct work *work)
 			  detach.key.container_id, detach.key.ifname, error.message);
 }
 
-static int attach_at_agent(struct hostd *hostd, struct work *work, struct attachment *ret_attachment,
-			   struct error *err)
+static int attach_at_agent(struct hostd *hostd, struct work *work,
+			   struct attachment *ret_attachment, struct error *err)
 {
 	struct request *request = &work->request;
 	struct reply reply;
