@@ -53,11 +53,11 @@ static void print_table(const struct podport_pods *pods)
 
 static json_t *pod_json(const struct podport_attachment *pod)
 {
-	struct text mac, gateway_mac, function;
+	struct text mac, gateway_mac;
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:i, s:i, "
-		"s:i, s:I, s:I}",
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:I, s:I, "
+		"s:I}",
 		"namespace", pod->pod_namespace, "name", pod->pod_name, "network", pod->key.network,
 		"container_id", pod->key.container_id, "ifname", pod->key.ifname, "netns",
 		pod->netns, "netns_inode", (json_int_t)pod->netns_inode, "ipv4",
@@ -67,9 +67,8 @@ static json_t *pod_json(const struct podport_attachment *pod)
 		command_json_address(pod->has_ipv6, AF_INET6, &pod->gateway_ipv6), "mac",
 		format_mac(&mac, pod->mac), "gateway_mac",
 		format_mac(&gateway_mac, pod->gateway_mac), "function",
-		format_function(&function, pod->pf, pod->vf), "pf", (int)pod->pf, "vf",
-		(int)pod->vf, "mtu", (int)pod->mtu, "link_group", (json_int_t)pod->link_group,
-		"created_unix_ms", (json_int_t)pod->created_unix_ms);
+		command_json_function(pod->pf, pod->vf), "mtu", (json_int_t)pod->mtu, "link_group",
+		(json_int_t)pod->link_group, "created_unix_ms", (json_int_t)pod->created_unix_ms);
 }
 
 static void print_json(const struct podport_pods *pods)
@@ -114,7 +113,7 @@ const struct command command_pods = {
 		"not known\n"
 		"  ipv4, gateway_ipv4, ipv6, gateway_ipv6    strings, null where it has none\n"
 		"  mac, gateway_mac         strings\n"
-		"  function, pf, vf         \"pf0vf3\" and its numbers\n"
+		"  function                 {pf, vf}, numbers\n"
 		"  mtu, link_group          numbers\n"
 		"  created_unix_ms          number\n"
 		"}]}\n",

@@ -123,16 +123,16 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 {
 	if (agent == NULL)
 		return json_null();
-	return json_pack(
-		"{s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:I, s:I}, s:I, s:I, s:o, s:I, s:I}",
-		"version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
-		(json_int_t)agent->uptime_ms, "ready", (int)agent->ready, "not_ready_reason",
-		agent->not_ready_reason, "nic", "device", agent->nic_device, "driver",
-		agent->nic_driver, "functions", (json_int_t)agent->functions, "functions_used",
-		(json_int_t)agent->functions_used, "attachments", (json_int_t)agent->attachments,
-		"workers", (json_int_t)agent->workers, "pod_network",
-		network_json(agent->pod_network), "ipv4_free", (json_int_t)agent->ipv4_free,
-		"ipv6_free", (json_int_t)agent->ipv6_free);
+	return json_pack("{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I}",
+			 "version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
+			 (json_int_t)agent->uptime_ms, "ready", (int)agent->ready,
+			 "not_ready_reason", agent->not_ready_reason, "nic_device",
+			 agent->nic_device, "nic_driver", agent->nic_driver, "functions",
+			 (json_int_t)agent->functions, "functions_used",
+			 (json_int_t)agent->functions_used, "attachments",
+			 (json_int_t)agent->attachments, "workers", (json_int_t)agent->workers,
+			 "pod_network", network_json(agent->pod_network), "ipv4_free",
+			 (json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free);
 }
 
 static json_t *host_json(const struct podport_host_status *host)
@@ -193,8 +193,8 @@ const struct command command_status = {
 		"  }\n"
 		"  agent: null if it is away, else {\n"
 		"    version, instance_id, uptime_ms, ready, not_ready_reason\n"
-		"    nic: {device, driver, functions, functions_used}\n"
-		"    attachments, workers   numbers\n"
+		"    nic_device, nic_driver    strings\n"
+		"    functions, functions_used, attachments, workers    numbers\n"
 		"    pod_network: null if not known yet, else {ipv4, gateway_ipv4, ipv6,\n"
 		"      gateway_ipv6, router_mac, mtu}, null for a family that it does not have\n"
 		"    ipv4_free, ipv6_free   numbers\n"
