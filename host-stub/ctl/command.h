@@ -39,3 +39,5 @@ void command_print_json(json_t *json);
 
 // "10.88.0.2" or null.
 json_t *command_json_address(bool has, int family, const void *address);
+// {"pf": 0, "vf": 3}
+json_t *command_json_function(unsigned int pf, unsigned int vf);

@@ -37,12 +37,19 @@ json_t *command_json_address(bool has, int family, const void *address)
 	return json_string(text);
 }
 
+json_t *command_json_function(unsigned int pf, unsigned int vf)
+{
+	return json_pack("{s:i, s:i}", "pf", (int)pf, "vf", (int)vf);
+}
+
 // ---- help ----------------------------------------------------------------------------------------
 
 static const char help_options[] =
 	"      --json          for programs; the keys are in COMMAND --help\n"
-	"      --socket PATH   podport-hostd's (default " PODPORT_SOCKET_DEFAULT ")\n"
-	"      --timeout SECONDS    for the answer (default 10)\n"
+	"      --socket PATH   podport-hostd's (default $PODPORT_SOCKET, or\n"
+	"                      " PODPORT_SOCKET_DEFAULT ")\n"
+	"      --timeout SECONDS\n"
+	"                      for the answer (default 10)\n"
 	"  -h, --help          this, or with a COMMAND more about it\n"
 	"      --version\n";
 
@@ -100,7 +107,7 @@ static int fail(const struct options *options, const struct podport_error *error
 
 struct arguments {
 	struct options options;
-	const char *socket; // NULL: the default
+	const char *socket; // NULL or "": the default
 	uint32_t timeout_ms;
 	bool help;
 	const struct command *command;
@@ -182,7 +189,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {0};
+	struct arguments arguments = {.socket = getenv("PODPORT_SOCKET")};
 	struct podport_client *client;
 	struct podport_error error;
 	int status;
@@ -203,6 +210,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "podportctl: --drops goes with 'ports'\n");
 		return usage();
 	}
+	if (arguments.socket != NULL && arguments.socket[0] == '\0')
+		arguments.socket = NULL;
 	if (podport_connect(arguments.socket, arguments.timeout_ms, &client, &error) < 0)
 		return fail(&arguments.options, &error);
 	status = arguments.command->run(client, &arguments.options, &error);

@@ -119,7 +119,7 @@ static void print_drops(const struct podport_ports *ports, const struct podport_
 
 static json_t *port_json(const struct podport_port *port, const struct podport_pods *pods)
 {
-	struct text mac, function, pod;
+	struct text mac, pod;
 	json_t *drops = json_object();
 	json_t *attachment = json_null();
 
@@ -131,14 +131,14 @@ static json_t *port_json(const struct podport_port *port, const struct podport_p
 				       "container_id", port->key.container_id, "ifname",
 				       port->key.ifname, "pod", pod_of(port, pods, &pod));
 	return json_pack(
-		"{s:i, s:s, s:s, s:s?, s:o, s:b, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "slot",
-		(int)port->slot, "kind", port->kind, "name", port->name, "function",
-		is_function(port) ? format_function(&function, port->pf, port->vf) : NULL,
-		"attachment", attachment, "link_up", (int)port->link_up, "mtu", (int)port->mtu,
-		"mac", format_mac(&mac, port->mac), "rx_packets", (json_int_t)port->rx_packets,
-		"rx_bytes", (json_int_t)port->rx_bytes, "tx_packets", (json_int_t)port->tx_packets,
-		"tx_bytes", (json_int_t)port->tx_bytes, "dropped_packets",
-		(json_int_t)drops_of(port), "drops", drops);
+		"{s:I, s:s, s:s, s:o, s:o, s:b, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "slot",
+		(json_int_t)port->slot, "kind", port->kind, "name", port->name, "function",
+		is_function(port) ? command_json_function(port->pf, port->vf) : json_null(),
+		"attachment", attachment, "link_up", (int)port->link_up, "mtu",
+		(json_int_t)port->mtu, "mac", format_mac(&mac, port->mac), "rx_packets",
+		(json_int_t)port->rx_packets, "rx_bytes", (json_int_t)port->rx_bytes, "tx_packets",
+		(json_int_t)port->tx_packets, "tx_bytes", (json_int_t)port->tx_bytes,
+		"dropped_packets", (json_int_t)drops_of(port), "drops", drops);
 }
 
 static void print_json(const struct podport_ports *ports, const struct podport_pods *pods)
@@ -192,7 +192,7 @@ const struct command command_ports = {
 		"  slot                     number, the port's place in the agent\n"
 		"  kind                     \"host\", \"function\" or \"uplink\"\n"
 		"  name                     string, of the DPDK device\n"
-		"  function                 \"pf0vf3\"; null if kind is not \"function\"\n"
+		"  function                 {pf, vf}; null if kind is not \"function\"\n"
 		"  attachment               {network, container_id, ifname, pod}; null: serves "
 		"none\n"
 		"  link_up                  true, false\n"
