@@ -88,11 +88,11 @@ find_machine() {
 	esac
 }
 
-# A command in the simulated machine, with our programs, containerd's socket and hostd's where they are expected.
+# A command in the simulated machine, with our programs in its PATH.
 in_machine() { # command...
 	local build
 	build=$(<"$run/build")
-	PATH="$build/bin:$PATH" CONTAINERD_NAMESPACE=$name PODPORT_SOCKET=$run/hostd.sock \
+	PATH="$build/bin:$PATH" CONTAINERD_NAMESPACE=$name \
 		nsenter --target "$machine_pid" --pid --mount --net --wd=. -- "$@"
 }
 

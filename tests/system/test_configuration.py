@@ -93,7 +93,15 @@ def test_a_mistake_in_hostds_file_is_named_with_line_and_key(files, right, wrong
 
 
 @pytest.mark.parametrize("program", ["podport-agent", "podport-hostd"])
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [1\n", "\t- x", "a: &x {b: *x}\n", "\0\0", "x" * 100000])
+@pytest.mark.parametrize("text", [
+    pytest.param("", id="empty"),
+    pytest.param("- a\n- b\n", id="a list"),
+    pytest.param("a: [1\n", id="cut short"),
+    pytest.param("\t- x", id="a tab"),
+    pytest.param("a: &x {b: *x}\n", id="a circle"),
+    pytest.param("\0\0", id="zeros"),
+    pytest.param("x" * 100000, id="one long word"),
+])
 def test_a_file_that_is_no_configuration_is_refused(files, program, text):
     path = files.folder / "bad.yaml"
     path.write_text(text)
@@ -178,7 +186,7 @@ def test_a_pod_network_that_changes_while_pods_use_it_is_not_taken(make_sim):
     sim.agent.start()
     sim.wait_ready()
     pods[0].ping(pods[1].ipv4)
-    assert sim.ask("ipam")["ipv4"]["network"].startswith("10.88.0.0")
+    assert sim.ask("ipam")["ipv4"]["prefix"] == "10.88.0.0/16"
     sim.close_pods()
     sim.restart(sim.agent)
     assert sim.pod().add().ipv4.startswith("10.99.")

@@ -92,7 +92,7 @@ def test_delete_without_an_agent_succeeds_and_is_delivered_later(sim):
     # The queue is on disk: it survives hostd, too.
     sim.hostd.kill()
     sim.hostd.start()
-    wait_until(lambda: sim.status(check=False).get("host", {}).get("queued_deletes") == 3, "the queue is read again")
+    wait_until(lambda: (sim.status(check=False).get("host") or {}).get("queued_deletes") == 3, "the queue is read again")
 
     sim.agent.start()
     sim.wait_ready()
@@ -116,7 +116,7 @@ def test_a_queued_delete_goes_before_a_new_add_of_the_same_pod(sim):
 def test_a_stopped_agent_holds_nobody_up_for_longer_than_configured(make_sim):
     sim = make_sim(timeout_ms=1500)
     pod = sim.pod().add()
-    sim.agent.signal(signal.SIGSTOP)
+    sim.agent.send(signal.SIGSTOP)
     try:
         with concurrent.futures.ThreadPoolExecutor() as pool:
             adds = [pool.submit(sim.pod().try_add) for _ in range(8)]
@@ -126,7 +126,7 @@ def test_a_stopped_agent_holds_nobody_up_for_longer_than_configured(make_sim):
                 assert add.result().seconds < 1.5 + 5
             assert delete.result().ok
     finally:
-        sim.agent.signal(signal.SIGCONT)
+        sim.agent.send(signal.SIGCONT)
     # What the agent did for callers that had given up is undone.
     wait_until(lambda: sim.ready() and sim.attachments() == [], lambda: f"nothing stays: {sim.attachments()}")
 

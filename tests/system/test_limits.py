@@ -116,7 +116,8 @@ def test_an_idle_node_uses_hardly_any_processor(make_sim):
 
 
 def test_the_local_socket_refuses_those_who_may_not(sim):
-    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BIN / "podportctl", "status"],
+    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BIN / "podportctl",
+                             "--socket", sim.hostd_socket, "status"],
                             env=sim.environment(), capture_output=True, text=True, check=False)
     assert result.returncode != 0
 
