@@ -117,29 +117,28 @@ void ipam_gateway(const struct ipam_prefix *prefix, void *ret_gateway)
 	address_at(prefix, 1, ret_gateway);
 }
 
-// The pool's index of an address; returns NULL, or why it has none.
+// The pool's index of an address, LRU_POOL_NONE beyond it. Returns NULL, or why no pod may have it.
 static const char *index_of(const struct ipam_prefix *prefix, const uint8_t *address,
 			    uint32_t *ret_index)
 {
-	static const char beyond[] =
-		"is beyond the first 65536 addresses, which are all that are given out, of";
 	size_t size = ipam_address_size(prefix);
 	uint32_t offset = low_word(address, size) - low_word(prefix->network, size);
 
 	if (!in_prefix(prefix, address))
 		return "is outside of the pod network";
 	// A prefix shorter than /96 may differ above the low word as well.
-	if (size == 16 && memcmp(address, prefix->network, 12) != 0)
-		return beyond;
+	if (size == 16 && memcmp(address, prefix->network, 12) != 0) {
+		*ret_index = LRU_POOL_NONE;
+		return NULL;
+	}
 	if (offset == 0)
 		return "is the network address of the pod network";
 	if (offset == 1)
 		return "is the gateway of the pod network";
 	if (size == 4 && offset == prefix_span(AF_INET, prefix->length) - 1)
 		return "is the last (broadcast) address of the pod network";
-	if (offset - FIRST_OFFSET >= prefix->usable)
-		return beyond;
-	*ret_index = offset - FIRST_OFFSET;
+	offset -= FIRST_OFFSET;
+	*ret_index = offset < prefix->usable ? offset : LRU_POOL_NONE;
 	return NULL;
 }
 
@@ -181,20 +180,27 @@ void ipam_destroy(struct ipam *ipam)
 	*ipam = (struct ipam){0};
 }
 
-// The index of an address that the caller has checked.
-static uint32_t known_index(const struct ipam *ipam, const void *address)
+// The index of an address that has been checked.
+static uint32_t known_index(const struct ipam_prefix *prefix, const void *address)
 {
 	uint32_t index = LRU_POOL_NONE;
-	const char *why_not = index_of(&ipam->prefix, address, &index);
+	const char *why_not = index_of(prefix, address, &index);
 
 	assert(why_not == NULL);
 	(void)why_not;
 	return index;
 }
 
+bool ipam_in_pool(const struct ipam_prefix *prefix, const void *address)
+{
+	return known_index(prefix, address) != LRU_POOL_NONE;
+}
+
 bool ipam_is_allocated(const struct ipam *ipam, const void *address)
 {
-	return lru_pool_is_taken(&ipam->pool, known_index(ipam, address));
+	uint32_t index = known_index(&ipam->prefix, address);
+
+	return index != LRU_POOL_NONE && lru_pool_is_taken(&ipam->pool, index);
 }
 
 int ipam_alloc(struct ipam *ipam, void *ret_address, struct lru_pool_undo *ret_undo,
@@ -224,6 +230,10 @@ int ipam_alloc_requested(struct ipam *ipam, const void *address, struct lru_pool
 	r = checked_index(&ipam->prefix, address, &index, err);
 	if (r < 0)
 		return r;
+	if (index == LRU_POOL_NONE) {
+		*ret_undo = (struct lru_pool_undo){.index = LRU_POOL_NONE};
+		return 0;
+	}
 	if (lru_pool_is_taken(&ipam->pool, index)) {
 		inet_ntop(ipam->prefix.family, address, text, sizeof(text));
 		return error_set(err, EADDRINUSE, CODE_CONFLICT, "%s is taken", text);
@@ -234,17 +244,24 @@ int ipam_alloc_requested(struct ipam *ipam, const void *address, struct lru_pool
 
 void ipam_undo(struct ipam *ipam, const struct lru_pool_undo *undo)
 {
-	lru_pool_untake(&ipam->pool, undo);
+	if (undo->index != LRU_POOL_NONE)
+		lru_pool_untake(&ipam->pool, undo);
 }
 
 void ipam_release(struct ipam *ipam, const void *address)
 {
-	lru_pool_release(&ipam->pool, known_index(ipam, address));
+	uint32_t index = known_index(&ipam->prefix, address);
+
+	if (index != LRU_POOL_NONE)
+		lru_pool_release(&ipam->pool, index);
 }
 
 void ipam_mark_released(struct ipam *ipam, const void *address)
 {
-	lru_pool_mark_released(&ipam->pool, known_index(ipam, address));
+	uint32_t index = known_index(&ipam->prefix, address);
+
+	assert(index != LRU_POOL_NONE);
+	lru_pool_mark_released(&ipam->pool, index);
 }
 
 bool ipam_next(const struct ipam *ipam, void *ret_address)

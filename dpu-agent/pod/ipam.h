@@ -3,8 +3,9 @@
 // The addresses of one family that pods may have. Of the prefix are never given out: the network
 // address, the first (the gateway: the host's own address) and, for IPv4, the last. The pool is a
 // window over at most the first IPAM_POOL_MAX of the rest, so that an IPv6 prefix does not need
-// 2^64 entries. Addresses are in network order, 4 or 16 bytes as the family has them. Control
-// thread; no I/O: who records what is decided above.
+// 2^64 entries; who asks for an address beyond it may have it, and only the caller knows who has.
+// Addresses are in network order, 4 or 16 bytes as the family has them. Control thread; no I/O: who
+// records what is decided above.
 
 #pragma once
 
@@ -49,31 +50,36 @@ void ipam_prefix_text(const struct ipam_prefix *prefix, char ret_text[IPAM_TEXT_
 // The first address: the gateway's.
 void ipam_gateway(const struct ipam_prefix *prefix, void *ret_gateway);
 
-// Is this address one to give out? Errors: -EINVAL with CODE_BAD_REQUEST and why not: outside the
-// prefix, network, gateway, last or beyond the pool.
+// May a pod have this address? Errors: -EINVAL with CODE_BAD_REQUEST and why not: outside the
+// prefix, network, gateway or last.
 int ipam_check(const struct ipam_prefix *prefix, const void *address, struct error *err);
+
+// Is it in the pool: one that is given out unasked? (passed ipam_check)
+bool ipam_in_pool(const struct ipam_prefix *prefix, const void *address);
 
 // All addresses free. Errors: -ENOMEM.
 int ipam_init(struct ipam *ipam, const struct ipam_prefix *prefix);
 void ipam_destroy(struct ipam *ipam); // a zeroed ipam is fine
 
-bool ipam_is_allocated(const struct ipam *ipam, const void *address); // passed ipam_check
+// Passed ipam_check. False for what is beyond the pool.
+bool ipam_is_allocated(const struct ipam *ipam, const void *address);
 
 // Take the address that has been free longest. Errors: -ENOSPC with CODE_NO_ADDRESS and the numbers.
 int ipam_alloc(struct ipam *ipam, void *ret_address, struct lru_pool_undo *ret_undo,
 	       struct error *err);
 
-// Take this one. Errors: as ipam_check; -EADDRINUSE with CODE_CONFLICT.
+// Take this one. Errors: as ipam_check; -EADDRINUSE with CODE_CONFLICT. Beyond the pool it always
+// succeeds: the caller has looked whether anybody has it.
 int ipam_alloc_requested(struct ipam *ipam, const void *address, struct lru_pool_undo *ret_undo,
 			 struct error *err);
 
 // Undo allocations, in exact reverse order and with no release in between.
 void ipam_undo(struct ipam *ipam, const struct lru_pool_undo *undo);
 
-// Give back an allocated address: it is the last to be given out again.
+// Give back an allocated address: it is the last to be given out again. Beyond the pool: no effect.
 void ipam_release(struct ipam *ipam, const void *address);
 
-// Restore: a free address (that passed ipam_check) was released, later than those said before.
+// Restore: a free address of the pool was released, later than those said before.
 void ipam_mark_released(struct ipam *ipam, const void *address);
 
 // The one that ipam_alloc would give; false if none is left.

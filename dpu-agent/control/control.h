@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What each call means. The control thread hands over calls in batches; what a batch decides is
+// recorded in one transaction before the first effect, so that a durable attach under load costs a
+// share of an fsync:
+//
+//     plan each  ─►  write intents, COMMIT  ─►  start and stop ports  ─►  write releases, COMMIT
+//     (memory)       (nothing on failure)       (NIC)                     (and of what failed)
+//        every call is answered when its own last step is done
+//
+// Control thread only. No protobuf, no DPDK.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pod/restore.h"
+#include "port/port.h"
+#include "proto/message.h"
+
+// One request to be answered. The owner makes it part of a larger struct.
+struct control_call {
+	const struct request *request;
+	// How long the caller will still wait; <= 0: late, and nothing is begun for it.
+	int64_t (*remaining_ms)(const struct control_call *call);
+	// Called exactly once; control does not touch the call after. The reply stays control's.
+	void (*reply)(struct control_call *call, const struct reply *reply);
+};
+
+struct control_config {
+	struct nic *nic;
+	struct store *store;
+	const char *instance_id; // new at each start; a caller sees by it that we restarted
+	const char *nic_device;  // for status
+	uint32_t workers;        // for status
+	bool host_port;          // serve the PF of the host
+};
+
+struct control;
+
+// Take over what was restored (restored->pods is owned by control from here) and bring the NIC to
+// it: router, host port, uplink, the pods' ports. A port that cannot be started keeps its
+// attachment; status tells, and control_retry tries again. Errors: -ENOMEM; restored is untouched.
+// The strings of config must outlive control.
+int control_new(const struct control_config *config, struct restored *restored,
+		struct control **ret_control, struct error *err);
+
+// Stop all ports, free. Attachments stay in the store. NULL is fine.
+void control_free(struct control *control);
+
+// Answer these calls. Any number; blocks on disk and NIC.
+void control_process(struct control *control, struct control_call **calls, size_t count);
+
+// Try again what failed and should not have: ports that did not start, releases that could not be
+// recorded. Cheap when there is nothing; to be called every few seconds.
+void control_retry(struct control *control);
+
+// What the operator should know although the agent is up: "" if nothing.
+void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]);

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The calls that only look: List, GetStatus, ListPorts, GetIpam.
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/control_private.h"
+#include "datapath/datapath.h"
+
+static void answer_no_memory(struct control *control, struct control_call *call)
+{
+	struct error err;
+
+	error_set(&err, ENOMEM, CODE_INTERNAL, "out of memory");
+	answer_error(control, call, &err);
+}
+
+void list_call(struct control *control, struct control_call *call)
+{
+	const struct list_request *wanted = &call->request->body.list;
+	const struct pods *pods = control->pods;
+	struct reply reply = {.call = CALL_LIST};
+	struct list_reply *list = &reply.body.list;
+	size_t i = wanted->has_after ? pods_index_after(pods, &wanted->after) : 0;
+
+	list->attachments = calloc(wanted->limit, sizeof(*list->attachments));
+	if (list->attachments == NULL) {
+		answer_no_memory(control, call);
+		return;
+	}
+	for (; i < pods->count && list->count < wanted->limit; i++)
+		if (pods->sorted[i]->record.state == STORE_ATTACHED)
+			list->attachments[list->count++] = pods->sorted[i]->record.attachment;
+	list->more = i < pods->count;
+	answer(control, call, &reply);
+	reply_clear(&reply);
+}
+
+static uint64_t uptime_ms(const struct control *control)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - control->started_ms;
+}
+
+static uint32_t free_of(const struct ipam *ipam)
+{
+	return ipam->pool.size - ipam->pool.taken;
+}
+
+void status_call(struct control *control, struct control_call *call)
+{
+	const struct pods *pods = control->pods;
+	struct reply reply = {.call = CALL_GET_STATUS};
+	struct agent_status *agent = &reply.body.status.agent;
+
+	reply.body.status.has_agent = true;
+	snprintf(agent->software_version, sizeof(agent->software_version), "%s", PODPORT_VERSION);
+	snprintf(agent->instance_id, sizeof(agent->instance_id), "%s", control->config.instance_id);
+	agent->uptime_ms = uptime_ms(control);
+	agent->ready = pods->has_network;
+	if (agent->ready)
+		control_notice(control, agent->not_ready_reason);
+	else
+		snprintf(agent->not_ready_reason, sizeof(agent->not_ready_reason),
+			 "no pod network yet: the agent's configuration has no pod_network");
+	snprintf(agent->nic_device, sizeof(agent->nic_device), "%s", control->config.nic_device);
+	snprintf(agent->nic_driver, sizeof(agent->nic_driver), "%s",
+		 nic_driver_name(control->config.nic));
+	agent->functions = nic_function_count(control->config.nic);
+	agent->functions_used = pods->functions.taken;
+	agent->attachments = (uint32_t)pods->count;
+	agent->workers = control->config.workers;
+	agent->has_pod_network = pods->has_network;
+	agent->pod_network = pods->network.common;
+	agent->ipv4_free = free_of(&pods->ipv4);
+	agent->ipv6_free = free_of(&pods->ipv6);
+	answer(control, call, &reply);
+}
+
+// ---- ports -----------------------------------------------------------------------------------------
+
+static void describe_port(const struct control *control, const struct port *port, uint32_t vf,
+			  struct port_info *ret_info)
+{
+	struct datapath_counters counters = {0};
+	struct port_state state = {0};
+	const struct pod *pod = NULL;
+
+	port_read_state(port, &state);
+	datapath_read_counters(port_slot(port), &counters);
+	if (port_kind_of(port) == PORT_FUNCTION && vf < control->pods->functions.size)
+		pod = control->pods->by_function[vf];
+
+	ret_info->slot = port_slot(port);
+	snprintf(ret_info->kind, sizeof(ret_info->kind), "%s",
+		 port_kind_name(port_kind_of(port)));
+	snprintf(ret_info->name, sizeof(ret_info->name), "%s", state.name);
+	ret_info->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
+	ret_info->has_key = pod != NULL;
+	if (pod != NULL)
+		ret_info->key = pod->record.attachment.key;
+	ret_info->link_up = state.link_up;
+	ret_info->mtu = state.mtu;
+	ret_info->mac = state.mac;
+	ret_info->rx_packets = counters.rx_packets;
+	ret_info->rx_bytes = counters.rx_bytes;
+	ret_info->tx_packets = counters.tx_packets;
+	ret_info->tx_bytes = counters.tx_bytes;
+	for (size_t reason = 0; reason < datapath_drop_reason_count() && reason < LIMIT_DROPS;
+	     reason++) {
+		struct drop_count *drop = &ret_info->drops[ret_info->drop_count];
+
+		if (counters.drops[reason] == 0)
+			continue;
+		snprintf(drop->reason, sizeof(drop->reason), "%s",
+			 datapath_drop_reason_name(reason));
+		drop->packets = counters.drops[reason];
+		ret_info->drop_count++;
+	}
+}
+
+struct slot_port {
+	const struct port *port;
+	uint32_t slot, vf;
+};
+
+static int compare_slots(const void *a, const void *b)
+{
+	uint32_t x = ((const struct slot_port *)a)->slot, y = ((const struct slot_port *)b)->slot;
+
+	return (x > y) - (x < y);
+}
+
+// The NIC's ports whose slot is at least `after`, by slot. Returns how many.
+static size_t collect_ports(const struct control *control, uint32_t after, struct slot_port *ports)
+{
+	static const enum port_kind fixed[] = {PORT_HOST, PORT_UPLINK};
+	struct nic *nic = control->config.nic;
+	const struct port *port;
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		port = nic_port(nic, fixed[i], 0);
+		if (port != NULL && port_slot(port) >= after)
+			ports[count++] = (struct slot_port){port, port_slot(port), 0};
+	}
+	for (uint32_t vf = 0; vf < nic_function_count(nic); vf++) {
+		port = nic_port(nic, PORT_FUNCTION, vf);
+		if (port != NULL && port_slot(port) >= after)
+			ports[count++] = (struct slot_port){port, port_slot(port), vf};
+	}
+	qsort(ports, count, sizeof(*ports), compare_slots);
+	return count;
+}
+
+void list_ports_call(struct control *control, struct control_call *call)
+{
+	const struct list_ports_request *wanted = &call->request->body.list_ports;
+	struct reply reply = {.call = CALL_LIST_PORTS};
+	struct ports_reply *body = &reply.body.ports;
+	struct slot_port *ports;
+	size_t count;
+
+	ports = calloc((size_t)nic_function_count(control->config.nic) + 2, sizeof(*ports));
+	body->ports = calloc(wanted->limit, sizeof(*body->ports));
+	if (ports == NULL || body->ports == NULL) {
+		free(ports);
+		reply_clear(&reply);
+		answer_no_memory(control, call);
+		return;
+	}
+	count = collect_ports(control, wanted->after, ports);
+	for (; body->count < count && body->count < wanted->limit; body->count++)
+		describe_port(control, ports[body->count].port, ports[body->count].vf,
+			      &body->ports[body->count]);
+	body->more = body->count < count;
+	free(ports);
+	answer(control, call, &reply);
+	reply_clear(&reply);
+}
+
+// ---- addresses -------------------------------------------------------------------------------------
+
+static void describe_ipam(const struct ipam *ipam, struct ipam_info *ret_info)
+{
+	const struct lru_pool *pool = &ipam->pool;
+	size_t size;
+
+	if (pool->size == 0)
+		return;
+	size = ipam_address_size(&ipam->prefix);
+	ret_info->present = true;
+	ret_info->prefix_length = ipam->prefix.length;
+	memcpy(&ret_info->network, ipam->prefix.network, size);
+	ipam_gateway(&ipam->prefix, &ret_info->gateway);
+	ret_info->total = pool->size;
+	ret_info->allocated = pool->taken;
+	ret_info->released = pool->released;
+	ret_info->never_used = pool->size - pool->taken - pool->released;
+	ret_info->has_next = ipam_next(ipam, &ret_info->next);
+}
+
+void ipam_call(struct control *control, struct control_call *call)
+{
+	struct reply reply = {.call = CALL_GET_IPAM};
+
+	describe_ipam(&control->pods->ipv4, &reply.body.ipam.ipv4);
+	describe_ipam(&control->pods->ipv6, &reply.body.ipam.ipv6);
+	answer(control, call, &reply);
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The NIC as the attachments want it: which ports are started and how. Used when a call changes an
+// attachment, and as a whole at start-up.
+
+#include <errno.h>
+#include <string.h>
+
+#include "control/control_private.h"
+#include "datapath/datapath.h"
+#include "proto/base/log.h"
+
+enum { RETRY_MAX = 8 }; // ports to try again at once: a driver that refuses may take long about it
+
+int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err)
+{
+	const struct attachment *a = &pod->record.attachment;
+	struct port *port = nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
+	const struct port_config config = {
+		.mac = a->mac,
+		.mtu = a->mtu,
+		.has_ipv4 = a->has_ipv4,
+		.has_ipv6 = a->has_ipv6,
+		.ipv4 = a->ipv4,
+		.ipv6 = a->ipv6,
+	};
+	struct error why = {0};
+	int r;
+
+	if (port == NULL) {
+		r = error_set(&why, ENODEV, CODE_NIC, "the NIC has no function %u",
+			      a->function.vf);
+	} else {
+		if (fresh)
+			datapath_clear_counters(port_slot(port));
+		r = port_start(port, &config, &why);
+	}
+	pod->port_started = r == 0;
+	pod->port_error = why;
+	if (r < 0)
+		*err = why;
+	return r;
+}
+
+void pod_port_stop(struct control *control, struct pod *pod)
+{
+	struct port *port = nic_port(control->config.nic, PORT_FUNCTION,
+				     pod->record.attachment.function.vf);
+
+	if (port != NULL)
+		port_stop(port);
+	pod->port_started = false;
+}
+
+static void set_router(const struct pod_network *network)
+{
+	const struct datapath_router router = {
+		.mac = network->router_mac,
+		.has_ipv4 = network->has_ipv4,
+		.has_ipv6 = network->has_ipv6,
+		.gateway_ipv4 = network->gateway_ipv4,
+		.gateway_ipv6 = network->gateway_ipv6,
+		.network_ipv4 = network->ipv4,
+		.ipv4_prefix_length = network->ipv4_prefix_length,
+		.network_ipv6 = network->ipv6,
+		.ipv6_prefix_length = network->ipv6_prefix_length,
+	};
+
+	datapath_set_router(&router);
+}
+
+// Host port or uplink. *ret_error is cleared on success.
+static void start_fixed(struct control *control, enum port_kind kind, struct error *ret_error)
+{
+	const struct pod_network *network = &control->pods->network.common;
+	struct port *port = nic_port(control->config.nic, kind, 0);
+	struct port_config config = {.mtu = network->mtu};
+	struct error err = {0};
+	int r;
+
+	if (kind == PORT_HOST) {
+		config.has_ipv4 = network->has_ipv4;
+		config.has_ipv6 = network->has_ipv6;
+		config.ipv4 = network->gateway_ipv4;
+		config.ipv6 = network->gateway_ipv6;
+	}
+	r = port == NULL ? error_set(&err, ENODEV, CODE_NIC, "the NIC has none")
+			 : port_start(port, &config, &err);
+	if (r < 0 && ret_error->code == CODE_OK)
+		log_error("port not started", "kind=%s error=\"%s\"", port_kind_name(kind),
+			  err.message);
+	*ret_error = err;
+}
+
+bool host_port_ready(const struct control *control)
+{
+	return control->config.host_port && control->pods->has_network &&
+	       control->host_port_error.code == CODE_OK;
+}
+
+static void start_pods(struct control *control)
+{
+	size_t started = 0, failed = 0;
+	struct error err;
+
+	for (size_t i = 0; i < control->pods->count; i++) {
+		struct pod *pod = control->pods->sorted[i];
+		const struct attachment_key *key = &pod->record.attachment.key;
+
+		if (pod_port_start(control, pod, false, &err) == 0) {
+			started++;
+			continue;
+		}
+		failed++;
+		log_error("port not started, the attachment stays",
+			  "network=%s container=%s ifname=%s error=\"%s\"", key->network,
+			  key->container_id, key->ifname, err.message);
+	}
+	if (started + failed > 0)
+		log_info("attachments restored", "started=%zu failed=%zu", started, failed);
+}
+
+void ports_start(struct control *control)
+{
+	if (!control->pods->has_network) {
+		log_warning("no pod network: pods cannot be attached",
+			    "reason=\"the configuration has no pod_network\"");
+		return;
+	}
+	set_router(&control->pods->network.common);
+	start_fixed(control, PORT_UPLINK, &control->uplink_error);
+	if (control->config.host_port)
+		start_fixed(control, PORT_HOST, &control->host_port_error);
+	start_pods(control);
+}
+
+void ports_stop(struct control *control)
+{
+	struct port *port;
+
+	for (uint32_t vf = 0; vf < nic_function_count(control->config.nic); vf++) {
+		port = nic_port(control->config.nic, PORT_FUNCTION, vf);
+		if (port != NULL)
+			port_stop(port);
+	}
+	port = nic_port(control->config.nic, PORT_HOST, 0);
+	if (port != NULL)
+		port_stop(port);
+	port = nic_port(control->config.nic, PORT_UPLINK, 0);
+	if (port != NULL)
+		port_stop(port);
+}
+
+void ports_retry(struct control *control)
+{
+	struct pods *pods = control->pods;
+	size_t tried = 0;
+	struct error err;
+
+	if (!pods->has_network)
+		return;
+	if (control->uplink_error.code != CODE_OK)
+		start_fixed(control, PORT_UPLINK, &control->uplink_error);
+	if (control->host_port_error.code != CODE_OK)
+		start_fixed(control, PORT_HOST, &control->host_port_error);
+	for (size_t looked = 0; looked < pods->count && tried < RETRY_MAX; looked++) {
+		struct pod *pod = pods->sorted[control->retry_cursor++ % pods->count];
+		const struct attachment_key *key = &pod->record.attachment.key;
+
+		if (pod->port_started || pod->record.state != STORE_ATTACHED)
+			continue;
+		tried++;
+		if (pod_port_start(control, pod, false, &err) == 0)
+			log_info("port started at last", "network=%s container=%s ifname=%s",
+				 key->network, key->container_id, key->ifname);
+	}
+}

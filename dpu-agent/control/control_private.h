@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Inside control/: the state, and what the families of calls give to the batch.
+
+#pragma once
+
+#include <sys/queue.h>
+
+#include "control/control.h"
+
+TAILQ_HEAD(leaving_list, pod);
+
+struct control {
+	struct control_config config;
+	struct pods *pods;
+	char host_id[LIMIT_ID + 1]; // of the last Hello; "" before the first
+	char boot_id[LIMIT_ID + 1];
+	char restore_notice[LIMIT_TEXT + 1];
+	uint64_t started_ms; // CLOCK_MONOTONIC
+
+	// Pods whose port is stopped and whose release is not recorded yet. Their record says
+	// STORE_DETACHING in memory; they hold what they hold until it is.
+	struct leaving_list leaving;
+
+	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
+	size_t retry_cursor;                        // index in pods->sorted
+};
+
+enum operation_kind {
+	OPERATION_ATTACH,  // new
+	OPERATION_REFRESH, // known: newer hints, or a port that did not start
+	OPERATION_DETACH,
+};
+
+// A change that a call asks for, from plan to answer.
+struct operation {
+	struct control_call *call;
+	enum operation_kind kind;
+	struct pod *pod;
+	struct pods_undo undo;        // OPERATION_ATTACH
+	struct store_record *updated; // OPERATION_REFRESH: the record to be; heap
+	struct function_id function;  // OPERATION_DETACH: for the answer, when the pod is gone
+	bool late, failed;
+	struct error error; // if failed
+};
+
+// ---- answers (control.c) -----------------------------------------------------------------------
+
+void answer(struct control *control, struct control_call *call, struct reply *reply);
+void answer_error(struct control *control, struct control_call *call, const struct error *err);
+
+// ---- the batch (batch.c) -----------------------------------------------------------------------
+
+enum { BATCH_MAX = 64 }; // calls that share a commit; twice what hostd is expected to have in flight
+
+// Attach and Detach calls, at most BATCH_MAX, no two with the same key.
+void batch_run(struct control *control, struct control_call **calls, size_t count);
+
+// Record the release of all that is leaving, and give back what it held.
+int batch_finish_leaving(struct control *control, struct error *err);
+
+// ---- families of calls -------------------------------------------------------------------------
+
+// control_attach.c. Plan a call into an operation: changes memory only. False: there is nothing to
+// do, and the call has been answered.
+bool attach_plan(struct control *control, struct control_call *call, struct operation *ret_op);
+bool detach_plan(struct control *control, struct control_call *call, struct operation *ret_op);
+void check_call(struct control *control, struct control_call *call);
+
+// control_host.c
+void hello_call(struct control *control, struct control_call *call);
+
+// control_inspect.c
+void list_call(struct control *control, struct control_call *call);
+void status_call(struct control *control, struct control_call *call);
+void list_ports_call(struct control *control, struct control_call *call);
+void ipam_call(struct control *control, struct control_call *call);
+
+// ---- ports (control_port.c) --------------------------------------------------------------------
+
+// Start the pod's port; the outcome is also kept in the pod. `fresh`: the slot's counters were
+// another attachment's.
+int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err);
+void pod_port_stop(struct control *control, struct pod *pod);
+
+// Router, host port, uplink, all pods' ports, as the pod network says.
+void ports_start(struct control *control);
+void ports_stop(struct control *control);
+// A few of those that should be started and are not.
+void ports_retry(struct control *control);
+bool host_port_ready(const struct control *control);

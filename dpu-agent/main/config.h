@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// agent.yaml: the keys, their defaults and what they must agree on. docs/configuration.md is the
+// same for people.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pod/network.h"
+#include "proto/base/log.h"
+
+enum {
+	CONFIG_DRIVERS_MAX = 16,
+	CONFIG_CPUS_MAX = 128,      // RTE_MAX_LCORE of the DPDK we build
+	CONFIG_FUNCTIONS_MAX = 1000, // DATAPATH_PORTS_MAX less host port and uplink, rounded
+	CONFIG_WORKERS_MAX = 32,
+	CONFIG_MEMORY_MB_MIN = 64,
+	CONFIG_MEMORY_MB_MAX = 1024 * 1024,
+	CONFIG_PACKET_BUFFERS_MIN = 1024,
+	CONFIG_PACKET_BUFFERS_MAX = 16 * 1024 * 1024,
+};
+
+struct agent_config {
+	char listen[LIMIT_PATH + 1];
+	bool insecure;
+	char tls_ca[LIMIT_PATH + 1];
+	char tls_certificate[LIMIT_PATH + 1];
+	char tls_key[LIMIT_PATH + 1];
+	char state_dir[LIMIT_PATH + 1];
+	enum log_level log_level;
+
+	char nic_device[LIMIT_PATH + 1];
+	uint32_t functions;
+	bool host_port;
+
+	struct {
+		size_t count;
+		char paths[CONFIG_DRIVERS_MAX][LIMIT_PATH + 1];
+	} drivers;
+	bool huge_pages;
+	uint32_t memory_mb;
+	uint32_t workers;
+	struct {
+		size_t count; // 0: not pinned
+		uint16_t numbers[CONFIG_CPUS_MAX];
+	} cpus; // the first is the control thread's
+	uint32_t packet_buffers;
+	char file_prefix[LIMIT_ID + 1];
+
+	struct network network; // common.has_ipv4, has_ipv6 both false: not configured
+};
+
+// Load and check. Errors: -EINVAL with file, line and key; the errno of reading it.
+int agent_config_load(const char *file, struct agent_config *ret_config, struct error *err);
+
+bool agent_config_has_network(const struct agent_config *config);
+bool agent_config_has_tls(const struct agent_config *config);

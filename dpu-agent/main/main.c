@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podport-agent: start-up and end. The table below is started from top to bottom and undone from
+// bottom to top; a module that fails ends the start. The listener is last: whoever gets an answer
+// gets it from an agent that has restored everything.
+//
+// The main thread is the control thread: it runs the event loop, and every decision is made there.
+
+#include <errno.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "control/control.h"
+#include "datapath/datapath.h"
+#include "main/config.h"
+#include "main/eal.h"
+#include "pod/restore.h"
+#include "pod/store.h"
+#include "port/port.h"
+#include "proto/base/log.h"
+#include "rpc/rpc.h"
+
+enum { RETRY_INTERVAL_MS = 2000 }; // what failed and should not have, tried again
+
+struct agent {
+	const char *config_file;
+	struct agent_config config;
+	char instance_id[LIMIT_ID + 1];
+
+	uv_loop_t loop;
+	uv_signal_t terminate, interrupt;
+	uv_timer_t retry;
+	struct store *store;
+	struct nic *nic;
+	struct control *control;
+	struct rpc *rpc;
+};
+
+struct module {
+	const char *name;
+	int (*start)(struct agent *agent, struct error *err);
+	void (*stop)(struct agent *agent);
+};
+
+// ---- process ---------------------------------------------------------------------------------------
+
+// Functions are file descriptors each, some several: as many as we may have.
+static int limits_start(struct agent *agent, struct error *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning("cannot raise the limit of open files", "error=\"%s\"",
+			    strerror(errno));
+	return 0;
+}
+
+static int identity_start(struct agent *agent, struct error *err)
+{
+	uint8_t random[16];
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return error_set(err, errno, CODE_INTERNAL, "no random number: %s",
+				 strerror(errno));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(agent->instance_id + 2 * i, 3, "%02x", random[i]);
+	return 0;
+}
+
+// ---- event loop ------------------------------------------------------------------------------------
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	log_info("stopping", "signal=%d", number);
+	uv_stop(handle->loop);
+}
+
+static int fail_uv(struct error *err, int r)
+{
+	return error_set(err, -r, CODE_INTERNAL, "event loop: %s", uv_strerror(r));
+}
+
+// Early, so that a signal during start-up ends the agent in order as soon as it is up.
+static int loop_start(struct agent *agent, struct error *err)
+{
+	int r = uv_loop_init(&agent->loop);
+
+	if (r < 0)
+		return fail_uv(err, r);
+	uv_signal_init(&agent->loop, &agent->terminate);
+	uv_signal_init(&agent->loop, &agent->interrupt);
+	r = uv_signal_start(&agent->terminate, on_signal, SIGTERM);
+	if (r == 0)
+		r = uv_signal_start(&agent->interrupt, on_signal, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	return r < 0 ? fail_uv(err, r) : 0;
+}
+
+static void loop_stop(struct agent *agent)
+{
+	uv_close((uv_handle_t *)&agent->terminate, NULL);
+	uv_close((uv_handle_t *)&agent->interrupt, NULL);
+	uv_run(&agent->loop, UV_RUN_DEFAULT); // until all handles are closed
+	uv_loop_close(&agent->loop);
+}
+
+// ---- modules ---------------------------------------------------------------------------------------
+
+// Make the folders of a path, all but the last, which is its owner's to make.
+static int make_parents(const char *path, mode_t mode, struct error *err)
+{
+	char folder[LIMIT_PATH + 1];
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	for (char *slash = strchr(folder + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(folder, mode) < 0 && errno != EEXIST)
+			return error_set(err, errno, CODE_STORE, "cannot make the folder %s: %s",
+					 folder, strerror(errno));
+		*slash = '/';
+	}
+	return 0;
+}
+
+static int store_start(struct agent *agent, struct error *err)
+{
+	int r = make_parents(agent->config.state_dir, 0755, err);
+
+	return r < 0 ? r : store_open(agent->config.state_dir, &agent->store, err);
+}
+
+static void store_stop(struct agent *agent)
+{
+	store_close(agent->store);
+}
+
+static int eal_module_start(struct agent *agent, struct error *err)
+{
+	return eal_start(&agent->config, err);
+}
+
+static void eal_module_stop(struct agent *agent)
+{
+	eal_stop();
+}
+
+static int nic_start(struct agent *agent, struct error *err)
+{
+	const struct nic_config config = {
+		.device = agent->config.nic_device,
+		.functions = agent->config.functions,
+		.host_port = agent->config.host_port,
+		.packet_buffers = agent->config.packet_buffers,
+		.workers = agent->config.workers,
+	};
+
+	return nic_open(&config, &agent->nic, err);
+}
+
+static void nic_stop(struct agent *agent)
+{
+	nic_close(agent->nic);
+}
+
+static int datapath_module_start(struct agent *agent, struct error *err)
+{
+	const struct datapath_config config = {.workers = agent->config.workers};
+
+	return datapath_start(&config, err);
+}
+
+static void datapath_module_stop(struct agent *agent)
+{
+	datapath_stop();
+}
+
+static int control_start(struct agent *agent, struct error *err)
+{
+	const struct control_config config = {
+		.nic = agent->nic,
+		.store = agent->store,
+		.instance_id = agent->instance_id,
+		.nic_device = agent->config.nic_device,
+		.workers = agent->config.workers,
+		.host_port = agent->config.host_port,
+	};
+	const struct network *network =
+		agent_config_has_network(&agent->config) ? &agent->config.network : NULL;
+	struct restored restored = {0};
+	int r;
+
+	r = restore(agent->store, nic_function_count(agent->nic), network, &restored, err);
+	if (r < 0)
+		return r;
+	if (restored.notice[0] != '\0')
+		log_error("pod network", "notice=\"%s\"", restored.notice);
+	r = control_new(&config, &restored, &agent->control, err);
+	if (r < 0)
+		pods_free(restored.pods);
+	return r;
+}
+
+static void control_stop(struct agent *agent)
+{
+	control_free(agent->control);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	control_retry(timer->data);
+}
+
+static int retry_start(struct agent *agent, struct error *err)
+{
+	int r;
+
+	uv_timer_init(&agent->loop, &agent->retry);
+	agent->retry.data = agent->control;
+	r = uv_timer_start(&agent->retry, on_retry, RETRY_INTERVAL_MS, RETRY_INTERVAL_MS);
+	return r < 0 ? fail_uv(err, r) : 0;
+}
+
+static void retry_stop(struct agent *agent)
+{
+	uv_close((uv_handle_t *)&agent->retry, NULL);
+}
+
+static int rpc_module_start(struct agent *agent, struct error *err)
+{
+	static const char ipc[] = "ipc://";
+	const struct agent_config *config = &agent->config;
+	const struct rpc_config rpc = {
+		.url = config->listen,
+		.tls = {.ca_file = config->tls_ca,
+			.certificate_file = config->tls_certificate,
+			.key_file = config->tls_key},
+		.insecure = config->insecure,
+		.instance_id = agent->instance_id,
+	};
+	int r = 0;
+
+	// Only root gets near the socket, also before its mode is set.
+	if (strncmp(config->listen, ipc, sizeof(ipc) - 1) == 0)
+		r = make_parents(config->listen + sizeof(ipc) - 1, 0700, err);
+	return r < 0 ? r : rpc_start(&rpc, &agent->loop, agent->control, &agent->rpc, err);
+}
+
+static void rpc_module_stop(struct agent *agent)
+{
+	rpc_stop(agent->rpc);
+}
+
+static const struct module modules[] = {
+	{"limits", limits_start, NULL},
+	{"identity", identity_start, NULL},
+	{"loop", loop_start, loop_stop},
+	{"store", store_start, store_stop},
+	{"dpdk", eal_module_start, eal_module_stop},
+	{"nic", nic_start, nic_stop},
+	{"datapath", datapath_module_start, datapath_module_stop},
+	{"control", control_start, control_stop}, // restores
+	{"retry", retry_start, retry_stop},
+	{"rpc", rpc_module_start, rpc_module_stop},
+};
+
+enum { MODULE_COUNT = sizeof(modules) / sizeof(modules[0]) };
+
+static void stop_modules(struct agent *agent, size_t started)
+{
+	while (started-- > 0) {
+		log_debug("stopping module", "name=%s", modules[started].name);
+		if (modules[started].stop != NULL)
+			modules[started].stop(agent);
+	}
+}
+
+static int run(struct agent *agent)
+{
+	struct error err = {0};
+	size_t started;
+
+	for (started = 0; started < MODULE_COUNT; started++) {
+		log_debug("starting module", "name=%s", modules[started].name);
+		if (modules[started].start(agent, &err) < 0) {
+			log_error("start failed", "module=%s error=\"%s\"", modules[started].name,
+				  err.message);
+			stop_modules(agent, started);
+			return EXIT_FAILURE;
+		}
+	}
+	log_info("agent ready", "version=%s instance=%s listen=%s device=%s functions=%u",
+		 PODPORT_VERSION, agent->instance_id, agent->config.listen,
+		 agent->config.nic_device, agent->config.functions);
+	uv_run(&agent->loop, UV_RUN_DEFAULT);
+	stop_modules(agent, MODULE_COUNT);
+	log_info("agent stopped", "instance=%s", agent->instance_id);
+	return EXIT_SUCCESS;
+}
+
+// ---- command line ----------------------------------------------------------------------------------
+
+static void print_help(void)
+{
+	puts("Usage: podport-agent --config FILE [--check-config]\n"
+	     "\n"
+	     "The DPU agent of podport: it answers the host's calls and programs the NIC.\n"
+	     "\n"
+	     "  -c, --config FILE    the configuration, YAML (default /etc/podport/agent.yaml)\n"
+	     "      --check-config   read the configuration, say what is wrong, and end\n"
+	     "      --version        print the version and end\n"
+	     "  -h, --help           print this and end");
+}
+
+enum { OPTION_CHECK = 256, OPTION_VERSION };
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"version", no_argument, NULL, OPTION_VERSION},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	static struct agent agent = {.config_file = "/etc/podport/agent.yaml"};
+	struct error err = {0};
+	bool check = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			agent.config_file = optarg;
+			break;
+		case OPTION_CHECK:
+			check = true;
+			break;
+		case OPTION_VERSION:
+			puts("podport-agent " PODPORT_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			print_help();
+			return EXIT_SUCCESS;
+		default:
+			fputs("Try 'podport-agent --help'.\n", stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "podport-agent: '%s' is not an option\n", argv[optind]);
+		return 2;
+	}
+	if (agent_config_load(agent.config_file, &agent.config, &err) < 0) {
+		fprintf(stderr, "%s\n", err.message);
+		return EXIT_FAILURE;
+	}
+	if (check) {
+		printf("%s: good\n", agent.config_file);
+		return EXIT_SUCCESS;
+	}
+	log_set_level(agent.config.log_level);
+	return run(&agent);
+}

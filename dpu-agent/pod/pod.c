@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// See pod.h.
+
+#include "pod/pod.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int pods_new(uint32_t functions, struct pods **ret_pods)
+{
+	struct pods *pods = calloc(1, sizeof(*pods));
+
+	if (pods == NULL)
+		return -ENOMEM;
+	pods->by_function = calloc((size_t)functions + 1, sizeof(struct pod *));
+	if (pods->by_function == NULL || lru_pool_init(&pods->functions, functions) < 0) {
+		pods_free(pods);
+		return -ENOMEM;
+	}
+	*ret_pods = pods;
+	return 0;
+}
+
+void pods_free(struct pods *pods)
+{
+	if (pods == NULL)
+		return;
+	for (size_t i = 0; i < pods->count; i++)
+		free(pods->sorted[i]);
+	ipam_destroy(&pods->ipv4);
+	ipam_destroy(&pods->ipv6);
+	lru_pool_destroy(&pods->functions);
+	free(pods->by_function);
+	free(pods->sorted);
+	free(pods);
+}
+
+int pods_set_network(struct pods *pods, const struct network *network)
+{
+	struct ipam ipv4 = {0}, ipv6 = {0};
+	struct ipam_prefix prefix;
+	int r = 0;
+
+	if (network->common.has_ipv4) {
+		prefix = network_ipv4_prefix(network);
+		r = ipam_init(&ipv4, &prefix);
+	}
+	if (r == 0 && network->common.has_ipv6) {
+		prefix = network_ipv6_prefix(network);
+		r = ipam_init(&ipv6, &prefix);
+	}
+	if (r < 0) {
+		ipam_destroy(&ipv4);
+		return r;
+	}
+	ipam_destroy(&pods->ipv4);
+	ipam_destroy(&pods->ipv6);
+	pods->ipv4 = ipv4;
+	pods->ipv6 = ipv6;
+	pods->network = *network;
+	pods->has_network = true;
+	return 0;
+}
+
+// ---- finding ---------------------------------------------------------------------------------------
+
+// The first index whose key is >= key (or > key).
+static size_t bound(const struct pods *pods, const struct attachment_key *key, bool greater)
+{
+	size_t low = 0, high = pods->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order =
+			attachment_key_compare(&pods->sorted[middle]->record.attachment.key, key);
+
+		if (order < 0 || (greater && order == 0))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct pod *pods_find(const struct pods *pods, const struct attachment_key *key)
+{
+	size_t i = bound(pods, key, false);
+
+	if (i < pods->count && attachment_key_equal(&pods->sorted[i]->record.attachment.key, key))
+		return pods->sorted[i];
+	return NULL;
+}
+
+size_t pods_index_after(const struct pods *pods, const struct attachment_key *key)
+{
+	return bound(pods, key, true);
+}
+
+struct pod *pods_find_ipv4(const struct pods *pods, struct in_addr ipv4)
+{
+	for (size_t i = 0; i < pods->count; i++) {
+		const struct attachment *a = &pods->sorted[i]->record.attachment;
+
+		if (a->has_ipv4 && a->ipv4.s_addr == ipv4.s_addr)
+			return pods->sorted[i];
+	}
+	return NULL;
+}
+
+struct pod *pods_find_ipv6(const struct pods *pods, const struct in6_addr *ipv6)
+{
+	for (size_t i = 0; i < pods->count; i++) {
+		const struct attachment *a = &pods->sorted[i]->record.attachment;
+
+		if (a->has_ipv6 && IN6_ARE_ADDR_EQUAL(&a->ipv6, ipv6))
+			return pods->sorted[i];
+	}
+	return NULL;
+}
+
+struct pod *pods_find_mac(const struct pods *pods, const struct mac *mac)
+{
+	for (size_t i = 0; i < pods->count; i++)
+		if (mac_equal(&pods->sorted[i]->record.attachment.mac, mac))
+			return pods->sorted[i];
+	return NULL;
+}
+
+// ---- reserving -------------------------------------------------------------------------------------
+
+static int fail_taken(struct error *err, const char *field, int family, const void *address,
+		      const struct pod *holder)
+{
+	const struct attachment_key *key = &holder->record.attachment.key;
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(family, address, text, sizeof(text));
+	return error_set(err, EADDRINUSE, CODE_CONFLICT, "%s: %s is taken by %s/%s/%s", field, text,
+			 key->network, key->container_id, key->ifname);
+}
+
+static int reserve_ipv4(struct pods *pods, const struct attach_request *wanted,
+			struct attachment *attachment, struct pods_undo *undo, struct error *err)
+{
+	static const char field[] = "requested_ipv4";
+	const struct pod *holder;
+	int r;
+
+	if (!pods->network.common.has_ipv4)
+		return wanted->wants_ipv4 ? error_set(err, EINVAL, CODE_BAD_REQUEST,
+						      "%s: the pod network has no IPv4", field)
+					  : 0;
+	if (wanted->wants_ipv4) {
+		holder = pods_find_ipv4(pods, wanted->requested_ipv4);
+		if (holder != NULL)
+			return fail_taken(err, field, AF_INET, &wanted->requested_ipv4, holder);
+		r = ipam_alloc_requested(&pods->ipv4, &wanted->requested_ipv4, &undo->ipv4_undo,
+					 err);
+		if (r < 0) {
+			error_prefix(err, "%s", field);
+			return r;
+		}
+		attachment->ipv4 = wanted->requested_ipv4;
+	} else {
+		r = ipam_alloc(&pods->ipv4, &attachment->ipv4, &undo->ipv4_undo, err);
+		if (r < 0)
+			return r;
+	}
+	undo->ipv4 = attachment->has_ipv4 = true;
+	attachment->gateway_ipv4 = pods->network.common.gateway_ipv4;
+	return 0;
+}
+
+static int reserve_ipv6(struct pods *pods, const struct attach_request *wanted,
+			struct attachment *attachment, struct pods_undo *undo, struct error *err)
+{
+	static const char field[] = "requested_ipv6";
+	const struct pod *holder;
+	int r;
+
+	if (!pods->network.common.has_ipv6)
+		return wanted->wants_ipv6 ? error_set(err, EINVAL, CODE_BAD_REQUEST,
+						      "%s: the pod network has no IPv6", field)
+					  : 0;
+	if (wanted->wants_ipv6) {
+		holder = pods_find_ipv6(pods, &wanted->requested_ipv6);
+		if (holder != NULL)
+			return fail_taken(err, field, AF_INET6, &wanted->requested_ipv6, holder);
+		r = ipam_alloc_requested(&pods->ipv6, &wanted->requested_ipv6, &undo->ipv6_undo,
+					 err);
+		if (r < 0) {
+			error_prefix(err, "%s", field);
+			return r;
+		}
+		attachment->ipv6 = wanted->requested_ipv6;
+	} else {
+		r = ipam_alloc(&pods->ipv6, &attachment->ipv6, &undo->ipv6_undo, err);
+		if (r < 0)
+			return r;
+	}
+	undo->ipv6 = attachment->has_ipv6 = true;
+	attachment->gateway_ipv6 = pods->network.common.gateway_ipv6;
+	return 0;
+}
+
+int pods_reserve(struct pods *pods, const struct attach_request *wanted,
+		 struct attachment *attachment, struct pods_undo *ret_undo, struct error *err)
+{
+	struct pods_undo undo = {0};
+	uint32_t vf;
+	int r;
+
+	r = reserve_ipv4(pods, wanted, attachment, &undo, err);
+	if (r == 0)
+		r = reserve_ipv6(pods, wanted, attachment, &undo, err);
+	if (r < 0) {
+		pods_unreserve(pods, &undo);
+		return r;
+	}
+	vf = lru_pool_head(&pods->functions);
+	if (vf == LRU_POOL_NONE) {
+		pods_unreserve(pods, &undo);
+		return error_set(err, ENOSPC, CODE_NO_FUNCTION,
+				 "no function of the NIC is left: %u of %u in use",
+				 pods->functions.taken, pods->functions.size);
+	}
+	undo.function_undo = lru_pool_take(&pods->functions, vf);
+	undo.function = true;
+	attachment->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
+	*ret_undo = undo;
+	return 0;
+}
+
+void pods_unreserve(struct pods *pods, const struct pods_undo *undo)
+{
+	if (undo->function)
+		lru_pool_untake(&pods->functions, &undo->function_undo);
+	if (undo->ipv6)
+		ipam_undo(&pods->ipv6, &undo->ipv6_undo);
+	if (undo->ipv4)
+		ipam_undo(&pods->ipv4, &undo->ipv4_undo);
+}
+
+// ---- the set ---------------------------------------------------------------------------------------
+
+static int grow(struct pods *pods)
+{
+	size_t capacity = pods->capacity == 0 ? 64 : pods->capacity * 2;
+	struct pod **sorted = realloc(pods->sorted, capacity * sizeof(struct pod *));
+
+	if (sorted == NULL)
+		return -ENOMEM;
+	pods->sorted = sorted;
+	pods->capacity = capacity;
+	return 0;
+}
+
+struct pod *pods_add(struct pods *pods, const struct store_record *record)
+{
+	const struct attachment *attachment = &record->attachment;
+	size_t i = bound(pods, &attachment->key, false);
+	struct pod *pod;
+
+	assert(pods_find(pods, &attachment->key) == NULL);
+	assert(pods_find_mac(pods, &attachment->mac) == NULL);
+	assert(!attachment->has_ipv4 || pods_find_ipv4(pods, attachment->ipv4) == NULL);
+	assert(!attachment->has_ipv6 || pods_find_ipv6(pods, &attachment->ipv6) == NULL);
+	if (pods->count == pods->capacity && grow(pods) < 0)
+		return NULL;
+	pod = calloc(1, sizeof(*pod));
+	if (pod == NULL)
+		return NULL;
+	pod->record = *record;
+	// A function that the NIC no longer has may be in a restored record.
+	if (attachment->function.vf < pods->functions.size) {
+		assert(pods->by_function[attachment->function.vf] == NULL);
+		pods->by_function[attachment->function.vf] = pod;
+	}
+	memmove(&pods->sorted[i + 1], &pods->sorted[i], (pods->count - i) * sizeof(struct pod *));
+	pods->sorted[i] = pod;
+	pods->count++;
+	return pod;
+}
+
+void pods_remove(struct pods *pods, struct pod *pod)
+{
+	size_t i = bound(pods, &pod->record.attachment.key, false);
+	uint16_t vf = pod->record.attachment.function.vf;
+
+	assert(i < pods->count && pods->sorted[i] == pod);
+	pods->count--;
+	memmove(&pods->sorted[i], &pods->sorted[i + 1], (pods->count - i) * sizeof(struct pod *));
+	if (vf < pods->functions.size)
+		pods->by_function[vf] = NULL;
+	free(pod);
+}
+
+void pods_release(struct pods *pods, struct pod *pod)
+{
+	const struct attachment attachment = pod->record.attachment;
+
+	pods_remove(pods, pod);
+	if (attachment.has_ipv4)
+		ipam_release(&pods->ipv4, &attachment.ipv4);
+	if (attachment.has_ipv6)
+		ipam_release(&pods->ipv6, &attachment.ipv6);
+	if (attachment.function.vf < pods->functions.size)
+		lru_pool_release(&pods->functions, attachment.function.vf);
+}
+
+bool pods_ipv4_in_pool(const struct pods *pods, struct in_addr ipv4)
+{
+	return pods->ipv4.prefix.usable != 0 && ipam_in_pool(&pods->ipv4.prefix, &ipv4);
+}
+
+bool pods_ipv6_in_pool(const struct pods *pods, const struct in6_addr *ipv6)
+{
+	return pods->ipv6.prefix.usable != 0 && ipam_in_pool(&pods->ipv6.prefix, ipv6);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The attachments in memory, and what they hold: addresses and functions. Below the decisions
+// (control/) and above the disk (store.h): it keeps the sets consistent, in both directions, and
+// says who has what. Sizes are bounded by the NIC's functions. Control thread; no I/O.
+//
+// Invariant: an address, a function, a MAC belongs to at most one attachment; pods_add asserts it.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "pod/ipam.h"
+#include "pod/lru_pool.h"
+#include "pod/network.h"
+#include "pod/store.h"
+
+struct pod {
+	struct store_record record; // as it is in the store
+	bool port_started;
+	struct error port_error;        // why the port is not started, where it should be
+	TAILQ_ENTRY(pod) leaving_entry; // control's list of those whose release is to be recorded
+};
+
+struct pods {
+	bool has_network;
+	struct network network;
+	struct ipam ipv4, ipv6;       // zeroed where the network has none
+	struct lru_pool functions;    // index: VF of PF 0
+	struct pod **sorted;          // by key; `count` of `capacity`
+	struct pod **by_function;     // by VF, `functions.size` of them; NULL: free
+	size_t count, capacity;
+};
+
+// No pod network yet, `functions` free ones. Errors: -ENOMEM.
+int pods_new(uint32_t functions, struct pods **ret_pods);
+void pods_free(struct pods *pods); // NULL is fine
+
+// Begin fresh pools for this network, all addresses free. There must be no pods with addresses.
+// Errors: -ENOMEM; nothing has changed then.
+int pods_set_network(struct pods *pods, const struct network *network);
+
+struct pod *pods_find(const struct pods *pods, const struct attachment_key *key);
+// The index in `sorted` of the first whose key is greater than `key`.
+size_t pods_index_after(const struct pods *pods, const struct attachment_key *key);
+// By what a pod holds; NULL: nobody does. Linear: pods are few, and a commit to disk is near.
+struct pod *pods_find_ipv4(const struct pods *pods, struct in_addr ipv4);
+struct pod *pods_find_ipv6(const struct pods *pods, const struct in6_addr *ipv6);
+struct pod *pods_find_mac(const struct pods *pods, const struct mac *mac);
+
+// What was taken for one attachment, so that it can be given back as if it had never been.
+struct pods_undo {
+	bool ipv4, ipv6, function; // what was taken
+	struct lru_pool_undo ipv4_undo, ipv6_undo, function_undo;
+};
+
+// Take a function and addresses as asked for (`wanted`: an attach_request's requested_ fields) into
+// `attachment`. All or nothing. Errors: CODE_NO_FUNCTION, CODE_NO_ADDRESS with the numbers;
+// CODE_BAD_REQUEST, CODE_CONFLICT with the field, why, and who has it.
+int pods_reserve(struct pods *pods, const struct attach_request *wanted,
+		 struct attachment *attachment, struct pods_undo *ret_undo, struct error *err);
+// In exact reverse order of pods_reserve, with no release in between.
+void pods_unreserve(struct pods *pods, const struct pods_undo *undo);
+
+// Add one whose function and addresses are reserved. The result is owned by pods. NULL: no memory.
+struct pod *pods_add(struct pods *pods, const struct store_record *record);
+// Take it out and free it; what it holds stays reserved.
+void pods_remove(struct pods *pods, struct pod *pod);
+// Take it out, free it, and give back what it held, to be given out again last.
+void pods_release(struct pods *pods, struct pod *pod);
+
+// Is the pool's order to be kept in the store for these? (An address beyond the pool has none.)
+bool pods_ipv4_in_pool(const struct pods *pods, struct in_addr ipv4);
+bool pods_ipv6_in_pool(const struct pods *pods, const struct in6_addr *ipv6);

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// See restore.h. Read everything, decide on the pod network, write what follows from it in one
+// transaction, then build the sets.
+
+#include "pod/restore.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/log.h"
+
+// What is in the store.
+struct contents {
+	struct store_header header;
+	struct store_record *records;
+	size_t record_count;
+	struct store_released *released;
+	size_t released_count;
+};
+
+static void contents_clear(struct contents *contents)
+{
+	free(contents->records);
+	free(contents->released);
+}
+
+// Room for one more; the array doubles at each power of two.
+static void *grow(void *array, size_t count, size_t size)
+{
+	if ((count & (count - 1)) != 0)
+		return array;
+	return reallocarray(array, count == 0 ? 1 : count * 2, size);
+}
+
+static int visit_record(const struct store_record *record, void *arg, struct error *err)
+{
+	struct contents *contents = arg;
+	void *grown = grow(contents->records, contents->record_count, sizeof(*record));
+
+	if (grown == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+	contents->records = grown;
+	contents->records[contents->record_count++] = *record;
+	return 0;
+}
+
+static int visit_released(const struct store_released *released, void *arg, struct error *err)
+{
+	struct contents *contents = arg;
+	void *grown = grow(contents->released, contents->released_count, sizeof(*released));
+
+	if (grown == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+	contents->released = grown;
+	contents->released[contents->released_count++] = *released;
+	return 0;
+}
+
+static int read_contents(struct store *store, struct contents *contents, struct error *err)
+{
+	int r = store_read_header(store, &contents->header, err);
+
+	if (r == 0)
+		r = store_each_record(store, visit_record, contents, err);
+	if (r == 0)
+		r = store_each_released(store, visit_released, contents, err);
+	return r;
+}
+
+// ---- the pod network -------------------------------------------------------------------------------
+
+static void network_text(const struct network *network, char *ret_text, size_t size)
+{
+	char ipv4[NETWORK_TEXT_SIZE], ipv6[NETWORK_TEXT_SIZE];
+
+	network_ipv4_text(network, ipv4);
+	network_ipv6_text(network, ipv6);
+	snprintf(ret_text, size, "%s%s%s", ipv4, ipv4[0] != '\0' && ipv6[0] != '\0' ? " " : "",
+		 ipv6);
+}
+
+// The attachments that cannot live in `configured`, as a list for people into `list`, cut to its
+// size. Returns how many there are.
+static size_t list_blockers(const struct contents *contents, const struct network *configured,
+			    char *list, size_t size)
+{
+	size_t blockers = 0, length = 0;
+
+	list[0] = '\0';
+	for (size_t i = 0; i < contents->record_count; i++) {
+		const struct store_record *record = &contents->records[i];
+		const struct attachment_key *key = &record->attachment.key;
+		struct error why = {0};
+		int n;
+
+		if (record->state != STORE_ATTACHED ||
+		    network_suits(configured, &record->attachment, &why) == 0)
+			continue;
+		log_error("pod network: an attachment is in the way of the configured one",
+			  "network=%s container=%s ifname=%s reason=\"%s\"", key->network,
+			  key->container_id, key->ifname, why.message);
+		n = snprintf(list + length, size - length, "%s%s/%s (%s)",
+			     blockers > 0 ? ", " : "", key->container_id, key->ifname, why.message);
+		if (n > 0 && (size_t)n < size - length)
+			length += (size_t)n;
+		else
+			list[length] = '\0'; // whole entries only
+		blockers++;
+	}
+	return blockers;
+}
+
+static size_t count_live(const struct contents *contents)
+{
+	size_t live = 0;
+
+	for (size_t i = 0; i < contents->record_count; i++)
+		live += contents->records[i].state == STORE_ATTACHED;
+	return live;
+}
+
+// The pod network to go on with; NULL: none.
+static const struct network *choose_network(const struct contents *contents,
+					    const struct network *configured, char *notice,
+					    size_t notice_size)
+{
+	const struct network *stored =
+		contents->header.has_network ? &contents->header.network : NULL;
+	char old[2 * NETWORK_TEXT_SIZE], new[2 * NETWORK_TEXT_SIZE], list[LIMIT_TEXT / 2];
+	size_t blockers, live = count_live(contents);
+
+	if (stored == NULL || live == 0)
+		return configured;
+	network_text(stored, old, sizeof(old));
+	if (configured == NULL) {
+		snprintf(notice, notice_size,
+			 "the configuration has no pod_network; going on with %s, which %zu "
+			 "attachments have addresses of",
+			 old, live);
+		return stored;
+	}
+	blockers = list_blockers(contents, configured, list, sizeof(list));
+	if (blockers == 0)
+		return configured;
+	network_text(configured, new, sizeof(new));
+	snprintf(notice, notice_size,
+		 "the configured pod network %s is not taken, going on with %s: %zu attachments are "
+		 "in the way: %s. Delete these pods, then restart the agent",
+		 new, old, blockers, list);
+	return stored;
+}
+
+// ---- what follows, written -------------------------------------------------------------------------
+
+// Under `network`, is the release order of this to be known?
+static bool released_is_kept(const struct network *network, uint32_t functions,
+			     const struct store_released *released)
+{
+	struct ipam_prefix prefix;
+
+	switch (released->pool) {
+	case STORE_POOL_IPV4:
+		if (!network->common.has_ipv4)
+			return false;
+		prefix = network_ipv4_prefix(network);
+		return ipam_check(&prefix, &released->ipv4, NULL) == 0 &&
+		       ipam_in_pool(&prefix, &released->ipv4);
+	case STORE_POOL_IPV6:
+		if (!network->common.has_ipv6)
+			return false;
+		prefix = network_ipv6_prefix(network);
+		return ipam_check(&prefix, &released->ipv6, NULL) == 0 &&
+		       ipam_in_pool(&prefix, &released->ipv6);
+	case STORE_POOL_FUNCTION:
+		break;
+	}
+	return released->vf < functions;
+}
+
+// A release that was decided, but not finished.
+static int finish_release(struct store *store, struct contents *contents,
+			  const struct attachment *attachment, const struct network *network,
+			  uint32_t functions, struct error *err)
+{
+	const struct store_released released[] = {
+		{.pool = STORE_POOL_FUNCTION, .vf = attachment->function.vf},
+		{.pool = STORE_POOL_IPV4, .ipv4 = attachment->ipv4},
+		{.pool = STORE_POOL_IPV6, .ipv6 = attachment->ipv6},
+	};
+	const bool held[] = {true, attachment->has_ipv4, attachment->has_ipv6};
+	int r = store_delete(store, &attachment->key, err);
+
+	for (size_t i = 0; r == 0 && i < sizeof(held) / sizeof(held[0]); i++) {
+		if (!held[i] || !released_is_kept(network, functions, &released[i]))
+			continue;
+		r = store_put_released(store, &released[i], err);
+		if (r == 0)
+			r = visit_released(&released[i], contents, err);
+	}
+	if (r == 0)
+		log_info("restore: finished a release", "network=%s container=%s ifname=%s",
+			 attachment->key.network, attachment->key.container_id,
+			 attachment->key.ifname);
+	return r;
+}
+
+static int write_decisions(struct store *store, struct contents *contents,
+			   const struct network *network, uint32_t functions, struct error *err)
+{
+	const struct store_header *header = &contents->header;
+	int r = 0;
+
+	if (!header->has_network || !network_equal(network, &header->network))
+		r = store_put_network(store, network, err);
+	for (size_t i = 0; r == 0 && i < contents->released_count; i++)
+		if (!released_is_kept(network, functions, &contents->released[i]))
+			r = store_delete_released(store, &contents->released[i], err);
+	for (size_t i = 0; r == 0 && i < contents->record_count; i++)
+		if (contents->records[i].state == STORE_DETACHING)
+			r = finish_release(store, contents, &contents->records[i].attachment,
+					   network, functions, err);
+	return r;
+}
+
+// ---- the sets --------------------------------------------------------------------------------------
+
+// A live record back into the sets. Whatever does not fit was not written by us.
+static int add_record(struct pods *pods, const struct store_record *record, struct error *err)
+{
+	const struct attachment *a = &record->attachment;
+	struct lru_pool_undo undo;
+	int r;
+
+	r = network_suits(&pods->network, a, err);
+	if (r == 0 && a->has_ipv4)
+		r = ipam_alloc_requested(&pods->ipv4, &a->ipv4, &undo, err);
+	if (r == 0 && a->has_ipv6)
+		r = ipam_alloc_requested(&pods->ipv6, &a->ipv6, &undo, err);
+	if (r < 0) {
+		error_prefix(err, "attachment %s/%s/%s in the store", a->key.network,
+			     a->key.container_id, a->key.ifname);
+		return r;
+	}
+	if (a->function.vf < pods->functions.size)
+		lru_pool_take(&pods->functions, a->function.vf);
+	if (pods_add(pods, record) == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+	return 0;
+}
+
+static void mark_released(struct pods *pods, uint32_t functions,
+			  const struct store_released *released)
+{
+	if (!released_is_kept(&pods->network, functions, released))
+		return;
+	switch (released->pool) {
+	case STORE_POOL_IPV4:
+		if (!ipam_is_allocated(&pods->ipv4, &released->ipv4))
+			ipam_mark_released(&pods->ipv4, &released->ipv4);
+		break;
+	case STORE_POOL_IPV6:
+		if (!ipam_is_allocated(&pods->ipv6, &released->ipv6))
+			ipam_mark_released(&pods->ipv6, &released->ipv6);
+		break;
+	case STORE_POOL_FUNCTION:
+		if (!lru_pool_is_taken(&pods->functions, released->vf))
+			lru_pool_mark_released(&pods->functions, released->vf);
+		break;
+	}
+}
+
+static int build(const struct contents *contents, const struct network *network, uint32_t functions,
+		 struct pods **ret_pods, struct error *err)
+{
+	struct pods *pods = NULL;
+	int r;
+
+	r = pods_new(functions, &pods);
+	if (r == 0 && network != NULL)
+		r = pods_set_network(pods, network);
+	if (r < 0) {
+		pods_free(pods);
+		return error_set(err, -r, CODE_INTERNAL, "out of memory");
+	}
+	for (size_t i = 0; r == 0 && i < contents->record_count; i++)
+		if (contents->records[i].state == STORE_ATTACHED)
+			r = add_record(pods, &contents->records[i], err);
+	if (r < 0) {
+		pods_free(pods);
+		return r;
+	}
+	for (size_t i = 0; i < contents->released_count; i++)
+		mark_released(pods, functions, &contents->released[i]);
+	*ret_pods = pods;
+	return 0;
+}
+
+int restore(struct store *store, uint32_t functions, const struct network *configured,
+	    struct restored *ret_restored, struct error *err)
+{
+	struct contents contents = {0};
+	struct restored restored = {0};
+	const struct network *network;
+	int r;
+
+	r = read_contents(store, &contents, err);
+	if (r < 0)
+		goto out;
+	network = choose_network(&contents, configured, restored.notice, sizeof(restored.notice));
+	if (network != NULL) {
+		r = store_begin(store, err);
+		if (r == 0)
+			r = write_decisions(store, &contents, network, functions, err);
+		if (r == 0)
+			r = store_commit(store, err);
+		if (r < 0) {
+			store_rollback(store);
+			goto out;
+		}
+	}
+	r = build(&contents, network, functions, &restored.pods, err);
+	if (r < 0)
+		goto out;
+	memcpy(restored.host_id, contents.header.host_id, sizeof(restored.host_id));
+	memcpy(restored.boot_id, contents.header.boot_id, sizeof(restored.boot_id));
+	*ret_restored = restored;
+out:
+	contents_clear(&contents);
+	return r;
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The store's tables and the statements on them. The schema repeats what the agent guarantees (an
+// address, a function, a MAC belongs to one attachment), so that a bug is refused before it is
+// recorded.
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pod/store_private.h"
+
+// seq grows with each release: SQLite gives an INTEGER PRIMARY KEY the largest that is there plus one.
+const char *const store_schema =
+	"CREATE TABLE meta ("
+	" name TEXT PRIMARY KEY,"
+	" value TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE attachment ("
+	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"
+	" state INTEGER NOT NULL CHECK (state IN (1, 2)),"
+	" pf INTEGER NOT NULL, vf INTEGER NOT NULL,"
+	" mac BLOB NOT NULL UNIQUE CHECK (length(mac) = 6),"
+	" ipv4 BLOB UNIQUE CHECK (length(ipv4) = 4),"
+	" ipv6 BLOB UNIQUE CHECK (length(ipv6) = 16),"
+	" gateway_ipv4 BLOB CHECK (length(gateway_ipv4) = 4),"
+	" gateway_ipv6 BLOB CHECK (length(gateway_ipv6) = 16),"
+	" gateway_mac BLOB NOT NULL CHECK (length(gateway_mac) = 6),"
+	" mtu INTEGER NOT NULL, link_group INTEGER NOT NULL, created_unix_ms INTEGER NOT NULL,"
+	" sandbox_path TEXT NOT NULL, sandbox_inode INTEGER NOT NULL,"
+	" pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,"
+	" host_id TEXT NOT NULL, boot_id TEXT NOT NULL,"
+	" PRIMARY KEY (network, container_id, ifname),"
+	" UNIQUE (pf, vf),"
+	" CHECK (ipv4 IS NOT NULL OR ipv6 IS NOT NULL),"
+	" CHECK ((ipv4 IS NULL) = (gateway_ipv4 IS NULL)),"
+	" CHECK ((ipv6 IS NULL) = (gateway_ipv6 IS NULL))"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE released ("
+	" seq INTEGER PRIMARY KEY,"
+	" pool INTEGER NOT NULL CHECK (pool IN (1, 4, 6))," // enum store_pool
+	" value BLOB NOT NULL," // the address, or the VF in 4 bytes, big endian
+	" UNIQUE (pool, value)"
+	") STRICT;";
+
+#define COLUMNS                                                                                    \
+	"network, container_id, ifname, state, pf, vf, mac, ipv4, ipv6, gateway_ipv4, "            \
+	"gateway_ipv6, gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, "              \
+	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id"
+
+const char *const store_statement_texts[STATEMENT_COUNT] = {
+	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+	[STATEMENT_COMMIT] = "COMMIT",
+	[STATEMENT_ROLLBACK] = "ROLLBACK",
+	[STATEMENT_ADD] =
+		"INSERT INTO attachment (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+	[STATEMENT_UPDATE] =
+		"UPDATE attachment SET state = ?4, sandbox_path = ?5, sandbox_inode = ?6, "
+		"pod_namespace = ?7, pod_name = ?8, host_id = ?9, boot_id = ?10 "
+		"WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
+	[STATEMENT_DELETE] =
+		"DELETE FROM attachment WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
+	[STATEMENT_PUT_RELEASED] = "REPLACE INTO released (pool, value) VALUES (?1, ?2)",
+	[STATEMENT_DELETE_RELEASED] = "DELETE FROM released WHERE pool = ?1 AND value = ?2",
+	[STATEMENT_CLEAR_RELEASED] = "DELETE FROM released WHERE pool = ?1",
+	[STATEMENT_PUT_META] = "REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+	[STATEMENT_GET_META] = "SELECT value FROM meta WHERE name = ?1",
+	[STATEMENT_EACH_RECORD] =
+		"SELECT " COLUMNS " FROM attachment ORDER BY network, container_id, ifname",
+	[STATEMENT_EACH_RELEASED] = "SELECT pool, value FROM released ORDER BY seq",
+};
+
+// ---- writing ---------------------------------------------------------------------------------------
+
+// Binding fails only for want of memory, which the step that follows then reports as a constraint
+// (NOT NULL) or an error; SQLITE_STATIC: values outlive the step.
+static void bind_text(sqlite3_stmt *stmt, int index, const char *text)
+{
+	sqlite3_bind_text(stmt, index, text, -1, SQLITE_STATIC);
+}
+
+static void bind_blob(sqlite3_stmt *stmt, int index, bool present, const void *data, size_t size)
+{
+	if (present)
+		sqlite3_bind_blob(stmt, index, data, (int)size, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(stmt, index);
+}
+
+static void bind_key(sqlite3_stmt *stmt, const struct attachment_key *key)
+{
+	bind_text(stmt, 1, key->network);
+	bind_text(stmt, 2, key->container_id);
+	bind_text(stmt, 3, key->ifname);
+}
+
+int store_add(struct store *store, const struct store_record *record, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_ADD];
+	const struct attachment *a = &record->attachment;
+
+	bind_key(stmt, &a->key);
+	sqlite3_bind_int(stmt, 4, (int)record->state);
+	sqlite3_bind_int(stmt, 5, a->function.pf);
+	sqlite3_bind_int(stmt, 6, a->function.vf);
+	bind_blob(stmt, 7, true, &a->mac, sizeof(a->mac));
+	bind_blob(stmt, 8, a->has_ipv4, &a->ipv4, sizeof(a->ipv4));
+	bind_blob(stmt, 9, a->has_ipv6, &a->ipv6, sizeof(a->ipv6));
+	bind_blob(stmt, 10, a->has_ipv4, &a->gateway_ipv4, sizeof(a->gateway_ipv4));
+	bind_blob(stmt, 11, a->has_ipv6, &a->gateway_ipv6, sizeof(a->gateway_ipv6));
+	bind_blob(stmt, 12, true, &a->gateway_mac, sizeof(a->gateway_mac));
+	sqlite3_bind_int64(stmt, 13, a->mtu);
+	sqlite3_bind_int64(stmt, 14, a->link_group);
+	sqlite3_bind_int64(stmt, 15, (sqlite3_int64)a->created_unix_ms);
+	bind_text(stmt, 16, a->sandbox.path);
+	sqlite3_bind_int64(stmt, 17, (sqlite3_int64)a->sandbox.inode);
+	bind_text(stmt, 18, a->pod.namespace_);
+	bind_text(stmt, 19, a->pod.name);
+	bind_text(stmt, 20, record->host_id);
+	bind_text(stmt, 21, record->boot_id);
+	return store_run(store, STATEMENT_ADD, "cannot record the attachment", err);
+}
+
+int store_update(struct store *store, const struct store_record *record, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_UPDATE];
+	const struct attachment *a = &record->attachment;
+	int r;
+
+	bind_key(stmt, &a->key);
+	sqlite3_bind_int(stmt, 4, (int)record->state);
+	bind_text(stmt, 5, a->sandbox.path);
+	sqlite3_bind_int64(stmt, 6, (sqlite3_int64)a->sandbox.inode);
+	bind_text(stmt, 7, a->pod.namespace_);
+	bind_text(stmt, 8, a->pod.name);
+	bind_text(stmt, 9, record->host_id);
+	bind_text(stmt, 10, record->boot_id);
+	r = store_run(store, STATEMENT_UPDATE, "cannot record the change of the attachment", err);
+	if (r == 0 && sqlite3_changes(store->db) != 1)
+		r = error_set(err, ENOENT, CODE_STORE, "the attachment %s/%s/%s is not in %s",
+			      a->key.network, a->key.container_id, a->key.ifname, store->path);
+	return r;
+}
+
+int store_delete(struct store *store, const struct attachment_key *key, struct error *err)
+{
+	bind_key(store->statements[STATEMENT_DELETE], key);
+	return store_run(store, STATEMENT_DELETE, "cannot record the release", err);
+}
+
+static size_t released_value(const struct store_released *released, uint8_t ret_value[16])
+{
+	uint32_t vf_be = htonl(released->vf);
+
+	switch (released->pool) {
+	case STORE_POOL_IPV4:
+		memcpy(ret_value, &released->ipv4, sizeof(released->ipv4));
+		return sizeof(released->ipv4);
+	case STORE_POOL_IPV6:
+		memcpy(ret_value, &released->ipv6, sizeof(released->ipv6));
+		return sizeof(released->ipv6);
+	case STORE_POOL_FUNCTION:
+		break;
+	}
+	memcpy(ret_value, &vf_be, sizeof(vf_be));
+	return sizeof(vf_be);
+}
+
+static int run_released(struct store *store, enum store_statement statement,
+			const struct store_released *released, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[statement];
+	uint8_t value[16];
+	size_t size = released_value(released, value);
+
+	sqlite3_bind_int(stmt, 1, (int)released->pool);
+	sqlite3_bind_blob(stmt, 2, value, (int)size, SQLITE_STATIC);
+	return store_run(store, statement, "cannot record the release", err);
+}
+
+int store_put_released(struct store *store, const struct store_released *released,
+		       struct error *err)
+{
+	return run_released(store, STATEMENT_PUT_RELEASED, released, err);
+}
+
+int store_delete_released(struct store *store, const struct store_released *released,
+			  struct error *err)
+{
+	return run_released(store, STATEMENT_DELETE_RELEASED, released, err);
+}
+
+int store_clear_released(struct store *store, enum store_pool pool, struct error *err)
+{
+	sqlite3_bind_int(store->statements[STATEMENT_CLEAR_RELEASED], 1, (int)pool);
+	return store_run(store, STATEMENT_CLEAR_RELEASED, "cannot begin a new pool", err);
+}
+
+int store_put_meta(struct store *store, const char *name, const char *value, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_PUT_META];
+
+	bind_text(stmt, 1, name);
+	bind_text(stmt, 2, value);
+	return store_run(store, STATEMENT_PUT_META, "cannot record", err);
+}
+
+int store_put_host(struct store *store, const char *host_id, const char *boot_id, struct error *err)
+{
+	int r = store_put_meta(store, "host_id", host_id, err);
+
+	return r < 0 ? r : store_put_meta(store, "boot_id", boot_id, err);
+}
+
+int store_put_network(struct store *store, const struct network *network, struct error *err)
+{
+	char ipv4[NETWORK_TEXT_SIZE], ipv6[NETWORK_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+	char mtu[16], link_group[16];
+	const char *const rows[][2] = {
+		{"network_ipv4", ipv4}, {"network_ipv6", ipv6},
+		{"network_mtu", mtu},   {"network_link_group", link_group},
+		{"network_mac", mac},
+	};
+	int r = 0;
+
+	network_ipv4_text(network, ipv4);
+	network_ipv6_text(network, ipv6);
+	mac_text(&network->common.router_mac, mac);
+	snprintf(mtu, sizeof(mtu), "%u", network->common.mtu);
+	snprintf(link_group, sizeof(link_group), "%u", network->link_group);
+	for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
+		r = store_put_meta(store, rows[i][0], rows[i][1], err);
+	return r;
+}
+
+// ---- reading ---------------------------------------------------------------------------------------
+
+// The value, "" where there is none.
+static int get_meta(struct store *store, const char *name, char *ret_value, size_t size,
+		    struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_GET_META];
+	int r = 0, step;
+
+	ret_value[0] = '\0';
+	bind_text(stmt, 1, name);
+	step = sqlite3_step(stmt);
+	if (step == SQLITE_ROW) {
+		if ((size_t)sqlite3_column_bytes(stmt, 0) >= size)
+			r = store_fail_damaged(store->path, err, name);
+		else
+			snprintf(ret_value, size, "%s", (const char *)sqlite3_column_text(stmt, 0));
+	} else if (step != SQLITE_DONE) {
+		r = store_fail(store, err, "cannot read");
+	}
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	return r;
+}
+
+static int read_network(struct store *store, struct store_header *header, struct error *err)
+{
+	char ipv4[NETWORK_TEXT_SIZE], ipv6[NETWORK_TEXT_SIZE], mac[MAC_TEXT_SIZE], mtu[16],
+		link_group[16];
+	struct network *network = &header->network;
+	int r;
+
+	r = get_meta(store, "network_ipv4", ipv4, sizeof(ipv4), err);
+	if (r == 0)
+		r = get_meta(store, "network_ipv6", ipv6, sizeof(ipv6), err);
+	if (r == 0)
+		r = get_meta(store, "network_mac", mac, sizeof(mac), err);
+	if (r == 0)
+		r = get_meta(store, "network_mtu", mtu, sizeof(mtu), err);
+	if (r == 0)
+		r = get_meta(store, "network_link_group", link_group, sizeof(link_group), err);
+	if (r < 0)
+		return r;
+	if (ipv4[0] == '\0' && ipv6[0] == '\0')
+		return 0;
+	if ((ipv4[0] != '\0' && network_parse_ipv4(ipv4, network, NULL) < 0) ||
+	    (ipv6[0] != '\0' && network_parse_ipv6(ipv6, network, NULL) < 0) ||
+	    mac_parse(mac, &network->common.router_mac, NULL) < 0)
+		return store_fail_damaged(store->path, err, "the pod network in it is none");
+	network->common.mtu = (uint32_t)strtoul(mtu, NULL, 10);
+	network->link_group = (uint32_t)strtoul(link_group, NULL, 10);
+	header->has_network = true;
+	return 0;
+}
+
+int store_read_header(struct store *store, struct store_header *ret_header, struct error *err)
+{
+	struct store_header header = {0};
+	int r;
+
+	r = get_meta(store, "host_id", header.host_id, sizeof(header.host_id), err);
+	if (r == 0)
+		r = get_meta(store, "boot_id", header.boot_id, sizeof(header.boot_id), err);
+	if (r == 0)
+		r = read_network(store, &header, err);
+	if (r == 0)
+		*ret_header = header;
+	return r;
+}
+
+// Each take_ returns false if the column does not hold what we write there.
+static bool take_text(sqlite3_stmt *stmt, int column, char *ret_text, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, column);
+	size_t length = (size_t)sqlite3_column_bytes(stmt, column);
+
+	if (text == NULL || length >= size || strlen(text) != length)
+		return false;
+	memcpy(ret_text, text, length + 1);
+	return true;
+}
+
+static bool take_blob(sqlite3_stmt *stmt, int column, void *ret_data, size_t size)
+{
+	const void *data = sqlite3_column_blob(stmt, column);
+
+	if (data == NULL || (size_t)sqlite3_column_bytes(stmt, column) != size)
+		return false;
+	memcpy(ret_data, data, size);
+	return true;
+}
+
+static bool take_optional_blob(sqlite3_stmt *stmt, int column, bool *ret_present, void *ret_data,
+			       size_t size)
+{
+	*ret_present = sqlite3_column_type(stmt, column) != SQLITE_NULL;
+	return !*ret_present || take_blob(stmt, column, ret_data, size);
+}
+
+static bool take_uint(sqlite3_stmt *stmt, int column, uint32_t max, uint32_t *ret_value)
+{
+	sqlite3_int64 value = sqlite3_column_int64(stmt, column);
+
+	if (value < 0 || value > max)
+		return false;
+	*ret_value = (uint32_t)value;
+	return true;
+}
+
+#define TAKE_TEXT(column, field) take_text(stmt, column, field, sizeof(field))
+
+static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
+{
+	struct attachment *a = &ret_record->attachment;
+	uint32_t state, pf, vf;
+	bool gateway;
+
+	if (!TAKE_TEXT(0, a->key.network) || !TAKE_TEXT(1, a->key.container_id) ||
+	    !TAKE_TEXT(2, a->key.ifname) || !TAKE_TEXT(15, a->sandbox.path) ||
+	    !TAKE_TEXT(17, a->pod.namespace_) || !TAKE_TEXT(18, a->pod.name) ||
+	    !TAKE_TEXT(19, ret_record->host_id) || !TAKE_TEXT(20, ret_record->boot_id))
+		return false;
+	if (!take_uint(stmt, 3, STORE_DETACHING, &state) || !take_uint(stmt, 4, UINT16_MAX, &pf) ||
+	    !take_uint(stmt, 5, UINT16_MAX, &vf) || !take_uint(stmt, 12, MTU_MAX, &a->mtu) ||
+	    !take_uint(stmt, 13, UINT32_MAX, &a->link_group))
+		return false;
+	if (!take_blob(stmt, 6, &a->mac, sizeof(a->mac)) ||
+	    !take_optional_blob(stmt, 7, &a->has_ipv4, &a->ipv4, sizeof(a->ipv4)) ||
+	    !take_optional_blob(stmt, 8, &a->has_ipv6, &a->ipv6, sizeof(a->ipv6)) ||
+	    !take_optional_blob(stmt, 9, &gateway, &a->gateway_ipv4, sizeof(a->gateway_ipv4)) ||
+	    !take_optional_blob(stmt, 10, &gateway, &a->gateway_ipv6, sizeof(a->gateway_ipv6)) ||
+	    !take_blob(stmt, 11, &a->gateway_mac, sizeof(a->gateway_mac)))
+		return false;
+	ret_record->state = (enum store_state)state;
+	a->function = (struct function_id){.pf = (uint16_t)pf, .vf = (uint16_t)vf};
+	a->created_unix_ms = (uint64_t)sqlite3_column_int64(stmt, 14);
+	a->sandbox.inode = (uint64_t)sqlite3_column_int64(stmt, 16);
+	return true;
+}
+
+int store_each_record(struct store *store, store_visit_record visit, void *arg, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_EACH_RECORD];
+	int r = 0, step = SQLITE_DONE;
+
+	while (r == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_record record = {0};
+
+		if (take_record(stmt, &record))
+			r = visit(&record, arg, err);
+		else
+			r = store_fail_damaged(store->path, err, "a row of table attachment");
+	}
+	if (r == 0 && step != SQLITE_DONE)
+		r = store_fail(store, err, "cannot read");
+	sqlite3_reset(stmt);
+	return r;
+}
+
+static bool take_released(sqlite3_stmt *stmt, struct store_released *ret_released)
+{
+	uint32_t vf_be;
+
+	ret_released->pool = (enum store_pool)sqlite3_column_int(stmt, 0);
+	switch (ret_released->pool) {
+	case STORE_POOL_IPV4:
+		return take_blob(stmt, 1, &ret_released->ipv4, sizeof(ret_released->ipv4));
+	case STORE_POOL_IPV6:
+		return take_blob(stmt, 1, &ret_released->ipv6, sizeof(ret_released->ipv6));
+	case STORE_POOL_FUNCTION:
+		if (!take_blob(stmt, 1, &vf_be, sizeof(vf_be)))
+			return false;
+		ret_released->vf = ntohl(vf_be);
+		return true;
+	}
+	return false;
+}
+
+int store_each_released(struct store *store, store_visit_released visit, void *arg,
+			struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_EACH_RELEASED];
+	int r = 0, step = SQLITE_DONE;
+
+	while (r == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_released released = {0};
+
+		if (take_released(stmt, &released))
+			r = visit(&released, arg, err);
+		else
+			r = store_fail_damaged(store->path, err, "a row of table released");
+	}
+	if (r == 0 && step != SQLITE_DONE)
+		r = store_fail(store, err, "cannot read");
+	sqlite3_reset(stmt);
+	return r;
+}
