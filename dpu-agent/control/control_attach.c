@@ -47,8 +47,8 @@ static int take_mac(const struct control *control, const struct mac *mac, struct
 
 	mac_text(mac, text);
 	if (mac_equal(mac, &control->pods->network.common.router_mac))
-		return error_set(err, EADDRINUSE, CODE_CONFLICT, "requested_mac: %s is the router's",
-				 text);
+		return error_set(err, EADDRINUSE, CODE_CONFLICT,
+				 "requested_mac: %s is the router's", text);
 	if (holder != NULL)
 		return error_set(err, EADDRINUSE, CODE_CONFLICT,
 				 "requested_mac: %s is taken by %s/%s/%s", text,
@@ -74,8 +74,7 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	attachment->sandbox = wanted->sandbox;
 	attachment->pod = wanted->pod;
 	attachment->gateway_mac = network->common.router_mac;
-	attachment->mtu =
-		wanted->requested_mtu != 0 ? wanted->requested_mtu : network->common.mtu;
+	attachment->mtu = wanted->requested_mtu != 0 ? wanted->requested_mtu : network->common.mtu;
 	attachment->link_group = network->link_group;
 	attachment->created_unix_ms = unix_ms();
 	memcpy(record.host_id, control->host_id, sizeof(record.host_id));

@@ -98,8 +98,7 @@ static void describe_port(const struct control *control, const struct port *port
 		pod = control->pods->by_function[vf];
 
 	ret_info->slot = port_slot(port);
-	snprintf(ret_info->kind, sizeof(ret_info->kind), "%s",
-		 port_kind_name(port_kind_of(port)));
+	snprintf(ret_info->kind, sizeof(ret_info->kind), "%s", port_kind_name(port_kind_of(port)));
 	snprintf(ret_info->name, sizeof(ret_info->name), "%s", state.name);
 	ret_info->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
 	ret_info->has_key = pod != NULL;

@@ -28,8 +28,7 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 	int r;
 
 	if (port == NULL) {
-		r = error_set(&why, ENODEV, CODE_NIC, "the NIC has no function %u",
-			      a->function.vf);
+		r = error_set(&why, ENODEV, CODE_NIC, "the NIC has no function %u", a->function.vf);
 	} else {
 		if (fresh)
 			datapath_clear_counters(port_slot(port));
@@ -44,8 +43,8 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 
 void pod_port_stop(struct control *control, struct pod *pod)
 {
-	struct port *port = nic_port(control->config.nic, PORT_FUNCTION,
-				     pod->record.attachment.function.vf);
+	struct port *port =
+		nic_port(control->config.nic, PORT_FUNCTION, pod->record.attachment.function.vf);
 
 	if (port != NULL)
 		port_stop(port);

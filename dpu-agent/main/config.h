@@ -14,7 +14,7 @@
 
 enum {
 	CONFIG_DRIVERS_MAX = 16,
-	CONFIG_CPUS_MAX = 128,      // RTE_MAX_LCORE of the DPDK we build
+	CONFIG_CPUS_MAX = 128,       // RTE_MAX_LCORE of the DPDK we build
 	CONFIG_FUNCTIONS_MAX = 1000, // DATAPATH_PORTS_MAX less host port and uplink, rounded
 	CONFIG_WORKERS_MAX = 32,
 	CONFIG_MEMORY_MB_MIN = 64,

@@ -120,8 +120,7 @@ static bool is_pci(const char *device)
 
 	if (strncmp(device, "pci:", 4) == 0)
 		return true;
-	if (regcomp(&pattern,
-		    "^([0-9a-fA-F]{1,8}:)?[0-9a-fA-F]{1,2}:[0-9a-fA-F]{1,2}\\.[0-7](,|$)",
+	if (regcomp(&pattern, "^([0-9a-fA-F]{1,8}:)?[0-9a-fA-F]{1,2}:[0-9a-fA-F]{1,2}\\.[0-7](,|$)",
 		    REG_EXTENDED | REG_NOSUB) != 0)
 		return false;
 	matches = regexec(&pattern, device, 0, NULL, 0) == 0;

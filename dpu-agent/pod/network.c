@@ -160,8 +160,8 @@ static bool ipv4_equal(const struct pod_network *a, const struct pod_network *b)
 {
 	if (a->has_ipv4 != b->has_ipv4)
 		return false;
-	return !a->has_ipv4 || (a->ipv4.s_addr == b->ipv4.s_addr &&
-				a->ipv4_prefix_length == b->ipv4_prefix_length);
+	return !a->has_ipv4 ||
+	       (a->ipv4.s_addr == b->ipv4.s_addr && a->ipv4_prefix_length == b->ipv4_prefix_length);
 }
 
 static bool ipv6_equal(const struct pod_network *a, const struct pod_network *b)
@@ -237,8 +237,7 @@ int network_suits(const struct network *network, const struct attachment *attach
 		inet_ntop(AF_INET6, &attachment->ipv6, text, sizeof(text));
 		return error_set(err, EBUSY, CODE_CONFLICT, "has the address %s", text);
 	}
-	if ((attachment->has_ipv4 &&
-	     attachment->gateway_ipv4.s_addr != new->gateway_ipv4.s_addr) ||
+	if ((attachment->has_ipv4 && attachment->gateway_ipv4.s_addr != new->gateway_ipv4.s_addr) ||
 	    (attachment->has_ipv6 &&
 	     !IN6_ARE_ADDR_EQUAL(&attachment->gateway_ipv6, &new->gateway_ipv6)))
 		return error_set(err, EBUSY, CODE_CONFLICT, "has another gateway");

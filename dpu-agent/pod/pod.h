@@ -28,10 +28,10 @@ struct pod {
 struct pods {
 	bool has_network;
 	struct network network;
-	struct ipam ipv4, ipv6;       // zeroed where the network has none
-	struct lru_pool functions;    // index: VF of PF 0
-	struct pod **sorted;          // by key; `count` of `capacity`
-	struct pod **by_function;     // by VF, `functions.size` of them; NULL: free
+	struct ipam ipv4, ipv6;    // zeroed where the network has none
+	struct lru_pool functions; // index: VF of PF 0
+	struct pod **sorted;       // by key; `count` of `capacity`
+	struct pod **by_function;  // by VF, `functions.size` of them; NULL: free
 	size_t count, capacity;
 };
 

@@ -102,8 +102,8 @@ static size_t list_blockers(const struct contents *contents, const struct networ
 		log_error("pod network: an attachment is in the way of the configured one",
 			  "network=%s container=%s ifname=%s reason=\"%s\"", key->network,
 			  key->container_id, key->ifname, why.message);
-		n = snprintf(list + length, size - length, "%s%s/%s (%s)",
-			     blockers > 0 ? ", " : "", key->container_id, key->ifname, why.message);
+		n = snprintf(list + length, size - length, "%s%s/%s (%s)", blockers > 0 ? ", " : "",
+			     key->container_id, key->ifname, why.message);
 		if (n > 0 && (size_t)n < size - length)
 			length += (size_t)n;
 		else
@@ -146,10 +146,11 @@ static const struct network *choose_network(const struct contents *contents,
 	if (blockers == 0)
 		return configured;
 	network_text(configured, new, sizeof(new));
-	snprintf(notice, notice_size,
-		 "the configured pod network %s is not taken, going on with %s: %zu attachments are "
-		 "in the way: %s. Delete these pods, then restart the agent",
-		 new, old, blockers, list);
+	snprintf(
+		notice, notice_size,
+		"the configured pod network %s is not taken, going on with %s: %zu attachments are "
+		"in the way: %s. Delete these pods, then restart the agent",
+		new, old, blockers, list);
 	return stored;
 }
 

@@ -25,7 +25,7 @@
 enum {
 	APPLICATION_ID = 0x706f6470, // "podp"; PRAGMA application_id
 	SCHEMA_VERSION = 1,          // PRAGMA user_version
-	LOCK_WAIT_MS = 3000,         // for a predecessor that was killed and is still being torn down
+	LOCK_WAIT_MS = 3000, // for a predecessor that was killed and is still being torn down
 	LOCK_POLL_MS = 20,
 };
 
@@ -59,10 +59,11 @@ static int errno_of(sqlite3 *db)
 
 int store_fail_damaged(const char *path, struct error *err, const char *why)
 {
-	return error_set(err, EUCLEAN, CODE_STORE,
-			 "%s is damaged or not podport's (%s). podport never replaces it: put a copy "
-			 "back, or, to begin with no attachments, stop the pods and move %s* away",
-			 path, why, path);
+	return error_set(
+		err, EUCLEAN, CODE_STORE,
+		"%s is damaged or not podport's (%s). podport never replaces it: put a copy "
+		"back, or, to begin with no attachments, stop the pods and move %s* away",
+		path, why, path);
 }
 
 int store_fail(struct store *store, struct error *err, const char *what)
@@ -307,10 +308,11 @@ static int check_contents(struct store *store, struct error *err)
 	if (r < 0)
 		return r;
 	if (atol(text) != SCHEMA_VERSION)
-		return error_set(err, EUCLEAN, CODE_STORE,
-				 "%s was written by another version of podport (schema %s, this one "
-				 "has %d): run that version",
-				 store->path, text, SCHEMA_VERSION);
+		return error_set(
+			err, EUCLEAN, CODE_STORE,
+			"%s was written by another version of podport (schema %s, this one "
+			"has %d): run that version",
+			store->path, text, SCHEMA_VERSION);
 	r = query_text(store, "PRAGMA integrity_check(1)", text, sizeof(text), err);
 	if (r < 0)
 		return r;

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// See fake_nic.h. struct port and struct nic are never defined: a port is its index, a nic is the
+// one there is.
+
+#include "control/fake_nic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { HOST = FAKE_FUNCTIONS_MAX, UPLINK = FAKE_FUNCTIONS_MAX + 1 };
+
+struct fake_nic fake_nic;
+
+void fake_nic_reset(uint32_t functions)
+{
+	memset(&fake_nic, 0, sizeof(fake_nic));
+	fake_nic.functions = functions;
+	fake_nic.host_port = true;
+}
+
+struct nic *fake_nic_handle(void)
+{
+	return (struct nic *)&fake_nic;
+}
+
+size_t fake_nic_started_functions(void)
+{
+	size_t started = 0;
+
+	for (uint32_t vf = 0; vf < FAKE_FUNCTIONS_MAX; vf++)
+		started += fake_nic.ports[vf].started;
+	return started;
+}
+
+static uint32_t index_of(const struct port *port)
+{
+	return (uint32_t)((const struct fake_port *)port - fake_nic.ports);
+}
+
+const char *nic_driver_name(const struct nic *nic)
+{
+	return "net_fake";
+}
+
+uint32_t nic_function_count(const struct nic *nic)
+{
+	return fake_nic.functions;
+}
+
+struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
+{
+	if (kind == PORT_FUNCTION && index < fake_nic.functions)
+		return (struct port *)&fake_nic.ports[index];
+	if (kind == PORT_HOST && fake_nic.host_port)
+		return (struct port *)&fake_nic.ports[HOST];
+	if (kind == PORT_UPLINK)
+		return (struct port *)&fake_nic.ports[UPLINK];
+	return NULL;
+}
+
+int port_start(struct port *port, const struct port_config *config, struct error *err)
+{
+	struct fake_port *fake = (struct fake_port *)port;
+
+	if (fake_nic.on_change != NULL)
+		fake_nic.on_change();
+	if (fake->started)
+		return error_set(err, EALREADY, CODE_INTERNAL, "port %u is started already",
+				 index_of(port));
+	if (fake_nic.fail_all_starts || (fake_nic.fail_start_in > 0 && --fake_nic.fail_start_in == 0))
+		return error_set(err, EIO, CODE_NIC, "port %u refuses to start", index_of(port));
+	fake->started = true;
+	fake->config = *config;
+	fake->starts++;
+	return 0;
+}
+
+void port_stop(struct port *port)
+{
+	struct fake_port *fake = (struct fake_port *)port;
+
+	if (fake_nic.on_change != NULL)
+		fake_nic.on_change();
+	if (fake->started)
+		fake->stops++;
+	fake->started = false;
+}
+
+enum port_kind port_kind_of(const struct port *port)
+{
+	uint32_t index = index_of(port);
+
+	if (index == HOST)
+		return PORT_HOST;
+	return index == UPLINK ? PORT_UPLINK : PORT_FUNCTION;
+}
+
+const char *port_kind_name(enum port_kind kind)
+{
+	static const char *const names[] = {"host", "function", "uplink"};
+
+	return names[kind];
+}
+
+uint32_t port_slot(const struct port *port)
+{
+	return index_of(port);
+}
+
+void port_read_state(const struct port *port, struct port_state *ret_state)
+{
+	const struct fake_port *fake = (const struct fake_port *)port;
+
+	*ret_state = (struct port_state){
+		.started = fake->started,
+		.link_up = fake->started,
+		.mtu = fake->config.mtu,
+		.mac = fake->config.mac,
+	};
+	snprintf(ret_state->name, sizeof(ret_state->name), "fake%u", index_of(port));
+}
+
+size_t datapath_drop_reason_count(void)
+{
+	return 2;
+}
+
+const char *datapath_drop_reason_name(size_t reason)
+{
+	static const char *const names[] = {"spoofed", "no-route"};
+
+	return names[reason];
+}
+
+void datapath_set_router(const struct datapath_router *router)
+{
+	fake_nic.router = *router;
+}
+
+void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters)
+{
+	*ret_counters = (struct datapath_counters){
+		.rx_packets = slot + 1,
+		.drops = {[1] = slot},
+	};
+}
+
+void datapath_clear_counters(uint32_t slot)
+{
+	fake_nic.ports[slot].clears++;
+}

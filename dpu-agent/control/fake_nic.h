@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// For tests: port/port.h and datapath/datapath.h without a NIC. Ports remember how they were
+// started, and refuse on request.
+
+#pragma once
+
+#include "datapath/datapath.h"
+#include "port/port.h"
+
+enum { FAKE_FUNCTIONS_MAX = 1000 };
+
+struct fake_port {
+	bool started;
+	struct port_config config; // of the last start
+	unsigned int starts, stops, clears;
+};
+
+struct fake_nic {
+	uint32_t functions;
+	bool host_port;
+	struct fake_port ports[FAKE_FUNCTIONS_MAX + 2]; // VFs, then host, then uplink
+	unsigned int fail_start_in;                     // the Nth start from now fails; 0: none
+	bool fail_all_starts;
+	void (*on_change)(void); // called at each start and stop; may be NULL
+	struct datapath_router router;
+};
+
+extern struct fake_nic fake_nic;
+
+void fake_nic_reset(uint32_t functions); // all stopped, with a host port
+struct nic *fake_nic_handle(void);
+size_t fake_nic_started_functions(void);
