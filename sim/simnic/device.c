@@ -118,6 +118,7 @@ static void add_function(void *argument, const struct card_function *entry, int 
 		memcpy(&function->mac, entry->mac, sizeof(function->mac));
 		function->carrier = true;
 		function->fd = -1;
+		function->closing_fd = -1;
 		function->port.rx.event_fd = -1;
 	}
 	strlcpy(function->netdev, entry->netdev, sizeof(function->netdev));
@@ -139,6 +140,16 @@ static int get_functions(struct device *device, char *ret_why, size_t why_size)
 			next++;
 	}
 	return 0;
+}
+
+static void function_close(struct function *function)
+{
+	if (function->device == NULL)
+		return; // the card never named it
+	if (function->fd >= 0)
+		close(function->fd);
+	if (function->closing_fd >= 0)
+		close(function->closing_fd);
 }
 
 // Descriptors: a TAP and an Rx interrupt for each function; with a card of our own there are its own, too.
@@ -262,8 +273,7 @@ void device_free(struct device *device)
 		(void)rte_intr_callback_unregister_sync(device->news, on_news, device);
 	pipeline_fini(device);
 	for (uint16_t i = 0; i < device->function_count && device->functions != NULL; i++)
-		if (device->functions[i].device != NULL && device->functions[i].fd >= 0)
-			close(device->functions[i].fd);
+		function_close(&device->functions[i]);
 	if (device->card_fd >= 0)
 		close(device->card_fd);
 	own_card_stop(device);

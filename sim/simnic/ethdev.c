@@ -348,6 +348,11 @@ static int dev_start(struct rte_eth_dev *dev)
 	struct function *function = function_of(dev);
 	int error;
 
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		if (dev->data->tx_queues[i] == NULL)
+			return -EINVAL;
+	if (dev->data->nb_rx_queues > 0 && dev->data->rx_queues[0] == NULL)
+		return -EINVAL;
 	pipeline_call(function->device, start_in_pipeline, dev);
 	error = dress_netdev(function);
 	if (error < 0) {
@@ -449,6 +454,14 @@ static int is_removed(struct rte_eth_dev *dev)
 	return __atomic_load_n(&function_of(dev)->device->removed, __ATOMIC_ACQUIRE);
 }
 
+static void close_old(struct function *function)
+{
+	int fd = __atomic_exchange_n(&function->closing_fd, -1, __ATOMIC_SEQ_CST);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 void simnic_ports_notify(struct device *device)
 {
 	bool removed = __atomic_load_n(&device->removed, __ATOMIC_ACQUIRE);
@@ -468,6 +481,8 @@ void simnic_ports_notify(struct device *device)
 		if (removed && dev->data->dev_conf.intr_conf.rmv)
 			rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RMV, NULL);
 	}
+	for (uint16_t i = 0; i < device->function_count; i++)
+		close_old(&device->functions[i]);
 }
 
 struct mtu_change {

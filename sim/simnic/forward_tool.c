@@ -78,7 +78,9 @@ static void keep_offloads(struct rte_mbuf *mbuf)
 	if (mbuf->tso_segsz > 0) {
 		mbuf->l4_len =
 			(((const struct rte_tcp_hdr *)(l3 + mbuf->l3_len))->data_off >> 4) * 4;
-		mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM;
+		mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+		if (mbuf->ol_flags & RTE_MBUF_F_TX_IPV4)
+			mbuf->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	}
 }
 

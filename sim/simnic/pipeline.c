@@ -121,6 +121,16 @@ static void unlist(struct function *function)
 	TAILQ_REMOVE(&function->device->pipeline.readable, function, readable_next);
 }
 
+// To close a TAP takes the kernel's rtnl lock, which those who take netns down hold for long; the thread for news can
+// wait.
+static void close_later(struct function *function, int fd)
+{
+	int before = __atomic_exchange_n(&function->closing_fd, fd, __ATOMIC_SEQ_CST);
+
+	if (before >= 0)
+		close(before);
+}
+
 void function_set_fd(struct function *function, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET,
@@ -131,7 +141,7 @@ void function_set_fd(struct function *function, int fd)
 	if (function->fd >= 0) {
 		// Closing is not enough: the card has duplicates.
 		(void)epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_DEL, function->fd, NULL);
-		close(function->fd);
+		close_later(function, function->fd);
 	}
 	function->fd = fd;
 	if (fd >= 0 && epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)

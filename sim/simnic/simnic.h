@@ -77,6 +77,7 @@ struct function {
 	struct rte_ether_addr mac;
 	char netdev[IF_NAMESIZE]; // (P)
 	int fd;                   // (P) -1: the function is gone for now
+	int closing_fd;           // atomic: a descriptor of before, for the news thread to close
 	bool carrier;             // (P) what rte_eth_dev_set_link_up/down asked for
 	unsigned int offloads;    // (P) TAP_*: what the netdev's stack may leave to us
 	bool link_up;             // atomic: as last seen; see function_look()
