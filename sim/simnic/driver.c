@@ -176,7 +176,8 @@ static int simnic_probe(struct rte_vdev_device *vdev)
 		device_free(device);
 out:
 	rte_kvargs_free(arguments);
-	return error;
+	// The bus takes this one for "probed already" and reports success.
+	return error == -EEXIST ? -EBUSY : error;
 }
 
 static int simnic_remove(struct rte_vdev_device *vdev)

@@ -107,7 +107,8 @@ struct device {
 
 extern int simnic_log_type;
 #define SIMNIC_LOG(level, ...)                                                                     \
-	rte_log(RTE_LOG_##level, (uint32_t)simnic_log_type, "simnic: " RTE_FMT(__VA_ARGS__, "\n"))
+	rte_log(RTE_LOG_##level, (uint32_t)simnic_log_type,                                        \
+		RTE_FMT("simnic: " RTE_FMT_HEAD(__VA_ARGS__, ) "\n", RTE_FMT_TAIL(__VA_ARGS__, )))
 
 // device.c
 struct device_config {
