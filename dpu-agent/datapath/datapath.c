@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The control thread's side of the graph: what is published to the workers, and their lives.
+//
+// Adding a port: snapshot with the port, then its routes, so that a route never leads to a port that is not
+// there yet. Removing: routes, then a snapshot without it, then wait until no worker can hold the old one. A worker that
+// finds a route without a port in between counts port-gone.
+
+#include "datapath/datapath_private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_jhash.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+
+#include "proto/base/log.h"
+
+static struct {
+	struct publication publication;
+	struct rte_hash *routes_ipv4, *routes_ipv6;
+	struct worker **workers;
+	struct worker_start *starts;
+	uint32_t worker_count;
+	// Counters are never zeroed under a worker's hands: what a cleared slot had counts from here.
+	struct datapath_counters base[DATAPATH_PORTS_MAX];
+} dp;
+
+static const char *const reason_names[] = {
+#define X(name, text) text,
+	DROP_REASONS(X)
+#undef X
+};
+
+size_t datapath_drop_reason_count(void)
+{
+	return DROP_REASON_COUNT;
+}
+
+const char *datapath_drop_reason_name(size_t reason)
+{
+	return reason < DROP_REASON_COUNT ? reason_names[reason] : "unknown";
+}
+
+// ---- publishing ----------------------------------------------------------------------------------
+
+static struct snapshot *current(void)
+{
+	return atomic_load_explicit(&dp.publication.snapshot, memory_order_relaxed);
+}
+
+static struct snapshot *copy_snapshot(void)
+{
+	struct snapshot *copy = malloc(sizeof(*copy));
+
+	if (copy != NULL)
+		memcpy(copy, current(), sizeof(*copy));
+	return copy;
+}
+
+// After this no worker sees what was published before. A worker that sleeps is offline and holds nothing.
+static void wait_for_workers(void)
+{
+	rte_rcu_qsbr_synchronize(dp.publication.qsbr, RTE_QSBR_THRID_INVALID);
+}
+
+static void publish(struct snapshot *snapshot)
+{
+	struct snapshot *old = atomic_exchange(&dp.publication.snapshot, snapshot);
+
+	wait_for_workers();
+	free(old);
+	for (uint32_t i = 0; i < dp.worker_count; i++)
+		worker_wake(dp.workers[i]); // there may be a port to arm or to poll
+}
+
+static void list_ports_to_poll(struct snapshot *s)
+{
+	s->poll_count = 0;
+	s->all_interrupt = true;
+	for (uint16_t slot = 0; slot < DATAPATH_PORTS_MAX; slot++) {
+		if (s->ports[slot] == NULL)
+			continue;
+		s->poll[s->poll_count++] = slot;
+		s->all_interrupt &= s->ports[slot]->config.rx_interrupts;
+	}
+}
+
+void datapath_set_router(const struct datapath_router *router)
+{
+	struct snapshot *s = copy_snapshot();
+
+	if (s == NULL) {
+		log_error("router not changed", "error=\"out of memory\"");
+		return;
+	}
+	s->router = *router;
+	memcpy(s->router_mac.addr_bytes, router->mac.bytes, sizeof(s->router_mac.addr_bytes));
+	s->mask_ipv4.s_addr = router->ipv4_prefix_length == 0
+				      ? 0
+				      : htonl(UINT32_MAX << (32 - router->ipv4_prefix_length));
+	publish(s);
+}
+
+// ---- ports ---------------------------------------------------------------------------------------
+
+static struct worker *worker_of(uint32_t slot)
+{
+	return dp.workers[slot % dp.worker_count];
+}
+
+static int add_routes(const struct datapath_port *port, struct error *err)
+{
+	void *slot = (void *)(uintptr_t)port->slot;
+
+	if (port->has_ipv4 && rte_hash_add_key_data(dp.routes_ipv4, &port->ipv4.s_addr, slot) < 0)
+		return error_set(err, ENOSPC, CODE_INTERNAL, "the IPv4 route table is full");
+	if (port->has_ipv6 && rte_hash_add_key_data(dp.routes_ipv6, port->ipv6.s6_addr, slot) < 0) {
+		if (port->has_ipv4)
+			rte_hash_del_key(dp.routes_ipv4, &port->ipv4.s_addr);
+		return error_set(err, ENOSPC, CODE_INTERNAL, "the IPv6 route table is full");
+	}
+	return 0;
+}
+
+static int check_free(const struct datapath_port *port, struct error *err)
+{
+	if (port->slot >= DATAPATH_PORTS_MAX || current()->ports[port->slot] != NULL)
+		return error_set(err, EEXIST, CODE_INTERNAL, "datapath slot %u is in use",
+				 port->slot);
+	if ((port->has_ipv4 && rte_hash_lookup(dp.routes_ipv4, &port->ipv4.s_addr) >= 0) ||
+	    (port->has_ipv6 && rte_hash_lookup(dp.routes_ipv6, port->ipv6.s6_addr) >= 0))
+		return error_set(err, EEXIST, CODE_INTERNAL,
+				 "an address of datapath slot %u is routed to another port",
+				 port->slot);
+	return 0;
+}
+
+int datapath_port_add(const struct datapath_port *port, struct error *err)
+{
+	int r = check_free(port, err);
+
+	if (r < 0)
+		return r;
+	struct snapshot *s = copy_snapshot();
+	struct graph_port *graph_port = calloc(1, sizeof(*graph_port));
+	if (s == NULL || graph_port == NULL) {
+		r = error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
+		goto fail;
+	}
+	graph_port->config = *port;
+	memcpy(graph_port->mac.addr_bytes, port->mac.bytes, sizeof(graph_port->mac.addr_bytes));
+	uint64_t learned = 0;
+	memcpy(&learned, port->mac.bytes, sizeof(port->mac.bytes));
+	atomic_init(&graph_port->learned_mac, learned);
+
+	if (port->rx_interrupts && worker_watch(worker_of(port->slot), port->port_id) < 0)
+		graph_port->config.rx_interrupts = false; // polled now and then instead
+	s->ports[port->slot] = graph_port;
+	list_ports_to_poll(s);
+	publish(s);
+
+	r = add_routes(port, err);
+	if (r < 0)
+		datapath_port_remove(port->slot);
+	return r;
+
+fail:
+	free(s);
+	free(graph_port);
+	return r;
+}
+
+void datapath_port_remove(uint32_t slot)
+{
+	struct graph_port *port = slot < DATAPATH_PORTS_MAX ? current()->ports[slot] : NULL;
+	struct snapshot *s;
+
+	if (port == NULL)
+		return;
+	const struct datapath_port *config = &port->config;
+	void *owner;
+	if (config->has_ipv4 &&
+	    rte_hash_lookup_data(dp.routes_ipv4, &config->ipv4.s_addr, &owner) >= 0 &&
+	    (uintptr_t)owner == slot)
+		rte_hash_del_key(dp.routes_ipv4, &config->ipv4.s_addr);
+	if (config->has_ipv6 &&
+	    rte_hash_lookup_data(dp.routes_ipv6, config->ipv6.s6_addr, &owner) >= 0 &&
+	    (uintptr_t)owner == slot)
+		rte_hash_del_key(dp.routes_ipv6, config->ipv6.s6_addr);
+
+	s = copy_snapshot();
+	if (s != NULL) {
+		s->ports[slot] = NULL;
+		list_ports_to_poll(s);
+		publish(s);
+	} else {
+		// Without memory for a new snapshot the old one is changed in place, with no worker in it.
+		log_error("port removed in place", "slot=%u error=\"out of memory\"", slot);
+		current()->ports[slot] = NULL;
+		wait_for_workers();
+		list_ports_to_poll(current());
+	}
+	if (config->rx_interrupts)
+		worker_unwatch(worker_of(slot), config->port_id);
+	free(port);
+}
+
+// ---- counters ------------------------------------------------------------------------------------
+
+static void sum_counters(uint32_t slot, struct datapath_counters *ret_sum)
+{
+	*ret_sum = (struct datapath_counters){0};
+	for (uint32_t i = 0; i < dp.worker_count; i++) {
+		const volatile struct port_counters *c = &dp.workers[i]->counters[slot];
+
+		ret_sum->rx_packets += c->rx_packets;
+		ret_sum->rx_bytes += c->rx_bytes;
+		ret_sum->tx_packets += c->tx_packets;
+		ret_sum->tx_bytes += c->tx_bytes;
+		for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++)
+			ret_sum->drops[reason] += c->drops[reason];
+	}
+}
+
+void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters)
+{
+	const struct datapath_counters *base = &dp.base[slot];
+
+	sum_counters(slot, ret_counters);
+	ret_counters->rx_packets -= base->rx_packets;
+	ret_counters->rx_bytes -= base->rx_bytes;
+	ret_counters->tx_packets -= base->tx_packets;
+	ret_counters->tx_bytes -= base->tx_bytes;
+	for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++)
+		ret_counters->drops[reason] -= base->drops[reason];
+}
+
+void datapath_clear_counters(uint32_t slot)
+{
+	sum_counters(slot, &dp.base[slot]);
+}
+
+// ---- start and stop ------------------------------------------------------------------------------
+
+static struct rte_hash *make_routes(const char *name, uint32_t key_length)
+{
+	struct rte_hash_parameters parameters = {
+		.name = name,
+		.entries = 2 * DATAPATH_PORTS_MAX,
+		.key_len = key_length,
+		.hash_func = rte_jhash,
+		.socket_id = SOCKET_ID_ANY,
+		.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
+	};
+	struct rte_hash_rcu_config rcu = {
+		.v = dp.publication.qsbr,
+		.mode = RTE_HASH_QSBR_MODE_SYNC,
+	};
+	struct rte_hash *hash = rte_hash_create(&parameters);
+
+	if (hash != NULL && rte_hash_rcu_qsbr_add(hash, &rcu) != 0) {
+		rte_hash_free(hash);
+		return NULL;
+	}
+	return hash;
+}
+
+static int make_tables(uint32_t worker_count, struct error *err)
+{
+	size_t size = rte_rcu_qsbr_get_memsize(worker_count);
+
+	dp.publication.qsbr = rte_zmalloc("podport_qsbr", size, RTE_CACHE_LINE_SIZE);
+	struct snapshot *s = calloc(1, sizeof(*s));
+	if (dp.publication.qsbr == NULL || s == NULL) {
+		free(s);
+		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
+	}
+	s->all_interrupt = true;
+	atomic_store(&dp.publication.snapshot, s);
+	rte_rcu_qsbr_init(dp.publication.qsbr, worker_count);
+	dp.routes_ipv4 = make_routes("routes_ipv4", 4);
+	dp.routes_ipv6 = make_routes("routes_ipv6", 16);
+	if (dp.routes_ipv4 == NULL || dp.routes_ipv6 == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: route tables: %s",
+				 rte_strerror(rte_errno));
+	return 0;
+}
+
+static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struct error *err)
+{
+	struct worker *w = rte_zmalloc("podport_worker", sizeof(*w), RTE_CACHE_LINE_SIZE);
+
+	if (w == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "worker %u: out of memory", index);
+	dp.workers[index] = w;
+	w->index = index;
+	w->thread_id = index;
+	w->stride = count;
+	w->lcore = lcore;
+	w->routes_ipv4 = dp.routes_ipv4;
+	w->routes_ipv6 = dp.routes_ipv6;
+	if (rte_rcu_qsbr_thread_register(dp.publication.qsbr, w->thread_id) != 0)
+		return error_set(err, EINVAL, CODE_INTERNAL, "worker %u: RCU", index);
+	return worker_open(w, err);
+}
+
+static int make_workers(uint32_t count, struct error *err)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0);
+
+	dp.workers = calloc(count, sizeof(struct worker *));
+	dp.starts = calloc(count, sizeof(struct worker_start));
+	if (dp.workers == NULL || dp.starts == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
+	dp.worker_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		if (lcore >= RTE_MAX_LCORE)
+			return error_set(err, EINVAL, CODE_INTERNAL,
+					 "%u workers, but EAL has %u worker lcores", count, i);
+		int r = make_worker(i, lcore, count, err);
+		if (r < 0)
+			return r;
+		lcore = rte_get_next_lcore(lcore, 1, 0);
+	}
+	return 0;
+}
+
+int datapath_start(const struct datapath_config *config, struct error *err)
+{
+	int r = make_tables(config->workers, err);
+
+	if (r == 0)
+		r = make_workers(config->workers, err);
+	if (r < 0) {
+		datapath_stop();
+		return r;
+	}
+	for (uint32_t i = 0; i < dp.worker_count; i++) {
+		dp.starts[i] = (struct worker_start){dp.workers[i], &dp.publication};
+		r = rte_eal_remote_launch(worker_main, &dp.starts[i], dp.workers[i]->lcore);
+		if (r < 0) {
+			datapath_stop();
+			return error_set(err, -r, CODE_INTERNAL, "worker %u: launch: %s", i,
+					 rte_strerror(-r));
+		}
+	}
+	return 0;
+}
+
+void datapath_stop(void)
+{
+	for (uint32_t i = 0; i < dp.worker_count; i++) {
+		struct worker *w = dp.workers[i];
+
+		if (w == NULL)
+			continue;
+		atomic_store(&w->leave, true);
+		if (w->wake_fd > 0)
+			worker_wake(w);
+		rte_eal_wait_lcore(w->lcore);
+		worker_close(w);
+		rte_free(w);
+	}
+	free(dp.workers);
+	free(dp.starts);
+	rte_hash_free(dp.routes_ipv4);
+	rte_hash_free(dp.routes_ipv6);
+	rte_free(dp.publication.qsbr);
+	free(atomic_load(&dp.publication.snapshot));
+	memset(&dp, 0, sizeof(dp));
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Between the control side (datapath.c) and the workers (worker.c). Not for other folders.
+
+#pragma once
+
+#include <rte_rcu_qsbr.h>
+
+#include "datapath/worker.h"
+
+// What control publishes and workers read.
+struct publication {
+	struct snapshot *_Atomic snapshot;
+	struct rte_rcu_qsbr *qsbr;
+};
+
+// Build the graph and what the worker sleeps on. `w` is zeroed but for index, thread_id, stride, lcore and tables.
+// Errors: CODE_INTERNAL.
+int worker_open(struct worker *w, struct error *err);
+void worker_close(struct worker *w); // fine for one that was not opened
+
+// One pass over all its ports on the calling thread, which must be registered and online in the QSBR variable.
+// Returns the packets received.
+uint64_t worker_walk(struct worker *w, struct publication *publication);
+
+// The life of a worker's thread; returns when w->leave is set and the worker woken.
+struct worker_start {
+	struct worker *worker;
+	struct publication *publication;
+};
+int worker_main(void *start);
+
+// Wake a worker that sleeps, so that it sees what was published. Any thread.
+void worker_wake(struct worker *w);
+
+// Let the port's Rx queue wake the worker, or no longer. Control thread. Returns 0 or a negative errno.
+int worker_watch(struct worker *w, uint16_t port_id);
+void worker_unwatch(struct worker *w, uint16_t port_id);

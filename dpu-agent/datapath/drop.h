@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Why packets are dropped: the one list. The names are what podportctl and metrics show, so they stay.
+
+#pragma once
+
+// clang-format off
+#define DROP_REASONS(X) \
+	X(TRUNCATED,            "truncated")            /* shorter than its headers say */ \
+	X(MALFORMED,            "malformed")            /* a header contradicts itself or its RFC */ \
+	X(BAD_CHECKSUM,         "bad-checksum")         /* of the IPv4 header, or of ICMP for the router */ \
+	X(WRONG_MAC,            "wrong-destination-mac") \
+	X(VLAN,                 "vlan-tagged") \
+	X(ETHERTYPE,            "unknown-ethertype") \
+	X(SPOOFED_MAC,          "spoofed-source-mac") \
+	X(SPOOFED_ADDRESS,      "spoofed-source-address") \
+	X(MARTIAN_SOURCE,       "martian-source") \
+	X(MARTIAN_DESTINATION,  "martian-destination") \
+	X(LINK_LOCAL,           "link-local-destination") \
+	X(MULTICAST,            "multicast")            /* and broadcast: nobody here listens */ \
+	X(ARP_IGNORED,          "arp-ignored")          /* not a question for the router */ \
+	X(ND_IGNORED,           "nd-ignored") \
+	X(NOT_FOR_ROUTER,       "not-for-router")       /* to the router itself, and nothing it serves */ \
+	X(TTL_EXPIRED,          "ttl-expired") \
+	X(NO_ROUTE,             "no-route")             /* outside of the pod network */ \
+	X(NO_SUCH_POD,          "no-such-pod")          /* inside of it, and nobody has the address */ \
+	X(TOO_BIG,              "too-big")              /* and must not be fragmented */ \
+	X(NO_BUFFER,            "no-buffer") \
+	X(TX_FULL,              "tx-queue-full") \
+	X(TX_NO_TSO,            "tx-no-segmentation")   /* the port out cannot cut a large TCP frame */ \
+	X(PORT_GONE,            "port-gone")            /* the port out was just removed */ \
+	X(UPLINK,               "uplink-no-route")      /* from the wire: nothing is routed in from there */
+// clang-format on
+
+enum drop_reason {
+#define X(name, text) DROP_##name,
+	DROP_REASONS(X)
+#undef X
+		DROP_REASON_COUNT,
+};

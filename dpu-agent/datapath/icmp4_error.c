@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Tells the sender why its packet went no further (RFC 792, RFC 1191, RFC 1812 section 4.3.2), in a new packet from
+// the gateway's address. The packet itself goes on to be dropped and counted.
+
+#include <netinet/in.h>
+
+#include "datapath/icmp.h"
+#include "datapath/worker.h"
+
+enum { EDGE_TX = 1, EDGES };
+
+enum {
+	TTL = 64,
+	PRECEDENCE_INTERNETWORK = 6 << 5, // RFC 1812 section 4.3.2.5
+	ERROR_SIZE_MAX = 576,             // RFC 1812 section 4.3.2.3
+};
+
+struct icmp4_error_headers {
+	struct rte_ipv4_hdr ip;
+	struct icmp_header icmp;
+} __rte_packed;
+
+// RFC 1812 section 4.3.2.7: no error about an error, about a fragment but the first, about what went to many.
+static bool deserves_error(struct rte_mbuf *m, const struct rte_ipv4_hdr *ip)
+{
+	uint8_t type_buffer;
+
+	if (packet_meta(m)->link_multicast ||
+	    (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK)) != 0)
+		return false;
+	if (ip->next_proto_id != IPPROTO_ICMP)
+		return true;
+	const uint8_t *type = rte_pktmbuf_read(m, rte_ipv4_hdr_len(ip), 1, &type_buffer);
+	return type != NULL && *type != ICMP4_UNREACHABLE && *type != ICMP4_SOURCE_QUENCH &&
+	       *type != ICMP4_REDIRECT && *type != ICMP4_TIME_EXCEEDED &&
+	       *type != ICMP4_PARAMETER_PROBLEM;
+}
+
+static struct rte_mbuf *make_error(struct worker *w, struct rte_mbuf *m)
+{
+	const struct packet_meta *meta = packet_meta(m);
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	const struct datapath_router *router = &w->snapshot->router;
+
+	if (!deserves_error(m, ip) || !icmp_error_allowed(w, meta->in_slot))
+		return NULL;
+	struct rte_mbuf *reply = rte_pktmbuf_alloc(m->pool);
+	if (reply == NULL)
+		return NULL;
+
+	uint16_t quoted = (uint16_t)RTE_MIN(rte_pktmbuf_pkt_len(m),
+					    ERROR_SIZE_MAX - sizeof(struct icmp4_error_headers));
+	struct icmp4_error_headers *headers =
+		(void *)rte_pktmbuf_append(reply, (uint16_t)(sizeof(*headers) + quoted));
+	if (headers == NULL) {
+		rte_pktmbuf_free(reply);
+		return NULL;
+	}
+	uint8_t *copy = (uint8_t *)(headers + 1);
+	const void *original = rte_pktmbuf_read(m, 0, quoted, copy);
+	if (original != copy)
+		memcpy(copy, original, quoted);
+
+	headers->icmp = (struct icmp_header){
+		.type = meta->icmp_type,
+		.code = meta->icmp_code,
+		.value = rte_cpu_to_be_32(meta->icmp_value), // the MTU is in the low 16 bits
+	};
+	headers->icmp.checksum =
+		(uint16_t)~rte_raw_cksum(&headers->icmp, sizeof(headers->icmp) + quoted);
+	headers->ip = (struct rte_ipv4_hdr){
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.type_of_service = PRECEDENCE_INTERNETWORK,
+		.total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*headers) + quoted)),
+		.time_to_live = TTL,
+		.next_proto_id = IPPROTO_ICMP,
+		.src_addr =
+			router->has_ipv4 ? router->gateway_ipv4.s_addr : ROUTER_LINK_LOCAL_IPV4_BE,
+		.dst_addr = ip->src_addr,
+	};
+	headers->ip.hdr_checksum = rte_ipv4_cksum(&headers->ip);
+	*packet_meta(reply) = (struct packet_meta){
+		.in_slot = meta->in_slot,
+		.out_slot = meta->in_slot,
+		.ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4),
+	};
+	return reply;
+}
+
+static uint16_t icmp4_error(struct rte_graph *graph, struct rte_node *node, void **objs,
+			    uint16_t count)
+{
+	for (uint16_t i = 0; i < count; i++) {
+		struct rte_mbuf *reply = make_error(worker_self, objs[i]);
+
+		if (reply != NULL)
+			rte_node_enqueue_x1(graph, node, EDGE_TX, reply);
+	}
+	rte_node_enqueue(graph, node, EDGE_DROP, objs, count); // the reason is in each packet
+	return count;
+}
+
+static struct rte_node_register icmp4_error_node = {
+	.name = "icmp4_error",
+	.process = icmp4_error,
+	.nb_edges = EDGES,
+	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+};
+RTE_NODE_REGISTER(icmp4_error_node)

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// IPv4 as a router takes it in (RFC 1812 section 5.2.2): is the header whole and true, may this port send from this
+// address, and is the packet to be routed, for the router, or for nobody.
+
+#include "datapath/worker.h"
+
+enum { EDGE_LOOKUP = 1, EDGE_LOCAL, EDGES };
+
+// Returns EDGES if the header is good, else the drop edge.
+static rte_edge_t check_header(struct rte_mbuf *m)
+{
+	if (!packet_pullup(m, sizeof(struct rte_ipv4_hdr)))
+		return drop(m, DROP_TRUNCATED);
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	uint8_t header_length = rte_ipv4_hdr_len(ip);
+	if (ip->version_ihl >> 4 != 4 || header_length < sizeof(*ip))
+		return drop(m, DROP_MALFORMED);
+	uint16_t total_length = rte_be_to_cpu_16(ip->total_length);
+	if (total_length < header_length)
+		return drop(m, DROP_MALFORMED);
+	if (total_length > rte_pktmbuf_pkt_len(m) || !packet_pullup(m, header_length))
+		return drop(m, DROP_TRUNCATED);
+	ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) != RTE_MBUF_F_RX_IP_CKSUM_GOOD &&
+	    rte_raw_cksum(ip, header_length) != 0xffff)
+		return drop(m, DROP_BAD_CHECKSUM);
+	packet_trim(m, total_length); // Ethernet's padding
+	return EDGES;
+}
+
+static bool is_martian_source(rte_be32_t address)
+{
+	uint32_t a = rte_be_to_cpu_32(address);
+
+	// 0/8, 127/8, 224/4 and 240/4 with the broadcast address (RFC 1812 section 5.3.7)
+	return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe;
+}
+
+// Returns EDGES if the port may send from this address.
+static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struct graph_port *port,
+			       rte_be32_t source)
+{
+	uint16_t owner;
+
+	if (is_martian_source(source))
+		return drop(m, DROP_MARTIAN_SOURCE);
+	if (port->config.role == DATAPATH_ROLE_POD) {
+		if (!port->config.has_ipv4 || source != port->config.ipv4.s_addr)
+			return drop(m, DROP_SPOOFED_ADDRESS);
+	} else if (source == ROUTER_LINK_LOCAL_IPV4_BE ||
+		   (route_ipv4(w, source, &owner) && owner != port->config.slot)) {
+		return drop(m, DROP_SPOOFED_ADDRESS);
+	}
+	return EDGES;
+}
+
+static rte_edge_t ip4_input_one(struct worker *w, struct rte_mbuf *m)
+{
+	rte_edge_t edge = check_header(m);
+	if (edge != EDGES)
+		return edge;
+
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+	edge = check_source(w, m, packet_in_port(w, m), ip->src_addr);
+	if (edge != EDGES)
+		return edge;
+
+	uint32_t destination = rte_be_to_cpu_32(ip->dst_addr);
+	if (destination >> 28 == 0xe || destination == UINT32_MAX || packet_meta(m)->link_multicast)
+		return drop(m, DROP_MULTICAST);
+	if (ip->dst_addr == ROUTER_LINK_LOCAL_IPV4_BE)
+		return EDGE_LOCAL;
+	if (destination >> 24 == 0 || destination >> 24 == 127 || destination >> 28 == 0xf)
+		return drop(m, DROP_MARTIAN_DESTINATION);
+	if (destination >> 16 == 0xa9fe) // 169.254/16 is never routed (RFC 3927 section 7)
+		return drop(m, DROP_LINK_LOCAL);
+	return EDGE_LOOKUP;
+}
+
+static uint16_t ip4_input(struct rte_graph *graph, struct rte_node *node, void **objs,
+			  uint16_t count)
+{
+	return each_packet(graph, node, objs, count, ip4_input_one);
+}
+
+static struct rte_node_register ip4_input_node = {
+	.name = "ip4_input",
+	.process = ip4_input,
+	.nb_edges = EDGES,
+	.next_nodes =
+		{[EDGE_DROP] = "drop", [EDGE_LOOKUP] = "ip4_lookup", [EDGE_LOCAL] = "icmp4_local"},
+};
+RTE_NODE_REGISTER(ip4_input_node)

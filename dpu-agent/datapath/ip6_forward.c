@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The router's part of forwarding (RFC 8200): hop limit and the MTU of the way out. IPv6 routers do not fragment.
+
+#include "datapath/icmp.h"
+#include "datapath/worker.h"
+
+enum { EDGE_TX = 1, EDGE_ERROR, EDGES };
+
+static rte_edge_t ip6_forward_one(struct worker *w, struct rte_mbuf *m)
+{
+	struct packet_meta *meta = packet_meta(m);
+	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
+	const struct graph_port *out = w->snapshot->ports[meta->out_slot];
+
+	if (out == NULL)
+		return drop(m, DROP_PORT_GONE);
+	meta->icmp_code = 0;
+	if (ip->hop_limits <= 1) {
+		meta->reason = DROP_TTL_EXPIRED;
+		meta->icmp_type = ICMP6_TIME_EXCEEDED;
+		meta->icmp_value = 0;
+		return EDGE_ERROR;
+	}
+	if (rte_pktmbuf_pkt_len(m) > out->config.mtu &&
+	    packet_wire_size(m, true) > out->config.mtu) {
+		meta->reason = DROP_TOO_BIG;
+		meta->icmp_type = ICMP6_PACKET_TOO_BIG;
+		meta->icmp_value = out->config.mtu;
+		return EDGE_ERROR;
+	}
+	ip->hop_limits--;
+	meta->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
+	return EDGE_TX;
+}
+
+static uint16_t ip6_forward(struct rte_graph *graph, struct rte_node *node, void **objs,
+			    uint16_t count)
+{
+	return each_packet(graph, node, objs, count, ip6_forward_one);
+}
+
+static struct rte_node_register ip6_forward_node = {
+	.name = "ip6_forward",
+	.process = ip6_forward,
+	.nb_edges = EDGES,
+	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx", [EDGE_ERROR] = "icmp6_error"},
+};
+RTE_NODE_REGISTER(ip6_forward_node)
