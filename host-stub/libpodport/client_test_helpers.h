@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the tests of libpodport share.
+
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "libpodport/fake_hostd.h"
+#include "libpodport/podport.h"
+
+#define OWN_NETNS "/proc/self/ns/net"
+
+static inline struct podport_client *connect_to(const struct fake_hostd *fake, uint32_t timeout_ms)
+{
+	struct podport_client *client;
+	struct podport_error error;
+
+	if (podport_connect(fake_hostd_path(fake), timeout_ms, &client, &error) < 0)
+		fail_msg("%s", error.message);
+	return client;
+}
+
+static inline struct podport_key some_key(void)
+{
+	return (struct podport_key){"pods", "c0ffee", "eth0"};
+}
+
+static inline struct podport_add_request some_add(void)
+{
+	struct podport_add_request request = PODPORT_ADD_REQUEST_INIT;
+
+	request.key = some_key();
+	request.netns = OWN_NETNS;
+	return request;
+}
