@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Network configurations, good and bad. In the tables ' stands for ", for the reader's sake.
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cni/netconf.h"
+
+static char buffer[8192];
+
+static const char *quoted(const char *text)
+{
+	size_t i;
+
+	assert_true(strlen(text) < sizeof(buffer));
+	for (i = 0; text[i] != '\0'; i++)
+		buffer[i] = text[i] == '\'' ? '"' : text[i];
+	buffer[i] = '\0';
+	return buffer;
+}
+
+static int parse(const char *text, enum cni_command command, struct netconf *netconf,
+		 struct cni_error *error)
+{
+	const char *json = quoted(text);
+
+	return netconf_parse(json, strlen(json), command, netconf, error);
+}
+
+// The configuration with one more member.
+static const char *with(const char *member)
+{
+	static char text[4096];
+
+	snprintf(text, sizeof(text), "{'cniVersion':'1.1.0','name':'n',%s}", member);
+	return text;
+}
+
+static void refused(const char *text, enum cni_command command, unsigned int code,
+		    const char *named)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	if (parse(text, command, &netconf, &error) == 0)
+		fail_msg("accepted: %s", text);
+	netconf_clear(&netconf);
+	if (error.code != code)
+		fail_msg("%s: code %u (%s), not %u", text, error.code, error.message, code);
+	if (strncmp(error.message, named, strlen(named)) != 0)
+		fail_msg("%s: '%s' does not begin with '%s'", text, error.message, named);
+}
+
+static void accepted(const char *text, enum cni_command command)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	if (parse(text, command, &netconf, &error) < 0)
+		fail_msg("%s: %s", text, error.message);
+	netconf_clear(&netconf);
+}
+
+// ---- bad -----------------------------------------------------------------------------------------
+
+static void what_is_no_json_is_pointed_at(void **state)
+{
+	refused("", CNI_COMMAND_ADD, 6, "the network configuration is no JSON: line 1");
+	refused("{", CNI_COMMAND_ADD, 6, "the network configuration is no JSON: line 1");
+	refused("[]", CNI_COMMAND_ADD, 6, "the network configuration is no JSON object");
+	refused("{'cniVersion':'1.0.0',\n\n  'name':n}", CNI_COMMAND_DEL, 6,
+		"the network configuration is no JSON: line 3, column 10");
+	refused("{'cniVersion':'1.0.0','name':'n'} x", CNI_COMMAND_ADD, 6,
+		"the network configuration is no JSON: line 1");
+	refused("{'name':'\xff'}", CNI_COMMAND_ADD, 6, "the network configuration is no JSON");
+}
+
+static void versions_that_are_not_ours_are_refused(void **state)
+{
+	refused("{'name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: not set");
+	refused("{'cniVersion':null,'name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: not set");
+	refused("{'cniVersion':'','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: ''");
+	refused("{'cniVersion':'0.2.0','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: '0.2.0'");
+	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_DEL, 1, "cniVersion: '0.3.1'");
+	refused("{'cniVersion':'9.0.0','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: '9.0.0'");
+	refused("{'cniVersion':1,'name':'n'}", CNI_COMMAND_ADD, 7, "cniVersion: is a whole number");
+	refused("{'cniVersion':'1.0.0','name':'n'}", CNI_COMMAND_STATUS, 1, "cniVersion: '1.0.0'");
+	refused("{'cniVersion':'0.4.0','name':'n'}", CNI_COMMAND_GC, 1, "cniVersion: '0.4.0'");
+	refused("{'cniVersion':'1.1.0','name':'n'}", CNI_COMMAND_GC, 4, "CNI_COMMAND: 'GC'");
+}
+
+static void an_error_is_told_in_the_version_that_was_asked_in(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	assert_int_equal(parse("{'cniVersion':'0.4.0'}", CNI_COMMAND_ADD, &netconf, &error), -1);
+	assert_int_equal(netconf.version, CNI_0_4_0);
+	netconf_clear(&netconf);
+	assert_int_equal(parse("{'cniVersion':'7'}", CNI_COMMAND_ADD, &netconf, &error), -1);
+	assert_int_equal(netconf.version, CNI_1_1_0);
+	netconf_clear(&netconf);
+}
+
+static void every_key_of_a_wrong_type_is_named_in_full(void **state)
+{
+	static const struct {
+		const char *member, *named;
+	} cases[] = {
+		{"'socket':5", "socket: is a whole number, must be a string"},
+		{"'socket':'relative'", "socket: 'relative'"},
+		{"'socket':''", "socket: ''"},
+		{"'mtu':'big'", "mtu: is a string, must be a whole number"},
+		{"'mtu':1500.0", "mtu: is a fraction"},
+		{"'mtu':true", "mtu: is a truth value"},
+		{"'mtu':0", "mtu: 0 is not in 1280..9000"},
+		{"'mtu':1279", "mtu: 1279"},
+		{"'mtu':9001", "mtu: 9001"},
+		{"'mtu':-1", "mtu: -1"},
+		{"'mtu':4294968796", "mtu: 4294968796"}, // 1500 in 32 bits
+		{"'timeout_ms':'1s'", "timeout_ms: is a string"},
+		{"'timeout_ms':0", "timeout_ms: 0"},
+		{"'timeout_ms':600001", "timeout_ms: 600001"},
+		{"'dns':[]", "dns: is a list, must be an object"},
+		{"'dns':{'nameservers':'8.8.8.8'}", "dns.nameservers: is a string"},
+		{"'dns':{'nameservers':['8.8.8.8',8]}", "dns.nameservers[1]: is a whole number"},
+		{"'dns':{'domain':['x']}", "dns.domain: is a list"},
+		{"'dns':{'search':{}}", "dns.search: is an object"},
+		{"'dns':{'options':[null]}", "dns.options[0]: is null"},
+		{"'ipam':'host-local'", "ipam: is a string"},
+		{"'args':'x'", "args: is a string"},
+		{"'args':{'cni':[]}", "args.cni: is a list"},
+		{"'args':{'cni':{'ips':'10.0.0.1'}}", "args.cni.ips: is a string"},
+		{"'args':{'cni':{'ips':[7]}}", "args.cni.ips[0]: is a whole number"},
+		{"'args':{'cni':{'ips':['300.1.1.1']}}", "args.cni.ips[0]: '300.1.1.1'"},
+		{"'args':{'cni':{'mac':7}}", "args.cni.mac: is a whole number"},
+		{"'args':{'cni':{'mac':'zz'}}", "args.cni.mac: 'zz'"},
+		{"'runtimeConfig':[]", "runtimeConfig: is a list"},
+		{"'runtimeConfig':{'ips':{}}", "runtimeConfig.ips: is an object"},
+		{"'runtimeConfig':{'ips':['10.0.0.1/24','10.0.0.2/24']}",
+		 "runtimeConfig.ips[1]: '10.0.0.2/24' is a second IPv4"},
+		{"'runtimeConfig':{'ips':['fd00::1','fd00::2']}",
+		 "runtimeConfig.ips[1]: 'fd00::2' is a second IPv6"},
+		{"'runtimeConfig':{'ips':['10.0.0.1/33']}", "runtimeConfig.ips[0]: '10.0.0.1/33'"},
+		{"'runtimeConfig':{'mac':'01:00:5e:00:00:01'}", "runtimeConfig.mac: "},
+		{"'prevResult':[]", "prevResult: is a list"},
+		{"'prevResult':{'interfaces':{}}", "prevResult.interfaces: is an object"},
+		{"'prevResult':{'interfaces':[7]}", "prevResult.interfaces[0]: is a whole number"},
+		{"'prevResult':{'interfaces':[{}]}", "prevResult.interfaces[0].name: missing"},
+		{"'prevResult':{'interfaces':[{'name':7}]}", "prevResult.interfaces[0].name: is a"},
+		{"'prevResult':{'interfaces':[{'name':'a','mac':7}]}",
+		 "prevResult.interfaces[0].mac: is a"},
+		{"'prevResult':{'interfaces':[{'name':'a','sandbox':[]}]}",
+		 "prevResult.interfaces[0].sandbox: is a list"},
+		{"'prevResult':{'interfaces':[{'name':'a','mtu':'x'}]}",
+		 "prevResult.interfaces[0].mtu: is a string"},
+		{"'prevResult':{'ips':7}", "prevResult.ips: is a whole number"},
+		{"'prevResult':{'ips':[{}]}", "prevResult.ips[0].address: missing"},
+		{"'prevResult':{'ips':[{'address':'x'}]}", "prevResult.ips[0].address: 'x'"},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/99'}]}", "prevResult.ips[0].address: "},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/8','gateway':'x'}]}",
+		 "prevResult.ips[0].gateway: 'x'"},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/8','gateway':'10.0.0.2/8'}]}",
+		 "prevResult.ips[0].gateway: '10.0.0.2/8'"},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/8','version':'6'}]}",
+		 "prevResult.ips[0].version: '6'"},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/8','version':4}]}",
+		 "prevResult.ips[0].version: is a whole number"},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/8','interface':'0'}]}",
+		 "prevResult.ips[0].interface: is a string"},
+		// An index that equals the count made go-cni panic.
+		{"'prevResult':{'interfaces':[{'name':'a'}],"
+		 "'ips':[{'address':'10.0.0.1/8','interface':1}]}",
+		 "prevResult.ips[0].interface: 1 is no index"},
+		{"'prevResult':{'ips':[{'address':'10.0.0.1/8','interface':-1}]}",
+		 "prevResult.ips[0].interface: -1"},
+		{"'prevResult':{'routes':{}}", "prevResult.routes: is an object"},
+		{"'prevResult':{'routes':[{}]}", "prevResult.routes[0].dst: missing"},
+		{"'prevResult':{'routes':['x']}", "prevResult.routes[0]: is a string"},
+		{"'prevResult':{'dns':'x'}", "prevResult.dns: is a string"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		refused(with(cases[i].member), CNI_COMMAND_ADD, 7, cases[i].named);
+	refused("{'cniVersion':'1.0.0'}", CNI_COMMAND_ADD, 7, "name: missing");
+	refused("{'cniVersion':'1.0.0','name':null}", CNI_COMMAND_ADD, 7, "name: missing");
+	refused("{'cniVersion':'1.0.0','name':7}", CNI_COMMAND_DEL, 7, "name: is a whole number");
+	refused("{'cniVersion':'1.0.0','name':'../x'}", CNI_COMMAND_DEL, 7, "name: ");
+	refused("{'cniVersion':'1.0.0','name':'a\\u0000b'}", CNI_COMMAND_ADD, 6,
+		"the network configuration is no JSON");
+	refused("{'cniVersion':'1.0.0','name':'a\\nb'}", CNI_COMMAND_ADD, 7, "name: ");
+}
+
+static void what_podport_cannot_do_is_refused_with_key_and_value(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	refused(with("'ipam':{'type':'host-local'}"), CNI_COMMAND_ADD, 2, "ipam: ");
+	refused(with("'runtimeConfig':{'portMappings':[{'hostPort':80}]}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.portMappings: [{\"hostPort\":80}]");
+	// As containerd writes it.
+	refused(with("'runtimeConfig':{'bandwidth':{'IngressRate':1}}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.bandwidth: {\"IngressRate\":1}");
+	refused(with("'runtimeConfig':{'deviceID':'0000:00:01.0'}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.deviceID: \"0000:00:01.0\"");
+	// Nothing is asked for.
+	accepted(with("'ipam':{}"), CNI_COMMAND_ADD);
+	accepted(with("'runtimeConfig':{'portMappings':[],'bandwidth':null}"), CNI_COMMAND_ADD);
+	// A DEL must not fail for it: the pod would never go.
+	accepted(with("'ipam':{'type':'host-local'},'mtu':'x','args':7,'prevResult':[],'dns':1"),
+		 CNI_COMMAND_DEL);
+	// The message is JSON even if the value is long.
+	char member[3000] = "'runtimeConfig':{'deviceID':'";
+	memset(member + strlen(member), 'x', 2000);
+	strcat(member, "'}");
+	assert_int_equal(parse(with(member), CNI_COMMAND_ADD, &netconf, &error), -1);
+	assert_non_null(strstr(error.message, "not supported"));
+	netconf_clear(&netconf);
+}
+
+static void check_needs_what_add_returned(void **state)
+{
+	refused("{'cniVersion':'1.0.0','name':'n'}", CNI_COMMAND_CHECK, 7, "prevResult: missing");
+	accepted("{'cniVersion':'1.0.0','name':'n','prevResult':{'ips':[]}}", CNI_COMMAND_CHECK);
+}
+
+// ---- good ----------------------------------------------------------------------------------------
+
+static void a_short_configuration_has_defaults(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	assert_int_equal(parse("{'cniVersion':'1.0.0','name':'pods','type':'podport-cni','x':[{}]}",
+			       CNI_COMMAND_ADD, &netconf, &error),
+			 0);
+	assert_int_equal(netconf.version, CNI_1_0_0);
+	assert_string_equal(netconf.name, "pods");
+	assert_null(netconf.socket);
+	assert_int_equal(netconf.timeout_ms, 0);
+	assert_int_equal(netconf.mtu, 0);
+	assert_null(netconf.dns);
+	assert_null(netconf.prev_result);
+	assert_false(netconf.wishes.has_ipv4 || netconf.wishes.has_ipv6 || netconf.wishes.has_mac);
+	netconf_clear(&netconf);
+}
+
+static void every_key_is_taken(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	if (parse("{'cniVersion':'1.1.0','name':'n','socket':'/run/x.sock','mtu':9000,"
+		  "'timeout_ms':1,'dns':{'nameservers':['8.8.8.8'],'domain':'a','search':['b'],"
+		  "'options':['c']},'runtimeConfig':{'ips':['10.0.0.7/24','fd00::7'],"
+		  "'mac':'02:00:00:00:00:07','dns':{'Servers':['1.1.1.1']},'cgroupPath':'/x'}}",
+		  CNI_COMMAND_ADD, &netconf, &error) < 0)
+		fail_msg("%s", error.message);
+	assert_string_equal(netconf.socket, "/run/x.sock");
+	assert_int_equal(netconf.mtu, 9000);
+	assert_int_equal(netconf.timeout_ms, 1);
+	assert_non_null(netconf.dns);
+	assert_true(netconf.wishes.has_ipv4 && netconf.wishes.has_ipv6 && netconf.wishes.has_mac);
+	assert_int_equal(netconf.wishes.ipv4.s_addr, inet_addr("10.0.0.7"));
+	assert_memory_equal(netconf.wishes.mac.bytes, "\x02\x00\x00\x00\x00\x07", 6);
+	netconf_clear(&netconf);
+}
+
+static void keys_are_found_whatever_their_case(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	if (parse("{'CNIVersion':'1.1.0','Name':'n','RuntimeConfig':{'IPs':['10.0.0.7'],"
+		  "'Mac':'02:00:00:00:00:07'}}",
+		  CNI_COMMAND_ADD, &netconf, &error) < 0)
+		fail_msg("%s", error.message);
+	assert_true(netconf.wishes.has_ipv4 && netconf.wishes.has_mac);
+	netconf_clear(&netconf);
+	// The exact one wins.
+	assert_int_equal(parse("{'CNIVERSION':'0.1.0','cniVersion':'1.1.0','NAME':'x','name':'n'}",
+			       CNI_COMMAND_ADD, &netconf, &error),
+			 0);
+	assert_string_equal(netconf.name, "n");
+	netconf_clear(&netconf);
+}
+
+static void capabilities_are_stronger_than_args(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	assert_int_equal(parse(with("'args':{'cni':{'ips':['10.0.0.1','fd00::1'],"
+				    "'mac':'02:00:00:00:00:01'}},"
+				    "'runtimeConfig':{'ips':['10.0.0.2']}"),
+			       CNI_COMMAND_ADD, &netconf, &error),
+			 0);
+	// As a whole: an address of args next to one of the capability was not asked for.
+	assert_int_equal(netconf.wishes.ipv4.s_addr, inet_addr("10.0.0.2"));
+	assert_false(netconf.wishes.has_ipv6);
+	assert_true(netconf.wishes.has_mac);
+	netconf_clear(&netconf);
+}
+
+static void version_echoes_what_it_is_given(void **state)
+{
+	static const struct {
+		const char *input, *version;
+	} cases[] = {
+		{"", "1.1.0"},
+		{"{'cniVersion':'0.2.0'}", "0.2.0"},
+		{"{'cniVersion':'1.0.0','name':7}", "1.0.0"},
+		{"{}", "1.1.0"},
+	};
+	struct cni_error error;
+	const char *version;
+	json_t *root;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *json = quoted(cases[i].input);
+		assert_int_equal(netconf_parse_version(json, strlen(json), &root, &version, &error),
+				 0);
+		assert_string_equal(version, cases[i].version);
+		json_decref(root);
+	}
+	assert_int_equal(netconf_parse_version("x", 1, &root, &version, &error), -1);
+	assert_int_equal(error.code, 6);
+	assert_int_equal(netconf_parse_version("{\"cniVersion\":1}", 16, &root, &version, &error),
+			 -1);
+	assert_int_equal(error.code, 7);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_no_json_is_pointed_at),
+		cmocka_unit_test(versions_that_are_not_ours_are_refused),
+		cmocka_unit_test(an_error_is_told_in_the_version_that_was_asked_in),
+		cmocka_unit_test(every_key_of_a_wrong_type_is_named_in_full),
+		cmocka_unit_test(what_podport_cannot_do_is_refused_with_key_and_value),
+		cmocka_unit_test(check_needs_what_add_returned),
+		cmocka_unit_test(a_short_configuration_has_defaults),
+		cmocka_unit_test(every_key_is_taken),
+		cmocka_unit_test(keys_are_found_whatever_their_case),
+		cmocka_unit_test(capabilities_are_stronger_than_args),
+		cmocka_unit_test(version_echoes_what_it_is_given),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
