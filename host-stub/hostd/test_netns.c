@@ -6,11 +6,14 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,7 +89,13 @@ int test_run_in(int netns_fd, const char *format, ...)
 
 void test_function_new(unsigned int vf)
 {
-	must(test_run("ip tuntap add dev tfn0v%u mode tap", vf) == 0, "ip tuntap add");
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), TEST_PATTERN, vf);
+	must(fd >= 0, "/dev/net/tun");
+	must(ioctl(fd, TUNSETIFF, &request) == 0 && ioctl(fd, TUNSETPERSIST, 1) == 0, "make a TAP");
+	close(fd);
 }
 
 struct attachment test_attachment(unsigned int vf)

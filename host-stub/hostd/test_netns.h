@@ -20,7 +20,7 @@ int test_sandbox_new(void);
 int test_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int test_run_in(int netns_fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// A function's netdev "tfn0vN" on the host. What the wiring under test calls it is TEST_PATTERN.
+// A function's netdev "tfn0vN" on the host, if it is not there. It stays until its netns dies.
 #define TEST_PATTERN "tfn0v%u"
 void test_function_new(unsigned int vf);
 

@@ -7,18 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "hostd/clock.h"
+#include "hostd/test_cmocka.h"
 #include "hostd/test_netns.h"
 
 static struct wiring wiring;
