@@ -337,34 +337,21 @@ static void sigterm_finishes_what_is_under_way(void **state)
 
 int main(int argc, char **argv)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_pod_is_attached_checked_and_detached, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			a_repeated_attach_gives_the_same_and_changes_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_failed_wiring_leaves_nothing_at_the_agent, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_refusal_of_the_agent_is_passed_on, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			a_sandbox_that_is_none_is_refused_before_the_agent_is_asked, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(detach_copes_with_a_path_that_is_no_netns_any_more,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(check_tells_what_the_runtime_believes_wrongly,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(calls_for_one_attachment_wait_for_each_other, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_call_behind_one_that_takes_too_long_is_told_busy,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(many_pods_at_once_are_attached_and_detached, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(status_and_list_show_both_sides, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_killed_hostd_leaves_an_add_that_can_be_repeated_or_undone, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(sigterm_finishes_what_is_under_way, setup,
-						teardown),
+		TEST(a_pod_is_attached_checked_and_detached),
+		TEST(a_repeated_attach_gives_the_same_and_changes_nothing),
+		TEST(a_failed_wiring_leaves_nothing_at_the_agent),
+		TEST(a_refusal_of_the_agent_is_passed_on),
+		TEST(a_sandbox_that_is_none_is_refused_before_the_agent_is_asked),
+		TEST(detach_copes_with_a_path_that_is_no_netns_any_more),
+		TEST(check_tells_what_the_runtime_believes_wrongly),
+		TEST(calls_for_one_attachment_wait_for_each_other),
+		TEST(a_call_behind_one_that_takes_too_long_is_told_busy),
+		TEST(many_pods_at_once_are_attached_and_detached),
+		TEST(status_and_list_show_both_sides),
+		TEST(a_killed_hostd_leaves_an_add_that_can_be_repeated_or_undone),
+		TEST(sigterm_finishes_what_is_under_way),
 	};
 
 	if (argc != 3)
