@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What hostd does by itself: the host's port, and reclaim of what has no sandbox any more. Arguments
+// as work_test.
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hostd/clock.h"
+#include "hostd/test_cmocka.h"
+#include "hostd/test_daemon.h"
+
+static char **programs;
+static struct test_daemon hostd;
+
+static int setup(void **state)
+{
+	for (unsigned int vf = 0; vf < 4; vf++)
+		test_function_new(vf);
+	test_run("ip link del podport0 2> /dev/null");
+	test_daemon_prepare(&hostd, programs);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	test_daemon_clear(&hostd);
+	return 0;
+}
+
+static bool run(const char *command)
+{
+	return test_run("%s", command) == 0;
+}
+
+static struct host_status host_status(void)
+{
+	struct request request = {.timeout_ms = 5000, .call = CALL_GET_STATUS};
+	struct reply reply;
+
+	if (test_call(&hostd, &request, -1, &reply) != CODE_OK)
+		memset(&reply, 0, sizeof(reply));
+	return reply.body.status.host;
+}
+
+// ---- the host's port -----------------------------------------------------------------------------
+
+static bool port_is_dressed(void)
+{
+	return run("ip -4 addr show podport0 | grep -q 'inet 10.88.0.1/32'") &&
+	       run("ip -6 addr show podport0 | grep -q 'inet6 fd88::1/128'") &&
+	       run("ip link show up podport0 | grep -q 'mtu 1400'") &&
+	       run("ip route | grep -q '10.88.0.0/16 via 169.254.1.1 dev podport0.* src "
+		   "10.88.0.1.* onlink'") &&
+	       run("ip -6 route | grep -q 'fd88::/64 via fe80::1 dev podport0.* src fd88::1'") &&
+	       run("ip neigh | grep -q '169.254.1.1 dev podport0 lladdr 02:70:70:00:00:01 "
+		   "PERMANENT'") &&
+	       run("ip neigh | grep -q 'fe80::1 dev podport0 lladdr 02:70:70:00:00:01.*PERMANENT'");
+}
+
+static void the_hosts_port_is_dressed_when_the_agent_comes(void **state)
+{
+	test_run("ip tuntap add podport0 mode tap");
+	test_hostd_start(&hostd, "");
+	assert_false(host_status().host_port_ready);
+	test_agent_up(&hostd);
+	assert_true(port_is_dressed());
+	assert_true(host_status().host_port_ready);
+	assert_string_equal(host_status().host_port, "podport0");
+	assert_string_equal(host_status().host_port_error, "");
+}
+
+static void a_port_that_comes_late_or_anew_is_dressed(void **state)
+{
+	test_hostd_start(&hostd, "");
+	test_agent_up(&hostd);
+	assert_false(host_status().host_port_ready);
+	assert_string_equal(host_status().host_port_error, "the host has no interface podport0");
+	test_run("ip tuntap add podport0 mode tap");
+	test_wait_for(port_is_dressed());
+	test_wait_for(host_status().host_port_ready);
+	test_run("ip link del podport0");
+	test_wait_for(!host_status().host_port_ready);
+	test_run("ip tuntap add podport0 mode tap");
+	test_wait_for(port_is_dressed());
+	test_run("ip link set podport0 down");
+	test_wait_for(port_is_dressed());
+}
+
+static void a_new_pod_network_replaces_the_old_one_also_after_a_restart(void **state)
+{
+	struct pod_network *network = &hostd.memory->hello.pod_network;
+
+	test_run("ip tuntap add podport0 mode tap");
+	test_hostd_start(&hostd, "");
+	test_agent_up(&hostd);
+	assert_true(port_is_dressed());
+	test_run(
+		"ip addr add 192.0.2.1/24 dev podport0; ip route add 198.51.100.0/24 dev podport0");
+	test_hostd_stop(&hostd, SIGKILL);
+	network->ipv4.s_addr = htonl(0x0a590000);
+	network->gateway_ipv4.s_addr = htonl(0x0a590001);
+	network->has_ipv6 = false;
+	test_hostd_start(&hostd, "");
+	test_wait_for(host_status().host_port_ready);
+	assert_true(run("ip -4 addr show podport0 | grep -q 'inet 10.89.0.1/32'"));
+	assert_true(run("ip route | grep -q '10.89.0.0/16 via 169.254.1.1'"));
+	assert_false(run("ip addr show podport0 | grep -q 10.88"));
+	assert_false(run("ip route | grep -q 10.88"));
+	assert_false(run("ip -6 addr show podport0 | grep -q fd88"));
+	assert_false(run("ip -6 route | grep -q fd88"));
+	// What somebody else put there is theirs.
+	assert_true(run("ip addr show podport0 | grep -q 192.0.2.1/24"));
+	assert_true(run("ip route | grep -q 198.51.100.0/24"));
+	// And while both run.
+	network->gateway_ipv4.s_addr = htonl(0x0a590002);
+	test_wait_for(run("ip -4 addr show podport0 | grep -q 'inet 10.89.0.2/32'"));
+	assert_false(run("ip -4 addr show podport0 | grep -q 10.89.0.1"));
+}
+
+static void without_a_pod_network_or_a_port_nothing_is_done(void **state)
+{
+	hostd.memory->hello.has_pod_network = false;
+	test_run("ip tuntap add podport0 mode tap");
+	test_hostd_start(&hostd, "");
+	test_agent_up(&hostd);
+	assert_string_equal(host_status().host_port_error, "the agent has no pod network yet");
+	hostd.memory->hello.has_pod_network = true;
+	hostd.memory->hello.host_port = false;
+	test_wait_for(strstr(host_status().host_port_error, "does not serve") != NULL);
+	assert_false(run("ip addr show podport0 | grep -q 10.88"));
+	hostd.memory->hello.host_port = true;
+	test_wait_for(port_is_dressed());
+	test_hostd_stop(&hostd, SIGTERM);
+	assert_true(port_is_dressed()); // a restart of hostd is no reason to cut anybody off
+	test_hostd_start(&hostd, "host_port: ''");
+	assert_string_equal(host_status().host_port, "");
+}
+
+// ---- reclaim -------------------------------------------------------------------------------------
+
+// What the runtime knows of the sandbox: a path that is there as long as the sandbox is.
+static int sandbox_at(char path[128])
+{
+	int sandbox = test_sandbox_new();
+
+	snprintf(path, 128, "%s/netns", hostd.folder);
+	test_run("touch %s && mount --bind /proc/%d/fd/%d %s", path, getpid(), sandbox, path);
+	return sandbox;
+}
+
+static void remove_path(const char *path)
+{
+	test_run("umount %s; rm %s", path, path);
+}
+
+static void attach(const char *id, const char *path, int sandbox)
+{
+	struct request request = test_attach(id);
+	struct reply reply;
+
+	strcpy(request.body.attach.sandbox.path, path);
+	assert_int_equal(test_call(&hostd, &request, sandbox, &reply), CODE_OK);
+}
+
+static void a_dead_sandbox_is_reclaimed_after_the_grace_time(void **state)
+{
+	char path[128];
+	int sandbox = sandbox_at(path);
+	uint64_t begun_ms;
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 2");
+	test_agent_up(&hostd);
+	attach("a", path, sandbox);
+	attach("b", "/run/netns/there-is-none", test_sandbox_new());
+	attach("c", "/run/netns/there-is-none", test_sandbox_new());
+	// The sandbox of "a" dies; its function comes back (the card makes the TAP again).
+	remove_path(path);
+	close(sandbox);
+	test_wait_for(!run("ip link show tfn0v0 2> /dev/null | grep -q alias"));
+	begun_ms = clock_ms();
+	test_function_new(0);
+	test_wait_for(test_agent_count(hostd.memory) == 2);
+	assert_true(clock_ms() - begun_ms >= 1900);
+	// The others live, though nobody is inside and their path is unknown: their functions are away.
+	usleep(3500000);
+	assert_int_equal(test_agent_count(hostd.memory), 2);
+}
+
+static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
+{
+	char path[128];
+	int sandbox = sandbox_at(path), fd = test_sandbox_new();
+	pid_t inside;
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 1");
+	test_agent_up(&hostd);
+	// "a" has its path, "b" a process; the functions of both are at home, as if moved by hand.
+	attach("a", path, sandbox);
+	attach("b", "/run/netns/there-is-none", fd);
+	inside = fork();
+	if (inside == 0) {
+		setns(fd, 0);
+		pause();
+		_exit(0);
+	}
+	test_run_in(sandbox, "ip link del eth0");
+	test_run_in(fd, "ip link del eth0");
+	close(sandbox);
+	close(fd);
+	test_function_new(0);
+	test_function_new(1);
+	usleep(3500000);
+	assert_int_equal(test_agent_count(hostd.memory), 2);
+	// Without either they are gone.
+	remove_path(path);
+	kill(inside, SIGKILL);
+	waitpid(inside, NULL, 0);
+	test_wait_for(test_agent_count(hostd.memory) == 0);
+}
+
+static void what_is_being_attached_is_not_reclaimed(void **state)
+{
+	struct request request = test_attach("a");
+	int sandbox = test_sandbox_new(), connection;
+	struct reply reply;
+
+	// Recorded at the agent, the function still at home, no process, no path.
+	test_hostd_start(&hostd, "reclaim_grace_s: 1");
+	test_agent_up(&hostd);
+	hostd.memory->delay_ms[CALL_ATTACH] = 3500;
+	connection = test_connect(&hostd);
+	test_send(connection, &request, sandbox);
+	assert_int_equal(test_receive(connection, &reply), CODE_OK);
+	assert_int_equal(test_agent_count(hostd.memory), 1);
+	assert_int_equal(hostd.memory->calls[CALL_DETACH], 0);
+	close(connection);
+	close(sandbox);
+}
+
+static void an_attachment_left_by_a_killed_hostd_is_reclaimed(void **state)
+{
+	struct request request = test_attach("a");
+	int sandbox = test_sandbox_new(), connection;
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 1");
+	test_agent_up(&hostd);
+	hostd.memory->delay_ms[CALL_ATTACH] = 500;
+	connection = test_connect(&hostd);
+	test_send(connection, &request, sandbox);
+	test_wait_for(test_agent_count(hostd.memory) == 1);
+	test_hostd_stop(&hostd, SIGKILL);
+	close(connection);
+	close(sandbox); // the runtime gave up on it, too
+	test_hostd_start(&hostd, "reclaim_grace_s: 1");
+	test_wait_for(test_agent_count(hostd.memory) == 0);
+}
+
+static void a_function_back_under_a_foreign_name_is_renamed(void **state)
+{
+	test_run("ip link set tfn0v3 name dev7 alias podport:tfn0v3:pods/gone/eth0");
+	test_hostd_start(&hostd, "");
+	test_agent_up(&hostd);
+	assert_true(run("ip link show tfn0v3 > /dev/null"));
+	assert_false(run("ip link show tfn0v3 | grep -q alias"));
+}
+
+int main(int argc, char **argv)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(the_hosts_port_is_dressed_when_the_agent_comes),
+		TEST(a_port_that_comes_late_or_anew_is_dressed),
+		TEST(a_new_pod_network_replaces_the_old_one_also_after_a_restart),
+		TEST(without_a_pod_network_or_a_port_nothing_is_done),
+		TEST(a_dead_sandbox_is_reclaimed_after_the_grace_time),
+		TEST(a_sandbox_that_may_be_alive_is_not_reclaimed),
+		TEST(what_is_being_attached_is_not_reclaimed),
+		TEST(an_attachment_left_by_a_killed_hostd_is_reclaimed),
+		TEST(a_function_back_under_a_foreign_name_is_renamed),
+	};
+
+	if (argc != 3)
+		return 2;
+	programs = argv;
+	test_host_enter();
+	// Mounts of its own: a sandbox's path is one.
+	if (unshare(CLONE_NEWNS) < 0 || test_run("mount --make-rprivate /") != 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
