@@ -66,9 +66,9 @@ static uint16_t arp_input(struct rte_graph *graph, struct rte_node *node, void *
 }
 
 static struct rte_node_register arp_input_node = {
-	.name = "arp_input",
+	.name = NODE("arp_input"),
 	.process = arp_input,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
 };
 RTE_NODE_REGISTER(arp_input_node)

@@ -19,7 +19,7 @@ static uint16_t drop_process(struct rte_graph *graph, struct rte_node *node, voi
 }
 
 static struct rte_node_register drop_node = {
-	.name = "drop",
+	.name = NODE("drop"),
 	.process = drop_process,
 };
 RTE_NODE_REGISTER(drop_node)

@@ -73,12 +73,12 @@ static uint16_t eth_classify(struct rte_graph *graph, struct rte_node *node, voi
 }
 
 static struct rte_node_register eth_classify_node = {
-	.name = "eth_classify",
+	.name = NODE("eth_classify"),
 	.process = eth_classify,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop",
-		       [EDGE_ARP] = "arp_input",
-		       [EDGE_IP4] = "ip4_input",
-		       [EDGE_IP6] = "ip6_input"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_ARP] = NODE("arp_input"),
+		       [EDGE_IP4] = NODE("ip4_input"),
+		       [EDGE_IP6] = NODE("ip6_input")},
 };
 RTE_NODE_REGISTER(eth_classify_node)

@@ -102,9 +102,9 @@ static uint16_t icmp4_error(struct rte_graph *graph, struct rte_node *node, void
 }
 
 static struct rte_node_register icmp4_error_node = {
-	.name = "icmp4_error",
+	.name = NODE("icmp4_error"),
 	.process = icmp4_error,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
 };
 RTE_NODE_REGISTER(icmp4_error_node)

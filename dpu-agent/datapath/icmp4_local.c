@@ -60,9 +60,9 @@ static uint16_t icmp4_local(struct rte_graph *graph, struct rte_node *node, void
 }
 
 static struct rte_node_register icmp4_local_node = {
-	.name = "icmp4_local",
+	.name = NODE("icmp4_local"),
 	.process = icmp4_local,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
 };
 RTE_NODE_REGISTER(icmp4_local_node)

@@ -97,9 +97,9 @@ static uint16_t icmp6_error(struct rte_graph *graph, struct rte_node *node, void
 }
 
 static struct rte_node_register icmp6_error_node = {
-	.name = "icmp6_error",
+	.name = NODE("icmp6_error"),
 	.process = icmp6_error,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
 };
 RTE_NODE_REGISTER(icmp6_error_node)

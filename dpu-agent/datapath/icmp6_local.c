@@ -164,9 +164,9 @@ static uint16_t icmp6_local(struct rte_graph *graph, struct rte_node *node, void
 }
 
 static struct rte_node_register icmp6_local_node = {
-	.name = "icmp6_local",
+	.name = NODE("icmp6_local"),
 	.process = icmp6_local,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
 };
 RTE_NODE_REGISTER(icmp6_local_node)

@@ -52,12 +52,12 @@ static uint16_t ip4_forward(struct rte_graph *graph, struct rte_node *node, void
 }
 
 static struct rte_node_register ip4_forward_node = {
-	.name = "ip4_forward",
+	.name = NODE("ip4_forward"),
 	.process = ip4_forward,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop",
-		       [EDGE_TX] = "port_tx",
-		       [EDGE_FRAGMENT] = "ip4_fragment",
-		       [EDGE_ERROR] = "icmp4_error"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_FRAGMENT] = NODE("ip4_fragment"),
+		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(ip4_forward_node)

@@ -48,9 +48,9 @@ static uint16_t ip4_fragment(struct rte_graph *graph, struct rte_node *node, voi
 }
 
 static struct rte_node_register ip4_fragment_node = {
-	.name = "ip4_fragment",
+	.name = NODE("ip4_fragment"),
 	.process = ip4_fragment,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
 };
 RTE_NODE_REGISTER(ip4_fragment_node)

@@ -85,10 +85,11 @@ static uint16_t ip4_input(struct rte_graph *graph, struct rte_node *node, void *
 }
 
 static struct rte_node_register ip4_input_node = {
-	.name = "ip4_input",
+	.name = NODE("ip4_input"),
 	.process = ip4_input,
 	.nb_edges = EDGES,
-	.next_nodes =
-		{[EDGE_DROP] = "drop", [EDGE_LOOKUP] = "ip4_lookup", [EDGE_LOCAL] = "icmp4_local"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_LOOKUP] = NODE("ip4_lookup"),
+		       [EDGE_LOCAL] = NODE("icmp4_local")},
 };
 RTE_NODE_REGISTER(ip4_input_node)

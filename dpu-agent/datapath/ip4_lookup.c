@@ -29,11 +29,11 @@ static uint16_t ip4_lookup(struct rte_graph *graph, struct rte_node *node, void 
 }
 
 static struct rte_node_register ip4_lookup_node = {
-	.name = "ip4_lookup",
+	.name = NODE("ip4_lookup"),
 	.process = ip4_lookup,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop",
-		       [EDGE_FORWARD] = "ip4_forward",
-		       [EDGE_ERROR] = "icmp4_error"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_FORWARD] = NODE("ip4_forward"),
+		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(ip4_lookup_node)

@@ -41,9 +41,11 @@ static uint16_t ip6_forward(struct rte_graph *graph, struct rte_node *node, void
 }
 
 static struct rte_node_register ip6_forward_node = {
-	.name = "ip6_forward",
+	.name = NODE("ip6_forward"),
 	.process = ip6_forward,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_TX] = "port_tx", [EDGE_ERROR] = "icmp6_error"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_ERROR] = NODE("icmp6_error")},
 };
 RTE_NODE_REGISTER(ip6_forward_node)

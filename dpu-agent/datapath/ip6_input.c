@@ -107,10 +107,11 @@ static uint16_t ip6_input(struct rte_graph *graph, struct rte_node *node, void *
 }
 
 static struct rte_node_register ip6_input_node = {
-	.name = "ip6_input",
+	.name = NODE("ip6_input"),
 	.process = ip6_input,
 	.nb_edges = EDGES,
-	.next_nodes =
-		{[EDGE_DROP] = "drop", [EDGE_LOOKUP] = "ip6_lookup", [EDGE_LOCAL] = "icmp6_local"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_LOOKUP] = NODE("ip6_lookup"),
+		       [EDGE_LOCAL] = NODE("icmp6_local")},
 };
 RTE_NODE_REGISTER(ip6_input_node)

@@ -29,11 +29,11 @@ static uint16_t ip6_lookup(struct rte_graph *graph, struct rte_node *node, void 
 }
 
 static struct rte_node_register ip6_lookup_node = {
-	.name = "ip6_lookup",
+	.name = NODE("ip6_lookup"),
 	.process = ip6_lookup,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop",
-		       [EDGE_FORWARD] = "ip6_forward",
-		       [EDGE_ERROR] = "icmp6_error"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_FORWARD] = NODE("ip6_forward"),
+		       [EDGE_ERROR] = NODE("icmp6_error")},
 };
 RTE_NODE_REGISTER(ip6_lookup_node)

@@ -40,9 +40,9 @@ static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **o
 
 static struct rte_node_register port_rx_node = {
 	.flags = RTE_NODE_SOURCE_F,
-	.name = "port_rx",
+	.name = NODE("port_rx"),
 	.process = port_rx,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = "drop", [EDGE_CLASSIFY] = "eth_classify"},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_CLASSIFY] = NODE("eth_classify")},
 };
 RTE_NODE_REGISTER(port_rx_node)

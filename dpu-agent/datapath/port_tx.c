@@ -176,7 +176,7 @@ static uint16_t port_tx(struct rte_graph *graph, struct rte_node *node, void **o
 }
 
 static struct rte_node_register port_tx_node = {
-	.name = "port_tx",
+	.name = NODE("port_tx"),
 	.process = port_tx,
 };
 RTE_NODE_REGISTER(port_tx_node)

@@ -148,7 +148,7 @@ void worker_unwatch(struct worker *w, uint16_t port_id)
 
 int worker_open(struct worker *w, struct error *err)
 {
-	static const char *const sources[] = {"port_rx"}; // what they lead to comes along
+	static const char *const sources[] = {NODE("port_rx")}; // what they lead to comes along
 	struct rte_graph_param param = {
 		.socket_id = SOCKET_ID_ANY,
 		.nb_node_patterns = RTE_DIM(sources),

@@ -192,6 +192,9 @@ extern const uint8_t router_link_local_ipv6[16];
 
 // ---- nodes ---------------------------------------------------------------------------------------
 
+// Node names are one space for the whole process, and DPDK's own librte_node is in it.
+#define NODE(name) "podport_" name
+
 // What a node does with one packet; returns the edge it leaves by.
 typedef rte_edge_t (*packet_function)(struct worker *w, struct rte_mbuf *m);
 
