@@ -10,23 +10,29 @@
 
 #include "proto/base/text.h"
 
-// Names come from keys of ours and numbers, so that cutting one needs a hostile depth.
-#pragma GCC diagnostic ignored "-Wformat-truncation"
+static void append(struct field *field, const char *text)
+{
+	strncat(field->name, text, sizeof(field->name) - 1 - strlen(field->name));
+}
 
 struct field field_in(const struct field *parent, const char *key)
 {
-	struct field field;
+	struct field field = {""};
 
-	snprintf(field.name, sizeof(field.name), "%s%s%s", parent != NULL ? parent->name : "",
-		 parent != NULL ? "." : "", key);
+	if (parent != NULL)
+		field = *parent;
+	append(&field, parent != NULL ? "." : "");
+	append(&field, key);
 	return field;
 }
 
 struct field field_at(const struct field *parent, size_t index)
 {
-	struct field field;
+	struct field field = *parent;
+	char text[32];
 
-	snprintf(field.name, sizeof(field.name), "%s[%zu]", parent->name, index);
+	snprintf(text, sizeof(text), "[%zu]", index);
+	append(&field, text);
 	return field;
 }
 

@@ -24,31 +24,33 @@
 #include "cni/status.h"
 #include "libpodport/podport.h"
 
-// One run. The process ends with it, so that nothing of it is released.
+// One run, which is all that the process does.
 struct run {
 	enum cni_command command;
 	struct environment environment;
 	struct netconf netconf;
 	const char *version; // cniVersion of what is printed
-	json_t *output;      // NULL: nothing to print
+	json_t *output;      // owned; NULL: nothing to print
+	struct podport_client *client;
 	struct cni_error error;
 };
 
 // ---- in and out ----------------------------------------------------------------------------------
 
-// All of standard input. *ret_text is on the heap.
+// All of standard input, on the heap. *ret_text is the caller's to free also on failure.
 static int read_input(char **ret_text, size_t *ret_size, struct cni_error *error)
 {
-	size_t size = 0, capacity = 16 * 1024;
-	char *text = malloc(capacity);
+	size_t size = 0, capacity = 0;
 
-	while (text != NULL) {
-		ssize_t got = read(STDIN_FILENO, text + size, capacity - size);
-		if (got == 0) {
-			*ret_text = text;
-			*ret_size = size;
-			return 0;
+	for (;;) {
+		if (size == capacity) {
+			capacity = capacity == 0 ? 16 * 1024 : 2 * capacity;
+			char *larger = realloc(*ret_text, capacity);
+			if (larger == NULL)
+				return cni_error_from(error, CODE_INTERNAL, "out of memory");
+			*ret_text = larger;
 		}
+		ssize_t got = read(STDIN_FILENO, *ret_text + size, capacity - size);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -57,24 +59,23 @@ static int read_input(char **ret_text, size_t *ret_size, struct cni_error *error
 				"the network configuration on standard input cannot be "
 				"read: %s",
 				strerror(errno));
+		if (got == 0)
+			break;
 		size += (size_t)got;
 		if (size > NETCONF_BYTES_MAX)
 			return cni_error_set(error, CNI_DECODING_FAILURE,
 					     "the network configuration is longer than %d bytes",
 					     (int)NETCONF_BYTES_MAX);
-		if (size == capacity) {
-			capacity *= 2;
-			text = realloc(text, capacity);
-		}
 	}
-	return cni_error_from(error, CODE_INTERNAL, "out of memory");
+	*ret_size = size;
+	return 0;
 }
 
 // Returns 0, or -1 having said so on standard error: a runtime that cannot read our output will see
 // that the exit status is not 0.
 static int print(const json_t *json)
 {
-	char *text = json != NULL ? json_dumps(json, JSON_INDENT(4)) : NULL;
+	char *text = json_dumps(json, JSON_INDENT(4));
 	size_t size = text != NULL ? strlen(text) : 0;
 
 	if (text == NULL) {
@@ -88,10 +89,12 @@ static int print(const json_t *json)
 			continue;
 		if (put < 0) {
 			fprintf(stderr, "podport-cni: standard output: %s\n", strerror(errno));
+			free(text);
 			return -1;
 		}
 		done += (size_t)put;
 	}
+	free(text);
 	return 0;
 }
 
@@ -102,11 +105,11 @@ static int failed(struct run *run, const struct podport_error *error)
 	return cni_error_from(&run->error, (enum code)error->code, error->message);
 }
 
-static int open_client(struct run *run, struct podport_client **ret_client)
+static int open_client(struct run *run)
 {
 	struct podport_error error;
 
-	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, ret_client, &error) < 0)
+	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, &run->client, &error) < 0)
 		return failed(run, &error);
 	return 0;
 }
@@ -154,7 +157,6 @@ static int run_add(struct run *run)
 	struct podport_add_request request = PODPORT_ADD_REQUEST_INIT;
 	struct wishes *wishes = &run->netconf.wishes;
 	struct podport_attachment *attachment;
-	struct podport_client *client;
 	struct podport_error error;
 
 	merge_wishes(wishes, &run->environment.wishes);
@@ -166,11 +168,12 @@ static int run_add(struct run *run)
 	request.ipv6 = wishes->has_ipv6 ? &wishes->ipv6 : NULL;
 	request.mac = wishes->has_mac ? wishes->mac.bytes : NULL;
 	request.mtu = run->netconf.mtu;
-	if (refuse_own_netns(run) < 0 || open_client(run, &client) < 0)
+	if (refuse_own_netns(run) < 0 || open_client(run) < 0)
 		return -1;
-	if (podport_add(client, &request, &attachment, &error) < 0)
+	if (podport_add(run->client, &request, &attachment, &error) < 0)
 		return failed(run, &error);
 	run->output = result_json(&run->netconf, run->environment.netns, attachment);
+	podport_attachment_free(attachment);
 	if (run->output == NULL)
 		return cni_error_from(&run->error, CODE_INTERNAL, "out of memory");
 	return 0;
@@ -179,14 +182,13 @@ static int run_add(struct run *run)
 static int run_del(struct run *run)
 {
 	struct podport_del_request request = PODPORT_DEL_REQUEST_INIT;
-	struct podport_client *client;
 	struct podport_error error;
 
 	request.key = make_key(run);
 	request.netns = run->environment.netns;
-	if (open_client(run, &client) < 0)
+	if (open_client(run) < 0)
 		return -1;
-	if (podport_del(client, &request, &error) < 0)
+	if (podport_del(run->client, &request, &error) < 0)
 		return failed(run, &error);
 	return 0;
 }
@@ -195,29 +197,34 @@ static int run_check(struct run *run)
 {
 	struct podport_check_request request = PODPORT_CHECK_REQUEST_INIT;
 	struct podport_attachment *attachment;
-	struct podport_client *client;
 	struct podport_error error;
 
 	request.key = make_key(run);
 	request.netns = run->environment.netns;
-	if (open_client(run, &client) < 0)
+	if (open_client(run) < 0)
 		return -1;
-	if (podport_check(client, &request, &attachment, &error) < 0)
+	if (podport_check(run->client, &request, &attachment, &error) < 0)
 		return failed(run, &error);
-	return prev_result_compare(&run->netconf.checked, run->environment.netns, attachment,
-				   &run->error);
+
+	int r = prev_result_compare(&run->netconf.checked, run->environment.netns, attachment,
+				    &run->error);
+	podport_attachment_free(attachment);
+	return r;
 }
 
 static int run_status(struct run *run)
 {
 	struct podport_status *status;
-	struct podport_client *client;
 	struct podport_error error;
 
-	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, &client, &error) < 0 ||
-	    podport_get_status(client, &status, &error) < 0)
+	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, &run->client, &error) <
+		    0 ||
+	    podport_get_status(run->client, &status, &error) < 0)
 		return cni_error_set(&run->error, CNI_NOT_AVAILABLE, "%s", error.message);
-	return status_judge(status, &run->error);
+
+	int r = status_judge(status, &run->error);
+	podport_status_free(status);
+	return r;
 }
 
 static int run_version(struct run *run, const char *text, size_t size)
@@ -230,19 +237,14 @@ static int run_version(struct run *run, const char *text, size_t size)
 	run->output = json_pack("{s:s, s:[s, s, s]}", "cniVersion", version, "supportedVersions",
 				cni_version_name(CNI_0_4_0), cni_version_name(CNI_1_0_0),
 				cni_version_name(CNI_1_1_0));
+	json_decref(root);
 	return 0;
 }
 
 // ---- main ----------------------------------------------------------------------------------------
 
-static int run_command(struct run *run)
+static int run_command(struct run *run, const char *text, size_t size)
 {
-	size_t size = 0;
-	char *text = NULL;
-
-	if (environment_command(&run->command, &run->error) < 0 ||
-	    read_input(&text, &size, &run->error) < 0)
-		return -1;
 	if (run->command == CNI_COMMAND_VERSION)
 		return run_version(run, text, size);
 
@@ -262,6 +264,26 @@ static int run_command(struct run *run)
 	default:
 		return run_check(run);
 	}
+}
+
+static int run_plugin(struct run *run)
+{
+	size_t size = 0;
+	char *text = NULL;
+	int r;
+
+	run->version = cni_version_name(CNI_VERSION_NEWEST);
+	r = environment_command(&run->command, &run->error);
+	if (r == 0)
+		r = read_input(&text, &size, &run->error);
+	if (r == 0)
+		r = run_command(run, text, size);
+	if (r < 0)
+		run->output = cni_error_json(&run->error, run->version);
+	free(text);
+	podport_free(run->client);
+	netconf_clear(&run->netconf);
+	return r;
 }
 
 static int about(int argc, char **argv)
@@ -291,12 +313,10 @@ int main(int argc, char **argv)
 	if (command == NULL || command[0] == '\0')
 		about(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	run.version = cni_version_name(CNI_VERSION_NEWEST);
-	if (run_command(&run) < 0) {
-		print(cni_error_json(&run.error, run.version));
-		return 1;
-	}
+
+	int r = run_plugin(&run);
 	if (run.output != NULL && print(run.output) < 0)
-		return 1;
-	return 0;
+		r = -1;
+	json_decref(run.output);
+	return r < 0 ? 1 : 0;
 }

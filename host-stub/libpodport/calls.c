@@ -159,7 +159,7 @@ static int add(struct podport_client *client, const struct podport_add_request *
 	    (r = take_wishes(&from, attach, err)) < 0 ||
 	    (r = take_text("netns", from.netns, attach->sandbox.path, sizeof(attach->sandbox.path),
 			   err)) < 0 ||
-	    (r = sandbox_open(attach->sandbox.path, &attach->sandbox, &netns_fd, err)) < 0)
+	    (r = sandbox_open(&attach->sandbox, &netns_fd, err)) < 0)
 		return r;
 	return ask_attachment(client, &request, netns_fd, ret_attachment, err);
 }
@@ -191,7 +191,7 @@ static int del(struct podport_client *client, const struct podport_del_request *
 		return r;
 	// A sandbox that is gone has nothing to be cleaned; its path is still a hint.
 	if (detach->sandbox.path[0] != '\0')
-		sandbox_open(detach->sandbox.path, &detach->sandbox, &netns_fd, &ignored);
+		sandbox_open(&detach->sandbox, &netns_fd, &ignored);
 	r = client_call(client, &request, netns_fd, &reply, err);
 	if (r < 0)
 		return r;
@@ -221,8 +221,7 @@ static int check(struct podport_client *client, const struct podport_check_reque
 	    (r = take_key(&from.key, &check_request->key, err)) < 0 ||
 	    (r = take_text("netns", from.netns, check_request->sandbox.path,
 			   sizeof(check_request->sandbox.path), err)) < 0 ||
-	    (r = sandbox_open(check_request->sandbox.path, &check_request->sandbox, &netns_fd,
-			      err)) < 0)
+	    (r = sandbox_open(&check_request->sandbox, &netns_fd, err)) < 0)
 		return r;
 	return ask_attachment(client, &request, netns_fd, ret_attachment, err);
 }

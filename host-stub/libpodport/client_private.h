@@ -19,9 +19,9 @@ int client_error(struct podport_error *error, const struct error *err, int r);
 int client_call(struct podport_client *client, struct request *request, int netns_fd,
 		struct reply *ret_reply, struct error *err);
 
-// Open the network namespace at `path` and say which it is. Errors, all CODE_NETNS: -ENOENT and the
-// other errnos of open(2), -EINVAL: it is something else.
-int sandbox_open(const char *path, struct sandbox *ret_sandbox, int *ret_fd, struct error *err);
+// Open the network namespace at sandbox->path and fill in sandbox->inode. Errors, all CODE_NETNS:
+// -ENOENT and the other errnos of open(2), -EINVAL: it is something else.
+int sandbox_open(struct sandbox *sandbox, int *ret_fd, struct error *err);
 
 // What is handed out, made of what was received. NULL: out of memory. The ports' and pods' arrays
 // are copied from; the reply stays the caller's.

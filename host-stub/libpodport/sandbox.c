@@ -23,15 +23,13 @@ static int refuse(int fd, const char *path, struct error *err)
 	return error_set(err, EINVAL, CODE_NETNS, "%s is not a network namespace", path);
 }
 
-int sandbox_open(const char *path, struct sandbox *ret_sandbox, int *ret_fd, struct error *err)
+int sandbox_open(struct sandbox *sandbox, int *ret_fd, struct error *err)
 {
+	const char *path = sandbox->path;
 	struct statfs file_system;
 	struct stat status;
 	int fd;
 
-	if (strlen(path) >= sizeof(ret_sandbox->path))
-		return error_set(err, ENAMETOOLONG, CODE_NETNS, "path is longer than %zu bytes",
-				 sizeof(ret_sandbox->path) - 1);
 	// Not to hang on a FIFO, nor to make a terminal ours.
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
@@ -40,8 +38,7 @@ int sandbox_open(const char *path, struct sandbox *ret_sandbox, int *ret_fd, str
 	if (fstatfs(fd, &file_system) < 0 || file_system.f_type != NSFS_MAGIC ||
 	    fstat(fd, &status) < 0 || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
 		return refuse(fd, path, err);
-	strcpy(ret_sandbox->path, path);
-	ret_sandbox->inode = status.st_ino;
+	sandbox->inode = status.st_ino;
 	*ret_fd = fd;
 	return 0;
 }
