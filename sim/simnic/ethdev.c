@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rte_atomic.h>
 #include <rte_malloc.h>
 
 #include "sim/simnic/frame.h"
@@ -192,7 +193,7 @@ static int rx_queue_intr_enable(struct rte_eth_dev *dev, uint16_t queue)
 	if (rx->event_fd < 0)
 		return -ENOTSUP; // dev_conf.intr_conf.rxq was not set
 	__atomic_store_n(&rx->armed, true, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	// What came before it was armed must not wait for the next frame.
 	if (!rte_ring_empty(rx->ring) && __atomic_exchange_n(&rx->armed, false, __ATOMIC_SEQ_CST))
 		(void)!write(rx->event_fd, &one, sizeof(one));

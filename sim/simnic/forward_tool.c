@@ -3,11 +3,11 @@
 // A minimal application of the driver, for tests and measurements: joins VFs pairwise (0-1, 2-3, ...) by sending what
 // one's representor receives by the other's. Everything before "--" is EAL's. Says "ready" on standard output.
 //
-//     simnic-forward --no-huge -m 256 --vdev net_simnic0,card=SOCKET,representor=vf[0-1] -- [--plain] [--poll]
+//     simnic-forward -d librte_net_simnic.so --no-huge -m 256 \
+//             --vdev net_simnic0,card=SOCKET,representor=vf[0-1] -- [--plain] [--poll]
 //
 // --plain enables no offload; --poll never sleeps.
 
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,9 +18,9 @@
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
-#include <rte_ip.h>
 #include <rte_mbuf.h>
-#include <rte_tcp.h>
+
+#include "sim/simnic/test_port.h"
 
 enum { PORTS_MAX = RTE_MAX_ETHPORTS, BURST = 32, POOL_SIZE = 16384 };
 
@@ -34,7 +34,7 @@ static void on_signal(int signal)
 	stopped = 1;
 }
 
-static void port_start(uint16_t port, struct rte_mempool *pool)
+static void start_port(uint16_t port, struct rte_mempool *pool)
 {
 	struct rte_eth_conf config = {.intr_conf.rxq = 1};
 	struct rte_eth_dev_info info;
@@ -54,46 +54,13 @@ static void port_start(uint16_t port, struct rte_mempool *pool)
 		rte_exit(1, "port %u: no Rx interrupt\n", port);
 }
 
-// What was received with the checksum unfinished, or as a long segment, is sent so.
-static void keep_offloads(struct rte_mbuf *mbuf)
-{
-	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, const struct rte_ether_hdr *);
-	const uint8_t *l3 = (const uint8_t *)(ether + 1);
-	uint8_t protocol;
-
-	if ((mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_NONE)
-		return;
-	mbuf->l2_len = sizeof(*ether);
-	if (ether->ether_type == htons(RTE_ETHER_TYPE_IPV4)) {
-		mbuf->l3_len = rte_ipv4_hdr_len((const struct rte_ipv4_hdr *)l3);
-		protocol = ((const struct rte_ipv4_hdr *)l3)->next_proto_id;
-		mbuf->ol_flags = RTE_MBUF_F_TX_IPV4;
-	} else {
-		mbuf->l3_len = sizeof(struct rte_ipv6_hdr);
-		protocol = ((const struct rte_ipv6_hdr *)l3)->proto;
-		mbuf->ol_flags = RTE_MBUF_F_TX_IPV6;
-	}
-	mbuf->ol_flags |=
-		protocol == IPPROTO_TCP ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM;
-	if (mbuf->tso_segsz > 0) {
-		mbuf->l4_len =
-			(((const struct rte_tcp_hdr *)(l3 + mbuf->l3_len))->data_off >> 4) * 4;
-		mbuf->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
-		if (mbuf->ol_flags & RTE_MBUF_F_TX_IPV4)
-			mbuf->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
-	}
-}
-
 static unsigned int forward(unsigned int from)
 {
 	struct rte_mbuf *mbufs[BURST];
 	uint16_t count = rte_eth_rx_burst(ports[from], 0, mbufs, BURST), sent;
 
-	for (uint16_t i = 0; i < count; i++) {
-		if (!(mbufs[i]->ol_flags & RTE_MBUF_F_RX_LRO))
-			mbufs[i]->tso_segsz = 0;
-		keep_offloads(mbufs[i]);
-	}
+	for (uint16_t i = 0; i < count; i++)
+		mbuf_keep_offloads(mbufs[i]);
 	sent = rte_eth_tx_burst(ports[from ^ 1], 0, mbufs, count);
 	rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
 	return count;
@@ -121,7 +88,7 @@ static void loop(void)
 		if (work > 0 || poll_always)
 			continue;
 		interrupts(true);
-		rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, 8, -1);
+		rte_epoll_wait_interruptible(RTE_EPOLL_PER_THREAD, events, 8, -1);
 		interrupts(false);
 	}
 }
@@ -153,8 +120,10 @@ int main(int argc, char **argv)
 			ports[port_count++] = port;
 	}
 	port_count &= ~1U;
+	if (port_count == 0)
+		rte_exit(1, "no pair of representors\n");
 	for (unsigned int i = 0; i < port_count; i++)
-		port_start(ports[i], pool);
+		start_port(ports[i], pool);
 	puts("ready");
 	fflush(stdout);
 	loop();

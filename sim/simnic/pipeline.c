@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rte_atomic.h>
 #include <rte_mbuf.h>
 
 #include "sim/simnic/card_link.h"
@@ -209,7 +210,7 @@ static void deliver_to_port(const struct frame *frame, struct port *port)
 	counter_add(&counters->rx_packets, 1);
 	counter_add(&counters->rx_bytes, frame->length);
 	// Pairs with the barrier in rx_queue_intr_enable: either it sees the mbuf, or this sees that it is armed.
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&rx->armed, __ATOMIC_RELAXED) &&
 	    __atomic_exchange_n(&rx->armed, false, __ATOMIC_SEQ_CST))
 		(void)!write(rx->event_fd, &one, sizeof(one));

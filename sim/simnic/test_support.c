@@ -37,12 +37,11 @@ void enter_fresh_netns(void)
 	}
 }
 
-static int run(bool quiet, const char *prefix, const char *format, va_list arguments)
+static int run(bool quiet, const char *format, va_list arguments)
 {
-	char command[1024];
-	int length = snprintf(command, sizeof(command), "%s", prefix);
+	char command[2048];
+	int length = vsnprintf(command, sizeof(command), format, arguments);
 
-	length += vsnprintf(command + length, sizeof(command) - length, format, arguments);
 	if (quiet)
 		snprintf(command + length, sizeof(command) - length, " >/dev/null 2>&1");
 	return system(command);
@@ -54,7 +53,7 @@ void shell(const char *format, ...)
 	int status;
 
 	va_start(arguments, format);
-	status = run(false, "", format, arguments);
+	status = run(false, format, arguments);
 	va_end(arguments);
 	if (status != 0)
 		fail_msg("command failed: %s", format);
@@ -66,7 +65,7 @@ bool shell_succeeds(const char *format, ...)
 	int status;
 
 	va_start(arguments, format);
-	status = run(true, "", format, arguments);
+	status = run(true, format, arguments);
 	va_end(arguments);
 	return status == 0;
 }
@@ -104,20 +103,6 @@ void netns_delete(pid_t netns)
 	assert_int_equal(waitpid(netns, NULL, 0), netns);
 }
 
-void netns_shell(pid_t netns, const char *format, ...)
-{
-	char prefix[64];
-	va_list arguments;
-	int status;
-
-	snprintf(prefix, sizeof(prefix), "nsenter -t %d -n ", (int)netns);
-	va_start(arguments, format);
-	status = run(false, prefix, format, arguments);
-	va_end(arguments);
-	if (status != 0)
-		fail_msg("command failed in netns: %s", format);
-}
-
 static int netns_open(pid_t netns)
 {
 	char path[64];
@@ -132,16 +117,41 @@ static int netns_open(pid_t netns)
 	return fd;
 }
 
-int netns_socket(pid_t netns, int domain, int type, int protocol)
+// Only this thread, and what it starts, moves.
+static int netns_enter(pid_t netns)
 {
-	int home = netns_open(0), away = netns_open(netns), fd;
+	int home = netns_open(0), away = netns_open(netns);
 
 	assert_return_code(setns(away, CLONE_NEWNET), errno);
-	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
-	assert_return_code(fd, errno);
+	close(away);
+	return home;
+}
+
+static void netns_leave(int home)
+{
 	assert_return_code(setns(home, CLONE_NEWNET), errno);
 	close(home);
-	close(away);
+}
+
+void netns_shell(pid_t netns, const char *format, ...)
+{
+	int home = netns_enter(netns), status;
+	va_list arguments;
+
+	va_start(arguments, format);
+	status = run(false, format, arguments);
+	va_end(arguments);
+	netns_leave(home);
+	if (status != 0)
+		fail_msg("command failed in netns: %s", format);
+}
+
+int netns_socket(pid_t netns, int domain, int type, int protocol)
+{
+	int home = netns_enter(netns), fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+
+	assert_return_code(fd, errno);
+	netns_leave(home);
 	return fd;
 }
 
@@ -149,13 +159,10 @@ int netns_packet_socket(pid_t netns, const char *netdev)
 {
 	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	int fd = netns_socket(netns, AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0), on = 1;
-	int home = netns_open(0), away = netns_open(netns);
+	int home = netns_enter(netns);
 
-	assert_return_code(setns(away, CLONE_NEWNET), errno);
 	address.sll_ifindex = if_nametoindex(netdev);
-	assert_return_code(setns(home, CLONE_NEWNET), errno);
-	close(home);
-	close(away);
+	netns_leave(home);
 	assert_int_not_equal(address.sll_ifindex, 0);
 	assert_return_code(setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)),
 			   errno);
