@@ -3,7 +3,7 @@
 // A minimal application of the driver, for tests and measurements: joins VFs pairwise (0-1, 2-3, ...) by sending what
 // one's representor receives by the other's. Everything before "--" is EAL's. Says "ready" on standard output.
 //
-//     simnic-forward -d librte_net_simnic.so --no-huge -m 256 \
+//     simnic-forward -d librte_net_simnic.so --no-huge -m 256
 //             --vdev net_simnic0,card=SOCKET,representor=vf[0-1] -- [--plain] [--poll]
 //
 // --plain enables no offload; --poll never sleeps.
