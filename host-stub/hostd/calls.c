@@ -256,9 +256,12 @@ static void arm_timer(struct calls *calls)
 
 static void scan(struct calls *calls)
 {
-	bool link_up = link_is_up(calls->hostd->link);
 	struct host_call *call, *next;
+	bool link_up;
 
+	if (TAILQ_EMPTY(&calls->waiting))
+		return; // also at the end, when there is no link any more
+	link_up = link_is_up(calls->hostd->link);
 	for (call = TAILQ_FIRST(&calls->waiting); call != NULL; call = next) {
 		bool waits_for_link = needs_link(call) && !link_up;
 

@@ -64,7 +64,7 @@ unsigned int test_agent_count(const struct test_agent_memory *memory)
 	return count;
 }
 
-static pid_t start(char *const argv[])
+static pid_t start(const char *program, const char *first, const char *second)
 {
 	pid_t pid = fork();
 
@@ -74,7 +74,7 @@ static pid_t start(char *const argv[])
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getenv("HOSTD_TEST_VERBOSE") == NULL && freopen("/dev/null", "w", stdout) == NULL)
 		_exit(126);
-	execv(argv[0], argv);
+	execl(program, program, first, second, (char *)NULL);
 	_exit(127);
 }
 
@@ -83,7 +83,7 @@ pid_t test_agent_start(const char *program, const char *url, int memory_fd)
 	char fd[16];
 
 	snprintf(fd, sizeof(fd), "%d", memory_fd);
-	return start((char *const[]){strdup(program), strdup(url), fd, NULL});
+	return start(program, url, fd);
 }
 
 // ---- the daemon ----------------------------------------------------------------------------------
@@ -103,10 +103,17 @@ void test_daemon_prepare(struct test_daemon *daemon, char **argv)
 
 void test_daemon_clear(struct test_daemon *daemon)
 {
-	if (daemon->hostd != 0)
-		test_hostd_stop(daemon, SIGKILL);
+	int status = 0;
+
 	if (daemon->agent != 0)
 		test_agent_down(daemon, SIGKILL);
+	// In order, so that a sanitizer has its say.
+	if (daemon->hostd != 0)
+		status = test_hostd_stop(daemon, SIGTERM);
+	if (status != 0) {
+		fprintf(stderr, "podport-hostd ended with status %#x\n", (unsigned int)status);
+		abort();
+	}
 	munmap(daemon->memory, sizeof(*daemon->memory));
 	close(daemon->memory_fd);
 	test_run("rm -rf %s", daemon->folder);
@@ -125,8 +132,7 @@ void test_hostd_start(struct test_daemon *daemon, const char *more)
 		"log_level: debug\n%s\n",
 		daemon->url, daemon->socket, daemon->folder, TEST_PATTERN, more);
 	fclose(file);
-	daemon->hostd = start(
-		(char *const[]){strdup(daemon->hostd_program), strdup("--config"), path, NULL});
+	daemon->hostd = start(daemon->hostd_program, "--config", path);
 	for (int tries = 0;; tries++) {
 		int connection = test_connect(daemon);
 
