@@ -52,8 +52,8 @@ void answer_error(struct control *control, struct control_call *call, const stru
 // ---- the batch (batch.c) -----------------------------------------------------------------------
 
 enum {
-	BATCH_MAX = 64
-}; // calls that share a commit; twice what hostd is expected to have in flight
+	BATCH_MAX = 64, // calls that share a commit; twice what hostd is expected to have in flight
+};
 
 // Attach and Detach calls, at most BATCH_MAX, no two with the same key.
 void batch_run(struct control *control, struct control_call **calls, size_t count);

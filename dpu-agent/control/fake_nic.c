@@ -69,7 +69,8 @@ int port_start(struct port *port, const struct port_config *config, struct error
 	if (fake->started)
 		return error_set(err, EALREADY, CODE_INTERNAL, "port %u is started already",
 				 index_of(port));
-	if (fake_nic.fail_all_starts || (fake_nic.fail_start_in > 0 && --fake_nic.fail_start_in == 0))
+	if (fake_nic.fail_all_starts ||
+	    (fake_nic.fail_start_in > 0 && --fake_nic.fail_start_in == 0))
 		return error_set(err, EIO, CODE_NIC, "port %u refuses to start", index_of(port));
 	fake->started = true;
 	fake->config = *config;

@@ -123,10 +123,10 @@ int store_commit(struct store *store, struct error *err)
 {
 	int r = store_run(store, STATEMENT_COMMIT, "cannot record", err);
 
-	if (r < 0) {
+	if (r < 0)
 		store_rollback(store);
+	if (r < 0 && r != -ENOSPC) // without space the last frame, which commits, is not there
 		overwrite_failed_commit(store);
-	}
 	return r;
 }
 
