@@ -590,7 +590,7 @@ static void a_release_that_cannot_be_recorded_holds_on_and_is_finished_later(voi
 	test_must_fail(&agent, &call, CODE_STORE, "is full");
 
 	fault_vfs_clear();
-	test_must_attach(&agent, "other"); // finishes it on the way
+	test_must_attach(&agent, "db"); // which finishes it first
 	assert_true(TAILQ_EMPTY(&agent.control->leaving));
 	test_assert_consistent(&agent, true);
 }
@@ -654,7 +654,26 @@ static void another_hosts_pods_are_not_reclaimed(void **state)
 	test_must_attach(&agent, "web");
 	test_hello(&call, "other", "boot9");
 	must_run(&call);
+	test_hello(&call, "host", "boot1");
+	must_run(&call);
 	assert_int_equal(1, agent.control->pods->count);
+	test_assert_consistent(&agent, true);
+}
+
+static void a_hello_among_other_calls_keeps_its_place(void **state)
+{
+	struct test_call calls[3];
+
+	test_hello(&calls[0], "host", "boot1");
+	must_run(&calls[0]);
+	test_attach(&calls[0], "old");
+	test_hello(&calls[1], "host", "boot2");
+	test_attach(&calls[2], "new");
+	test_run(&agent, calls, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(CODE_OK, calls[i].reply.code);
+	assert_int_equal(1, agent.control->pods->count);
+	assert_non_null(pods_find(agent.control->pods, &calls[2].request.body.attach.key));
 	test_assert_consistent(&agent, true);
 }
 
@@ -962,6 +981,7 @@ int main(void)
 		TEST(hello_tells_who_the_agent_is),
 		TEST(a_host_that_booted_anew_has_none_of_its_old_pods),
 		TEST(another_hosts_pods_are_not_reclaimed),
+		TEST(a_hello_among_other_calls_keeps_its_place),
 		TEST(pods_attached_before_the_first_hello_are_its_hosts),
 		TEST(a_hello_that_cannot_be_recorded_changes_nothing),
 		TEST(a_restart_brings_every_pods_port_back),
