@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// agent.yaml: what is good is taken, and what is not is refused with file, line and key.
+
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "main/config.h"
+
+static char file[64];
+
+static int load(const char *text, struct agent_config *config, struct error *err)
+{
+	FILE *stream = fopen(file, "w");
+
+	assert_non_null(stream);
+	fputs(text, stream);
+	fclose(stream);
+	memset(err, 0, sizeof(*err));
+	return agent_config_load(file, config, err);
+}
+
+// The NIC that every file must have; two lines.
+#define NIC "nic: {device: net_x0, functions: 4}\n"
+
+static void the_smallest_file_has_the_documented_defaults(void **state)
+{
+	static const struct mac mac = {{0x02, 0x70, 0x70, 0, 0, 1}};
+	struct agent_config config;
+	struct error err;
+
+	assert_int_equal(0, load(NIC, &config, &err));
+	assert_string_equal("ipc:///run/podport/agent.sock", config.listen);
+	assert_string_equal("/var/lib/podport/agent", config.state_dir);
+	assert_string_equal("net_x0", config.nic_device);
+	assert_string_equal("podport", config.file_prefix);
+	assert_int_equal(4, config.functions);
+	assert_int_equal(LOG_LEVEL_INFO, config.log_level);
+	assert_int_equal(256, config.memory_mb);
+	assert_int_equal(1, config.workers);
+	assert_int_equal(16384, config.packet_buffers);
+	assert_int_equal(1500, config.network.common.mtu);
+	assert_int_equal(0, config.network.link_group);
+	assert_memory_equal(&mac, &config.network.common.router_mac, sizeof(mac));
+	assert_true(config.host_port && config.huge_pages && !config.insecure);
+	assert_false(agent_config_has_network(&config));
+	assert_int_equal(0, config.cpus.count + config.drivers.count);
+}
+
+static void every_key_is_taken(void **state)
+{
+	struct agent_config config;
+	char text[2048], gateway[INET6_ADDRSTRLEN];
+	struct error err;
+
+	snprintf(text, sizeof(text),
+		 "listen: tls+tcp://0.0.0.0:7000\n"
+		 "insecure: false\n"
+		 "tls: {ca: %s, certificate: %s, key: %s}\n"
+		 "state_dir: /tmp/x\n"
+		 "log_level: debug\n"
+		 "nic:\n"
+		 "  device: net_x0,card=/run/card.sock\n"
+		 "  functions: 1000\n"
+		 "  host_port: false\n"
+		 "dpdk:\n"
+		 "  drivers: [%s]\n"
+		 "  huge_pages: false\n"
+		 "  memory_mb: 512\n"
+		 "  workers: 2\n"
+		 "  cpus: [0-1, \"5\"]\n"
+		 "  packet_buffers: 32768\n"
+		 "  file_prefix: other-1\n"
+		 "pod_network:\n"
+		 "  ipv4: 10.88.0.0/16\n"
+		 "  ipv6: fd00:88::/64\n"
+		 "  mtu: 9000\n"
+		 "  link_group: 42\n"
+		 "  router_mac: 02:00:00:00:00:99\n",
+		 file, file, file, file);
+	if (load(text, &config, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_string_equal("tls+tcp://0.0.0.0:7000", config.listen);
+	assert_string_equal(file, config.tls_ca);
+	assert_string_equal("net_x0,card=/run/card.sock", config.nic_device);
+	assert_int_equal(LOG_LEVEL_DEBUG, config.log_level);
+	assert_int_equal(1000, config.functions);
+	assert_false(config.host_port || config.huge_pages);
+	assert_int_equal(1, config.drivers.count);
+	assert_string_equal(file, config.drivers.paths[0]);
+	assert_int_equal(3, config.cpus.count);
+	assert_int_equal(5, config.cpus.numbers[2]);
+	assert_int_equal(32768, config.packet_buffers);
+	assert_string_equal("other-1", config.file_prefix);
+	assert_true(agent_config_has_network(&config));
+	assert_string_equal("10.88.0.1", inet_ntop(AF_INET, &config.network.common.gateway_ipv4,
+						   gateway, sizeof(gateway)));
+	assert_string_equal("fd00:88::1", inet_ntop(AF_INET6, &config.network.common.gateway_ipv6,
+						    gateway, sizeof(gateway)));
+	assert_int_equal(9000, config.network.common.mtu);
+	assert_int_equal(42, config.network.link_group);
+	assert_int_equal(0x99, config.network.common.router_mac.bytes[5]);
+}
+
+static void an_error_names_file_line_and_key(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned int line;
+		const char *sentence; // after "FILE:LINE: "
+	} cases[] = {
+		{"nic: {functions: 4}\n", 1, "nic.device: "},
+		{"nic: {device: net_x0}\n", 1, "nic.functions: "},
+		{"nic:\n  device: net_x0\n  functions: 0\n", 3,
+		 "nic.functions: 0 is not in 1..1000"},
+		{"nic:\n  device: net_x0\n  functions: 1001\n", 3, "nic.functions: 1001 is not in"},
+		{"nic:\n  device: net_x0\n  functions: many\n", 3, "nic.functions: "},
+		{"nic:\n  device: \"net_x0,representor=vf0\"\n  functions: 1\n", 2,
+		 "nic.device: 'net_x0,representor=vf0' has representor="},
+		{"nic:\n  device: net x0\n  functions: 1\n", 2, "nic.device: 'net x0' is no DPDK"},
+		{NIC "pod_network:\n  ipv4: 10.88.0.0/33\n", 3, "pod_network.ipv4: '10.88.0.0/33'"},
+		{NIC "pod_network:\n  ipv4: 10.88.0.5/16\n", 3, "pod_network.ipv4: "},
+		{NIC "pod_network:\n  ipv6: fe80::/64\n", 3, "pod_network.ipv6: "},
+		{NIC "pod_network:\n  ipv4: 10.88.0.0/16\n  mtu: 900\n", 4,
+		 "pod_network.mtu: 900 is not in 1280..9000"},
+		{NIC "pod_network:\n  ipv4: 10.88.0.0/16\n  router_mac: 01:00:00:00:00:01\n", 4,
+		 "pod_network.router_mac: "},
+		{NIC "pod_network:\n  mtu: 1500\n", 2, "pod_network: needs ipv4, ipv6 or both"},
+		{NIC "dpdk:\n  workers: 33\n", 3, "dpdk.workers: "},
+		{NIC "dpdk:\n  workers: 2\n  cpus: 0-1\n", 4,
+		 "dpdk.cpus: 2 CPUs are too few for the control thread and 2 workers"},
+		{NIC "dpdk:\n  cpus: 1,0-2\n", 3, "dpdk.cpus: CPU 1 is named twice"},
+		{NIC "dpdk:\n  cpus: 3-1\n", 3, "dpdk.cpus: '3-1' is no list of CPUs"},
+		{NIC "dpdk:\n  cpus: 1-\n", 3, "dpdk.cpus: '1-' is no list of CPUs"},
+		{NIC "dpdk:\n  cpus: 4000\n", 3, "dpdk.cpus: "},
+		{NIC "dpdk:\n  memory_mb: 64\n  packet_buffers: 65536\n", 3,
+		 "dpdk.memory_mb: 64 MB do not hold 65536 packet buffers"},
+		{NIC "dpdk:\n  packet_buffers: 1048576\n", 3,
+		 "dpdk.packet_buffers: 256 MB do not hold 1048576 packet buffers"},
+		{NIC "dpdk:\n  drivers: [relative.so]\n", 3, "dpdk.drivers: 'relative.so' is not"},
+		{NIC "dpdk:\n  drivers: [/nowhere/x.so]\n", 3,
+		 "dpdk.drivers: cannot read the driver /nowhere/x.so"},
+		{NIC "dpdk:\n  file_prefix: ../x\n", 3, "dpdk.file_prefix: '../x' is not"},
+		{NIC "state_dir: relative\n", 2, "state_dir: 'relative' is not an absolute path"},
+		{NIC "listen: tls+tcp://10.0.0.1:7000\n", 2,
+		 "listen: 'tls+tcp://10.0.0.1:7000' "
+		 "needs tls.ca"},
+		{NIC "tls:\n  ca: /x\n", 2, "tls: certificates are only for"},
+		{NIC "listen: tls+tcp://10.0.0.1:7000\n"
+		     "tls: {ca: /nowhere/ca, certificate: /x, key: /x}\n",
+		 3, "tls.ca: cannot read /nowhere/ca"},
+		{NIC "log_level: loud\n", 2, "log_level: "},
+		{NIC "nic_device: x\n", 2, "nic_device"},
+		{NIC NIC, 2, "nic"},
+		{NIC "insecure: maybe\n", 2, "insecure: "},
+	};
+	struct agent_config config;
+	char expected[256];
+	struct error err;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_true(load(cases[i].text, &config, &err) < 0);
+		assert_int_equal(CODE_BAD_REQUEST, err.code);
+		snprintf(expected, sizeof(expected), "%s:%u: %s", file, cases[i].line,
+			 cases[i].sentence);
+		if (strncmp(err.message, expected, strlen(expected)) != 0)
+			fail_msg("case %zu: got '%s', not '%s'", i, err.message, expected);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_smallest_file_has_the_documented_defaults),
+		cmocka_unit_test(every_key_is_taken),
+		cmocka_unit_test(an_error_names_file_line_and_key),
+	};
+	int failed, fd;
+
+	strcpy(file, "/tmp/podport-config-XXXXXX");
+	fd = mkstemp(file);
+	if (fd < 0)
+		return 1;
+	close(fd);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(file);
+	return failed;
+}
