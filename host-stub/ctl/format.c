@@ -56,7 +56,9 @@ static const char *put_scaled(struct text *text, uint64_t value, uint64_t base, 
 		i++;
 	}
 	unsigned long long whole = value / unit;
-	unsigned int hundredths = (unsigned int)((value % unit) * 1.0 / (double)unit * 100);
+	unsigned int hundredths = (unsigned int)((double)(value % unit) / (double)unit * 100);
+	if (hundredths > 99)
+		hundredths = 99;
 	if (i == 0 || whole >= 100)
 		return put(text, "%llu%s%s", whole, gap, units[i]);
 	if (whole >= 10)
