@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *put(struct text *text, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -107,7 +108,12 @@ const char *format_function(struct text *text, unsigned int pf, unsigned int vf)
 
 const char *format_container(struct text *text, const char *container_id)
 {
-	return put(text, "%.12s", container_id);
+	size_t digits = strspn(container_id, "0123456789abcdef");
+
+	// Only the hexadecimal ones are unique in their beginnings.
+	if (digits >= 32 && container_id[digits] == '\0')
+		return put(text, "%.12s", container_id);
+	return put(text, "%s", container_id);
 }
 
 const char *format_pod(struct text *text, const struct podport_attachment *attachment)

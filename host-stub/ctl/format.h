@@ -30,7 +30,8 @@ const char *format_address(struct text *text, int family, const void *address);
 const char *format_prefix(struct text *text, int family, const void *address, unsigned int length);
 // "pf0vf3"
 const char *format_function(struct text *text, unsigned int pf, unsigned int vf);
-// "namespace/name", "name", or the container ID's first 12 characters.
+// "namespace/name", "name", or the container ID as format_container has it.
 const char *format_pod(struct text *text, const struct podport_attachment *attachment);
-// The container ID as people know it from other tools: its first 12 characters.
+// The container ID as people know it from other tools: the first 12 characters of a long hexadecimal
+// one, others whole ("default-web").
 const char *format_container(struct text *text, const char *container_id);

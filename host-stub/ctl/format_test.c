@@ -79,6 +79,9 @@ static void a_pod_is_called_what_people_call_it(void **state)
 	assert_string_equal(format_pod(&text, &pod), "0123456789ab");
 	pod.key.container_id = "c0ffee";
 	assert_string_equal(format_pod(&text, &pod), "c0ffee");
+	// As ctr names them: cut, they would be one.
+	pod.key.container_id = "default-web-frontend-1";
+	assert_string_equal(format_pod(&text, &pod), "default-web-frontend-1");
 }
 
 static void addresses_are_written_as_usual(void **state)

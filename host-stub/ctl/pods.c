@@ -103,8 +103,10 @@ const struct command command_pods = {
 	.summary = "what is attached: addresses, functions, age",
 	.help = "One line for each attachment, ordered by network, container and interface. POD "
 		"is\n"
-		"namespace/name where the runtime tells it, else the container ID's first 12\n"
-		"characters. FUNCTION is the function of the NIC that the pod has.\n"
+		"namespace/name where the runtime tells it, else the container ID, of which a "
+		"long\n"
+		"hexadecimal one is cut to 12 characters. FUNCTION is the function of the NIC that "
+		"the pod has.\n"
 		"\n"
 		"--json: {\"pods\": [{\n"
 		"  namespace, name          strings, \"\" if the runtime does not tell\n"

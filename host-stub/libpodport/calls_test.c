@@ -185,13 +185,13 @@ static void a_sandbox_that_is_none_is_refused_before_anything_is_done(void **sta
 {
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);
-	char fifo[64], too_long[700];
+	char fifo[128], too_long[700];
 	struct podport_attachment *attachment;
 	struct podport_error error;
 
 	memset(too_long, 'x', sizeof(too_long) - 1);
 	too_long[sizeof(too_long) - 1] = '\0';
-	snprintf(fifo, sizeof(fifo), "/tmp/podport-fifo-%d", getpid());
+	snprintf(fifo, sizeof(fifo), "%s.fifo", fake_hostd_path(fake));
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	// A FIFO: opening it must not wait for a writer.
 	const char *const paths[] = {"/run/no/such", "/etc/hostname",    "/run", "/dev/null",

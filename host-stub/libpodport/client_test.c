@@ -90,8 +90,8 @@ static int deaf_listener(int type, struct sockaddr_un *address)
 	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(address->sun_path, sizeof(address->sun_path), "/tmp/podport-deaf-%d.sock",
-		 getpid());
+	snprintf(address->sun_path, sizeof(address->sun_path), "%s/podport-deaf-%d.sock",
+		 getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", getpid());
 	unlink(address->sun_path);
 	assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof(*address)), 0);
 	assert_int_equal(listen(fd, 0), 0);

@@ -22,7 +22,7 @@
 enum { CONNECTIONS_MAX = 16 };
 
 struct fake_hostd {
-	char folder[64]; // empty: not ours
+	char folder[80]; // empty: not ours
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	fake_handler handler;
 	void *arg;
@@ -233,7 +233,9 @@ struct fake_hostd *fake_hostd_start(const char *path, fake_handler handler, void
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		fake->connections[i] = -1;
 	if (path == NULL) {
-		strcpy(fake->folder, "/tmp/podport-fake-XXXXXX");
+		const char *parent = getenv("TMPDIR");
+		snprintf(fake->folder, sizeof(fake->folder), "%s/podport-fake-XXXXXX",
+			 parent != NULL ? parent : "/tmp");
 		if (mkdtemp(fake->folder) == NULL)
 			die(fake->folder);
 		snprintf(fake->path, sizeof(fake->path), "%s/hostd.sock", fake->folder);
