@@ -12,6 +12,7 @@
 //     crash     before the first commit: nothing was done. After: the record is there, and restore
 //               starts its port, or finishes its release if it says STORE_DETACHING
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,26 +201,33 @@ static void leave(struct control *control, struct pod *pod)
 	TAILQ_INSERT_TAIL(&control->leaving, pod, leaving_entry);
 }
 
-static void log_pod(const char *message, const struct attachment_key *key, const struct error *err)
+static void log_pod(const char *message, const struct attachment *a, const struct error *err)
 {
-	if (err == NULL)
-		log_info(message, "network=%s container=%s ifname=%s", key->network,
-			 key->container_id, key->ifname);
-	else
-		log_error(message, "network=%s container=%s ifname=%s error=\"%s\"", key->network,
-			  key->container_id, key->ifname, err->message);
+	char ipv4[INET_ADDRSTRLEN] = "-", ipv6[INET6_ADDRSTRLEN] = "-";
+
+	if (err != NULL) {
+		log_error(message, "network=%s container=%s ifname=%s error=\"%s\"", a->key.network,
+			  a->key.container_id, a->key.ifname, err->message);
+		return;
+	}
+	if (a->has_ipv4)
+		inet_ntop(AF_INET, &a->ipv4, ipv4, sizeof(ipv4));
+	if (a->has_ipv6)
+		inet_ntop(AF_INET6, &a->ipv6, ipv6, sizeof(ipv6));
+	log_info(message, "network=%s container=%s ifname=%s function=%u ipv4=%s ipv6=%s",
+		 a->key.network, a->key.container_id, a->key.ifname, a->function.vf, ipv4, ipv6);
 }
 
 static void operation_apply(struct control *control, struct operation *op)
 {
-	const struct attachment_key *key = &op->pod->record.attachment.key;
+	const struct attachment *attachment = &op->pod->record.attachment;
 
 	switch (op->kind) {
 	case OPERATION_ATTACH:
 		op->failed = pod_port_start(control, op->pod, true, &op->error) < 0;
 		if (op->failed)
 			leave(control, op->pod);
-		log_pod(op->failed ? "attach failed" : "attached", key,
+		log_pod(op->failed ? "attach failed" : "attached", attachment,
 			op->failed ? &op->error : NULL);
 		return;
 	case OPERATION_REFRESH:
@@ -231,7 +239,7 @@ static void operation_apply(struct control *control, struct operation *op)
 		op->function = op->pod->record.attachment.function;
 		pod_port_stop(control, op->pod);
 		leave(control, op->pod);
-		log_pod("detached", key, NULL);
+		log_pod("detached", attachment, NULL);
 		return;
 	}
 }

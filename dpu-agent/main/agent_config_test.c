@@ -179,11 +179,22 @@ static void an_error_names_file_line_and_key(void **state)
 	}
 }
 
+static void the_example_in_packaging_is_good(void **state)
+{
+	struct agent_config config;
+	struct error err = {0};
+
+	if (agent_config_load(PODPORT_EXAMPLE, &config, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_true(agent_config_has_network(&config));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_smallest_file_has_the_documented_defaults),
 		cmocka_unit_test(every_key_is_taken),
+		cmocka_unit_test(the_example_in_packaging_is_good),
 		cmocka_unit_test(an_error_names_file_line_and_key),
 	};
 	int failed, fd;

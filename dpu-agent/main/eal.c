@@ -46,11 +46,12 @@ __attribute__((format(printf, 2, 3))) static void add(struct arguments *argument
 
 // ---- log lines -------------------------------------------------------------------------------------
 
-// What DPDK complained of last: it says why a call failed only in its log.
+// What DPDK complained of first: why it does not start it says only in its log, and what follows is
+// what follows from it.
 static struct {
 	pthread_mutex_t lock;
 	char text[256];
-} last_complaint = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} complaint = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static enum log_level level_of(int rte_level)
 {
@@ -77,10 +78,11 @@ static ssize_t write_line(void *cookie, const char *data, size_t size)
 			*c = '\'';
 	if (length == 0)
 		return (ssize_t)size;
-	if (level <= LOG_LEVEL_WARNING) {
-		pthread_mutex_lock(&last_complaint.lock);
-		snprintf(last_complaint.text, sizeof(last_complaint.text), "%.255s", line);
-		pthread_mutex_unlock(&last_complaint.lock);
+	if (level == LOG_LEVEL_ERROR) {
+		pthread_mutex_lock(&complaint.lock);
+		if (complaint.text[0] == '\0')
+			snprintf(complaint.text, sizeof(complaint.text), "%.255s", line);
+		pthread_mutex_unlock(&complaint.lock);
 	}
 	log_write(level, "dpdk", "text=\"%s\"", line);
 	return (ssize_t)size;
@@ -204,12 +206,34 @@ static void remove_runtime_dir(void)
 		rmdir(path); // with what is another agent's in it, it stays
 }
 
+static int check_cpus(const struct agent_config *config, struct error *err)
+{
+	char text[CPU_SETSIZE * 5];
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 0; // EAL will say
+	for (size_t i = 0; i < config->cpus.count; i++) {
+		if (CPU_ISSET(config->cpus.numbers[i], &set))
+			continue;
+		allowed_cpus(text, sizeof(text));
+		return error_set(err, EINVAL, CODE_NIC,
+				 "dpdk.cpus: the agent may not run on CPU %u, only on %.200s",
+				 config->cpus.numbers[i], text);
+	}
+	return 0;
+}
+
 int eal_start(const struct agent_config *config, struct error *err)
 {
 	struct arguments arguments = {0};
 	char *scratch[ARGUMENTS_MAX + 1];
 	int r;
 
+	r = check_cpus(config, err);
+	if (r < 0)
+		return r;
 	redirect_log();
 	atexit(remove_runtime_dir);
 	compose(&arguments, config);
@@ -217,13 +241,16 @@ int eal_start(const struct agent_config *config, struct error *err)
 	r = rte_eal_init(arguments.count, scratch);
 	for (int i = 0; i < arguments.count; i++)
 		free(arguments.values[i]);
-	if (r < 0) {
-		r = rte_errno > 0 ? rte_errno : EIO;
-		return error_set(err, r, CODE_NIC, "DPDK did not start (%s): %s", rte_strerror(r),
-				 last_complaint.text[0] != '\0' ? last_complaint.text
-								: "it does not say why");
-	}
-	return 0;
+	if (r >= 0)
+		return 0;
+	r = rte_errno > 0 ? rte_errno : EIO;
+	return error_set(err, r, CODE_NIC, "DPDK did not start: %s (%s)%s",
+			 complaint.text[0] != '\0' ? complaint.text : "it does not say why",
+			 rte_strerror(r),
+			 strstr(complaint.text, "hugepage") != NULL
+				 ? "; reserve huge pages (vm.nr_hugepages), or set "
+				   "dpdk.huge_pages: false"
+				 : "");
 }
 
 void eal_stop(void)

@@ -370,5 +370,6 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_set_level(agent.config.log_level);
+	umask(077); // the store says which pods run here
 	return run(&agent);
 }
