@@ -35,7 +35,7 @@ int control_new(const struct control_config *config, struct restored *restored,
 	restored->pods = NULL;
 	memcpy(control->host_id, restored->host_id, sizeof(control->host_id));
 	memcpy(control->boot_id, restored->boot_id, sizeof(control->boot_id));
-	memcpy(control->restore_notice, restored->notice, sizeof(control->restore_notice));
+	control->restore_notice = restored->notice;
 	control->started_ms = now_ms();
 	TAILQ_INIT(&control->leaving);
 	ports_start(control);
@@ -228,8 +228,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 		leaving++;
 
 	ret_text[0] = '\0';
-	if (control->restore_notice[0] != '\0')
-		append(ret_text, "%s", control->restore_notice);
+	if (control->restore_notice.code != CODE_OK)
+		append(ret_text, "%s", control->restore_notice.message);
 	if (control->host_port_error.code != CODE_OK)
 		append(ret_text, "host port: %s", control->host_port_error.message);
 	if (control->uplink_error.code != CODE_OK)

@@ -15,8 +15,8 @@ struct control {
 	struct pods *pods;
 	char host_id[LIMIT_ID + 1]; // of the last Hello; "" before the first
 	char boot_id[LIMIT_ID + 1];
-	char restore_notice[LIMIT_TEXT + 1];
-	uint64_t started_ms; // CLOCK_MONOTONIC
+	struct error restore_notice; // as struct restored has it
+	uint64_t started_ms;         // CLOCK_MONOTONIC
 
 	// Pods whose port is stopped and whose release is not recorded yet. Their record says
 	// STORE_DETACHING in memory; they hold what they hold until it is.

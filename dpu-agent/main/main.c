@@ -203,8 +203,8 @@ static int control_start(struct agent *agent, struct error *err)
 	r = restore(agent->store, nic_function_count(agent->nic), network, &restored, err);
 	if (r < 0)
 		return r;
-	if (restored.notice[0] != '\0')
-		log_error("pod network", "notice=\"%s\"", restored.notice);
+	if (restored.notice.code != CODE_OK)
+		log_error("pod network", "notice=\"%s\"", restored.notice.message);
 	r = control_new(&config, &restored, &agent->control, err);
 	if (r < 0)
 		pods_free(restored.pods);

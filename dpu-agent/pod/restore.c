@@ -122,10 +122,10 @@ static size_t count_live(const struct contents *contents)
 	return live;
 }
 
-// The pod network to go on with; NULL: none.
+// The pod network to go on with; NULL: none. A notice is for the operator, as in struct restored.
 static const struct network *choose_network(const struct contents *contents,
-					    const struct network *configured, char *notice,
-					    size_t notice_size)
+					    const struct network *configured,
+					    struct error *ret_notice)
 {
 	const struct network *stored =
 		contents->header.has_network ? &contents->header.network : NULL;
@@ -136,18 +136,18 @@ static const struct network *choose_network(const struct contents *contents,
 		return configured;
 	network_text(stored, old, sizeof(old));
 	if (configured == NULL) {
-		snprintf(notice, notice_size,
-			 "the configuration has no pod_network; going on with %s, which %zu "
-			 "attachments have addresses of",
-			 old, live);
+		error_set(ret_notice, EBUSY, CODE_CONFLICT,
+			  "the configuration has no pod_network; going on with %s, which %zu "
+			  "attachments have addresses of",
+			  old, live);
 		return stored;
 	}
 	blockers = list_blockers(contents, configured, list, sizeof(list));
 	if (blockers == 0)
 		return configured;
 	network_text(configured, new, sizeof(new));
-	snprintf(
-		notice, notice_size,
+	error_set(
+		ret_notice, EBUSY, CODE_CONFLICT,
 		"the configured pod network %s is not taken, going on with %s: %zu attachments are "
 		"in the way: %s. Delete these pods, then restart the agent",
 		new, old, blockers, list);
@@ -310,7 +310,7 @@ int restore(struct store *store, uint32_t functions, const struct network *confi
 	r = read_contents(store, &contents, err);
 	if (r < 0)
 		goto out;
-	network = choose_network(&contents, configured, restored.notice, sizeof(restored.notice));
+	network = choose_network(&contents, configured, &restored.notice);
 	if (network != NULL) {
 		r = store_begin(store, err);
 		if (r == 0)

@@ -12,7 +12,7 @@ struct restored {
 	struct pods *pods;
 	char host_id[LIMIT_ID + 1]; // that said Hello last; "" before the first
 	char boot_id[LIMIT_ID + 1];
-	char notice[LIMIT_TEXT + 1]; // what the operator should know, "" if nothing
+	struct error notice; // what the operator should know; CODE_OK: nothing
 };
 
 // configured: the pod network of the configuration, NULL if it has none. It is taken, and
