@@ -228,10 +228,12 @@ static int rx_queue_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t size
 {
 	struct rx_queue *rx = &function_of(dev)->port.rx;
 	uint16_t room = rte_pktmbuf_data_room_size(pool);
+	// ethdev passes a queue only the offloads that the port has not switched on for all of them.
+	uint64_t offloads = config->offloads | dev->data->dev_conf.rxmode.offloads;
 	int error = 0;
 
 	rx->segment_size = room > RTE_PKTMBUF_HEADROOM ? room - RTE_PKTMBUF_HEADROOM : 0;
-	if (!fits(rx, config->offloads, dev->data->mtu)) {
+	if (!fits(rx, offloads, dev->data->mtu)) {
 		SIMNIC_LOG(ERR, "%s: mbufs of %u bytes do not hold MTU %u, and scatter is off",
 			   dev->data->name, rx->segment_size, dev->data->mtu);
 		return -EINVAL;
