@@ -309,9 +309,13 @@ static int receive_reply(struct podport_client *client, const char *call, int64_
 			      (int)LIMIT_MESSAGE_BYTES);
 	else
 		r = codec_decode_reply(client->buffer, (size_t)size, ret_reply, err);
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0) {
 		disconnect(client);
-		err->code = CODE_INTERNAL;
+		// A newer hostd's answer is no bug: who reads it should look at the versions.
+		if (err->code != CODE_UNSUPPORTED)
+			err->code = CODE_INTERNAL;
 		error_prefix(err, "podport-hostd at %s answered '%s' with what is no reply",
 			     client->path, call);
 		return -EBADMSG;

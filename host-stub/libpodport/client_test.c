@@ -227,6 +227,11 @@ static void an_answer_without_a_body_is_none(void **state)
 	answered_badly(FAKE_EMPTY, -EBADMSG, PODPORT_INTERNAL, "no reply");
 }
 
+static void an_answer_of_a_newer_hostd_is_called_that(void **state)
+{
+	answered_badly(FAKE_NEWER, -EBADMSG, PODPORT_UNSUPPORTED, "127");
+}
+
 static void an_answer_that_is_too_long_is_none(void **state)
 {
 	answered_badly(FAKE_TOO_LONG, -EBADMSG, PODPORT_INTERNAL, "no reply");
@@ -332,6 +337,7 @@ int main(void)
 		cmocka_unit_test(silence_ends_when_the_time_is_up),
 		cmocka_unit_test(garbage_is_no_answer),
 		cmocka_unit_test(an_answer_without_a_body_is_none),
+		cmocka_unit_test(an_answer_of_a_newer_hostd_is_called_that),
 		cmocka_unit_test(an_answer_that_is_too_long_is_none),
 		cmocka_unit_test(the_answer_to_another_call_is_none),
 		cmocka_unit_test(a_client_outlives_a_restart_of_hostd),

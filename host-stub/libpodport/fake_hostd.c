@@ -126,7 +126,8 @@ static void fit_reply(struct reply *reply, const struct request *request)
 static bool answer(struct fake_hostd *fake, int fd, const struct fake_call *call)
 {
 	static const char garbage[] = "\xff\xff\xff\xff no message";
-	static const char empty[] = {0x08, 0x00}; // code: 0
+	static const char empty[] = {0x08, 0x00};             // code: 0
+	static const char newer[] = {(char)0xfa, 0x07, 0x00}; // field 127, empty
 	static char too_long[LIMIT_MESSAGE_BYTES + 1];
 	enum fake_answer how = FAKE_REPLY;
 	struct reply reply;
@@ -144,6 +145,9 @@ static bool answer(struct fake_hostd *fake, int fd, const struct fake_call *call
 		break;
 	case FAKE_EMPTY:
 		send(fd, empty, sizeof(empty), MSG_NOSIGNAL);
+		break;
+	case FAKE_NEWER:
+		send(fd, newer, sizeof(newer), MSG_NOSIGNAL);
 		break;
 	case FAKE_TOO_LONG:
 		send(fd, too_long, sizeof(too_long), MSG_NOSIGNAL);

@@ -13,6 +13,7 @@ enum fake_answer {
 	FAKE_HANG_UP,  // close it without an answer
 	FAKE_GARBAGE,  // bytes that are no message
 	FAKE_EMPTY,    // a message without anything in it
+	FAKE_NEWER,    // a message with a body that only later versions know
 	FAKE_TOO_LONG, // a packet of LIMIT_MESSAGE_BYTES + 1
 };
 
