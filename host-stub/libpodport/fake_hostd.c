@@ -92,6 +92,31 @@ static void send_reply(int fd, const struct reply *reply)
 	encoded_clear(&encoded);
 }
 
+// A good reply, then a field that nobody knows, which ends where a receiver's buffer does, and one byte
+// more: whoever does not notice that it was cut takes it for good.
+static void send_too_long(int fd, const struct reply *reply)
+{
+	static uint8_t packet[LIMIT_MESSAGE_BYTES + 1];
+	static const uint8_t unknown_field[] = {0xfa, 0x3e}; // 1007, bytes
+	struct encoded encoded;
+	struct error err;
+
+	if (codec_encode_reply(reply, &encoded, &err) < 0)
+		die(err.message);
+	uint8_t *at = packet;
+	memcpy(at, encoded.data, encoded.size);
+	at += encoded.size;
+	memcpy(at, unknown_field, sizeof(unknown_field));
+	at += sizeof(unknown_field);
+	// The length, as a varint of three bytes.
+	size_t length = LIMIT_MESSAGE_BYTES - (size_t)(at + 3 - packet);
+	*at++ = (uint8_t)(0x80 | (length & 0x7f));
+	*at++ = (uint8_t)(0x80 | (length >> 7 & 0x7f));
+	*at++ = (uint8_t)(length >> 14);
+	encoded_clear(&encoded);
+	send(fd, packet, sizeof(packet), MSG_NOSIGNAL);
+}
+
 // The samples are the codec's; a good answer besides fits what was asked.
 static void fit_reply(struct reply *reply, const struct request *request)
 {
@@ -128,7 +153,6 @@ static bool answer(struct fake_hostd *fake, int fd, const struct fake_call *call
 	static const char garbage[] = "\xff\xff\xff\xff no message";
 	static const char empty[] = {0x08, 0x00};             // code: 0
 	static const char newer[] = {(char)0xfa, 0x07, 0x00}; // field 127, empty
-	static char too_long[LIMIT_MESSAGE_BYTES + 1];
 	enum fake_answer how = FAKE_REPLY;
 	struct reply reply;
 
@@ -150,7 +174,7 @@ static bool answer(struct fake_hostd *fake, int fd, const struct fake_call *call
 		send(fd, newer, sizeof(newer), MSG_NOSIGNAL);
 		break;
 	case FAKE_TOO_LONG:
-		send(fd, too_long, sizeof(too_long), MSG_NOSIGNAL);
+		send_too_long(fd, &reply);
 		break;
 	case FAKE_SILENCE:
 	case FAKE_HANG_UP:
