@@ -26,8 +26,8 @@
 #include "sim/simnic/card_protocol.h"
 #include "sim/simnic/tap.h"
 
-// A dying netns announces itself before its netdevs go, and the kernel takes from a millisecond to seconds for it. So
-// the card looks at growing intervals after such an announcement, then rests.
+// A dying netns announces itself before its netdevs go, and the kernel takes from a millisecond to
+// seconds for it. So the card looks at growing intervals after such an announcement, then rests.
 enum { CHECK_FIRST_MS = 2, CHECK_FACTOR = 3, CHECK_LAST_MS = 8000 };
 
 struct function {
@@ -158,8 +158,9 @@ static int watch(struct card *card, int fd)
 	return epoll_ctl(card->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-// Ask to be told of netdevs that go, here or in a netns one of ours was moved to, and of such a netns that dies. What
-// the messages say is not needed, so the kernel is given a filter: machines make and move netdevs all the time.
+// Ask to be told of netdevs that go, here or in a netns one of ours was moved to, and of such a
+// netns that dies. What the messages say is not needed, so the kernel is given a filter: machines
+// make and move netdevs all the time.
 static int netlink_watch(struct card *card)
 {
 	struct sock_filter filter[] = {

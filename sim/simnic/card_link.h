@@ -9,7 +9,8 @@
 
 #include "sim/simnic/card_protocol.h"
 
-// One of the card's functions changed: fd is its descriptor, the callee's from here on, or -1 if the function went.
+// One of the card's functions changed: fd is its descriptor, the callee's from here on, or -1 if
+// the function went.
 typedef void (*card_link_function)(void *argument, const struct card_function *function, int fd);
 
 // Connect and read what the card is. Blocks for CARD_LINK_TIMEOUT_MS at most. ret_why says for people what failed:

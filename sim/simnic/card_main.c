@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// simnic-card: the simulated NIC's power. Makes the functions' netdevs in its netns and lends them to the driver
-// net_simnic that connects; when it ends, by whatever way, they vanish. See card.h.
+// simnic-card: the simulated NIC's power. Makes the functions' netdevs in its netns and lends them
+// to the driver net_simnic that connects; when it ends, by whatever way, they vanish. See card.h.
 
 #include <errno.h>
 #include <getopt.h>
@@ -160,7 +160,8 @@ int main(int argc, char **argv)
 	parse(argc, argv, &options);
 	card_config_defaults(&options.card);
 
-	// A signal that arrives while the interfaces are made is taken after, so that none is left behind half made.
+	// A signal that arrives while the interfaces are made is taken after, so that none is left
+	// behind half made.
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);

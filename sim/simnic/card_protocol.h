@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the card and the driver say to each other over one AF_UNIX SOCK_SEQPACKET connection; one packet is one
-// struct card_message. Both ends run on the same machine, so numbers are in host byte order.
+// What the card and the driver say to each other over one AF_UNIX SOCK_SEQPACKET connection; one
+// packet is one struct card_message. Both ends run on the same machine, so numbers are in host byte
+// order.
 //
 //     driver                        card
 //       | ---------- connect --------> |
@@ -10,8 +11,9 @@
 //       | <- FUNCTIONS + descriptors - |   later: a function went (present 0) or was replaced (present 1)
 //       | -- LOST -------------------> |   a hint: the descriptor of this function is dead, look at it now
 //
-// Function descriptors are TAPs with IFF_VNET_HDR and a header of CARD_VNET_HEADER_SIZE bytes, non-blocking. Whoever
-// closes the connection gives up the device: the driver must then close its descriptors.
+// Function descriptors are TAPs with IFF_VNET_HDR and a header of CARD_VNET_HEADER_SIZE bytes,
+// non-blocking. Whoever closes the connection gives up the device: the driver must then close its
+// descriptors.
 
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What is counted for a port. "rx" is from the function to the application, "tx" the other way. Written by the
-// pipeline thread alone; others read at any time.
+// What is counted for a port. "rx" is from the function to the application, "tx" the other way.
+// Written by the pipeline thread alone; others read at any time.
 
 #pragma once
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <rte_bus_vdev.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_ip.h>
@@ -501,7 +502,8 @@ static void an_application_without_offloads_gets_whole_checksums_and_short_frame
 		netns_delete(pods.pods[i]);
 }
 
-// max_lro_pkt_size at its default is the MTU's frame: an application that reserved no more must not be given more.
+// max_lro_pkt_size at its default is the MTU's frame: an application that reserved no more must not
+// be given more.
 static void lro_without_room_for_long_segments_is_no_lro(void **state)
 {
 	struct rte_eth_conf config = {.rxmode.offloads = RTE_ETH_RX_OFFLOAD_TCP_LRO |
@@ -948,6 +950,36 @@ static void no_wakeup_is_lost(void **state)
 	close(packet);
 }
 
+// Each frame comes just when the pipeline is done with the one before and goes to sleep, or a moment later.
+static void no_frame_waits_for_the_next_one(void **state)
+{
+	enum { FRAMES = 30000, BATCH = 64 };
+	struct rte_mbuf *mbufs[BATCH];
+	uint32_t random = 1;
+
+	port_start(ports[0], pool, PORT_PLAIN, 1);
+	shell("ip link set %s up", netdevs[0]);
+	for (uint32_t sent = 0; sent < FRAMES; sent++) {
+		uint64_t until;
+
+		if (sent % BATCH == 0)
+			assert_int_equal(rte_pktmbuf_alloc_bulk(pool, mbufs, BATCH), 0);
+		mbufs[sent % BATCH]->data_len = mbufs[sent % BATCH]->pkt_len =
+			make_frame(rte_pktmbuf_mtod(mbufs[sent % BATCH], uint8_t *), 60, sent);
+		random = random * 1664525 + 1013904223;
+		until = rte_get_tsc_hz() * 20;
+		for (uint64_t begin = rte_get_tsc_cycles(); port_stats(ports[0]).opackets < sent;)
+			if (rte_get_tsc_cycles() - begin > until)
+				fail_msg("frame %u was not sent", sent);
+		for (uint64_t begin = rte_get_tsc_cycles();
+		     rte_get_tsc_cycles() - begin < random >> 22;)
+			;
+		assert_int_equal(rte_eth_tx_burst(ports[0], 0, &mbufs[sent % BATCH], 1), 1);
+	}
+	rte_pktmbuf_free_bulk(mbufs + FRAMES % BATCH, FRAMES % BATCH ? BATCH - FRAMES % BATCH : 0);
+	WAIT_FOR(port_stats(ports[0]).opackets == FRAMES);
+}
+
 // ---- telemetry ------------------------------------------------------------------------------------------
 
 static void telemetry_tells_about_the_device(void **state)
@@ -1003,6 +1035,7 @@ int main(void)
 		TEST(malformed_mbufs_are_counted_and_freed),
 		TEST(an_interrupt_comes_only_when_it_is_armed),
 		TEST(no_wakeup_is_lost),
+		TEST(no_frame_waits_for_the_next_one),
 		TEST(telemetry_tells_about_the_device),
 	};
 	int failed;

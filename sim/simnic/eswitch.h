@@ -14,6 +14,6 @@ struct verdict {
 	struct function *target;
 };
 
-// Without rules there are only the defaults: what comes from a netdev misses to the port of its origin, what a port
-// sends goes out of its function.
+// Without rules there are only the defaults: what comes from a netdev misses to the port of its
+// origin, what a port sends goes out of its function.
 struct verdict eswitch(const struct frame *frame);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The operations of uplink and representor ports. Control calls change what the pipeline uses in the pipeline's own
-// thread; what the kernel may take long for (offloads and carrier of a netdev need its rtnl lock) is done here, so
-// that no frame waits for it.
+// The operations of uplink and representor ports. Control calls change what the pipeline uses in
+// the pipeline's own thread; what the kernel may take long for (offloads and carrier of a netdev
+// need its rtnl lock) is done here, so that no frame waits for it.
 
 #include <errno.h>
 #include <stdlib.h>
@@ -204,8 +204,8 @@ static int rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t queue)
 {
 	struct rx_queue *rx = &function_of(dev)->port.rx;
 
-	// A signal that was given meanwhile stays: the next wait returns once for nothing, which is allowed. Reading it
-	// away here could leave EAL's own read of it spinning.
+	// A signal that was given meanwhile stays: the next wait returns once for nothing, which is
+	// allowed. Reading it away here could leave EAL's own read of it spinning.
 	__atomic_store_n(&rx->armed, false, __ATOMIC_SEQ_CST);
 	return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A minimal application of the driver, for tests and measurements: joins VFs pairwise (0-1, 2-3, ...) by sending what
-// one's representor receives by the other's. Everything before "--" is EAL's. Says "ready" on standard output.
+// A minimal application of the driver, for tests and measurements: joins VFs pairwise (0-1, 2-3,
+// ...) by sending what one's representor receives by the other's. Everything before "--" is EAL's.
+// Says "ready" on standard output.
 //
 //     simnic-forward -d librte_net_simnic.so --no-huge -m 256
 //             --vdev net_simnic0,card=SOCKET,representor=vf[0-1] -- [--plain] [--poll]

@@ -177,8 +177,8 @@ static void copy_in(const struct frame *frame, struct rte_mbuf **mbufs, unsigned
 	mbufs[0]->pkt_len = frame->length;
 }
 
-// Do what the stack left undone: the checksum of everything from csum_start on, into the field, which holds the sum
-// of the pseudo header already.
+// Do what the stack left undone: the checksum of everything from csum_start on, into the field,
+// which holds the sum of the pseudo header already.
 static enum frame_result finish_checksum(const struct frame *frame, struct rte_mbuf *mbuf)
 {
 	uint32_t start = frame->vnet.csum_start, field = start + frame->vnet.csum_offset;
@@ -302,7 +302,8 @@ int frame_check_mbuf(const struct rte_mbuf *mbuf)
 	return mbuf->l2_len + mbuf->l3_len + l4_size <= mbuf->pkt_len ? 0 : -EINVAL;
 }
 
-// Make the parts of a chain, the first `split` bytes copied to buffer->headers. False if the chain contradicts itself.
+// Make the parts of a chain, the first `split` bytes copied to buffer->headers. False if the chain
+// contradicts itself.
 static bool gather(struct frame_buffer *buffer, const struct rte_mbuf *mbuf, uint32_t split)
 {
 	struct frame *frame = &buffer->frame;
@@ -331,7 +332,8 @@ static bool gather(struct frame_buffer *buffer, const struct rte_mbuf *mbuf, uin
 	return mbuf == NULL && segments == 0 && total == frame->length;
 }
 
-// The sum of the pseudo header, with the length, as Linux wants it in the field; `l3` is in buffer->headers.
+// The sum of the pseudo header, with the length, as Linux wants it in the field; `l3` is in
+// buffer->headers.
 static uint16_t pseudo_header_sum(const uint8_t *l3, bool ipv4, uint8_t protocol,
 				  uint32_t l4_length)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A frame on its way through the pipeline, and its translation from and to mbufs. Checksum and segmentation state is
-// a virtio-net header, as the functions' TAPs have it. Pipeline thread only; nothing here trusts a length or an
-// offset of either side.
+// A frame on its way through the pipeline, and its translation from and to mbufs. Checksum and
+// segmentation state is a virtio-net header, as the functions' TAPs have it. Pipeline thread only;
+// nothing here trusts a length or an offset of either side.
 
 #pragma once
 
@@ -43,8 +43,8 @@ enum frame_result { FRAME_OK, FRAME_RUNT, FRAME_OVERSIZE, FRAME_BAD_OFFLOAD, FRA
 enum frame_result frame_from_netdev(struct frame_buffer *buffer, struct function *origin,
 				    size_t size);
 
-// Make a frame of an mbuf chain sent by a port, which must stay until the frame is done with. The mbufs are not
-// written to; headers that need it are rewritten in the buffer.
+// Make a frame of an mbuf chain sent by a port, which must stay until the frame is done with. The
+// mbufs are not written to; headers that need it are rewritten in the buffer.
 enum frame_result frame_from_mbuf(struct frame_buffer *buffer, struct function *origin,
 				  const struct rte_mbuf *mbuf);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The translation between functions' frames and mbufs, without any netdev: what each side may leave undone, and what
-// happens when it lies.
+// The translation between functions' frames and mbufs, without any netdev: what each side may leave
+// undone, and what happens when it lies.
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -126,7 +126,8 @@ static uint32_t checksum_offset(void)
 	return packet.protocol == IPPROTO_TCP ? 16 : 6;
 }
 
-// The one's complement sum, by the book (RFC 1071), of pseudo header and layer 4; with `only_pseudo`, of that alone.
+// The one's complement sum, by the book (RFC 1071), of pseudo header and layer 4; with
+// `only_pseudo`, of that alone.
 static uint16_t reference_sum(const uint8_t *data, bool only_pseudo)
 {
 	uint32_t l4_length = packet.length - packet.l4, sum = packet.protocol + l4_length;

@@ -122,8 +122,8 @@ static void unlist(struct function *function)
 	TAILQ_REMOVE(&function->device->pipeline.readable, function, readable_next);
 }
 
-// To close a TAP takes the kernel's rtnl lock, which those who take netns down hold for long; the thread for news can
-// wait.
+// To close a TAP takes the kernel's rtnl lock, which those who take netns down hold for long; the
+// thread for news can wait.
 static void close_later(struct function *function, int fd)
 {
 	int before = __atomic_exchange_n(&function->closing_fd, fd, __ATOMIC_SEQ_CST);
@@ -209,7 +209,8 @@ static void deliver_to_port(const struct frame *frame, struct port *port)
 	}
 	counter_add(&counters->rx_packets, 1);
 	counter_add(&counters->rx_bytes, frame->length);
-	// Pairs with the barrier in rx_queue_intr_enable: either it sees the mbuf, or this sees that it is armed.
+	// Pairs with the barrier in rx_queue_intr_enable: either it sees the mbuf, or this sees
+	// that it is armed.
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&rx->armed, __ATOMIC_RELAXED) &&
 	    __atomic_exchange_n(&rx->armed, false, __ATOMIC_SEQ_CST))

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The NIC's hardware: one thread that carries frames between functions and ports and blocks when there are none.
+// The NIC's hardware: one thread that carries frames between functions and ports and blocks when
+// there are none.
 //
 //     function ─ read(2) ─► frame buffer ─► e-switch ─┬─► mbufs on a port's Rx ring
 //     port ─ Tx ring ─────► frame ───────► e-switch ─┴─► function: writev(2)
 //
-// Everything about functions and ports that the thread uses is its own; control threads do their changes in it, by
-// pipeline_call(). So there are no locks on the way of a frame.
+// Everything about functions and ports that the thread uses is its own; control threads do their
+// changes in it, by pipeline_call(). So there are no locks on the way of a frame.
 
 #pragma once
 
@@ -45,8 +46,8 @@ int pipeline_start(struct device *device);
 // The thread, if started, has ended when it returns. To be called also after a failed pipeline_init().
 void pipeline_fini(struct device *device);
 
-// Run call(argument) in the pipeline thread, between two bursts, and wait for it. Any thread, also the pipeline's.
-// The call must not block.
+// Run call(argument) in the pipeline thread, between two bursts, and wait for it. Any thread, also
+// the pipeline's. The call must not block.
 void pipeline_call(struct device *device, void (*call)(void *argument), void *argument);
 
 // A port has put frames on a Tx ring. Any thread; wakes the pipeline only if it sleeps.
@@ -54,7 +55,8 @@ void pipeline_kick_tx(struct device *device, uint16_t index);
 
 // (P) Give a function its descriptor, or take it away with -1; the old one is closed.
 void function_set_fd(struct function *function, int fd);
-// (P) See how the function's link is and have the application told if it changed. A function has a link when it is
-// there, administratively up and its carrier is on. The kernel wakes us when a netdev goes up, but not when it goes
-// down; so that is noticed when somebody asks (link_update) or sends.
+// (P) See how the function's link is and have the application told if it changed. A function has a
+// link when it is there, administratively up and its carrier is on. The kernel wakes us when a
+// netdev goes up, but not when it goes down; so that is noticed when somebody asks (link_update) or
+// sends.
 bool function_look(struct function *function);

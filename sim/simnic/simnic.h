@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The driver's objects. One device is one card; it has an uplink and functions (PF, VFs), and each of these has two
-// sides, kept together in struct function:
+// The driver's objects. One device is one card; it has an uplink and functions (PF, VFs), and each
+// of these has two sides, kept together in struct function:
 //
 //        netdev (TAP) ── fd ── struct function ── port (ethdev) ── rings ── application
 //                                     │
 //                             e-switch (pipeline thread)
 //
-// For the wire, the ethdev is the uplink port, which is also the e-switch manager; for the others it is their
-// representor. Who may touch what: see the marks below. (P): the pipeline thread only; others ask it by pipeline_call().
-// (C): the application's control thread, with the port stopped. Unmarked: constant while the device exists.
+// For the wire, the ethdev is the uplink port, which is also the e-switch manager; for the others
+// it is their representor. Who may touch what: see the marks below. (P): the pipeline thread only;
+// others ask it by pipeline_call(). (C): the application's control thread, with the port stopped.
+// Unmarked: constant while the device exists.
 
 #pragma once
 

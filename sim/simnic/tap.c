@@ -177,7 +177,8 @@ bool tap_is_up(int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 
-	// The kernel calls a TAP writable exactly while it is up (tun_chr_poll); its send buffer is unbounded.
+	// The kernel calls a TAP writable exactly while it is up (tun_chr_poll); its send buffer is
+	// unbounded.
 	return fd >= 0 && poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLOUT) != 0;
 }
 

@@ -11,8 +11,8 @@
 
 #include "sim/simnic/test_support.h"
 
-// Initialise EAL for a test: no hugepages, no PCI, nothing on disk but what is in `runtime_folder` (NULL: no
-// telemetry). False if it cannot.
+// Initialise EAL for a test: no hugepages, no PCI, nothing on disk but what is in `runtime_folder`
+// (NULL: no telemetry). False if it cannot.
 bool eal_start(const char *runtime_folder);
 
 enum port_shape {

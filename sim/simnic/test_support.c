@@ -81,7 +81,8 @@ pid_t netns_new(void)
 	assert_return_code(pid, errno);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		// A network namespace lives as long as the descriptors of its devices' sockets: keep none but the pipe.
+		// A network namespace lives as long as the descriptors of its devices' sockets:
+		// keep none but the pipe.
 		for (int fd = 3; fd < 4096; fd++)
 			if (fd != ready[1])
 				close(fd);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the tests of the card and the driver share: fresh network namespaces, commands, waiting. Everything asserts by
-// cmocka; a missing prerequisite is a failure.
+// What the tests of the card and the driver share: fresh network namespaces, commands, waiting.
+// Everything asserts by cmocka; a missing prerequisite is a failure.
 
 #pragma once
 
@@ -29,7 +29,8 @@ void netns_shell(pid_t netns, const char *format, ...) __attribute__((format(pri
 // A socket that lives in that namespace; netns 0 is the present one.
 int netns_socket(pid_t netns, int domain, int type, int protocol);
 
-// A raw socket on a netdev of that namespace, non-blocking: sends what the netdev sends, receives what it receives.
+// A raw socket on a netdev of that namespace, non-blocking: sends what the netdev sends, receives
+// what it receives.
 int netns_packet_socket(pid_t netns, const char *netdev);
 
 // Number of open descriptors of a process.
