@@ -22,41 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim/simnic/card.h"
-#include "sim/simnic/card_protocol.h"
-#include "sim/simnic/tap.h"
+#include "sim/simnic/card_private.h"
 
 // A dying netns announces itself before its netdevs go, and the kernel takes from a millisecond to
 // seconds for it. So the card looks at growing intervals after such an announcement, then rests.
 enum { CHECK_FIRST_MS = 2, CHECK_FACTOR = 3, CHECK_LAST_MS = 8000 };
 
-struct function {
-	struct tap_config tap;
-	bool dirty;   // the driver has not been told of its present state
-	bool lost;    // to be replaced; fds[] says -1
-	bool blocked; // replacing it failed, which has been logged
-};
-
-struct card {
-	struct card_config config;
-	uint16_t count; // functions, with PF and wire
-	struct function *functions;
-	int *fds; // of functions, -1 while lost
-	int epoll_fd;
-	int stop_fd;
-	int netlink_fd;
-	int listen_fd;
-	int driver_fd; // -1: none attached
-	pid_t driver_pid;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	unsigned int check_ms; // next interval; 0: resting
-	uint64_t check_at_ms;  // when to look at all functions
-	unsigned int blocked;  // number of functions that could not be replaced
-	bool stopped;
-};
-
-__attribute__((format(printf, 3, 4))) static void say(const struct card *card, int level,
-						      const char *format, ...)
+void card_say(const struct card *card, int level, const char *format, ...)
 {
 	char text[256];
 	va_list arguments;
@@ -151,7 +123,7 @@ static int raise_descriptor_limit(unsigned int count, char *ret_why, size_t why_
 	return 0;
 }
 
-static int watch(struct card *card, int fd)
+int card_watch(struct card *card, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
@@ -185,7 +157,7 @@ static int netlink_watch(struct card *card)
 		       sizeof(group)) < 0 ||
 	    setsockopt(card->netlink_fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof(on)) < 0)
 		return -errno;
-	return watch(card, card->netlink_fd);
+	return card_watch(card, card->netlink_fd);
 }
 
 int card_new(const struct card_config *config, struct card **ret_card, char *ret_why,
@@ -208,7 +180,7 @@ int card_new(const struct card_config *config, struct card **ret_card, char *ret
 		goto fail;
 	card->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	card->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (card->epoll_fd < 0 || card->stop_fd < 0 || watch(card, card->stop_fd) < 0)
+	if (card->epoll_fd < 0 || card->stop_fd < 0 || card_watch(card, card->stop_fd) < 0)
 		goto fail;
 	for (; card->count < CARD_INDEX_VF0 + config->vfs; card->count++) {
 		struct function *function = &card->functions[card->count];
@@ -270,7 +242,7 @@ int card_listen(struct card *card, const char *path, char *ret_why, size_t why_s
 		return error;
 	}
 	snprintf(card->path, sizeof(card->path), "%s", path);
-	return watch(card, card->listen_fd);
+	return card_watch(card, card->listen_fd);
 }
 
 void card_free(struct card *card)
@@ -293,163 +265,6 @@ void card_free(struct card *card)
 	free(card);
 }
 
-// ---- the driver -----------------------------------------------------------------------------------------
-
-static void message_init(struct card_message *message, enum card_message_type type)
-{
-	memset(message, 0, sizeof(*message));
-	message->magic = CARD_MAGIC;
-	message->version = CARD_VERSION;
-	message->type = type;
-}
-
-static void driver_drop(struct card *card, const char *why)
-{
-	say(card, LOG_INFO, "driver detached pid=%d reason=\"%s\"", (int)card->driver_pid, why);
-	close(card->driver_fd); // leaves the epoll set with it
-	card->driver_fd = -1;
-}
-
-// One message with as many dirty functions as it holds. 0: none was dirty.
-static unsigned int collect(struct card *card, struct card_message *message, int *ret_fds,
-			    unsigned int *ret_fd_count)
-{
-	unsigned int count = 0, fd_count = 0;
-
-	message_init(message, CARD_FUNCTIONS);
-	for (uint16_t i = 0; i < card->count && count < CARD_BATCH_MAX; i++) {
-		struct card_function *entry = &message->functions.entries[count];
-
-		if (!card->functions[i].dirty)
-			continue;
-		entry->index = i;
-		entry->present = card->fds[i] >= 0;
-		memcpy(entry->mac, card->functions[i].tap.mac, sizeof(entry->mac));
-		memcpy(entry->netdev, card->functions[i].tap.name, sizeof(entry->netdev));
-		if (entry->present)
-			ret_fds[fd_count++] = card->fds[i];
-		count++;
-	}
-	message->functions.count = count;
-	*ret_fd_count = fd_count;
-	return count;
-}
-
-static int send_functions(int socket_fd, const struct card_message *message, const int *fds,
-			  unsigned int fd_count)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(CARD_BATCH_MAX * sizeof(int))];
-	} control = {0};
-	struct iovec part = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof(*message)};
-	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (fd_count > 0) {
-		header.msg_control = control.bytes;
-		header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
-	}
-	return sendmsg(socket_fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
-// Tell the driver what it does not know yet. When its socket is full, the rest follows once it has read.
-static void driver_update(struct card *card)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.fd = card->driver_fd};
-	int fds[CARD_BATCH_MAX], error = 0;
-	struct card_message message;
-	unsigned int count, fd_count;
-
-	if (card->driver_fd < 0)
-		return;
-	while ((count = collect(card, &message, fds, &fd_count)) > 0) {
-		error = send_functions(card->driver_fd, &message, fds, fd_count);
-		if (error < 0)
-			break;
-		for (unsigned int i = 0; i < count; i++)
-			card->functions[message.functions.entries[i].index].dirty = false;
-	}
-	if (error < 0 && error != -EAGAIN) {
-		driver_drop(card, strerror(-error));
-		return;
-	}
-	if (error == -EAGAIN)
-		event.events |= EPOLLOUT;
-	(void)epoll_ctl(card->epoll_fd, EPOLL_CTL_MOD, card->driver_fd, &event);
-}
-
-static void check(struct card *card);
-
-static int driver_attach(struct card *card, int fd, pid_t pid)
-{
-	struct card_message message;
-	int error;
-
-	message_init(&message, CARD_HELLO);
-	message.hello.vfs = card->config.vfs;
-	message.hello.vnet_header_size = CARD_VNET_HEADER_SIZE;
-	memcpy(message.hello.name, card->config.name, sizeof(message.hello.name));
-	error = send_functions(fd, &message, NULL, 0);
-	if (error == 0)
-		error = watch(card, fd);
-	if (error < 0) {
-		close(fd);
-		return error;
-	}
-	card->driver_fd = fd;
-	card->driver_pid = pid;
-	say(card, LOG_INFO, "driver attached pid=%d", (int)pid);
-	for (unsigned int i = 0; i < card->count; i++)
-		card->functions[i].dirty = true;
-	check(card); // what died unseen is replaced before the driver gets it
-	driver_update(card);
-	return 0;
-}
-
-int card_adopt(struct card *card, int driver_fd)
-{
-	return driver_attach(card, driver_fd, getpid());
-}
-
-// A killed driver's successor may be here before its end was read from the socket.
-static bool driver_is_alive(struct card *card)
-{
-	struct pollfd poll_fd = {.fd = card->driver_fd};
-
-	return card->driver_fd >= 0 && poll(&poll_fd, 1, 0) >= 0 &&
-	       !(poll_fd.revents & (POLLHUP | POLLERR));
-}
-
-static void accept_driver(struct card *card)
-{
-	struct ucred peer = {0};
-	socklen_t size = sizeof(peer);
-	struct card_message message;
-	int fd = accept4(card->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	if (fd < 0)
-		return;
-	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-	if (driver_is_alive(card)) {
-		message_init(&message, CARD_REFUSED);
-		snprintf(message.refused.text, sizeof(message.refused.text),
-			 "a driver (pid %d) is attached to %s already", (int)card->driver_pid,
-			 card->config.name);
-		(void)send_functions(fd, &message, NULL, 0);
-		close(fd);
-		say(card, LOG_WARNING, "driver refused pid=%d reason=\"pid %d is attached\"",
-		    (int)peer.pid, (int)card->driver_pid);
-		return;
-	}
-	if (card->driver_fd >= 0)
-		driver_drop(card, "closed");
-	(void)driver_attach(card, fd, peer.pid);
-}
-
 // ---- functions that went --------------------------------------------------------------------------------
 
 static void replace(struct card *card, uint16_t index)
@@ -459,8 +274,8 @@ static void replace(struct card *card, uint16_t index)
 
 	if (tap_create(&function->tap, &card->fds[index], why, sizeof(why)) < 0) {
 		if (!function->blocked)
-			say(card, LOG_WARNING, "function waits netdev=%s reason=\"%s\"",
-			    function->tap.name, why);
+			card_say(card, LOG_WARNING, "function waits netdev=%s reason=\"%s\"",
+				 function->tap.name, why);
 		card->blocked += !function->blocked;
 		function->blocked = true;
 		return;
@@ -469,10 +284,10 @@ static void replace(struct card *card, uint16_t index)
 	function->blocked = false;
 	function->lost = false;
 	function->dirty = true;
-	say(card, LOG_INFO, "function replaced netdev=%s", function->tap.name);
+	card_say(card, LOG_INFO, "function replaced netdev=%s", function->tap.name);
 }
 
-static void check_one(struct card *card, uint16_t index)
+void card_check_one(struct card *card, uint16_t index)
 {
 	struct function *function = &card->functions[index];
 
@@ -486,13 +301,13 @@ static void check_one(struct card *card, uint16_t index)
 		replace(card, index);
 }
 
-static void check(struct card *card)
+void card_check(struct card *card)
 {
 	for (uint16_t i = 0; i < card->count; i++)
-		check_one(card, i);
+		card_check_one(card, i);
 }
 
-static void check_soon(struct card *card)
+void card_check_soon(struct card *card)
 {
 	card->check_ms = CHECK_FIRST_MS;
 	card->check_at_ms = 0;
@@ -504,8 +319,8 @@ static void check_if_due(struct card *card)
 
 	if (card->check_ms == 0 || now < card->check_at_ms)
 		return;
-	check(card);
-	driver_update(card);
+	card_check(card);
+	card_driver_update(card);
 	card->check_at_ms = now + card->check_ms;
 	if (card->check_ms < CHECK_LAST_MS)
 		card->check_ms *= CHECK_FACTOR;
@@ -531,29 +346,7 @@ static void on_netlink(struct card *card)
 	while (recv(card->netlink_fd, buffer, sizeof(buffer), 0) > 0 || errno == ENOBUFS ||
 	       errno == EINTR)
 		;
-	check_soon(card);
-}
-
-static void on_driver(struct card *card, uint32_t events)
-{
-	struct card_message message;
-	ssize_t size = recv(card->driver_fd, &message, sizeof(message), 0);
-
-	if (size > 0) {
-		if (size != sizeof(message) || message.magic != CARD_MAGIC ||
-		    message.version != CARD_VERSION || message.type != CARD_LOST ||
-		    message.lost.index >= card->count) {
-			driver_drop(card, "protocol error");
-			return;
-		}
-		check_one(card, message.lost.index);
-		if (card->blocked > 0)
-			check_soon(card);
-	} else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
-		driver_drop(card, size == 0 ? "closed" : strerror(errno));
-		return;
-	}
-	driver_update(card);
+	card_check_soon(card);
 }
 
 void card_run(struct card *card)
@@ -571,9 +364,9 @@ void card_run(struct card *card)
 			else if (fd == card->netlink_fd)
 				on_netlink(card);
 			else if (fd == card->driver_fd)
-				on_driver(card, events[i].events);
+				card_driver_event(card);
 			else if (fd == card->listen_fd)
-				accept_driver(card);
+				card_accept_driver(card);
 		}
 		check_if_due(card);
 	}

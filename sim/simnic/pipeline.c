@@ -86,96 +86,6 @@ static void run_call(struct pipeline *pipeline)
 	sem_post(&call->done);
 }
 
-// ---- functions ------------------------------------------------------------------------------------------
-
-static void tell(struct device *device, uint16_t index)
-{
-	uint64_t one = 1;
-
-	__atomic_fetch_or(&device->news_of[index / 64], UINT64_C(1) << (index % 64),
-			  __ATOMIC_SEQ_CST);
-	(void)!write(rte_intr_fd_get(device->news), &one, sizeof(one));
-}
-
-static void link_set(struct function *function, bool netdev_up)
-{
-	bool up = netdev_up && function->carrier;
-
-	if (up == function->link_up)
-		return;
-	__atomic_store_n(&function->link_up, up, __ATOMIC_RELAXED);
-	tell(function->device, function->index);
-}
-
-bool function_look(struct function *function)
-{
-	link_set(function, tap_is_up(function->fd));
-	return function->link_up;
-}
-
-static void unlist(struct function *function)
-{
-	if (!function->readable)
-		return;
-	function->readable = false;
-	function->device->pipeline.readable_count--;
-	TAILQ_REMOVE(&function->device->pipeline.readable, function, readable_next);
-}
-
-// To close a TAP takes the kernel's rtnl lock, which those who take netns down hold for long; the
-// thread for news can wait.
-static void close_later(struct function *function, int fd)
-{
-	int before = __atomic_exchange_n(&function->closing_fd, fd, __ATOMIC_SEQ_CST);
-
-	if (before >= 0)
-		close(before);
-}
-
-void function_set_fd(struct function *function, int fd)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET,
-				    .data.u32 = function->index};
-	struct pipeline *pipeline = &function->device->pipeline;
-
-	unlist(function);
-	if (function->fd >= 0) {
-		// Closing is not enough: the card has duplicates.
-		(void)epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_DEL, function->fd, NULL);
-		close_later(function, function->fd);
-	}
-	function->fd = fd;
-	if (fd >= 0 && epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-		SIMNIC_LOG(ERR, "cannot watch function netdev=%s: %s", function->netdev,
-			   strerror(errno));
-	(void)function_look(function);
-	tell(function->device, function->index);
-}
-
-// Its netns died, or somebody deleted the netdev. The card makes a new one.
-static void function_lost(struct function *function)
-{
-	SIMNIC_LOG(INFO, "function gone netdev=%s", function->netdev);
-	function_set_fd(function, -1);
-	card_link_lost(function->device->card_fd, function->index);
-}
-
-static void on_function(struct function *function, uint32_t events)
-{
-	if (events & EPOLLERR) {
-		// The event may be of a descriptor that was replaced in the same round.
-		if (function->fd >= 0 && !tap_alive(function->fd))
-			function_lost(function);
-		return;
-	}
-	link_set(function, events & EPOLLOUT);
-	if ((events & EPOLLIN) && !function->readable) {
-		function->readable = true;
-		function->device->pipeline.readable_count++;
-		TAILQ_INSERT_TAIL(&function->device->pipeline.readable, function, readable_next);
-	}
-}
-
 // ---- delivery -------------------------------------------------------------------------------------------
 
 static void deliver_to_port(const struct frame *frame, struct port *port)
@@ -300,11 +210,12 @@ static void receive_burst(struct function *function, struct frame_buffer *buffer
 		if (size >= 0)
 			receive_one(function, buffer, size);
 		else if (errno == EAGAIN)
-			unlist(function);
+			function_rest(function);
 		else if (errno == EBADFD)
 			function_lost(function);
 		else if (errno != EINTR)
-			unlist(function); // nothing that waiting for the next event would not repair
+			function_rest(
+				function); // nothing that waiting for the next event would not repair
 	}
 }
 
@@ -449,7 +360,7 @@ static void take_events(struct device *device)
 			on_card(device);
 			break;
 		default:
-			on_function(&device->functions[events[i].data.u32], events[i].events);
+			function_event(&device->functions[events[i].data.u32], events[i].events);
 			break;
 		}
 	}

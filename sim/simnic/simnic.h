@@ -127,6 +127,30 @@ struct device *device_next(const struct device *device);
 void device_list_lock(void);
 void device_list_unlock(void);
 
+static inline struct function *function_of(const struct rte_eth_dev *dev)
+{
+	return *(struct function **)dev->data->dev_private;
+}
+
+// queue.c: operations of struct eth_dev_ops, and bursts.
+int simnic_rx_queue_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t size,
+			  unsigned int socket, const struct rte_eth_rxconf *config,
+			  struct rte_mempool *pool);
+void simnic_rx_queue_release(struct rte_eth_dev *dev, uint16_t queue);
+int simnic_rx_queue_intr_enable(struct rte_eth_dev *dev, uint16_t queue);
+int simnic_rx_queue_intr_disable(struct rte_eth_dev *dev, uint16_t queue);
+int simnic_tx_queue_setup(struct rte_eth_dev *dev, uint16_t queue, uint16_t size,
+			  unsigned int socket, const struct rte_eth_txconf *config);
+void simnic_tx_queue_release(struct rte_eth_dev *dev, uint16_t queue);
+uint16_t simnic_rx_burst(void *queue, struct rte_mbuf **mbufs, uint16_t count);
+uint16_t simnic_tx_burst(void *queue, struct rte_mbuf **mbufs, uint16_t count);
+uint16_t simnic_tx_prepare(void *queue, struct rte_mbuf **mbufs, uint16_t count);
+uint32_t simnic_rx_queue_count(void *queue);
+// Free what is on a ring that nobody else uses; NULL is fine.
+void simnic_ring_drain(struct rte_ring *ring);
+// Whether the queue's mbufs hold a frame of this MTU.
+bool simnic_rx_queue_fits(const struct rx_queue *rx, uint64_t rx_offloads, uint32_t mtu);
+
 // ethdev.c: fill in a fresh ethdev as this function's port. init_params of rte_eth_dev_create().
 int simnic_port_init(struct rte_eth_dev *ethdev, void *function);
 // Tell applications what happened, from the EAL interrupt thread.
