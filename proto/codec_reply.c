@@ -121,6 +121,7 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 		    0 ||
 	    (r = take_text(from->not_ready_reason, at, "not_ready_reason", LIMIT_TEXT,
 			   to->not_ready_reason, err)) < 0 ||
+	    (r = take_text(from->notice, at, "notice", LIMIT_TEXT, to->notice, err)) < 0 ||
 	    (r = take_text(from->nic_device, at, "nic_device", LIMIT_TEXT, to->nic_device, err)) <
 		    0 ||
 	    (r = take_text(from->nic_driver, at, "nic_driver", LIMIT_ID, to->nic_driver, err)) < 0)

@@ -165,6 +165,7 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	to->uptime_ms = from->uptime_ms;
 	to->ready = from->ready;
 	to->not_ready_reason = put_text(from->not_ready_reason);
+	to->notice = put_text(from->notice);
 	to->nic_device = put_text(from->nic_device);
 	to->nic_driver = put_text(from->nic_driver);
 	to->functions = from->functions;

@@ -204,6 +204,7 @@ struct agent_status {
 	uint64_t uptime_ms;
 	bool ready;
 	char not_ready_reason[LIMIT_TEXT + 1];
+	char notice[LIMIT_TEXT + 1]; // what needs attention although ready; "": nothing
 	char nic_device[LIMIT_TEXT + 1];
 	char nic_driver[LIMIT_ID + 1];
 	uint32_t functions;

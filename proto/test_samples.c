@@ -247,6 +247,7 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->uptime_ms = number64(sample, 777);
 	agent->ready = true;
 	fill(agent->not_ready_reason, LIMIT_TEXT, sample, "no pod network");
+	fill(agent->notice, LIMIT_TEXT, sample, "2 attachments have no port");
 	fill(agent->nic_device, LIMIT_TEXT, sample, "net_simnic0,card=/run/podport/card.sock");
 	fill(agent->nic_driver, LIMIT_ID, sample, "net_simnic");
 	agent->functions = number32(sample, 256);

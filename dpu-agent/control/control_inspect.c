@@ -64,9 +64,8 @@ void status_call(struct control *control, struct control_call *call)
 	snprintf(agent->instance_id, sizeof(agent->instance_id), "%s", control->config.instance_id);
 	agent->uptime_ms = uptime_ms(control);
 	agent->ready = pods->has_network;
-	if (agent->ready)
-		control_notice(control, agent->not_ready_reason);
-	else
+	control_notice(control, agent->notice);
+	if (!agent->ready)
 		snprintf(agent->not_ready_reason, sizeof(agent->not_ready_reason),
 			 "no pod network yet: the agent's configuration has no pod_network");
 	snprintf(agent->nic_device, sizeof(agent->nic_device), "%s", control->config.nic_device);

@@ -88,6 +88,8 @@ static void start_fixed(struct control *control, enum port_kind kind, struct err
 	if (r < 0 && ret_error->code == CODE_OK)
 		log_error("port not started", "kind=%s error=\"%s\"", port_kind_name(kind),
 			  err.message);
+	else if (r == 0 && ret_error->code != CODE_OK)
+		log_info("port started at last", "kind=%s", port_kind_name(kind));
 	*ret_error = err;
 }
 

@@ -580,8 +580,8 @@ static void a_release_that_cannot_be_recorded_holds_on_and_is_finished_later(voi
 	test_call_clear(&call);
 	test_simple(&call, CALL_GET_STATUS);
 	must_run(&call);
-	assert_non_null(strstr(call.reply.body.status.agent.not_ready_reason,
-			       "1 releases wait for the disk"));
+	assert_non_null(
+		strstr(call.reply.body.status.agent.notice, "1 releases wait for the disk"));
 	test_attach(&call, "thief"); // what it holds it holds
 	call.request.body.attach.wants_ipv4 = true;
 	call.request.body.attach.requested_ipv4 = db.ipv4;
@@ -746,9 +746,9 @@ static void a_port_that_does_not_come_back_keeps_its_attachment_and_is_told(void
 	test_simple(&call, CALL_GET_STATUS);
 	must_run(&call);
 	assert_true(call.reply.body.status.agent.ready);
-	assert_non_null(strstr(call.reply.body.status.agent.not_ready_reason,
+	assert_non_null(strstr(call.reply.body.status.agent.notice,
 			       "1 attachments have no port, first web/eth0: port 0 refuses"));
-	assert_non_null(strstr(call.reply.body.status.agent.not_ready_reason, "host port: "));
+	assert_non_null(strstr(call.reply.body.status.agent.notice, "host port: "));
 	test_hello(&call, "host", "boot");
 	must_run(&call);
 	assert_false(call.reply.body.hello.host_port);
@@ -765,7 +765,7 @@ static void a_port_that_does_not_come_back_keeps_its_attachment_and_is_told(void
 	assert_true(host_port_ready(agent.control));
 	test_simple(&call, CALL_GET_STATUS);
 	must_run(&call);
-	assert_string_equal("", call.reply.body.status.agent.not_ready_reason);
+	assert_string_equal("", call.reply.body.status.agent.notice);
 }
 
 static void a_nic_with_fewer_functions_keeps_the_records(void **state)
@@ -808,7 +808,7 @@ static void a_changed_pod_network_waits_for_the_pods_of_the_old_one(void **state
 	assert_int_equal(inet_addr("10.88.0.0"),
 			 call.reply.body.status.agent.pod_network.ipv4.s_addr);
 	assert_non_null(
-		strstr(call.reply.body.status.agent.not_ready_reason,
+		strstr(call.reply.body.status.agent.notice,
 		       "the configured pod network 10.99.0.0/24 fd00:88::/64 is not taken, "
 		       "going on with 10.88.0.0/24 fd00:88::/64: 2 attachments are in the "
 		       "way: db/eth0 (has the address 10.88.0.3), web/eth0 (has the address "
@@ -820,7 +820,7 @@ static void a_changed_pod_network_waits_for_the_pods_of_the_old_one(void **state
 	assert_int_equal(htonl(0x0a630002), test_must_attach(&agent, "web").ipv4.s_addr);
 	test_simple(&call, CALL_GET_STATUS);
 	must_run(&call);
-	assert_string_equal("", call.reply.body.status.agent.not_ready_reason);
+	assert_string_equal("", call.reply.body.status.agent.notice);
 	test_assert_consistent(&agent, true);
 }
 
@@ -854,7 +854,7 @@ static void a_pod_network_taken_from_the_configuration_stays_for_its_pods(void *
 	test_assert_consistent(&agent, true);
 	test_simple(&call, CALL_GET_STATUS);
 	must_run(&call);
-	assert_non_null(strstr(call.reply.body.status.agent.not_ready_reason,
+	assert_non_null(strstr(call.reply.body.status.agent.notice,
 			       "the configuration has no pod_network"));
 	test_must_detach(&agent, "web");
 	test_agent_restart(&agent);

@@ -134,6 +134,7 @@ static enum fake_answer well(const struct fake_call *call, struct reply *reply, 
 
 	status->host.link_error[0] = status->host.host_port_error[0] = '\0';
 	status->agent.not_ready_reason[0] = '\0';
+	status->agent.notice[0] = '\0';
 	return FAKE_REPLY;
 }
 
@@ -167,7 +168,7 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'link_changed_ms_ago':12345,'link_error':'','queued_deletes':2,"
 		    "'calls_in_flight':1,'host_port':'podport0','host_port_ready':true,"
 		    "'host_port_error':''},'agent':{'version':'0.1.0','instance_id':'3f2504e0',"
-		    "'uptime_ms':777,'ready':true,'not_ready_reason':'',"
+		    "'uptime_ms':777,'ready':true,'not_ready_reason':'','notice':'',"
 		    "'nic_device':'net_simnic0,card=/run/podport/card.sock',"
 		    "'nic_driver':'net_simnic','functions':256,'functions_used':12,"
 		    "'attachments':12,'workers':2,'pod_network':{'ipv4':'10.88.0.0/24',"

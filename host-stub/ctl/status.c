@@ -81,6 +81,8 @@ static void print_text(const struct podport_status *status)
 		printf("podport is ready.\n\n");
 	else
 		printf("podport is NOT ready: %s.\n\n", reason_of(status));
+	if (status->agent != NULL && status->agent->notice[0] != '\0')
+		printf("But: %s.\n\n", status->agent->notice);
 	printf(LINE "version %s, %u call%s in flight\n", "hostd", host->version,
 	       host->calls_in_flight, host->calls_in_flight == 1 ? "" : "s");
 	print_link(host);
@@ -123,16 +125,16 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 {
 	if (agent == NULL)
 		return json_null();
-	return json_pack("{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I}",
-			 "version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
-			 (json_int_t)agent->uptime_ms, "ready", (int)agent->ready,
-			 "not_ready_reason", agent->not_ready_reason, "nic_device",
-			 agent->nic_device, "nic_driver", agent->nic_driver, "functions",
-			 (json_int_t)agent->functions, "functions_used",
-			 (json_int_t)agent->functions_used, "attachments",
-			 (json_int_t)agent->attachments, "workers", (json_int_t)agent->workers,
-			 "pod_network", network_json(agent->pod_network), "ipv4_free",
-			 (json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free);
+	return json_pack(
+		"{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I}",
+		"version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
+		(json_int_t)agent->uptime_ms, "ready", (int)agent->ready, "not_ready_reason",
+		agent->not_ready_reason, "notice", agent->notice, "nic_device", agent->nic_device,
+		"nic_driver", agent->nic_driver, "functions", (json_int_t)agent->functions,
+		"functions_used", (json_int_t)agent->functions_used, "attachments",
+		(json_int_t)agent->attachments, "workers", (json_int_t)agent->workers,
+		"pod_network", network_json(agent->pod_network), "ipv4_free",
+		(json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free);
 }
 
 static json_t *host_json(const struct podport_host_status *host)
@@ -193,6 +195,7 @@ const struct command command_status = {
 		"  }\n"
 		"  agent: null if it is away, else {\n"
 		"    version, instance_id, uptime_ms, ready, not_ready_reason\n"
+		"    notice                 what needs attention although ready, \"\": nothing\n"
 		"    nic_device, nic_driver    strings\n"
 		"    functions, functions_used, attachments, workers    numbers\n"
 		"    pod_network: null if not known yet, else {ipv4, gateway_ipv4, ipv6,\n"

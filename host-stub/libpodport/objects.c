@@ -239,6 +239,7 @@ static void fill_agent(struct podport_agent_status *to, const struct agent_statu
 		.uptime_ms = from->uptime_ms,
 		.ready = from->ready,
 		.not_ready_reason = from->not_ready_reason,
+		.notice = from->notice,
 		.nic_device = from->nic_device,
 		.nic_driver = from->nic_driver,
 		.functions = from->functions,

@@ -271,6 +271,7 @@ struct podport_agent_status {
 	uint64_t uptime_ms;
 	bool ready;                   // to attach pods
 	const char *not_ready_reason; // "" if ready
+	const char *notice;           // what needs attention although ready, "": nothing
 	const char *nic_device;
 	const char *nic_driver;
 	uint32_t functions; // of the NIC, for pods
