@@ -26,6 +26,7 @@ static struct {
 	struct worker **workers;
 	struct worker_start *starts;
 	uint32_t worker_count;
+	uint32_t generation; // of the port added last
 	// Counters are never zeroed under a worker's hands: what a cleared slot had counts from here.
 	struct datapath_counters base[DATAPATH_PORTS_MAX];
 } dp;
@@ -81,12 +82,9 @@ static void publish(struct snapshot *snapshot)
 static void list_ports_to_poll(struct snapshot *s)
 {
 	s->poll_count = 0;
-	s->all_interrupt = true;
 	for (uint16_t slot = 0; slot < DATAPATH_PORTS_MAX; slot++) {
-		if (s->ports[slot] == NULL)
-			continue;
-		s->poll[s->poll_count++] = slot;
-		s->all_interrupt &= s->ports[slot]->config.rx_interrupts;
+		if (s->ports[slot] != NULL)
+			s->poll[s->poll_count++] = slot;
 	}
 }
 
@@ -103,6 +101,7 @@ void datapath_set_router(const struct datapath_router *router)
 	s->mask_ipv4.s_addr = router->ipv4_prefix_length == 0
 				      ? 0
 				      : htonl(UINT32_MAX << (32 - router->ipv4_prefix_length));
+	s->router.network_ipv4.s_addr &= s->mask_ipv4.s_addr;
 	publish(s);
 }
 
@@ -140,6 +139,14 @@ static int check_free(const struct datapath_port *port, struct error *err)
 	return 0;
 }
 
+// -1: the port can only be polled.
+static int watch(const struct datapath_port *port)
+{
+	int fd = port->rx_interrupts ? rte_eth_dev_rx_intr_ctl_q_get_fd(port->port_id, 0) : -1;
+
+	return fd >= 0 && worker_watch(worker_of(port->slot), port->slot, fd) == 0 ? fd : -1;
+}
+
 int datapath_port_add(const struct datapath_port *port, struct error *err)
 {
 	int r = check_free(port, err);
@@ -157,9 +164,8 @@ int datapath_port_add(const struct datapath_port *port, struct error *err)
 	uint64_t learned = 0;
 	memcpy(&learned, port->mac.bytes, sizeof(port->mac.bytes));
 	atomic_init(&graph_port->learned_mac, learned);
-
-	if (port->rx_interrupts && worker_watch(worker_of(port->slot), port->port_id) < 0)
-		graph_port->config.rx_interrupts = false; // polled now and then instead
+	graph_port->generation = ++dp.generation;
+	graph_port->interrupt_fd = watch(port);
 	s->ports[port->slot] = graph_port;
 	list_ports_to_poll(s);
 	publish(s);
@@ -205,8 +211,8 @@ void datapath_port_remove(uint32_t slot)
 		wait_for_workers();
 		list_ports_to_poll(current());
 	}
-	if (config->rx_interrupts)
-		worker_unwatch(worker_of(slot), config->port_id);
+	if (port->interrupt_fd >= 0)
+		worker_unwatch(worker_of(slot), port->interrupt_fd);
 	free(port);
 }
 
@@ -280,7 +286,6 @@ static int make_tables(uint32_t worker_count, struct error *err)
 		free(s);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	}
-	s->all_interrupt = true;
 	atomic_store(&dp.publication.snapshot, s);
 	rte_rcu_qsbr_init(dp.publication.qsbr, worker_count);
 	dp.routes_ipv4 = make_routes("routes_ipv4", 4);

@@ -33,6 +33,6 @@ int worker_main(void *start);
 // Wake a worker that sleeps, so that it sees what was published. Any thread.
 void worker_wake(struct worker *w);
 
-// Let the port's Rx queue wake the worker, or no longer. Control thread. Returns 0 or a negative errno.
-int worker_watch(struct worker *w, uint16_t port_id);
-void worker_unwatch(struct worker *w, uint16_t port_id);
+// Let the interrupt of the port in `slot` wake the worker, or no longer. Control thread. Returns 0 or a negative errno.
+int worker_watch(struct worker *w, uint32_t slot, int interrupt_fd);
+void worker_unwatch(struct worker *w, int interrupt_fd);

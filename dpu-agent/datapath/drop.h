@@ -16,7 +16,7 @@
 	X(SPOOFED_ADDRESS,      "spoofed-source-address") \
 	X(MARTIAN_SOURCE,       "martian-source") \
 	X(MARTIAN_DESTINATION,  "martian-destination") \
-	X(LINK_LOCAL,           "link-local-destination") \
+	X(LINK_LOCAL,           "link-local")           /* to or from one that is not the router's: never forwarded */ \
 	X(MULTICAST,            "multicast")            /* and broadcast: nobody here listens */ \
 	X(ARP_IGNORED,          "arp-ignored")          /* not a question for the router */ \
 	X(ND_IGNORED,           "nd-ignored") \
@@ -27,7 +27,9 @@
 	X(TOO_BIG,              "too-big")              /* and must not be fragmented */ \
 	X(NO_BUFFER,            "no-buffer") \
 	X(TX_FULL,              "tx-queue-full") \
-	X(TX_NO_TSO,            "tx-no-segmentation")   /* the port out cannot cut a large TCP frame */ \
+	X(TX_UNSUPPORTED,       "tx-unsupported")       /* neither the port out nor software can send it so */ \
+	X(BAD_OFFLOAD,          "bad-offload")          /* offload flags that do not fit the packet */ \
+	X(HOST_UNKNOWN,         "host-mac-unknown")     /* the host has not said anything yet; it is asked */ \
 	X(PORT_GONE,            "port-gone")            /* the port out was just removed */ \
 	X(UPLINK,               "uplink-no-route")      /* from the wire: nothing is routed in from there */
 // clang-format on

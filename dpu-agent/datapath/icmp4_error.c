@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tells the sender why its packet went no further (RFC 792, RFC 1191, RFC 1812 section 4.3.2), in a new packet from
-// the gateway's address. The packet itself goes on to be dropped and counted.
+// Tells the sender why its packet went no further (RFC 792, RFC 1191, RFC 1812 section 4.3.2), in a new packet. The
+// packet itself goes on to be dropped and counted.
 
 #include <netinet/in.h>
 
@@ -37,26 +37,28 @@ static bool deserves_error(struct rte_mbuf *m, const struct rte_ipv4_hdr *ip)
 	       *type != ICMP4_PARAMETER_PROBLEM;
 }
 
+// The gateway's address to pods. To the host it is its own, and it would take such a packet for a forgery.
+static rte_be32_t source_for(const struct snapshot *s, const struct graph_port *to)
+{
+	return s->router.has_ipv4 && to->config.role == DATAPATH_ROLE_POD
+		       ? s->router.gateway_ipv4.s_addr
+		       : ROUTER_LINK_LOCAL_IPV4_BE;
+}
+
 static struct rte_mbuf *make_error(struct worker *w, struct rte_mbuf *m)
 {
 	const struct packet_meta *meta = packet_meta(m);
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	const struct datapath_router *router = &w->snapshot->router;
+	struct icmp4_error_headers *headers;
+	uint16_t quoted =
+		(uint16_t)RTE_MIN(rte_pktmbuf_pkt_len(m), ERROR_SIZE_MAX - sizeof(*headers));
 
 	if (!deserves_error(m, ip) || !icmp_error_allowed(w, meta->in_slot))
 		return NULL;
-	struct rte_mbuf *reply = rte_pktmbuf_alloc(m->pool);
+	struct rte_mbuf *reply = packet_new(m, (uint16_t)(sizeof(*headers) + quoted));
 	if (reply == NULL)
 		return NULL;
-
-	uint16_t quoted = (uint16_t)RTE_MIN(rte_pktmbuf_pkt_len(m),
-					    ERROR_SIZE_MAX - sizeof(struct icmp4_error_headers));
-	struct icmp4_error_headers *headers =
-		(void *)rte_pktmbuf_append(reply, (uint16_t)(sizeof(*headers) + quoted));
-	if (headers == NULL) {
-		rte_pktmbuf_free(reply);
-		return NULL;
-	}
+	headers = rte_pktmbuf_mtod(reply, struct icmp4_error_headers *);
 	uint8_t *copy = (uint8_t *)(headers + 1);
 	const void *original = rte_pktmbuf_read(m, 0, quoted, copy);
 	if (original != copy)
@@ -75,16 +77,12 @@ static struct rte_mbuf *make_error(struct worker *w, struct rte_mbuf *m)
 		.total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*headers) + quoted)),
 		.time_to_live = TTL,
 		.next_proto_id = IPPROTO_ICMP,
-		.src_addr =
-			router->has_ipv4 ? router->gateway_ipv4.s_addr : ROUTER_LINK_LOCAL_IPV4_BE,
+		.src_addr = source_for(w->snapshot, packet_in_port(w, m)),
 		.dst_addr = ip->src_addr,
 	};
 	headers->ip.hdr_checksum = rte_ipv4_cksum(&headers->ip);
-	*packet_meta(reply) = (struct packet_meta){
-		.in_slot = meta->in_slot,
-		.out_slot = meta->in_slot,
-		.ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4),
-	};
+	packet_meta(reply)->out_slot = meta->in_slot;
+	packet_meta(reply)->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
 	return reply;
 }
 

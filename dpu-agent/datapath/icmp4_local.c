@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Packets to the router itself: it answers echo requests (RFC 1812 section 4.3.3.6), in the packet that asked.
+// Packets to the router itself: it answers echo requests (RFC 1812 section 4.3.3.6), in the packet that asked, and says
+// of TCP and UDP that nobody listens.
 
 #include <netinet/in.h>
 
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGES };
+enum { EDGE_TX = 1, EDGE_ERROR, EDGES };
 
 enum { TTL = 64 };
 
@@ -23,7 +24,12 @@ static rte_edge_t icmp4_local_one(struct worker *w, struct rte_mbuf *m)
 	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
 	uint8_t header_length = rte_ipv4_hdr_len(ip);
 
-	if (ip->next_proto_id != IPPROTO_ICMP || is_fragment(ip))
+	if (is_fragment(ip))
+		return drop(m, DROP_NOT_FOR_ROUTER);
+	if (ip->next_proto_id == IPPROTO_TCP || ip->next_proto_id == IPPROTO_UDP)
+		return drop_and_tell(m, EDGE_ERROR, DROP_NOT_FOR_ROUTER, ICMP4_UNREACHABLE,
+				     ICMP4_PORT_UNREACHABLE, 0);
+	if (ip->next_proto_id != IPPROTO_ICMP)
 		return drop(m, DROP_NOT_FOR_ROUTER);
 	if (!packet_pullup(m, header_length + sizeof(struct icmp_header)))
 		return drop(m, DROP_TRUNCATED);
@@ -63,6 +69,8 @@ static struct rte_node_register icmp4_local_node = {
 	.name = NODE("icmp4_local"),
 	.process = icmp4_local,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(icmp4_local_node)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tells the sender why its packet went no further (RFC 4443), in a new packet from the gateway's address. The packet
-// itself goes on to be dropped and counted.
+// Tells the sender why its packet went no further (RFC 4443), in a new packet. The packet itself goes on to be dropped
+// and counted.
 
 #include <netinet/in.h>
 
@@ -23,38 +23,46 @@ struct icmp6_error_headers {
 // RFC 4443 section 2.4 (e): no error about an error or a redirect, nor about what went to many, but for packet too big.
 static bool deserves_error(struct rte_mbuf *m)
 {
-	uint8_t protocol, type_buffer;
-	uint16_t offset;
+	struct ipv6_upper upper;
+	uint8_t type_buffer;
 
 	if (packet_meta(m)->link_multicast)
 		return false;
-	// A later fragment hides what it carries; IPv6 has no rule against answering it.
-	if (!packet_find_l4(m, true, &protocol, &offset) || protocol != IPPROTO_ICMPV6)
+	if (!packet_find_upper(m, &upper))
+		return false;
+	if (upper.protocol != IPPROTO_ICMPV6)
 		return true;
-	const uint8_t *type = rte_pktmbuf_read(m, offset, 1, &type_buffer);
+	if (upper.later_fragment) // may be of an error
+		return false;
+	const uint8_t *type = rte_pktmbuf_read(m, upper.offset, 1, &type_buffer);
 	return type != NULL && *type >= ICMP6_INFORMATIONAL && *type != ICMP6_REDIRECT;
+}
+
+// The gateway's address to pods, but not to their link-local ones. To the host it is its own, and it would take such a
+// packet for a forgery.
+static const uint8_t *source_for(const struct snapshot *s, const struct graph_port *to,
+				 const uint8_t *destination)
+{
+	return s->router.has_ipv6 && to->config.role == DATAPATH_ROLE_POD &&
+			       !ipv6_is_link_local(destination)
+		       ? s->router.gateway_ipv6.s6_addr
+		       : router_link_local_ipv6;
 }
 
 static struct rte_mbuf *make_error(struct worker *w, struct rte_mbuf *m)
 {
 	const struct packet_meta *meta = packet_meta(m);
 	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
-	const struct datapath_router *router = &w->snapshot->router;
+	struct icmp6_error_headers *headers;
+	uint16_t quoted =
+		(uint16_t)RTE_MIN(rte_pktmbuf_pkt_len(m), ERROR_SIZE_MAX - sizeof(*headers));
 
 	if (!deserves_error(m) || !icmp_error_allowed(w, meta->in_slot))
 		return NULL;
-	struct rte_mbuf *reply = rte_pktmbuf_alloc(m->pool);
+	struct rte_mbuf *reply = packet_new(m, (uint16_t)(sizeof(*headers) + quoted));
 	if (reply == NULL)
 		return NULL;
-
-	uint16_t quoted = (uint16_t)RTE_MIN(rte_pktmbuf_pkt_len(m),
-					    ERROR_SIZE_MAX - sizeof(struct icmp6_error_headers));
-	struct icmp6_error_headers *headers =
-		(void *)rte_pktmbuf_append(reply, (uint16_t)(sizeof(*headers) + quoted));
-	if (headers == NULL) {
-		rte_pktmbuf_free(reply);
-		return NULL;
-	}
+	headers = rte_pktmbuf_mtod(reply, struct icmp6_error_headers *);
 	uint8_t *copy = (uint8_t *)(headers + 1);
 	const void *original = rte_pktmbuf_read(m, 0, quoted, copy);
 	if (original != copy)
@@ -66,20 +74,17 @@ static struct rte_mbuf *make_error(struct worker *w, struct rte_mbuf *m)
 		.proto = IPPROTO_ICMPV6,
 		.hop_limits = HOP_LIMIT,
 	};
-	memcpy(headers->ip.src_addr,
-	       router->has_ipv6 ? router->gateway_ipv6.s6_addr : router_link_local_ipv6, 16);
-	memcpy(headers->ip.dst_addr, ip->src_addr, 16);
+	memcpy(&headers->ip.src_addr,
+	       source_for(w->snapshot, packet_in_port(w, m), ipv6_source(ip)), 16);
+	memcpy(&headers->ip.dst_addr, ipv6_source(ip), 16);
 	headers->icmp = (struct icmp_header){
 		.type = meta->icmp_type,
 		.code = meta->icmp_code,
 		.value = rte_cpu_to_be_32(meta->icmp_value),
 	};
 	headers->icmp.checksum = rte_ipv6_udptcp_cksum(&headers->ip, &headers->icmp);
-	*packet_meta(reply) = (struct packet_meta){
-		.in_slot = meta->in_slot,
-		.out_slot = meta->in_slot,
-		.ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6),
-	};
+	packet_meta(reply)->out_slot = meta->in_slot;
+	packet_meta(reply)->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
 	return reply;
 }
 

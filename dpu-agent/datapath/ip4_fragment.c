@@ -9,7 +9,8 @@
 
 enum { EDGE_TX = 1, EDGES };
 
-enum { FRAGMENTS_MAX = 64 }; // 65,535 bytes in pieces of MTU_MIN
+enum { FRAGMENTS_MAX = 64 };
+_Static_assert(FRAGMENTS_MAX *((MTU_MIN - 60) & ~7) >= UINT16_MAX, "the largest packet fits");
 
 static uint16_t ip4_fragment(struct rte_graph *graph, struct rte_node *node, void **objs,
 			     uint16_t count)
@@ -22,11 +23,9 @@ static uint16_t ip4_fragment(struct rte_graph *graph, struct rte_node *node, voi
 		const struct graph_port *out = w->snapshot->ports[meta.out_slot];
 
 		// A checksum over the whole cannot be filled by the port any more.
-		if (packet_checksum_pending(m) && !packet_fill_checksum(m, false)) {
-			count_drop(w, meta.in_slot, DROP_MALFORMED);
-			rte_pktmbuf_free(m);
-			continue;
-		}
+		if (meta.offload == OFFLOAD_CHECKSUM)
+			packet_fill_checksum(m);
+		meta.offload = OFFLOAD_NONE;
 		int32_t n = rte_ipv4_fragment_packet(m, pieces, FRAGMENTS_MAX,
 						     (uint16_t)out->config.mtu, m->pool, m->pool);
 		rte_pktmbuf_free(m);

@@ -55,6 +55,22 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 	return EDGES;
 }
 
+// The pod network's own broadcast addresses (RFC 1812 section 5.3.5).
+static bool is_directed_broadcast(const struct snapshot *s, rte_be32_t address)
+{
+	rte_be32_t host = ~s->mask_ipv4.s_addr;
+
+	return in_network_ipv4(s, address) && ((address & host) == 0 || (address & host) == host);
+}
+
+static bool read_offload(struct rte_mbuf *m)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+
+	return !(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG)) &&
+	       packet_read_offload(m, ip->next_proto_id, rte_ipv4_hdr_len(ip));
+}
+
 static rte_edge_t ip4_input_one(struct worker *w, struct rte_mbuf *m)
 {
 	rte_edge_t edge = check_header(m);
@@ -67,13 +83,17 @@ static rte_edge_t ip4_input_one(struct worker *w, struct rte_mbuf *m)
 		return edge;
 
 	uint32_t destination = rte_be_to_cpu_32(ip->dst_addr);
-	if (destination >> 28 == 0xe || destination == UINT32_MAX || packet_meta(m)->link_multicast)
+	if (destination >> 28 == 0xe || destination == UINT32_MAX ||
+	    packet_meta(m)->link_multicast || is_directed_broadcast(w->snapshot, ip->dst_addr))
 		return drop(m, DROP_MULTICAST);
+	if (packet_has_offload(m) && !read_offload(m))
+		return drop(m, DROP_BAD_OFFLOAD);
 	if (ip->dst_addr == ROUTER_LINK_LOCAL_IPV4_BE)
 		return EDGE_LOCAL;
 	if (destination >> 24 == 0 || destination >> 24 == 127 || destination >> 28 == 0xf)
 		return drop(m, DROP_MARTIAN_DESTINATION);
-	if (destination >> 16 == 0xa9fe) // 169.254/16 is never routed (RFC 3927 section 7)
+	// 169.254/16 is never routed (RFC 3927 section 7).
+	if (destination >> 16 == 0xa9fe || rte_be_to_cpu_32(ip->src_addr) >> 16 == 0xa9fe)
 		return drop(m, DROP_LINK_LOCAL);
 	return EDGE_LOOKUP;
 }

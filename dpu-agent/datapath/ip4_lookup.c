@@ -5,27 +5,51 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_FORWARD = 1, EDGE_ERROR, EDGES };
+enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_ERROR, EDGES };
 
-static rte_edge_t ip4_lookup_one(struct worker *w, struct rte_mbuf *m)
+static rte_edge_t not_found(const struct snapshot *s, struct rte_mbuf *m, rte_be32_t destination)
 {
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	struct packet_meta *meta = packet_meta(m);
+	if (!in_network_ipv4(s, destination))
+		return drop_and_tell(m, EDGE_ERROR, DROP_NO_ROUTE, ICMP4_UNREACHABLE,
+				     ICMP4_NET_UNREACHABLE, 0);
+	// The gateway's address is the host's; while it has no port, the router answers for it.
+	if (destination == s->router.gateway_ipv4.s_addr)
+		return EDGE_LOCAL;
+	return drop_and_tell(m, EDGE_ERROR, DROP_NO_SUCH_POD, ICMP4_UNREACHABLE,
+			     ICMP4_HOST_UNREACHABLE, 0);
+}
 
-	if (route_ipv4(w, ip->dst_addr, &meta->out_slot))
-		return EDGE_FORWARD;
-	bool inside = in_network_ipv4(w->snapshot, ip->dst_addr);
-	meta->reason = inside ? DROP_NO_SUCH_POD : DROP_NO_ROUTE;
-	meta->icmp_type = ICMP4_UNREACHABLE;
-	meta->icmp_code = inside ? ICMP4_HOST_UNREACHABLE : ICMP4_NET_UNREACHABLE;
-	meta->icmp_value = 0;
-	return EDGE_ERROR;
+static void lookup(struct worker *w, struct rte_graph *graph, struct rte_node *node,
+		   struct rte_mbuf **packets, uint16_t count)
+{
+	rte_be32_t keys[RTE_HASH_LOOKUP_BULK_MAX];
+	const void *key_pointers[RTE_HASH_LOOKUP_BULK_MAX];
+	void *slots[RTE_HASH_LOOKUP_BULK_MAX];
+	uint64_t hits = 0;
+
+	for (uint16_t i = 0; i < count; i++) {
+		keys[i] = rte_pktmbuf_mtod(packets[i], const struct rte_ipv4_hdr *)->dst_addr;
+		key_pointers[i] = &keys[i];
+	}
+	rte_hash_lookup_bulk_data(w->routes_ipv4, key_pointers, count, &hits, slots);
+	for (uint16_t i = 0; i < count; i++) {
+		rte_edge_t edge = EDGE_FORWARD;
+
+		if (likely(hits & (1ull << i)))
+			packet_meta(packets[i])->out_slot = (uint16_t)(uintptr_t)slots[i];
+		else
+			edge = not_found(w->snapshot, packets[i], keys[i]);
+		rte_node_enqueue_x1(graph, node, edge, packets[i]);
+	}
 }
 
 static uint16_t ip4_lookup(struct rte_graph *graph, struct rte_node *node, void **objs,
 			   uint16_t count)
 {
-	return each_packet(graph, node, objs, count, ip4_lookup_one);
+	for (uint16_t i = 0; i < count; i += RTE_HASH_LOOKUP_BULK_MAX)
+		lookup(worker_self, graph, node, (struct rte_mbuf **)&objs[i],
+		       (uint16_t)RTE_MIN(count - i, RTE_HASH_LOOKUP_BULK_MAX));
+	return count;
 }
 
 static struct rte_node_register ip4_lookup_node = {
@@ -34,6 +58,7 @@ static struct rte_node_register ip4_lookup_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_FORWARD] = NODE("ip4_forward"),
+		       [EDGE_LOCAL] = NODE("icmp4_local"),
 		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(ip4_lookup_node)

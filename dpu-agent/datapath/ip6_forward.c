@@ -5,7 +5,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGE_ERROR, EDGES };
+enum { EDGE_TX = 1, EDGE_RESOLVE, EDGE_ERROR, EDGES };
 
 static rte_edge_t ip6_forward_one(struct worker *w, struct rte_mbuf *m)
 {
@@ -13,24 +13,17 @@ static rte_edge_t ip6_forward_one(struct worker *w, struct rte_mbuf *m)
 	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
 	const struct graph_port *out = w->snapshot->ports[meta->out_slot];
 
-	if (out == NULL)
+	if (unlikely(out == NULL))
 		return drop(m, DROP_PORT_GONE);
-	meta->icmp_code = 0;
-	if (ip->hop_limits <= 1) {
-		meta->reason = DROP_TTL_EXPIRED;
-		meta->icmp_type = ICMP6_TIME_EXCEEDED;
-		meta->icmp_value = 0;
-		return EDGE_ERROR;
-	}
-	if (rte_pktmbuf_pkt_len(m) > out->config.mtu &&
-	    packet_wire_size(m, true) > out->config.mtu) {
-		meta->reason = DROP_TOO_BIG;
-		meta->icmp_type = ICMP6_PACKET_TOO_BIG;
-		meta->icmp_value = out->config.mtu;
-		return EDGE_ERROR;
-	}
+	if (unlikely(ip->hop_limits <= 1))
+		return drop_and_tell(m, EDGE_ERROR, DROP_TTL_EXPIRED, ICMP6_TIME_EXCEEDED, 0, 0);
+	if (unlikely(packet_wire_size(m) > out->config.mtu))
+		return drop_and_tell(m, EDGE_ERROR, DROP_TOO_BIG, ICMP6_PACKET_TOO_BIG, 0,
+				     out->config.mtu);
+	if (unlikely(!port_is_known(out)))
+		return EDGE_RESOLVE;
 	ip->hop_limits--;
-	meta->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
+	meta->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
 	return EDGE_TX;
 }
 
@@ -46,6 +39,7 @@ static struct rte_node_register ip6_forward_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_RESOLVE] = NODE("host_resolve"),
 		       [EDGE_ERROR] = NODE("icmp6_error")},
 };
 RTE_NODE_REGISTER(ip6_forward_node)

@@ -10,21 +10,18 @@
 
 enum { EDGE_LOOKUP = 1, EDGE_LOCAL, EDGES };
 
-static bool is_unspecified(const uint8_t *address)
-{
-	static const uint8_t zero[16];
+static const uint8_t unspecified[16];
 
-	return memcmp(address, zero, sizeof(zero)) == 0;
+static bool is_loopback(const uint8_t address[16])
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+
+	return ipv6_equal(address, loopback);
 }
 
-static bool is_loopback(const uint8_t *address)
+static bool is_multicast(const uint8_t address[16])
 {
-	return IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)address);
-}
-
-static bool is_link_local(const uint8_t *address)
-{
-	return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+	return address[0] == 0xff;
 }
 
 // Returns EDGES if the header is good, else the drop edge.
@@ -42,23 +39,21 @@ static rte_edge_t check_header(struct rte_mbuf *m)
 	return EDGES;
 }
 
-// Returns EDGES if the port may send from this address.
+// Returns EDGES if the port may send from this address. Sources that are valid on their link only, or those of a node
+// that has no address yet, may speak to the router, so they are let in here.
 static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struct graph_port *port,
-			       const struct rte_ipv6_hdr *ip)
+			       const uint8_t *source)
 {
-	const uint8_t *source = ip->src_addr;
 	uint16_t owner;
 
-	if (source[0] == 0xff || is_loopback(source))
+	if (is_multicast(source) || is_loopback(source))
 		return drop(m, DROP_MARTIAN_SOURCE);
-	if (is_unspecified(source)) // duplicate address detection: nothing that is for the router
-		return drop(m, ip->proto == IPPROTO_ICMPV6 ? DROP_ND_IGNORED : DROP_MARTIAN_SOURCE);
-	if (memcmp(source, router_link_local_ipv6, 16) == 0)
+	if (ipv6_equal(source, router_link_local_ipv6))
 		return drop(m, DROP_SPOOFED_ADDRESS);
-	if (is_link_local(source))
-		return EDGES; // stays on the link: only the router itself is asked from there
+	if (ipv6_is_link_local(source) || ipv6_equal(source, unspecified))
+		return EDGES;
 	if (port->config.role == DATAPATH_ROLE_POD) {
-		if (!port->config.has_ipv6 || memcmp(source, port->config.ipv6.s6_addr, 16) != 0)
+		if (!port->config.has_ipv6 || !ipv6_equal(source, port->config.ipv6.s6_addr))
 			return drop(m, DROP_SPOOFED_ADDRESS);
 	} else if (route_ipv6(w, source, &owner) && owner != port->config.slot) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
@@ -66,14 +61,32 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 	return EDGES;
 }
 
-static bool is_solicitation(struct rte_mbuf *m, const struct rte_ipv6_hdr *ip)
+static uint8_t icmp_type(const struct rte_mbuf *m)
 {
-	uint8_t type_buffer;
+	uint8_t buffer;
+	const uint8_t *type = rte_pktmbuf_read(m, sizeof(struct rte_ipv6_hdr), 1, &buffer);
 
-	if (ip->proto != IPPROTO_ICMPV6)
+	return type != NULL ? *type : 0;
+}
+
+// Neighbour discovery stays on its link, whomever it is addressed to: a solicitation may go to a group, or to the very
+// address it asks for, also the gateway's, which is the host's.
+static bool is_neighbour_discovery(const struct rte_mbuf *m, const struct rte_ipv6_hdr *ip)
+{
+	if (likely(ip->proto != IPPROTO_ICMPV6))
 		return false;
-	const uint8_t *type = rte_pktmbuf_read(m, sizeof(*ip), 1, &type_buffer);
-	return type != NULL && *type == ICMP6_NEIGHBOR_SOLICITATION;
+	uint8_t type = icmp_type(m);
+	return type == ICMP6_NEIGHBOR_SOLICITATION ||
+	       (type >= ICMP6_ROUTER_SOLICITATION && type <= ICMP6_REDIRECT &&
+		!is_multicast(ipv6_destination(ip)));
+}
+
+static bool read_offload(struct rte_mbuf *m)
+{
+	struct ipv6_upper upper;
+
+	return packet_find_upper(m, &upper) && !upper.fragment && !upper.routing &&
+	       packet_read_offload(m, upper.protocol, upper.offset);
 }
 
 static rte_edge_t ip6_input_one(struct worker *w, struct rte_mbuf *m)
@@ -83,19 +96,23 @@ static rte_edge_t ip6_input_one(struct worker *w, struct rte_mbuf *m)
 		return edge;
 
 	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
-	edge = check_source(w, m, packet_in_port(w, m), ip);
+	const uint8_t *source = ipv6_source(ip), *destination = ipv6_destination(ip);
+	edge = check_source(w, m, packet_in_port(w, m), source);
 	if (edge != EDGES)
 		return edge;
-
-	// A solicitation may go to a group or to the very address it asks for, also the gateway's, which is
-	// the host's: icmp6_local sorts them out.
-	if (is_solicitation(m, ip) || memcmp(ip->dst_addr, router_link_local_ipv6, 16) == 0)
+	if (is_neighbour_discovery(m, ip))
 		return EDGE_LOCAL;
-	if (ip->dst_addr[0] == 0xff || packet_meta(m)->link_multicast)
+	if (is_multicast(destination) || packet_meta(m)->link_multicast)
 		return drop(m, DROP_MULTICAST);
-	if (is_link_local(ip->dst_addr) || is_link_local(ip->src_addr))
+	if (ipv6_equal(source, unspecified))
+		return drop(m, DROP_MARTIAN_SOURCE);
+	if (packet_has_offload(m) && !read_offload(m))
+		return drop(m, DROP_BAD_OFFLOAD);
+	if (ipv6_equal(destination, router_link_local_ipv6))
+		return EDGE_LOCAL;
+	if (ipv6_is_link_local(destination) || ipv6_is_link_local(source))
 		return drop(m, DROP_LINK_LOCAL);
-	if (is_unspecified(ip->dst_addr) || is_loopback(ip->dst_addr))
+	if (ipv6_equal(destination, unspecified) || is_loopback(destination))
 		return drop(m, DROP_MARTIAN_DESTINATION);
 	return EDGE_LOOKUP;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shapes of packets: making headers contiguous, cutting, finding layer 4, checksums. Workers only; nothing here
-// blocks or allocates.
+// Shapes of packets: making headers contiguous, cutting, what is behind IPv6's extension headers, and what the sender's
+// stack left to the NIC. Workers only.
 
 #include <netinet/in.h>
 
@@ -68,114 +68,138 @@ void packet_trim(struct rte_mbuf *m, uint32_t length)
 	}
 }
 
-static bool find_l4_ipv4(struct rte_mbuf *m, uint8_t *ret_protocol, uint16_t *ret_offset)
-{
-	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-
-	if ((ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_OFFSET_MASK)) != 0)
-		return false;
-	*ret_protocol = ip->next_proto_id;
-	*ret_offset = rte_ipv4_hdr_len(ip);
-	return true;
-}
-
-// RFC 8200 section 4: each extension header but the fragment header gives its length in units of 8 bytes.
-static bool find_l4_ipv6(struct rte_mbuf *m, uint8_t *ret_protocol, uint16_t *ret_offset)
+// RFC 8200 section 4: an extension header gives its length in units of 8 bytes besides the first 8; the fragment
+// header has none, the authentication header counts in units of 4 (RFC 4302 section 2.2).
+bool packet_find_upper(const struct rte_mbuf *m, struct ipv6_upper *ret_upper)
 {
 	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
-	uint8_t protocol = ip->proto;
-	uint16_t offset = sizeof(*ip);
+	struct ipv6_upper upper = {.protocol = ip->proto, .offset = sizeof(*ip)};
 
-	for (unsigned int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		uint8_t header[8];
-		const uint8_t *p;
+	for (unsigned int i = 0; i < IPV6_EXTENSIONS_MAX && !upper.later_fragment; i++) {
+		uint8_t buffer[8];
+		uint32_t size = 8;
 
-		switch (protocol) {
+		switch (upper.protocol) {
 		case IPPROTO_HOPOPTS:
 		case IPPROTO_ROUTING:
 		case IPPROTO_DSTOPTS:
-			p = rte_pktmbuf_read(m, offset, sizeof(header), header);
-			if (p == NULL)
-				return false;
-			protocol = p[0];
-			offset = (uint16_t)(offset + 8 * (p[1] + 1));
-			break;
+		case IPPROTO_MH:
+		case IPPROTO_AH:
 		case IPPROTO_FRAGMENT:
-			p = rte_pktmbuf_read(m, offset, sizeof(header), header);
-			if (p == NULL || ((p[2] << 8 | p[3]) & 0xfff8) != 0)
-				return false;
-			protocol = p[0];
-			offset = (uint16_t)(offset + 8);
 			break;
 		default:
-			*ret_protocol = protocol;
-			*ret_offset = offset;
+			*ret_upper = upper;
 			return true;
 		}
+		const uint8_t *header = rte_pktmbuf_read(m, upper.offset, sizeof(buffer), buffer);
+		if (header == NULL)
+			return false;
+		if (upper.protocol == IPPROTO_FRAGMENT) {
+			upper.fragment = true;
+			upper.later_fragment = ((header[2] << 8 | header[3]) & 0xfff8) != 0;
+		} else {
+			size += header[1] * (upper.protocol == IPPROTO_AH ? 4u : 8u);
+		}
+		upper.routing |= upper.protocol == IPPROTO_ROUTING;
+		if (upper.offset + size > rte_pktmbuf_pkt_len(m))
+			return false;
+		upper.protocol = header[0];
+		upper.offset = (uint16_t)(upper.offset + size);
 	}
-	return false;
+	*ret_upper = upper;
+	return upper.later_fragment;
 }
 
-bool packet_find_l4(struct rte_mbuf *m, bool ipv6, uint8_t *ret_protocol, uint16_t *ret_offset)
+// ---- offloads ------------------------------------------------------------------------------------
+
+bool packet_read_offload(struct rte_mbuf *m, uint8_t l4_protocol, uint16_t l4_offset)
 {
-	return ipv6 ? find_l4_ipv6(m, ret_protocol, ret_offset)
-		    : find_l4_ipv4(m, ret_protocol, ret_offset);
-}
+	struct packet_meta *meta = packet_meta(m);
+	bool tso = (m->ol_flags & RTE_MBUF_F_RX_LRO) != 0;
+	uint32_t size;
 
-bool packet_fill_checksum(struct rte_mbuf *m, bool ipv6)
-{
-	uint8_t protocol;
-	uint16_t offset, field;
-
-	if (!packet_find_l4(m, ipv6, &protocol, &offset))
-		return false;
-	if (protocol == IPPROTO_TCP)
-		field = (uint16_t)(offset + offsetof(struct rte_tcp_hdr, cksum));
-	else if (protocol == IPPROTO_UDP)
-		field = (uint16_t)(offset + offsetof(struct rte_udp_hdr, dgram_cksum));
-	else
-		return false;
-	if (!packet_pullup(m, field + 2u))
-		return false;
-
-	uint16_t *checksum = rte_pktmbuf_mtod_offset(m, uint16_t *, field);
-	*checksum = 0;
-	// The pseudo header counts the length of layer 4, which for IPv6 with extension headers is not the payload's.
-	uint32_t length = rte_pktmbuf_pkt_len(m) - offset;
-	uint16_t raw;
-	if (rte_raw_cksum_mbuf(m, offset, length, &raw) < 0)
-		return false;
-	uint32_t sum = raw + rte_cpu_to_be_16(protocol) + rte_cpu_to_be_16((uint16_t)length) +
-		       rte_cpu_to_be_16((uint16_t)(length >> 16));
-	if (ipv6) {
-		struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
-		sum += rte_raw_cksum(ip->src_addr, 32);
+	if (l4_protocol == IPPROTO_UDP && !tso) {
+		size = sizeof(struct rte_udp_hdr);
+	} else if (l4_protocol == IPPROTO_TCP && !(tso && m->tso_segsz == 0)) {
+		if (!packet_pullup(m, l4_offset + sizeof(struct rte_tcp_hdr)))
+			return false;
+		size = (rte_pktmbuf_mtod_offset(m, const struct rte_tcp_hdr *, l4_offset)
+				->data_off >>
+			4) *
+		       4u;
+		if (size < sizeof(struct rte_tcp_hdr))
+			return false;
 	} else {
-		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
-		sum += rte_raw_cksum(&ip->src_addr, 8);
+		return false;
 	}
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	uint16_t result = (uint16_t)~sum;
-	*checksum = result == 0 && protocol == IPPROTO_UDP ? 0xffff : result;
-	m->ol_flags &= ~RTE_MBUF_F_RX_L4_CKSUM_MASK;
-	m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	if (!packet_pullup(m, l4_offset + size))
+		return false;
+	// One segment is no segmentation, and some hardware refuses it.
+	tso = tso && rte_pktmbuf_pkt_len(m) > l4_offset + size + m->tso_segsz;
+	meta->offload = tso ? OFFLOAD_TSO : OFFLOAD_CHECKSUM;
+	meta->l4_protocol = l4_protocol;
+	meta->l4_offset = l4_offset;
+	meta->l4_size = (uint16_t)size;
 	return true;
 }
 
-uint32_t packet_wire_size(struct rte_mbuf *m, bool ipv6)
+static uint16_t fold(uint32_t sum)
 {
-	uint8_t protocol, data_offset;
-	uint16_t offset;
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
 
-	if (!packet_is_large(m))
-		return rte_pktmbuf_pkt_len(m);
-	if (!packet_find_l4(m, ipv6, &protocol, &offset) || protocol != IPPROTO_TCP)
-		return rte_pktmbuf_pkt_len(m);
-	const uint8_t *p = rte_pktmbuf_read(m, offset + 12, 1, &data_offset);
-	if (p == NULL)
-		return rte_pktmbuf_pkt_len(m);
-	return offset + (*p >> 4) * 4u + m->tso_segsz;
+// Not DPDK's rte_ipv6_phdr_cksum(), which takes an extension header for layer 4.
+uint16_t packet_pseudo_sum(const struct rte_mbuf *m, uint16_t size)
+{
+	const struct packet_meta *meta = packet_meta(m);
+	bool ipv4 = *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 4;
+	uint32_t sum =
+		ipv4 ? rte_raw_cksum(&rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->src_addr, 8)
+		     : rte_raw_cksum(ipv6_source(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *)),
+				     32);
+
+	return fold(sum + rte_cpu_to_be_16(meta->l4_protocol) + rte_cpu_to_be_16(size));
+}
+
+rte_be16_t *packet_l4_checksum(const struct rte_mbuf *m)
+{
+	const struct packet_meta *meta = packet_meta(m);
+	size_t field = meta->l4_protocol == IPPROTO_TCP ? offsetof(struct rte_tcp_hdr, cksum)
+							: offsetof(struct rte_udp_hdr, dgram_cksum);
+
+	return rte_pktmbuf_mtod_offset(m, rte_be16_t *, meta->l4_offset + field);
+}
+
+void packet_fill_checksum(struct rte_mbuf *m)
+{
+	struct packet_meta *meta = packet_meta(m);
+	uint32_t size = rte_pktmbuf_pkt_len(m) - meta->l4_offset;
+	rte_be16_t *checksum = packet_l4_checksum(m);
+	uint16_t raw = 0;
+
+	*checksum = 0;
+	rte_raw_cksum_mbuf(m, meta->l4_offset, size, &raw);
+	uint16_t result = (uint16_t)~fold(raw + (uint32_t)packet_pseudo_sum(m, (uint16_t)size));
+	// A UDP checksum of 0 says that there is none.
+	*checksum = result == 0 && meta->l4_protocol == IPPROTO_UDP ? 0xffff : result;
+	meta->offload = OFFLOAD_NONE;
+}
+
+// ---- new packets ---------------------------------------------------------------------------------
+
+struct rte_mbuf *packet_new(const struct rte_mbuf *cause, uint16_t size)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(cause->pool);
+
+	if (m == NULL)
+		return NULL;
+	*packet_meta(m) = (struct packet_meta){.in_slot = packet_meta(cause)->in_slot};
+	if (rte_pktmbuf_append(m, size) == NULL) {
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	return m;
 }
 
 bool in_network_ipv6(const struct snapshot *s, const uint8_t address[16])

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The source of the graph: polls the ports that are this worker's, and notes on each packet where it came in.
+// The source of the graph: polls the ports that are this worker's, and notes on each packet where it came in. A walk
+// takes in what the graph's streams hold without growing; the next one goes on with the port after the last, so that
+// busy ports starve none.
 
 #include <rte_ethdev.h>
 
@@ -8,33 +10,53 @@
 
 enum { EDGE_CLASSIFY = 1, EDGES };
 
-enum { BURST = 64 };
+enum { BURST = 32 };
 
-static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t count)
+static void take_in(struct worker *w, const struct graph_port *port, struct rte_mbuf **packets,
+		    uint16_t count)
+{
+	uint16_t slot = (uint16_t)port->config.slot;
+	struct port_counters *counters = &w->counters[slot];
+
+	for (uint16_t i = 0; i < count; i++) {
+		*packet_meta(packets[i]) = (struct packet_meta){.in_slot = slot};
+		counters->rx_bytes += rte_pktmbuf_pkt_len(packets[i]);
+	}
+	counters->rx_packets += count;
+	// From now on it is polled, and an interrupt would be for nothing.
+	if (unlikely(w->armed[slot] != 0)) {
+		rte_eth_dev_rx_intr_disable(port->config.port_id, 0);
+		w->armed[slot] = 0;
+	}
+}
+
+static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **objs,
+			uint16_t unused)
 {
 	struct worker *w = worker_self;
 	const struct snapshot *s = w->snapshot;
 	uint16_t total = 0;
 
-	for (uint16_t i = 0; i < s->poll_count; i++) {
-		uint16_t slot = s->poll[i];
-		struct rte_mbuf *packets[BURST];
+	if (w->poll_next >= s->poll_count)
+		w->poll_next = 0;
+	for (uint16_t i = 0; i < s->poll_count && total + BURST <= RTE_GRAPH_BURST_SIZE; i++) {
+		const struct graph_port *port = s->ports[s->poll[w->poll_next]];
 
-		if (slot % w->stride != w->index)
+		if (++w->poll_next == s->poll_count)
+			w->poll_next = 0;
+		if (port->config.slot % w->stride != w->index)
 			continue;
-		uint16_t n = rte_eth_rx_burst(s->ports[slot]->config.port_id, 0, packets, BURST);
-		if (n == 0)
-			continue;
-		struct port_counters *counters = &w->counters[slot];
-		for (uint16_t p = 0; p < n; p++) {
-			*packet_meta(packets[p]) = (struct packet_meta){.in_slot = slot};
-			counters->rx_bytes += rte_pktmbuf_pkt_len(packets[p]);
-		}
-		counters->rx_packets += n;
-		rte_node_enqueue(graph, node, EDGE_CLASSIFY, (void **)packets, n);
-		total = (uint16_t)(total + n);
+		struct rte_mbuf **packets = (struct rte_mbuf **)&objs[total];
+		uint16_t count = rte_eth_rx_burst(port->config.port_id, 0, packets, BURST);
+		if (count > 0)
+			take_in(w, port, packets, count);
+		total = (uint16_t)(total + count);
 	}
-	w->walk_packets += total;
+	w->walk_packets = total;
+	if (total > 0) {
+		node->idx = total;
+		rte_node_next_stream_move(graph, node, EDGE_CLASSIFY);
+	}
 	return total;
 }
 

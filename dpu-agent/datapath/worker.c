@@ -5,12 +5,12 @@
 //     walk ── packets ──► walk …
 //      │ nothing for IDLE_US
 //      ▼
-//     arm the ports' Rx interrupts ──► walk once more ── packets ──► disarm, go on
-//                                          │ nothing: whatever comes now, interrupts
+//     arm the ports' Rx interrupts ──► walk once more ── packets ──► go on
+//                                          │ nothing: whatever comes now, rings
 //                                          ▼
-//                              RCU offline, epoll, RCU online, disarm, go on
+//                              RCU offline, epoll, RCU online, go on
 //
-// Busy workers never make a system call of their own.
+// A busy worker makes no system call of its own. Ports without Rx interrupts are polled between short sleeps.
 
 #include "datapath/datapath_private.h"
 
@@ -23,13 +23,15 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_interrupts.h>
 #include <rte_lcore.h>
 
 enum {
-	IDLE_US = 20,      // looked for packets in vain this long: go to sleep
-	POLL_SLEEP_MS = 1, // of a worker with a port that cannot wake it
+	IDLE_US = 20, // looked for packets in vain this long: go to sleep
+	POLL_SLEEP_MIN_US =
+		50, // of a worker with a port that cannot wake it, and what this doubles up to
+	POLL_SLEEP_MAX_US = 2000,
 	EVENTS_MAX = 64,
+	WAKE_EVENT = DATAPATH_PORTS_MAX, // in the place of a slot
 	ICMP_RATE = 100, // errors per second and port; a pod's traceroute needs 3 at once
 	ICMP_BURST = 50,
 };
@@ -39,12 +41,15 @@ __thread struct worker *worker_self;
 bool icmp_error_allowed(struct worker *w, uint16_t slot)
 {
 	struct icmp_budget *budget = &w->icmp[slot];
-	uint64_t now = rte_get_tsc_cycles(), per_token = rte_get_tsc_hz() / ICMP_RATE;
+	uint64_t now = rte_rdtsc(), per_token = rte_get_tsc_hz() / ICMP_RATE;
 	uint64_t earned = (now - budget->refilled_tsc) / per_token;
 
-	if (earned > 0) {
-		budget->tokens = (uint32_t)RTE_MIN(budget->tokens + earned, (uint64_t)ICMP_BURST);
+	if (budget->tokens + earned >= ICMP_BURST) {
+		budget->tokens = ICMP_BURST;
 		budget->refilled_tsc = now;
+	} else {
+		budget->tokens += (uint32_t)earned;
+		budget->refilled_tsc += earned * per_token;
 	}
 	if (budget->tokens == 0)
 		return false;
@@ -52,59 +57,88 @@ bool icmp_error_allowed(struct worker *w, uint16_t slot)
 	return true;
 }
 
+static const struct snapshot *load_snapshot(struct publication *publication)
+{
+	return atomic_load_explicit(&publication->snapshot, memory_order_acquire);
+}
+
 uint64_t worker_walk(struct worker *w, struct publication *publication)
 {
 	worker_self = w;
-	w->snapshot = atomic_load_explicit(&publication->snapshot, memory_order_acquire);
+	w->snapshot = load_snapshot(publication);
 	w->walk_packets = 0;
 	rte_graph_walk(w->graph);
+	w->snapshot = NULL; // may be freed from now on
 	rte_rcu_qsbr_quiescent(publication->qsbr, w->thread_id);
 	return w->walk_packets;
 }
 
-static void arm(struct worker *w, struct publication *publication)
+// ---- sleeping ------------------------------------------------------------------------------------
+
+// Interrupts stay armed until they ring or a packet is polled, so this costs little for ports that are idle for long.
+// Returns false if some port cannot ring.
+static bool arm(struct worker *w, const struct snapshot *s)
 {
-	const struct snapshot *s =
-		atomic_load_explicit(&publication->snapshot, memory_order_acquire);
+	bool all = true;
 
 	for (uint16_t i = 0; i < s->poll_count; i++) {
-		const struct datapath_port *port = &s->ports[s->poll[i]]->config;
+		const struct graph_port *port = s->ports[s->poll[i]];
+		uint16_t slot = s->poll[i];
 
-		if (port->rx_interrupts && port->slot % w->stride == w->index)
-			rte_eth_dev_rx_intr_enable(port->port_id, 0);
+		if (slot % w->stride != w->index)
+			continue;
+		if (port->interrupt_fd < 0)
+			all = false;
+		else if (w->armed[slot] == port->generation)
+			continue;
+		else if (rte_eth_dev_rx_intr_enable(port->config.port_id, 0) == 0)
+			w->armed[slot] = port->generation;
+		else
+			all = false;
 	}
+	return all;
 }
 
-static void disarm(struct worker *w, struct publication *publication)
+static void disarm(struct worker *w, const struct snapshot *s, uint32_t slot)
 {
-	const struct snapshot *s =
-		atomic_load_explicit(&publication->snapshot, memory_order_acquire);
+	const struct graph_port *port = s->ports[slot];
 
-	for (uint16_t i = 0; i < s->poll_count; i++) {
-		const struct datapath_port *port = &s->ports[s->poll[i]]->config;
-
-		if (port->rx_interrupts && port->slot % w->stride == w->index)
-			rte_eth_dev_rx_intr_disable(port->port_id, 0);
-	}
+	// The port may have gone, or another come in its place, while its interrupt rang.
+	if (port != NULL && w->armed[slot] == port->generation)
+		rte_eth_dev_rx_intr_disable(port->config.port_id, 0);
+	w->armed[slot] = 0;
 }
 
-// Online when called and when it returns.
-static void sleep_until_something(struct worker *w, struct publication *publication)
+// timeout_us: 0 for as long as it takes. Returns true if something rang.
+static bool wait_for_event(struct worker *w, struct publication *publication, uint32_t timeout_us)
 {
-	struct rte_epoll_event events[EVENTS_MAX];
-	uint64_t count;
+	struct timespec timeout = {.tv_nsec = timeout_us * 1000L};
+	struct epoll_event events[EVENTS_MAX];
 
-	arm(w, publication);
-	if (worker_walk(w, publication) == 0 && !atomic_load(&w->leave)) {
-		bool all_interrupt = w->snapshot->all_interrupt;
+	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
+	int count = epoll_pwait2(w->epoll_fd, events, EVENTS_MAX, timeout_us > 0 ? &timeout : NULL,
+				 NULL);
+	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
+	for (int i = 0; i < count; i++) {
+		uint64_t wakes;
 
-		rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
-		rte_epoll_wait(w->epoll_fd, events, EVENTS_MAX, all_interrupt ? -1 : POLL_SLEEP_MS);
-		rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
-		while (read(w->wake_fd, &count, sizeof(count)) > 0)
-			;
+		if (events[i].data.u32 == WAKE_EVENT)
+			(void)!read(w->wake_fd, &wakes, sizeof(wakes));
+		else
+			disarm(w, load_snapshot(publication), events[i].data.u32);
 	}
-	disarm(w, publication);
+	return count > 0;
+}
+
+// Returns true if there may be packets: some were found, or something rang.
+static bool sleep_until_something(struct worker *w, struct publication *publication,
+				  uint32_t poll_sleep_us)
+{
+	bool all_ring = arm(w, load_snapshot(publication));
+
+	if (worker_walk(w, publication) > 0)
+		return true;
+	return wait_for_event(w, publication, all_ring ? 0 : poll_sleep_us);
 }
 
 int worker_main(void *start)
@@ -112,15 +146,19 @@ int worker_main(void *start)
 	struct worker *w = ((struct worker_start *)start)->worker;
 	struct publication *publication = ((struct worker_start *)start)->publication;
 	uint64_t idle_cycles = rte_get_tsc_hz() / 1000000 * IDLE_US;
+	uint32_t poll_sleep_us = POLL_SLEEP_MIN_US;
 
 	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
 	uint64_t last_packet = rte_rdtsc();
-	while (!atomic_load_explicit(&w->leave, memory_order_relaxed)) {
+	while (!atomic_load_explicit(&w->leave, memory_order_acquire)) {
 		if (worker_walk(w, publication) > 0) {
 			last_packet = rte_rdtsc();
+			poll_sleep_us = POLL_SLEEP_MIN_US;
 		} else if (rte_rdtsc() - last_packet > idle_cycles) {
-			sleep_until_something(w, publication);
-			last_packet = rte_rdtsc();
+			if (sleep_until_something(w, publication, poll_sleep_us))
+				last_packet = rte_rdtsc();
+			else
+				poll_sleep_us = RTE_MIN(poll_sleep_us * 2, POLL_SLEEP_MAX_US);
 		}
 	}
 	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
@@ -136,14 +174,18 @@ void worker_wake(struct worker *w)
 	(void)n; // EAGAIN: it is being woken already
 }
 
-int worker_watch(struct worker *w, uint16_t port_id)
+// Edge-triggered, so that the device's fd need not be read; and with the slot alone in the kernel's hands, so that an
+// event that comes late, when the port has gone, can do no harm (rte_epoll_wait() would follow a pointer).
+int worker_watch(struct worker *w, uint32_t slot, int interrupt_fd)
 {
-	return rte_eth_dev_rx_intr_ctl_q(port_id, 0, w->epoll_fd, RTE_INTR_EVENT_ADD, NULL);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = slot};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, interrupt_fd, &event) < 0 ? -errno : 0;
 }
 
-void worker_unwatch(struct worker *w, uint16_t port_id)
+void worker_unwatch(struct worker *w, int interrupt_fd)
 {
-	rte_eth_dev_rx_intr_ctl_q(port_id, 0, w->epoll_fd, RTE_INTR_EVENT_DEL, NULL);
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, interrupt_fd, NULL);
 }
 
 int worker_open(struct worker *w, struct error *err)
@@ -158,8 +200,7 @@ int worker_open(struct worker *w, struct error *err)
 
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	// No data: DPDK skips the event, which only has to end the wait.
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = WAKE_EVENT};
 	if (w->epoll_fd < 0 || w->wake_fd < 0 ||
 	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &event) < 0)
 		return error_set(err, errno, CODE_INTERNAL, "worker %u: epoll: %s", w->index,

@@ -27,10 +27,15 @@
 _Static_assert((int)DROP_REASON_COUNT <= (int)LIMIT_DROPS,
 	       "every reason has room in datapath_counters");
 
+enum { TX_BATCH = 64 }; // packets sent to one port at once
+
 // A port as the graph sees it. Immutable once published, but for the learned MAC address.
 struct graph_port {
 	struct datapath_port config;
 	struct rte_ether_addr mac;
+	uint32_t
+		generation; // tells two ports that had the same slot one after the other apart; never 0
+	int interrupt_fd; // rings when a packet came and the interrupt is armed; -1: only polling helps
 	// PORT_HOST: the MAC address of the last packet from the host in the low 48 bits, 0: none yet.
 	_Atomic uint64_t learned_mac;
 };
@@ -43,9 +48,16 @@ struct snapshot {
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none
 	uint16_t poll[DATAPATH_PORTS_MAX];            // slots in use
 	uint16_t poll_count;
-	bool all_interrupt; // every port can wake a worker
 };
 
+// Packets on their way to one port.
+struct tx_batch {
+	bool active; // in the worker's list of those to send before the walk ends
+	uint16_t count;
+	struct rte_mbuf *packets[TX_BATCH];
+};
+
+// Tokens for what the router says on its own account because of one port.
 struct icmp_budget {
 	uint64_t refilled_tsc;
 	uint32_t tokens;
@@ -72,6 +84,13 @@ struct worker {
 	const struct snapshot *snapshot;
 	uint64_t walk_packets;
 
+	uint16_t poll_next; // where in snapshot->poll the next walk begins
+	uint32_t armed
+		[DATAPATH_PORTS_MAX]; // generation of the port whose Rx interrupt is armed, 0: none
+	uint16_t batched[DATAPATH_PORTS_MAX]; // slots with an active batch
+	uint16_t batched_count;
+	struct tx_batch tx[DATAPATH_PORTS_MAX];
+
 	struct rte_hash *routes_ipv4, *routes_ipv6; // shared by all workers: address -> slot
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];
@@ -82,6 +101,13 @@ extern __thread struct worker *worker_self;
 
 // ---- a packet's metadata -------------------------------------------------------------------------
 
+// What the sender's stack left to the NIC.
+enum offload {
+	OFFLOAD_NONE,
+	OFFLOAD_CHECKSUM, // the TCP or UDP checksum is not filled in
+	OFFLOAD_TSO,      // nor is it cut into segments, of mbuf->tso_segsz bytes of payload
+};
+
 // In the mbuf's private area. From eth_classify to port_tx the packet's data starts at layer 3.
 struct packet_meta {
 	uint16_t in_slot;
@@ -89,20 +115,33 @@ struct packet_meta {
 	rte_be16_t ether_type; // for port_tx
 	uint8_t reason;        // enum drop_reason, for the drop node and the error nodes
 	bool link_multicast;   // came to a group address of layer 2
-	uint8_t icmp_type;     // for icmp4_error and icmp6_error
+	bool out_group; // for port_tx: to the group that the IPv6 destination is, not to the port's MAC
+	uint8_t icmp_type; // for icmp4_error and icmp6_error
 	uint8_t icmp_code;
 	uint32_t icmp_value; // MTU, host order
+	uint8_t offload; // enum offload; if not NONE, the rest is valid and its headers are contiguous
+	uint8_t l4_protocol; // TCP or UDP
+	uint16_t l4_offset;  // from layer 3 on, with extension headers
+	uint16_t l4_size;    // of the TCP or UDP header
 };
 _Static_assert(sizeof(struct packet_meta) <= DATAPATH_MBUF_PRIVATE_SIZE, "fits the private area");
 
-static inline struct packet_meta *packet_meta(struct rte_mbuf *m)
+static inline struct packet_meta *packet_meta(const struct rte_mbuf *m)
 {
-	return rte_mbuf_to_priv(m);
+	return (struct packet_meta *)((uintptr_t)m + sizeof(struct rte_mbuf));
 }
 
-static inline const struct graph_port *packet_in_port(const struct worker *w, struct rte_mbuf *m)
+static inline const struct graph_port *packet_in_port(const struct worker *w,
+						      const struct rte_mbuf *m)
 {
 	return w->snapshot->ports[packet_meta(m)->in_slot];
+}
+
+// Is the MAC address behind the port known? The host's is learned from what it sends.
+static inline bool port_is_known(const struct graph_port *port)
+{
+	return likely(port->config.role == DATAPATH_ROLE_POD) ||
+	       atomic_load_explicit(&port->learned_mac, memory_order_relaxed) != 0;
 }
 
 static inline void count_drop(struct worker *w, uint16_t slot, enum drop_reason reason)
@@ -119,6 +158,19 @@ static inline rte_edge_t drop(struct rte_mbuf *m, enum drop_reason reason)
 	return EDGE_DROP;
 }
 
+// To an ICMP error node, by `edge`: the packet is dropped for `reason` and its sender told so, if that is allowed.
+static inline rte_edge_t drop_and_tell(struct rte_mbuf *m, rte_edge_t edge, enum drop_reason reason,
+				       uint8_t type, uint8_t code, uint32_t value)
+{
+	struct packet_meta *meta = packet_meta(m);
+
+	meta->reason = (uint8_t)reason;
+	meta->icmp_type = type;
+	meta->icmp_code = code;
+	meta->icmp_value = value;
+	return edge;
+}
+
 // ---- shapes of packets ---------------------------------------------------------------------------
 
 // Make the first `length` bytes contiguous. False: the packet is shorter, or has no room for it.
@@ -132,27 +184,49 @@ static inline bool packet_pullup(struct rte_mbuf *m, uint32_t length)
 // Cut the packet to `length` bytes, which is not more than it has. Frees segments that become empty.
 void packet_trim(struct rte_mbuf *m, uint32_t length);
 
-// Where layer 4 begins and what it is; for IPv6 behind its extension headers. Layer 3 is at the start of the data.
-// False: malformed, or hidden (a fragment that is not the first).
-bool packet_find_l4(struct rte_mbuf *m, bool ipv6, uint8_t *ret_protocol, uint16_t *ret_offset);
+// What is behind an IPv6 header and its extension headers.
+struct ipv6_upper {
+	uint8_t protocol;
+	uint16_t offset;     // from layer 3 on
+	bool routing;        // a routing header: the destination is not the last one
+	bool fragment;       // a fragment header
+	bool later_fragment; // and it is not the first: the middle of something is at offset
+};
 
-// The checksum of layer 4 is still to be filled (the sender's stack left it to the NIC).
-static inline bool packet_checksum_pending(const struct rte_mbuf *m)
+// False: the chain of headers is cut off, or longer than any sane one.
+bool packet_find_upper(const struct rte_mbuf *m, struct ipv6_upper *ret_upper);
+
+// Did the sender's stack leave something to the NIC?
+static inline bool packet_has_offload(const struct rte_mbuf *m)
 {
-	return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	return unlikely((m->ol_flags & RTE_MBUF_F_RX_LRO) != 0 ||
+			(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE);
 }
 
-// A large TCP frame to be cut into segments of m->tso_segsz bytes.
-static inline bool packet_is_large(const struct rte_mbuf *m)
+// Note in the metadata what that is. False: the flags do not fit what is in the packet.
+bool packet_read_offload(struct rte_mbuf *m, uint8_t l4_protocol, uint16_t l4_offset);
+
+// The size at layer 3 of the largest packet that this will be on a wire.
+static inline uint32_t packet_wire_size(const struct rte_mbuf *m)
 {
-	return (m->ol_flags & RTE_MBUF_F_RX_LRO) != 0 && m->tso_segsz != 0;
+	const struct packet_meta *meta = packet_meta(m);
+
+	if (likely(meta->offload != OFFLOAD_TSO))
+		return rte_pktmbuf_pkt_len(m);
+	return (uint32_t)meta->l4_offset + meta->l4_size + m->tso_segsz;
 }
 
-// Fill a pending checksum in software. False: layer 4 cannot be found.
-bool packet_fill_checksum(struct rte_mbuf *m, bool ipv6);
+// The folded sum of the pseudo header of TCP or UDP of `size` bytes. Offload is not NONE.
+uint16_t packet_pseudo_sum(const struct rte_mbuf *m, uint16_t size);
 
-// The size on the wire, at layer 3, of the largest packet this frame will become.
-uint32_t packet_wire_size(struct rte_mbuf *m, bool ipv6);
+// Where the TCP or UDP checksum is. Offload is not NONE.
+rte_be16_t *packet_l4_checksum(const struct rte_mbuf *m);
+
+// Fill the checksum that was left to the NIC; the offload is NONE then. Not for OFFLOAD_TSO.
+void packet_fill_checksum(struct rte_mbuf *m);
+
+// A packet of the router's own because of `cause`: out of its pool, counted for its port. NULL: no buffer.
+struct rte_mbuf *packet_new(const struct rte_mbuf *cause, uint16_t size);
 
 // May an ICMP error be sent because of a packet from this slot? Takes a token if so.
 bool icmp_error_allowed(struct worker *w, uint16_t slot);
@@ -186,6 +260,27 @@ static inline bool in_network_ipv4(const struct snapshot *s, rte_be32_t address)
 
 bool in_network_ipv6(const struct snapshot *s, const uint8_t address[16]);
 
+static inline bool ipv6_equal(const uint8_t a[16], const uint8_t b[16])
+{
+	return memcmp(a, b, 16) == 0;
+}
+
+static inline bool ipv6_is_link_local(const uint8_t address[16])
+{
+	return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
+// As bytes, whether DPDK has them as an array (until 24.07) or in a struct.
+static inline const uint8_t *ipv6_source(const struct rte_ipv6_hdr *ip)
+{
+	return (const uint8_t *)&ip->src_addr;
+}
+
+static inline const uint8_t *ipv6_destination(const struct rte_ipv6_hdr *ip)
+{
+	return (const uint8_t *)&ip->dst_addr;
+}
+
 // Network order.
 #define ROUTER_LINK_LOCAL_IPV4_BE rte_cpu_to_be_32(RTE_IPV4(169, 254, 1, 1))
 extern const uint8_t router_link_local_ipv6[16];
@@ -194,6 +289,8 @@ extern const uint8_t router_link_local_ipv6[16];
 
 // Node names are one space for the whole process, and DPDK's own librte_node is in it.
 #define NODE(name) "podport_" name
+
+enum { PREFETCH = 4 }; // packets ahead
 
 // What a node does with one packet; returns the edge it leaves by.
 typedef rte_edge_t (*packet_function)(struct worker *w, struct rte_mbuf *m);
@@ -209,6 +306,9 @@ static __rte_always_inline uint16_t each_packet(struct rte_graph *graph, struct 
 	rte_edge_t run_edge = 0;
 
 	for (uint16_t i = 0; i < count; i++) {
+		if (i + PREFETCH < count)
+			rte_prefetch0(
+				rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + PREFETCH], void *));
 		rte_edge_t edge = function(w, objs[i]);
 
 		if (edge != run_edge && i > run_start) {
@@ -218,7 +318,9 @@ static __rte_always_inline uint16_t each_packet(struct rte_graph *graph, struct 
 		}
 		run_edge = edge;
 	}
-	if (count > run_start)
+	if (run_start == 0) // all of them: hand over the array itself
+		rte_node_next_stream_move(graph, node, run_edge);
+	else
 		rte_node_enqueue(graph, node, run_edge, &objs[run_start],
 				 (uint16_t)(count - run_start));
 	return count;
