@@ -174,6 +174,38 @@ static void wiring_that_fails_with_the_agent_gone_queues_the_release(void **stat
 	close(sandbox);
 }
 
+static void calls_for_one_pod_stay_in_order_while_they_wait(void **state)
+{
+	struct request attach = test_attach("a"), detach = test_detach("a");
+	int sandbox = test_sandbox_new(), adder, deleter;
+	struct reply reply;
+
+	test_hostd_start(&hostd, "");
+	adder = test_connect(&hostd);
+	deleter = test_connect(&hostd);
+	test_send(adder, &attach, sandbox);
+	usleep(50000);
+	test_send(deleter, &detach, sandbox); // which alone would not wait for the agent
+	usleep(50000);
+	test_agent_up(&hostd);
+	assert_int_equal(test_receive(adder, &reply), CODE_OK);
+	assert_int_equal(test_receive(deleter, &reply), CODE_OK);
+	assert_int_equal(test_agent_count(hostd.memory), 0);
+	assert_empty(sandbox);
+
+	// And one behind a call whose caller gives up goes on.
+	test_agent_down(&hostd, SIGKILL);
+	test_wait_for(link_is(false));
+	test_send(adder, &attach, sandbox);
+	usleep(50000);
+	test_send(deleter, &detach, sandbox);
+	usleep(50000);
+	close(adder);
+	assert_int_equal(test_receive(deleter, &reply), CODE_OK);
+	close(deleter);
+	close(sandbox);
+}
+
 // ---- DEL -----------------------------------------------------------------------------------------
 
 static void del_with_the_agent_away_succeeds_and_is_delivered_later(void **state)
@@ -381,6 +413,7 @@ int main(int argc, char **argv)
 		TEST(an_add_the_agent_never_answered_is_released_when_it_is_back),
 		TEST(an_agent_killed_in_an_add_for_good_has_its_release_queued),
 		TEST(wiring_that_fails_with_the_agent_gone_queues_the_release),
+		TEST(calls_for_one_pod_stay_in_order_while_they_wait),
 		TEST(del_with_the_agent_away_succeeds_and_is_delivered_later),
 		TEST(a_queued_release_comes_before_a_new_add_of_the_same_pod),
 		TEST(a_hanging_agent_keeps_no_del_waiting_behind_adds),

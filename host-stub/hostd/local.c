@@ -29,6 +29,9 @@
 // then, and an fd keeps a netns alive.
 enum { CONFIRM_MS = 100 };
 
+// When there is no file descriptor for a caller.
+enum { ACCEPT_PAUSE_MS = 100 };
+
 struct connection {
 	struct local *local;
 	LIST_ENTRY(connection) entry;
@@ -52,6 +55,7 @@ struct local {
 	char path[LIMIT_PATH + 1];
 	int listener_fd;
 	uv_poll_t listener;
+	uv_timer_t resume; // listening, after a pause for want of file descriptors
 	LIST_HEAD(, connection) connections;
 	unsigned int count, refused_count;
 	uint8_t packet[LIMIT_MESSAGE_BYTES + 1]; // one more, to see what is too long
@@ -223,7 +227,7 @@ static int take_request(struct connection *connection, size_t size, int flags,
 			      LIMIT_MESSAGE_BYTES);
 	else if ((flags & MSG_CTRUNC) || fds->count > 1)
 		r = error_set(err, EINVAL, CODE_BAD_REQUEST,
-			      "the request comes with more than one file descriptor");
+			      "the request comes with more file descriptors than can be taken");
 	if (r == 0)
 		r = codec_decode_request(connection->local->packet, size, &request, err);
 	if (r < 0) {
@@ -348,6 +352,15 @@ static void add_connection(struct local *local, int fd)
 	watch(connection);
 }
 
+static void on_listener(uv_poll_t *poll, int status, int events);
+
+static void on_resume(uv_timer_t *timer)
+{
+	struct local *local = timer->data;
+
+	uv_poll_start(&local->listener, UV_READABLE, on_listener);
+}
+
 static void on_listener(uv_poll_t *poll, int status, int events)
 {
 	static struct log_ratelimit limit = {.interval_ms = 10000, .burst = 1};
@@ -359,9 +372,14 @@ static void on_listener(uv_poll_t *poll, int status, int events)
 
 		if (fd >= 0)
 			add_connection(local, fd);
+		else if (errno == EAGAIN)
+			return;
 		else if (errno != EINTR && errno != ECONNABORTED) {
-			if (errno != EAGAIN && log_ratelimit_ok(&limit))
+			if (log_ratelimit_ok(&limit))
 				log_error("cannot accept a caller", "error=\"%m\"");
+			// It stays readable: not to be asked again at once.
+			uv_poll_stop(&local->listener);
+			uv_timer_start(&local->resume, on_resume, ACCEPT_PAUSE_MS, 0);
 			return;
 		}
 	}
@@ -396,7 +414,8 @@ int local_open(uv_loop_t *loop, const struct hostd_config *config, struct calls 
 		free(local);
 		return r;
 	}
-	local->listener.data = local;
+	uv_timer_init(loop, &local->resume);
+	local->listener.data = local->resume.data = local;
 	uv_poll_start(&local->listener, UV_READABLE, on_listener);
 	*ret_local = local;
 	return 0;
@@ -416,6 +435,7 @@ void local_stop_listening(struct local *local)
 		return;
 	unlink(local->path);
 	uv_close((uv_handle_t *)&local->listener, on_listener_closed);
+	uv_close((uv_handle_t *)&local->resume, NULL);
 }
 
 void local_close(struct local *local)

@@ -163,6 +163,26 @@ static void many_connections_are_bounded_and_told_so(void **state)
 	test_wait_for(ask_as(0) == CODE_OK);
 }
 
+static void a_hostd_out_of_file_descriptors_recovers(void **state)
+{
+	static int connections[100];
+	struct rlimit few = {60, 60}, many = {4096, 4096};
+	long spent;
+
+	setrlimit(RLIMIT_NOFILE, &many);
+	up("");
+	assert_int_equal(prlimit(hostd.hostd, RLIMIT_NOFILE, &few, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		connections[i] = test_connect(&hostd);
+	usleep(300000);
+	spent = test_hostd_cpu_ms(&hostd);
+	sleep(1);
+	assert_true(test_hostd_cpu_ms(&hostd) - spent < 300); // it does not turn in circles
+	for (int i = 0; i < 100; i++)
+		close(connections[i]);
+	test_wait_for(ask_as(0) == CODE_OK);
+}
+
 // ---- packets -------------------------------------------------------------------------------------
 
 static void hostile_packets_get_an_error_and_the_connection_goes_on(void **state)
@@ -457,6 +477,7 @@ int main(int argc, char **argv)
 		TEST(by_default_nobody_but_root_gets_to_the_socket),
 		TEST(refused_callers_keep_nobody_out),
 		TEST(many_connections_are_bounded_and_told_so),
+		TEST(a_hostd_out_of_file_descriptors_recovers),
 		TEST(hostile_packets_get_an_error_and_the_connection_goes_on),
 		TEST(file_descriptors_nobody_asked_for_are_closed),
 		TEST(calls_leave_no_file_descriptor_open),

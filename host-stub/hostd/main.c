@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -335,6 +336,18 @@ static int serve(struct daemon *daemon, struct error *err)
 	return r;
 }
 
+// As many files as the administrator allows: a caller takes up to three, and the soft limit is often
+// as low as 1024 for programs that use select, which this is none of.
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 // ---- command line --------------------------------------------------------------------------------
 
 static void print_usage(FILE *file)
@@ -410,6 +423,7 @@ int main(int argc, char **argv)
 	}
 	log_set_level(daemon.hostd.config.log_level);
 	signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
 	// Many threads, little memory: they hold a request and a netlink message each.
 	mallopt(M_ARENA_MAX, 2);
 	snprintf(threads, sizeof(threads), "%d", CALLS_THREADS);

@@ -32,6 +32,7 @@ struct suspect {
 };
 
 struct reconcile {
+	struct wiring_home home; // as of this look
 	size_t count;
 	struct suspect suspects[SUSPECTS_MAX];
 };
@@ -62,15 +63,10 @@ static bool path_is_sandbox(const struct sandbox *sandbox)
 	return st.st_ino == sandbox->inode;
 }
 
-static bool looks_gone(const struct hostd *hostd, const struct attachment *attachment)
+static bool looks_gone(const struct reconcile *reconcile, const struct attachment *attachment)
 {
-	struct error error;
-	bool home;
-
-	if (attachment->sandbox.inode == 0 || path_is_sandbox(&attachment->sandbox))
-		return false;
-	return wiring_function_home(&hostd->wiring, &attachment->function, &home, &error) == 0 &&
-	       home;
+	return attachment->sandbox.inode != 0 && !path_is_sandbox(&attachment->sandbox) &&
+	       wiring_is_home(&reconcile->home, &attachment->function);
 }
 
 // Mark the suspects that some process is inside of. Negative: /proc cannot be read, and nothing is
@@ -109,7 +105,8 @@ static void suspect_one(struct reconcile *reconcile, struct hostd *hostd,
 	// What is being worked on, or will be released anyway, is not looked at.
 	if (!keys_try_take(hostd->keys, &attachment->key))
 		return;
-	if (!delete_queue_has(hostd->deletes, &attachment->key) && looks_gone(hostd, attachment)) {
+	if (!delete_queue_has(hostd->deletes, &attachment->key) &&
+	    looks_gone(reconcile, attachment)) {
 		for (size_t i = 0; i < reconcile->count && suspect == NULL; i++)
 			if (attachment_key_equal(&reconcile->suspects[i].key, &attachment->key) &&
 			    reconcile->suspects[i].created_unix_ms == attachment->created_unix_ms)
@@ -158,7 +155,8 @@ static int look_at_all(struct reconcile *reconcile, struct hostd *hostd, struct 
 
 // Gone for the grace time: release it, unless a call for it has begun, or it is not the one that
 // was looked at any more.
-static int reclaim(struct hostd *hostd, const struct suspect *suspect, struct error *err)
+static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struct suspect *suspect,
+		   struct error *err)
 {
 	struct request request = {.call = CALL_CHECK, .body.check.key = suspect->key};
 	struct detach_request detach = {.key = suspect->key, .sandbox = suspect->sandbox};
@@ -168,11 +166,13 @@ static int reclaim(struct hostd *hostd, const struct suspect *suspect, struct er
 	if (!keys_try_take(hostd->keys, &suspect->key))
 		return 0;
 	request.body.check.sandbox = suspect->sandbox;
-	r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
+	r = wiring_read_home(&hostd->wiring, &reconcile->home, err); // now that nobody changes it
+	if (r == 0)
+		r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
 	if (r == 0) {
 		if (reply.code == CODE_OK &&
 		    reply.body.check.created_unix_ms == suspect->created_unix_ms &&
-		    looks_gone(hostd, &reply.body.check)) {
+		    looks_gone(reconcile, &reply.body.check)) {
 			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
 			if (r == 0)
 				log_warning("attachment reclaimed, its sandbox is gone",
@@ -201,7 +201,7 @@ static int reclaim_due(struct reconcile *reconcile, struct hostd *hostd, struct 
 		if (!suspect->seen || suspect->process_inside)
 			continue; // not gone after all: if it ever is, the grace time begins anew
 		if (result == 0 && now_ms - suspect->since_ms >= grace_ms)
-			r = reclaim(hostd, suspect, &error);
+			r = reclaim(reconcile, hostd, suspect, &error);
 		if (r < 0 && error.code == CODE_AGENT_AWAY)
 			result = error_set(err, -r, error.code, "%s", error.message);
 		else if (r < 0)
@@ -222,7 +222,9 @@ int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error
 	for (size_t i = 0; i < reconcile->count; i++)
 		reconcile->suspects[i].seen = reconcile->suspects[i].process_inside = false;
 	wiring_adopt_strays(&hostd->wiring);
-	r = look_at_all(reconcile, hostd, err);
+	r = wiring_read_home(&hostd->wiring, &reconcile->home, err);
+	if (r == 0)
+		r = look_at_all(reconcile, hostd, err);
 	if (r < 0)
 		return r; // what was not seen is not forgotten by that
 	if (reconcile->count == 0)

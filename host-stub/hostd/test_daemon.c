@@ -317,6 +317,23 @@ unsigned int test_hostd_fds(const struct test_daemon *daemon)
 	return count_files(path, "");
 }
 
+long test_hostd_cpu_ms(const struct test_daemon *daemon)
+{
+	unsigned long user = 0, system = 0;
+	char path[32];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", daemon->hostd);
+	file = fopen(path, "r");
+	must(file != NULL &&
+		     fscanf(file,
+			    "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			    &user, &system) == 2,
+	     path);
+	fclose(file);
+	return (long)((user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
+}
+
 unsigned int test_queued(const struct test_daemon *daemon)
 {
 	return count_files(daemon->queue, ".delete");

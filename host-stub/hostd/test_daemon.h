@@ -64,5 +64,7 @@ struct request test_check(const char *id);
 
 // hostd's open file descriptors.
 unsigned int test_hostd_fds(const struct test_daemon *daemon);
+// CPU time it has used.
+long test_hostd_cpu_ms(const struct test_daemon *daemon);
 // Files in its delete queue.
 unsigned int test_queued(const struct test_daemon *daemon);

@@ -54,9 +54,13 @@ int wiring_undress(const struct wiring *wiring, int netns_fd, const struct attac
 int wiring_check(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
 		 struct error *err);
 
-// Is the function's netdev in the host's netns?
-int wiring_function_home(const struct wiring *wiring, const struct function_id *function,
-			 bool *ret_home, struct error *err);
+// Which functions' netdevs are in the host's netns: one dump for all of them.
+struct wiring_home {
+	uint8_t vfs[65536 / 8]; // of PF 0, a bit each
+};
+
+int wiring_read_home(const struct wiring *wiring, struct wiring_home *ret_home, struct error *err);
+bool wiring_is_home(const struct wiring_home *home, const struct function_id *function);
 
 // Functions that a dying sandbox gave back to the host under a foreign name (real VFs keep the
 // sandbox's "eth0" or become "dev7"): their own names back, by their ifalias. Returns how many.

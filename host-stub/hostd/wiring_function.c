@@ -215,25 +215,64 @@ int wiring_find_function(const struct wiring *wiring, struct netlink *host,
 	}
 }
 
-int wiring_function_home(const struct wiring *wiring, const struct function_id *function,
-			 bool *ret_home, struct error *err)
+// ---- who is at home ------------------------------------------------------------------------------
+
+struct home_search {
+	const struct wiring *wiring;
+	struct wiring_home *home;
+};
+
+// The VF's number in a function's name. false: no function's name.
+static bool parse_function_name(const struct wiring *wiring, const char *name, uint16_t *ret_vf)
 {
-	struct netlink host;
-	struct netlink_link link;
+	size_t prefix = strlen(wiring->prefix);
+	struct function_id function = {0};
+	char again[IFNAMSIZ];
+	unsigned long number;
+	struct error error;
+
+	if (strncmp(name, wiring->prefix, prefix) != 0)
+		return false;
+	number = strtoul(name + prefix, NULL, 10);
+	function.vf = (uint16_t)number;
+	if (number > UINT16_MAX || wiring_function_name(wiring, &function, again, &error) < 0 ||
+	    strcmp(again, name) != 0)
+		return false;
+	*ret_vf = function.vf;
+	return true;
+}
+
+static bool note_home(const struct netlink_link *link, void *arg)
+{
+	struct home_search *search = arg;
 	char name[IFNAMSIZ];
-	int r = wiring_function_name(wiring, function, name, err);
+	uint16_t vf;
+
+	// Under its own name, or the one it had in a sandbox that died.
+	if (parse_function_name(search->wiring, link->ifname, &vf) ||
+	    (wiring_parse_alias(search->wiring, link->ifalias, name) &&
+	     parse_function_name(search->wiring, name, &vf)))
+		search->home->vfs[vf / 8] |= (uint8_t)(1 << vf % 8);
+	return true;
+}
+
+int wiring_read_home(const struct wiring *wiring, struct wiring_home *ret_home, struct error *err)
+{
+	struct home_search search = {wiring, ret_home};
+	struct netlink host;
+	int r = netlink_open(&host, err);
 
 	if (r < 0)
 		return r;
-	r = netlink_open(&host, err);
-	if (r < 0)
-		return r;
-	r = look_for_function(wiring, &host, name, &link, err);
+	memset(ret_home, 0, sizeof(*ret_home));
+	r = netlink_each_link(&host, note_home, &search, err);
 	netlink_close(&host);
-	if (r < 0 && r != -ENODEV)
-		return r;
-	*ret_home = r == 0;
-	return 0;
+	return r;
+}
+
+bool wiring_is_home(const struct wiring_home *home, const struct function_id *function)
+{
+	return function->pf == 0 && (home->vfs[function->vf / 8] & 1 << function->vf % 8) != 0;
 }
 
 // ---- strays --------------------------------------------------------------------------------------
