@@ -370,6 +370,21 @@ static void an_agent_of_another_version_is_not_used_and_status_says_why(void **s
 	close(sandbox);
 }
 
+static void another_instance_on_the_same_connection_is_noticed(void **state)
+{
+	unsigned int lists;
+
+	test_hostd_start(&hostd, "");
+	test_agent_up(&hostd);
+	lists = hostd.memory->calls[CALL_LIST];
+	assert_int_equal(lists,
+			 1); // looked once what was left behind; the next time in ten seconds
+	hostd.memory->instance++;
+	usleep(2500000);
+	assert_int_equal(hostd.memory->calls[CALL_LIST], lists + 1);
+	test_wait_for(link_is(true));
+}
+
 static void releases_go_out_before_anything_new_comes_in(void **state)
 {
 	struct request detach = test_detach("old"), attach = test_attach("new");
@@ -421,6 +436,7 @@ int main(int argc, char **argv)
 		TEST(a_release_the_agent_will_never_take_does_not_block_the_others),
 		TEST(del_fails_if_the_release_can_be_neither_told_nor_queued),
 		TEST(an_agent_of_another_version_is_not_used_and_status_says_why),
+		TEST(another_instance_on_the_same_connection_is_noticed),
 		TEST(releases_go_out_before_anything_new_comes_in),
 		TEST(the_operators_questions_do_not_wait_long),
 	};

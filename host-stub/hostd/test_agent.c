@@ -165,7 +165,8 @@ static void *answer(void *arg)
 	pthread_mutex_lock(&mutex);
 	act(request, reply);
 	pthread_mutex_unlock(&mutex);
-	snprintf(reply->instance_id, sizeof(reply->instance_id), "test-%d", getpid());
+	snprintf(reply->instance_id, sizeof(reply->instance_id), "test-%d-%u", getpid(),
+		 memory->instance);
 	while (memory->silent[request->call])
 		usleep(10000); // until the process goes, or the call is too late for anybody
 	usleep(memory->delay_ms[request->call] * 1000);

@@ -19,6 +19,7 @@ struct test_agent_memory {
 	_Atomic unsigned int refuse[CALL_COUNT];   // with this code, doing nothing; 0: do it
 	_Atomic bool silent[CALL_COUNT];           // do it, and never answer
 	struct hello_reply hello;
+	_Atomic unsigned int instance; // part of the instance ID
 
 	// What it was asked.
 	_Atomic unsigned int calls[CALL_COUNT];

@@ -116,7 +116,7 @@ void test_daemon_clear(struct test_daemon *daemon)
 	}
 	munmap(daemon->memory, sizeof(*daemon->memory));
 	close(daemon->memory_fd);
-	test_run("rm -rf %s", daemon->folder);
+	test_run("umount %s/netns 2> /dev/null; rm -rf %s", daemon->folder, daemon->folder);
 }
 
 void test_hostd_start(struct test_daemon *daemon, const char *more)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -207,6 +208,7 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 	attach("b", "/run/netns/there-is-none", fd);
 	inside = fork();
 	if (inside == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		setns(fd, 0);
 		pause();
 		_exit(0);
