@@ -7,6 +7,9 @@
 //
 // each within what is left of its time. Waiting for the connection is done here and not in nng's
 // send queue, so that the request says how long the caller really still waits.
+//
+// nng dials, and dials again when a connection breaks. Where that fails for good (wire_private.h), a
+// thread of the client's own, the keeper, replaces the whole socket.
 
 #include "proto/wire_client.h"
 
@@ -19,78 +22,127 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 
+#include "proto/base/log.h"
 #include "proto/codec.h"
 #include "proto/wire_private.h"
 
+enum {
+	RENEW_MIN_MS = 1000,   // a link is not replaced before it was down for so long
+	RENEW_BACKOFFS = 4,    // nor before so many times the longest wait of nng's dialer
+	SEND_SUSPECT_MS = 900, // a connected link that takes no request for so long is none
+};
+
 struct client_call {
+	struct link *link;
 	nng_ctx ctx;
 	nng_aio *aio;
 	int64_t deadline_ms; // of wire_now_ms
 	LIST_ENTRY(client_call) entry;
 };
 
-struct wire_client {
-	char *url;
+// A socket with its dialer, and the one connection that it has or has not.
+struct link {
+	struct wire_client *client; // NULL: the link was replaced, or its client is closed
 	nng_socket socket;
-	nng_tls_config *tls_config; // NULL: none
-	void (*on_link)(bool up, void *arg);
-	void *arg;
-
-	// Held while nng is told to begin or cancel an operation, never while waiting for one, and
-	// while on_link runs, so that ups and downs come in their order.
-	pthread_mutex_t mutex;
-	pthread_cond_t changed; // link_up, closing, callers
-	bool link_up;
-	int link_pipe;    // of link_up
+	bool up;
+	int pipe;         // while up
 	int removed_pipe; // the last one gone: its "added" may come later, from another thread
-	bool closing;
-	unsigned int callers; // threads in wire_client_call
+	bool suspect;
+	int64_t down_since_ms;
 	LIST_HEAD(, client_call) calls;
 };
 
+struct wire_client {
+	char *url;
+	nng_tls_config *tls_config; // NULL: none
+	uint32_t reconnect_min_ms, reconnect_max_ms;
+	void (*on_link)(bool up, void *arg);
+	void *arg;
+	pthread_t keeper;
+
+	struct link *link;
+	bool closing;
+	unsigned int callers;   // threads in wire_client_call
+	pthread_cond_t changed; // any of the above, also in the link
+};
+
+// Guards all clients and links: an event of a link may come when its client is long gone. Held while
+// nng is told to begin or cancel an operation, never while waiting for one, and while on_link runs,
+// so that ups and downs come in their order.
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
 // ---- the link ------------------------------------------------------------------------------------
+
+// Under the mutex.
+static void report_link(struct wire_client *client, bool up)
+{
+	pthread_cond_broadcast(&client->changed);
+	if (client->on_link != NULL && !client->closing)
+		client->on_link(up, client->arg);
+}
 
 // nng's threads. Of a pipe that lives shortly both events may come at once, in any order.
 static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
-	struct wire_client *client = arg;
+	struct link *link = arg;
 	int id = nng_pipe_id(pipe);
 
-	pthread_mutex_lock(&client->mutex);
-	bool before = client->link_up;
-	if (event == NNG_PIPE_EV_ADD_POST && id != client->removed_pipe) {
-		client->link_up = true;
-		client->link_pipe = id;
-	} else if (event == NNG_PIPE_EV_REM_POST) {
-		client->removed_pipe = id;
-		if (client->link_pipe == id)
-			client->link_up = false;
+	pthread_mutex_lock(&mutex);
+	if (link->client != NULL) {
+		bool before = link->up;
+
+		if (event == NNG_PIPE_EV_ADD_POST && id != link->removed_pipe) {
+			link->up = true;
+			link->pipe = id;
+		} else if (event == NNG_PIPE_EV_REM_POST) {
+			link->removed_pipe = id;
+			if (link->up && link->pipe == id) {
+				link->up = false;
+				link->down_since_ms = wire_now_ms();
+			}
+		}
+		if (link->up != before)
+			report_link(link->client, link->up);
 	}
-	if (client->link_up != before && !client->closing) {
-		pthread_cond_broadcast(&client->changed);
-		if (client->on_link != NULL)
-			client->on_link(client->link_up, client->arg);
+	pthread_mutex_unlock(&mutex);
+}
+
+// A link that does not dial yet. Returns 0 or an error of nng's.
+static int open_link(struct wire_client *client, struct link **ret_link)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	int rv;
+
+	if (link == NULL)
+		return NNG_ENOMEM;
+	link->client = client;
+	link->down_since_ms = wire_now_ms();
+	LIST_INIT(&link->calls);
+	rv = nng_req0_open(&link->socket);
+	if (rv != 0) {
+		free(link);
+		return rv;
 	}
-	pthread_mutex_unlock(&client->mutex);
+	*ret_link = link;
+	return 0;
 }
 
 // Options first, then the dialer, which inherits them, then the dialling.
-static int start_dialer(struct wire_client *client, const struct wire_client_config *config)
+static int start_dialer(const struct wire_client *client, struct link *link)
 {
+	nng_socket socket = link->socket;
 	nng_dialer dialer;
 	int rv;
 
-	if ((rv = nng_socket_set_ms(client->socket, NNG_OPT_REQ_RESENDTIME,
-				    NNG_DURATION_INFINITE)) != 0 ||
-	    (rv = nng_socket_set_size(client->socket, NNG_OPT_RECVMAXSZ, WIRE_RECV_BYTES_MAX)) !=
-		    0 ||
-	    (rv = nng_socket_set_ms(client->socket, NNG_OPT_RECONNMINT,
-				    (nng_duration)config->reconnect_min_ms)) != 0 ||
-	    (rv = nng_socket_set_ms(client->socket, NNG_OPT_RECONNMAXT,
-				    (nng_duration)config->reconnect_max_ms)) != 0 ||
-	    (rv = nng_pipe_notify(client->socket, NNG_PIPE_EV_ADD_POST, pipe_event, client)) != 0 ||
-	    (rv = nng_pipe_notify(client->socket, NNG_PIPE_EV_REM_POST, pipe_event, client)) != 0 ||
-	    (rv = nng_dialer_create(&dialer, client->socket, client->url)) != 0)
+	if ((rv = nng_socket_set_ms(socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE)) != 0 ||
+	    (rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, WIRE_RECV_BYTES_MAX)) != 0 ||
+	    (rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT,
+				    (nng_duration)client->reconnect_min_ms)) != 0 ||
+	    (rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT,
+				    (nng_duration)client->reconnect_max_ms)) != 0 ||
+	    (rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, pipe_event, link)) != 0 ||
+	    (rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, pipe_event, link)) != 0 ||
+	    (rv = nng_dialer_create(&dialer, socket, client->url)) != 0)
 		return rv;
 	if (client->tls_config != NULL &&
 	    (rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, client->tls_config)) != 0)
@@ -98,14 +150,110 @@ static int start_dialer(struct wire_client *client, const struct wire_client_con
 	return nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
 }
 
+// Nobody calls on it any more.
+static void close_link(struct link *link)
+{
+	pthread_mutex_lock(&mutex);
+	link->client = NULL;
+	pthread_mutex_unlock(&mutex);
+	wire_close_socket(link->socket, link); // until it is closed, events may come
+}
+
+// End the calls on a link, so that it can be closed. Under the mutex, which is let go of meanwhile.
+static void end_calls(struct wire_client *client, struct link *link, int nng_error)
+{
+	struct client_call *call;
+
+	LIST_FOREACH (call, &link->calls, entry)
+		nng_aio_abort(call->aio, nng_error);
+	while (!LIST_EMPTY(&link->calls))
+		pthread_cond_wait(&client->changed, &mutex);
+}
+
+static void replace_link(struct wire_client *client)
+{
+	struct link *link = NULL;
+	int rv = open_link(client, &link);
+
+	pthread_mutex_lock(&mutex);
+	struct link *old = client->link;
+	if (rv == 0) {
+		client->link = link;
+		old->client = NULL;
+		if (old->up)
+			report_link(client, false);
+		end_calls(client, old, NNG_ECONNRESET);
+	} else { // no memory, no file descriptors: again after the same time
+		old->down_since_ms = wire_now_ms();
+		old->suspect = false;
+	}
+	pthread_mutex_unlock(&mutex);
+	if (rv == 0) {
+		log_debug("link replaced", "url=%s", client->url);
+		rv = start_dialer(client, link);
+		close_link(old);
+	}
+	if (rv != 0)
+		log_warning("dialling failed", "url=%s error=\"%s\"", client->url,
+			    nng_strerror(rv));
+}
+
+static void *keep_link(void *arg)
+{
+	struct wire_client *client = arg;
+	int64_t renew_ms = (int64_t)client->reconnect_max_ms * RENEW_BACKOFFS;
+
+	if (renew_ms < RENEW_MIN_MS)
+		renew_ms = RENEW_MIN_MS;
+	pthread_mutex_lock(&mutex);
+	while (!client->closing) {
+		struct link *link = client->link;
+		int64_t renew_at_ms = link->down_since_ms + renew_ms;
+
+		if (link->suspect || (!link->up && wire_now_ms() >= renew_at_ms)) {
+			pthread_mutex_unlock(&mutex);
+			replace_link(client);
+			pthread_mutex_lock(&mutex);
+		} else if (link->up) {
+			pthread_cond_wait(&client->changed, &mutex);
+		} else {
+			wire_wait_until(&client->changed, &mutex, renew_at_ms);
+		}
+	}
+	pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+
+// ---- open ----------------------------------------------------------------------------------------
+
 static void free_client(struct wire_client *client)
 {
 	if (client->tls_config != NULL)
 		nng_tls_config_free(client->tls_config);
 	pthread_cond_destroy(&client->changed);
-	pthread_mutex_destroy(&client->mutex);
 	free(client->url);
 	free(client);
+}
+
+static struct wire_client *make_client(const struct wire_client_config *config,
+				       nng_tls_config *tls_config)
+{
+	struct wire_client *client = calloc(1, sizeof(*client));
+	char *url = strdup(config->url);
+
+	if (client == NULL || url == NULL) {
+		free(client);
+		free(url);
+		return NULL;
+	}
+	client->url = url;
+	client->tls_config = tls_config;
+	client->reconnect_min_ms = config->reconnect_min_ms;
+	client->reconnect_max_ms = config->reconnect_max_ms;
+	client->on_link = config->on_link;
+	client->arg = config->arg;
+	wire_init_condition(&client->changed);
+	return client;
 }
 
 int wire_client_open(const struct wire_client_config *config, struct wire_client **ret_client,
@@ -118,30 +266,16 @@ int wire_client_open(const struct wire_client_config *config, struct wire_client
 	if (r < 0)
 		return r;
 
-	struct wire_client *client = calloc(1, sizeof(*client));
-	char *url = strdup(config->url);
-	if (client == NULL || url == NULL) {
+	struct wire_client *client = make_client(config, tls_config);
+	if (client == NULL) {
 		if (tls_config != NULL)
 			nng_tls_config_free(tls_config);
-		free(client);
-		free(url);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "%s: out of memory", config->url);
 	}
-	client->url = url;
-	client->tls_config = tls_config;
-	client->on_link = config->on_link;
-	client->arg = config->arg;
-	LIST_INIT(&client->calls);
-	pthread_mutex_init(&client->mutex, NULL);
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&client->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
-
-	int rv = nng_req0_open(&client->socket);
-	if (rv == 0 && (rv = start_dialer(client, config)) != 0)
-		nng_close(client->socket);
+	int rv = open_link(client, &client->link);
+	if (rv == 0 && ((rv = start_dialer(client, client->link)) != 0 ||
+			(rv = pthread_create(&client->keeper, NULL, keep_link, client)) != 0))
+		close_link(client->link);
 	if (rv != 0) {
 		r = error_set(err, wire_errno(rv), CODE_BAD_REQUEST, "%s: %s", client->url,
 			      nng_strerror(rv));
@@ -161,46 +295,77 @@ static nng_duration remaining_ms(const struct client_call *call)
 	return left > 0 ? (nng_duration)left : 0;
 }
 
-// Returns 0, -ETIMEDOUT or -ECANCELED.
-static int wait_for_link(struct wire_client *client, const struct client_call *call)
+// Wait for a connection and join the calls on it. Returns 0, -ENOMEM, -ETIMEDOUT or -ECANCELED.
+static int open_call(struct wire_client *client, struct client_call *call)
 {
-	struct timespec until = {.tv_sec = call->deadline_ms / 1000,
-				 .tv_nsec = call->deadline_ms % 1000 * 1000000};
 	int r = 0;
 
-	pthread_mutex_lock(&client->mutex);
-	while (!client->link_up && !client->closing && r == 0)
-		r = pthread_cond_timedwait(&client->changed, &client->mutex, &until);
+	if (nng_aio_alloc(&call->aio, NULL, NULL) != 0)
+		return -ENOMEM;
+	pthread_mutex_lock(&mutex);
+	while (!client->link->up && !client->closing && r == 0)
+		r = wire_wait_until(&client->changed, &mutex, call->deadline_ms);
 	if (client->closing)
 		r = -ECANCELED;
-	else if (client->link_up)
-		r = 0;
-	else
+	else if (!client->link->up)
 		r = -ETIMEDOUT;
-	pthread_mutex_unlock(&client->mutex);
+	else
+		r = nng_ctx_open(&call->ctx, client->link->socket) == 0 ? 0 : -ENOMEM;
+	if (r == 0) {
+		call->link = client->link;
+		LIST_INSERT_HEAD(&call->link->calls, call, entry);
+	}
+	pthread_mutex_unlock(&mutex);
+	if (r < 0)
+		nng_aio_free(call->aio);
 	return r;
 }
 
-// Begin an operation and wait for its end. Begun under the mutex: wire_client_close either sees the
-// call in its list with the operation under way, and cancels it, or is seen here.
+static void close_call(struct wire_client *client, struct client_call *call)
+{
+	nng_ctx_close(call->ctx);
+	pthread_mutex_lock(&mutex);
+	LIST_REMOVE(call, entry);
+	pthread_cond_broadcast(&client->changed);
+	pthread_mutex_unlock(&mutex);
+	nng_aio_free(call->aio);
+}
+
+// Begin an operation and wait for its end. Begun under the mutex: who ends the calls of a link either
+// sees this one with its operation under way, and cancels it, or is seen here.
 static int run(struct wire_client *client, struct client_call *call,
 	       void (*operation)(nng_ctx, nng_aio *))
 {
 	nng_duration left = remaining_ms(call);
+	int r = 0;
 
 	if (left == 0)
 		return -ETIMEDOUT;
-	pthread_mutex_lock(&client->mutex);
-	bool closing = client->closing;
-	if (!closing) {
+	pthread_mutex_lock(&mutex);
+	if (client->closing) {
+		r = -ECANCELED;
+	} else if (call->link != client->link) {
+		r = -ECONNRESET;
+	} else {
 		nng_aio_set_timeout(call->aio, left);
 		operation(call->ctx, call->aio);
 	}
-	pthread_mutex_unlock(&client->mutex);
-	if (closing)
-		return -ECANCELED;
+	pthread_mutex_unlock(&mutex);
+	if (r < 0)
+		return r;
 	nng_aio_wait(call->aio);
 	return -wire_errno(nng_aio_result(call->aio));
+}
+
+// A request that a connected link did not take: the connection may be gone without nng's telling.
+static void suspect_link(struct wire_client *client, struct link *link)
+{
+	pthread_mutex_lock(&mutex);
+	if (link == client->link && link->up) {
+		link->suspect = true;
+		pthread_cond_broadcast(&client->changed);
+	}
+	pthread_mutex_unlock(&mutex);
 }
 
 static int make_message(const struct request *request, const struct client_call *call,
@@ -262,6 +427,7 @@ static int exchange(struct wire_client *client, struct client_call *call,
 
 	if (r < 0)
 		return r;
+	int64_t begin_ms = wire_now_ms();
 	nng_aio_set_msg(call->aio, message);
 	r = run(client, call, nng_ctx_send);
 	if (r < 0) { // the message is ours again, if it was not sent
@@ -269,6 +435,8 @@ static int exchange(struct wire_client *client, struct client_call *call,
 		nng_aio_set_msg(call->aio, NULL);
 		if (message != NULL)
 			nng_msg_free(message);
+		if (r == -ETIMEDOUT && wire_now_ms() - begin_ms >= SEND_SUSPECT_MS)
+			suspect_link(client, call->link);
 		return r;
 	}
 	r = run(client, call, nng_ctx_recv);
@@ -281,35 +449,12 @@ static int exchange(struct wire_client *client, struct client_call *call,
 	return r;
 }
 
-static int open_call(struct wire_client *client, struct client_call *call)
-{
-	if (nng_ctx_open(&call->ctx, client->socket) != 0)
-		return -ENOMEM;
-	if (nng_aio_alloc(&call->aio, NULL, NULL) != 0) {
-		nng_ctx_close(call->ctx);
-		return -ENOMEM;
-	}
-	pthread_mutex_lock(&client->mutex);
-	LIST_INSERT_HEAD(&client->calls, call, entry);
-	pthread_mutex_unlock(&client->mutex);
-	return 0;
-}
-
-static void close_call(struct wire_client *client, struct client_call *call)
-{
-	pthread_mutex_lock(&client->mutex);
-	LIST_REMOVE(call, entry);
-	pthread_mutex_unlock(&client->mutex);
-	nng_ctx_close(call->ctx);
-	nng_aio_free(call->aio);
-}
-
 // The sentence for an error that came without one.
 static int explain(struct wire_client *client, int r, uint32_t timeout_ms, struct error *err)
 {
-	pthread_mutex_lock(&client->mutex);
-	bool link_up = client->link_up;
-	pthread_mutex_unlock(&client->mutex);
+	pthread_mutex_lock(&mutex);
+	bool link_up = client->link->up;
+	pthread_mutex_unlock(&mutex);
 
 	switch (r) {
 	case -ETIMEDOUT:
@@ -341,13 +486,11 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 		timeout_ms = TIMEOUT_MAX_MS;
 	call.deadline_ms = wire_now_ms() + timeout_ms;
 
-	pthread_mutex_lock(&client->mutex);
+	pthread_mutex_lock(&mutex);
 	client->callers++;
-	pthread_mutex_unlock(&client->mutex);
+	pthread_mutex_unlock(&mutex);
 
-	r = wait_for_link(client, &call);
-	if (r == 0)
-		r = open_call(client, &call);
+	r = open_call(client, &call);
 	if (r == 0) {
 		r = exchange(client, &call, request, ret_reply, &why);
 		close_call(client, &call);
@@ -360,28 +503,27 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 	}
 
 	// From here on the client may be gone.
-	pthread_mutex_lock(&client->mutex);
+	pthread_mutex_lock(&mutex);
 	if (--client->callers == 0)
 		pthread_cond_broadcast(&client->changed);
-	pthread_mutex_unlock(&client->mutex);
+	pthread_mutex_unlock(&mutex);
 	return r;
 }
 
 void wire_client_close(struct wire_client *client)
 {
-	struct client_call *call;
-
 	if (client == NULL)
 		return;
-	// nng_close beside an operation under way can hang in nng 1.5: end them all first.
-	pthread_mutex_lock(&client->mutex);
+	pthread_mutex_lock(&mutex);
 	client->closing = true;
 	pthread_cond_broadcast(&client->changed);
-	LIST_FOREACH (call, &client->calls, entry)
-		nng_aio_cancel(call->aio);
+	pthread_mutex_unlock(&mutex);
+	pthread_join(client->keeper, NULL); // from here on the link stays the same
+	pthread_mutex_lock(&mutex);
+	end_calls(client, client->link, NNG_ECANCELED);
 	while (client->callers > 0)
-		pthread_cond_wait(&client->changed, &client->mutex);
-	pthread_mutex_unlock(&client->mutex);
-	nng_close(client->socket); // also waits for pipe_event to be over
+		pthread_cond_wait(&client->changed, &mutex);
+	pthread_mutex_unlock(&mutex);
+	close_link(client->link);
 	free_client(client);
 }

@@ -2,11 +2,22 @@
 //
 // What the two ends of the wire share: which URLs are allowed, TLS, times, nng's errors as ours.
 //
-// nng 1.5 starts its threads once a process, at the first socket: a task queue of twice the CPUs (at
-// most 16), a timer per CPU, a poller and a resolver. None of it can be tuned at run time (later
-// versions can), and a child of fork() must not use it.
+// What is to know of nng 1.5:
+//
+// Threads. They start once a process, at the first socket: a task queue of twice the CPUs (at most
+// 16), a timer per CPU, a poller and resolvers. None of it can be tuned at run time (1.7 can), and a
+// child of fork() must not use it.
+//
+// The reaper. One thread takes apart what was closed, in turn, and it can get stuck for good: a
+// connection closed in the moment between "header received" and its callback leaves an operation that
+// nobody ends (ipc_pipe_recv_cb begins the next read on an aio that is stopped, and no callback comes;
+// the same in tcp and tls). Then no nng_close returns any more, and the dialer of that connection does
+// not dial again. Peers that die under load are enough. Hence wire_close_socket, and the client's
+// keeper, which makes a new socket where the old one does not come back.
 
 #pragma once
+
+#include <pthread.h>
 
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
@@ -30,3 +41,11 @@ int wire_endpoint_check(const char *url, const struct wire_tls *tls, bool insecu
 int wire_errno(int nng_error);
 
 int64_t wire_now_ms(void); // CLOCK_MONOTONIC
+
+// A condition variable that is waited for until a time of wire_now_ms. Returns 0 or ETIMEDOUT.
+void wire_init_condition(pthread_cond_t *condition);
+int wire_wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline_ms);
+
+// nng_close, but back within seconds, whether nng has finished or not. `owned` (NULL: none), what the
+// socket's callbacks point at, is freed when it has. All operations on the socket must be over.
+void wire_close_socket(nng_socket socket, void *owned);

@@ -238,12 +238,10 @@ static void free_server(struct wire_server *server)
 
 		if (call->open)
 			nng_ctx_close(call->ctx);
+		nng_aio_free(call->recv_aio); // NULL is fine
+		nng_aio_free(call->send_aio);
 	}
-	nng_close(server->socket);
-	for (uint32_t i = 0; i < server->call_count; i++) { // NULL is fine
-		nng_aio_free(server->calls[i].recv_aio);
-		nng_aio_free(server->calls[i].send_aio);
-	}
+	wire_close_socket(server->socket, NULL); // nothing of ours hangs on it any more
 	if (server->tls_config != NULL)
 		nng_tls_config_free(server->tls_config);
 	pthread_cond_destroy(&server->returned);
