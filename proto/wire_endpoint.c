@@ -6,12 +6,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 #include <time.h>
 
+#include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/wire_private.h"
 
@@ -118,30 +118,12 @@ static int check_tcp(const char *url, const nng_url *parsed, struct error *err)
 
 static int read_pem(const char *key, const char *file, char **ret_pem, struct error *err)
 {
-	FILE *stream = fopen(file, "re");
-	char *pem = NULL;
-	size_t size = 0;
-	int e = 0;
+	size_t size;
+	int r = file_read(file, PEM_BYTES_MAX, ret_pem, &size);
 
-	errno = 0;
-	if (stream == NULL || (pem = malloc(PEM_BYTES_MAX + 1)) == NULL)
-		e = errno;
-	if (e == 0) {
-		size = fread(pem, 1, PEM_BYTES_MAX + 1, stream);
-		if (ferror(stream))
-			e = errno != 0 ? errno : EIO;
-		else if (size > PEM_BYTES_MAX)
-			e = EFBIG;
-	}
-	if (stream != NULL)
-		fclose(stream);
-	if (e != 0) {
-		free(pem);
+	if (r < 0)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%s: %s cannot be read: %s", key,
-				 file, strerror(e));
-	}
-	pem[size] = '\0';
-	*ret_pem = pem;
+				 file, strerror(-r));
 	return 0;
 }
 

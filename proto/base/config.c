@@ -15,6 +15,7 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/message.h"
 
@@ -390,52 +391,18 @@ int config_load_text(const char *file, const char *text, size_t size, const stru
 	return r;
 }
 
-static int read_file(const char *file, char **ret_text, size_t *ret_size, struct error *err)
-{
-	FILE *stream = fopen(file, "re");
-	char *text;
-	int r = 0;
-
-	if (stream == NULL) {
-		int e = errno;
-
-		return error_set(err, e, CODE_BAD_REQUEST, "%s: cannot be opened: %s", file,
-				 strerror(e));
-	}
-	text = malloc(FILE_BYTES_MAX + 1);
-	if (text == NULL) {
-		fclose(stream);
-		return error_set(err, ENOMEM, CODE_INTERNAL, "%s: out of memory", file);
-	}
-	errno = 0;
-	size_t size = fread(text, 1, FILE_BYTES_MAX + 1, stream);
-	if (ferror(stream)) { // a folder, for one: EISDIR
-		int e = errno != 0 ? errno : EIO;
-
-		r = error_set(err, e, CODE_BAD_REQUEST, "%s: cannot be read: %s", file,
-			      strerror(e));
-	} else if (size > FILE_BYTES_MAX) {
-		r = error_set(err, EFBIG, CODE_BAD_REQUEST, "%s: larger than %d KB", file,
-			      FILE_BYTES_MAX / 1024);
-	}
-	fclose(stream);
-	if (r < 0) {
-		free(text);
-		return r;
-	}
-	*ret_text = text;
-	*ret_size = size;
-	return 0;
-}
-
 int config_load(const char *file, const struct config_key *keys, void *config, struct error *err)
 {
 	char *text = NULL;
 	size_t size = 0;
-	int r = read_file(file, &text, &size, err);
+	int r = file_read(file, FILE_BYTES_MAX, &text, &size);
 
+	if (r == -EFBIG)
+		return error_set(err, EFBIG, CODE_BAD_REQUEST, "%s: larger than %d KB", file,
+				 FILE_BYTES_MAX / 1024);
 	if (r < 0)
-		return r;
+		return error_set(err, -r, CODE_BAD_REQUEST, "%s: cannot be read: %s", file,
+				 strerror(-r));
 	r = config_load_text(file, text, size, keys, config, err);
 	free(text);
 	return r;

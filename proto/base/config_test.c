@@ -318,8 +318,7 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	unlink(path);
 
 	assert_int_equal(config_load(path, keys, &config, &err), -ENOENT);
-	snprintf(expected, sizeof(expected), "%s: cannot be opened: No such file or directory",
-		 path);
+	snprintf(expected, sizeof(expected), "%s: cannot be read: No such file or directory", path);
 	assert_string_equal(err.message, expected);
 	assert_int_equal(config_load("/tmp", keys, &config, &err), -EISDIR);
 	assert_string_equal(err.message, "/tmp: cannot be read: Is a directory");
