@@ -19,14 +19,6 @@
 
 #include "proto/wire_harness.h"
 
-// nng 1.5 loses a listener that is closed while a connection to it is being set up. Read by
-// LeakSanitizer, where there is one; what is allocated by ourselves still counts.
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libnng.so";
-}
-
 // ---- nng's reaper, stuck -------------------------------------------------------------------------
 //
 // Its callbacks run in it: one that does not return is as good as the defect itself, and certain.

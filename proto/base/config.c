@@ -20,9 +20,10 @@
 #include "proto/message.h"
 
 enum {
-	FILE_BYTES_MAX = 256 * 1024, // a configuration of hundreds of keys is 10 KB
-	KEYS_MAX = 128,          // in one file, with sections; of our daemons, not of the user's
-	PATH_SIZE = 128,         // of a dotted path
+	FILE_BYTES_MAX = 64 * 1024, // a configuration of hundreds of keys is 10 KB
+	BRACKETS_MAX = 1024, // libyaml takes the square of their depth: seconds for 64 KB of them
+	KEYS_MAX = 128,      // in one file, with sections; of our daemons, not of the user's
+	PATH_SIZE = 128,     // of a dotted path
 	SUGGESTION_DISTANCE = 2, // edits between an unknown key and the one that was meant
 };
 
@@ -366,6 +367,15 @@ static int check_single(struct loader *loader, yaml_parser_t *parser)
 	return r;
 }
 
+static bool has_too_many_brackets(const char *text, size_t size)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++)
+		count += text[i] == '[' || text[i] == '{';
+	return count > BRACKETS_MAX;
+}
+
 int config_load_text(const char *file, const char *text, size_t size, const struct config_key *keys,
 		     void *config, struct error *err)
 {
@@ -374,6 +384,8 @@ int config_load_text(const char *file, const char *text, size_t size, const stru
 	int r;
 
 	loaded.count = 0;
+	if (has_too_many_brackets(text, size))
+		return fail(&loader, 1, "", "more than %d brackets", (int)BRACKETS_MAX);
 	if (!yaml_parser_initialize(&parser))
 		return error_set(err, ENOMEM, CODE_INTERNAL, "%s: out of memory", file);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);

@@ -280,13 +280,17 @@ static void a_path_may_have_511_bytes(void **state)
 
 static void deep_and_wide_nonsense_does_no_harm(void **state)
 {
-	enum { SIZE = 200 * 1024 };
+	enum { SIZE = 64 * 1024 };
 	char *text = malloc(SIZE + 1);
 	struct error err;
 
 	memset(text, '[', SIZE);
 	text[SIZE] = '\0';
 	assert_int_equal(load(text, &err), -EINVAL);
+	assert_string_equal(err.message, "f.yaml:1: more than 1024 brackets");
+	text[1024] = '\0';
+	assert_int_equal(load(text, &err), -EINVAL);
+	text[1024] = '[';
 	memset(text, '{', SIZE);
 	assert_int_equal(load(text, &err), -EINVAL);
 	for (size_t i = 0; i + 2 <= SIZE; i += 2)
@@ -310,9 +314,9 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 	assert_int_equal(config_load(path, keys, &config, &err), 0);
 	assert_string_equal(config.listen, "a");
 
-	assert_int_equal(ftruncate(fd, 256 * 1024 + 1), 0);
+	assert_int_equal(ftruncate(fd, 64 * 1024 + 1), 0);
 	assert_int_equal(config_load(path, keys, &config, &err), -EFBIG);
-	snprintf(expected, sizeof(expected), "%s: larger than 256 KB", path);
+	snprintf(expected, sizeof(expected), "%s: larger than 64 KB", path);
 	assert_string_equal(err.message, expected);
 	close(fd);
 	unlink(path);
