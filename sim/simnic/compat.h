@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <ethdev_driver.h>
 #include <rte_lcore.h>
+#include <rte_telemetry.h>
 #include <rte_thread.h>
 #include <rte_version.h>
 
@@ -43,3 +45,18 @@ static inline int control_thread_create(pthread_t *ret_thread, const char *name,
 	return -error;
 #endif
 }
+
+// The representors that device arguments ask for. 0, or -1.
+static inline int representors_parse(const char *arguments, struct rte_eth_devargs *ret_wanted)
+{
+#if RTE_VERSION < RTE_VERSION_NUM(24, 3, 0, 0)
+	return rte_eth_devargs_parse(arguments, ret_wanted);
+#else
+	// 1: arguments with representor=; 0: without; more than one representor= is refused.
+	return rte_eth_devargs_parse(arguments, ret_wanted, 1) < 0 ? -1 : 0;
+#endif
+}
+
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+#define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
+#endif

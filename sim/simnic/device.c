@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <rte_errno.h>
+#include <rte_string_fns.h>
 
 #include "sim/simnic/card_link.h"
 #include "sim/simnic/compat.h"
@@ -240,6 +241,7 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	strlcpy(device->name, rte_device->name, sizeof(device->name));
 	device->rte_device = rte_device;
 	device->card_fd = -1;
+	pthread_mutex_init(&device->fd_lock, NULL);
 	device->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
 	error = pipeline_init(device);
 	if (error == 0)
@@ -280,5 +282,6 @@ void device_free(struct device *device)
 	news_destroy(device);
 	(void)rte_eth_switch_domain_free(device->domain_id);
 	free(device->functions);
+	pthread_mutex_destroy(&device->fd_lock);
 	free(device);
 }

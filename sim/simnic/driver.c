@@ -14,7 +14,9 @@
 #include <bus_vdev_driver.h>
 #include <ethdev_driver.h>
 #include <rte_kvargs.h>
+#include <rte_string_fns.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/simnic.h"
 
 static const char *const known_arguments[] = {"card", "vfs",         "name", "pf",
@@ -157,7 +159,7 @@ static int simnic_probe(struct rte_vdev_device *vdev)
 		return -EINVAL;
 	}
 	error = parse_config(arguments, &config);
-	if (error == 0 && rte_eth_devargs_parse(text, &wanted) != 0)
+	if (error == 0 && representors_parse(text, &wanted) != 0)
 		error = -EINVAL;
 	if (error < 0)
 		goto out;

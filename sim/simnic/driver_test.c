@@ -4,6 +4,7 @@
 // come back. Frames are traffic_test.c's; what needs another process is in attach_test.c.
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 
 #include <rte_dev.h>
 
+#include "sim/simnic/card.h"
 #include "sim/simnic/test_device.h"
 
 // ---- enumeration ----------------------------------------------------------------------------------------
@@ -260,6 +262,115 @@ static void frames_to_a_function_that_is_gone_are_counted(void **state)
 	WAIT_FOR(shell_succeeds("ip link show %s | grep -q simnic:", netdevs[0]));
 }
 
+// ---- a card that is not the driver's own ----------------------------------------------------------------
+
+struct outside_card {
+	struct card *card;
+	pthread_t thread;
+};
+
+static void *run_card(void *argument)
+{
+	card_run(argument);
+	return NULL;
+}
+
+static void card_begin(struct outside_card *outside)
+{
+	struct card_config config = {.name = "simnic0", .vfs = 4};
+	char path[128], why[128];
+
+	card_config_defaults(&config);
+	snprintf(path, sizeof(path), "%s/card.sock", folder);
+	assert_int_equal(card_new(&config, &outside->card, why, sizeof(why)), 0);
+	assert_int_equal(card_listen(outside->card, path, why, sizeof(why)), 0);
+	assert_int_equal(pthread_create(&outside->thread, NULL, run_card, outside->card), 0);
+}
+
+static void card_end(struct outside_card *outside)
+{
+	card_stop(outside->card);
+	pthread_join(outside->thread, NULL);
+	card_free(outside->card);
+}
+
+static void attach(void)
+{
+	char arguments[192];
+
+	snprintf(arguments, sizeof(arguments), "card=%s/card.sock,representor=vf[0-3,65535]",
+		 folder);
+	assert_int_equal(rte_eal_hotplug_add("vdev", DEVICE, arguments), 0);
+	find_ports();
+}
+
+static unsigned int removals[RTE_MAX_ETHPORTS];
+
+static int on_removal(uint16_t port, enum rte_eth_event_type event, void *argument, void *result)
+{
+	__atomic_fetch_add(&removals[port], 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static void a_card_that_goes_is_told_as_a_removed_device(void **state)
+{
+	struct outside_card outside;
+
+	card_begin(&outside);
+	attach();
+	start_all(PORT_OFFLOAD);
+	for (unsigned int i = 0; i < PORTS; i++) {
+		removals[ports[i]] = 0;
+		assert_int_equal(rte_eth_dev_callback_register(ports[i], RTE_ETH_EVENT_INTR_RMV,
+							       on_removal, NULL),
+				 0);
+		assert_int_equal(rte_eth_dev_is_removed(ports[i]), 0);
+	}
+	card_end(&outside);
+	for (unsigned int i = 0; i < PORTS; i++) {
+		WAIT_FOR(__atomic_load_n(&removals[ports[i]], __ATOMIC_RELAXED) == 1);
+		assert_int_equal(rte_eth_dev_is_removed(ports[i]), 1);
+		assert_false(link_is_up(ports[i]));
+		assert_int_equal(rte_eth_dev_callback_unregister(ports[i], RTE_ETH_EVENT_INTR_RMV,
+								 on_removal, NULL),
+				 0);
+	}
+	// What an application still does with it neither crashes nor blocks.
+	port_send(ports[0], 0, pool, "an Ethernet frame, nearly", 24);
+	WAIT_FOR(port_xstat(ports[0], "simnic_tx_error_function_gone") == 1);
+	assert_int_equal(rte_eth_dev_set_link_down(ports[0]), 0);
+	remove_device(state);
+	// And with the next card all is well.
+	card_begin(&outside);
+	attach();
+	start_all(PORT_OFFLOAD);
+	assert_true(rte_eal_hotplug_remove("vdev", DEVICE) == 0);
+	card_end(&outside);
+}
+
+static void a_function_that_is_missing_when_the_driver_attaches_comes_later(void **state)
+{
+	struct outside_card outside;
+	pid_t pod = netns_new();
+
+	card_begin(&outside);
+	shell("ip link set simnic0v1 netns %d", (int)pod);
+	shell("ip tuntap add dev simnic0v1 mode tap"); // in the way of the one to come
+	netns_delete(pod);
+	WAIT_FOR(!shell_succeeds("ip link show simnic0v1 | grep -q simnic:"));
+	usleep(100000);
+	attach();
+	start_all(PORT_OFFLOAD);
+	assert_false(link_is_up(ports[1]));
+	shell("ip tuntap del dev simnic0v1 mode tap");
+	WAIT_FOR(shell_succeeds(
+		"ip link set simnic0v1 up && ip link show simnic0v1 | grep -q simnic:"));
+	WAIT_FOR(link_is_up(ports[1]));
+	assert_int_equal(rte_eal_hotplug_remove("vdev", DEVICE), 0);
+	shell("ip link show simnic0v1 >/dev/null"); // not the driver's to take away
+	card_end(&outside);
+}
+
 // ---- statistics -----------------------------------------------------------------------------------------
 
 static void statistics_count_packets_and_bytes_and_can_be_reset(void **state)
@@ -409,6 +520,8 @@ int main(void)
 		TEST(an_application_can_take_the_functions_link_away),
 		TEST(a_function_works_again_after_its_netns_died),
 		TEST(frames_to_a_function_that_is_gone_are_counted),
+		cmocka_unit_test(a_card_that_goes_is_told_as_a_removed_device),
+		cmocka_unit_test(a_function_that_is_missing_when_the_driver_attaches_comes_later),
 		TEST(statistics_count_packets_and_bytes_and_can_be_reset),
 		TEST(what_the_application_does_not_take_is_missed),
 		TEST(an_empty_pool_is_counted),

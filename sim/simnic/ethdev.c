@@ -118,7 +118,7 @@ static void start_in_pipeline(void *argument)
 	function->port.mtu = dev->data->mtu;
 	function->port.tx_queue_count = dev->data->nb_tx_queues;
 	function->port.started = dev->data->nb_rx_queues > 0;
-	function->carrier = true;
+	__atomic_store_n(&function->carrier, true, __ATOMIC_RELAXED);
 }
 
 static void stop_in_pipeline(void *argument)
@@ -192,7 +192,7 @@ static int dev_close(struct rte_eth_dev *dev)
 
 static void look(void *argument)
 {
-	(void)function_look(argument);
+	function_look(argument);
 }
 
 static int link_update(struct rte_eth_dev *dev, int wait)
@@ -204,8 +204,10 @@ static int link_update(struct rte_eth_dev *dev, int wait)
 		.link_autoneg = RTE_ETH_LINK_FIXED,
 	};
 
-	pipeline_call(function->device, look, function);
-	link.link_status = __atomic_load_n(&function->link_up, __ATOMIC_RELAXED);
+	link.link_status = function_link_now(function);
+	// A change that the pipeline has not seen. One that it has is cheap to ask for, under any load.
+	if (link.link_status != __atomic_load_n(&function->link_up, __ATOMIC_RELAXED))
+		pipeline_call(function->device, look, function);
 	return rte_eth_linkstatus_set(dev, &link);
 }
 
@@ -213,16 +215,16 @@ static void carrier_on(void *argument)
 {
 	struct function *function = argument;
 
-	function->carrier = true;
-	(void)function_look(function);
+	__atomic_store_n(&function->carrier, true, __ATOMIC_RELAXED);
+	function_look(function);
 }
 
 static void carrier_off(void *argument)
 {
 	struct function *function = argument;
 
-	function->carrier = false;
-	(void)function_look(function);
+	__atomic_store_n(&function->carrier, false, __ATOMIC_RELAXED);
+	function_look(function);
 }
 
 static int set_link_up(struct rte_eth_dev *dev)

@@ -31,10 +31,19 @@ static void link_set(struct function *function, bool netdev_up)
 	tell(function->device, function->index);
 }
 
-bool function_look(struct function *function)
+void function_look(struct function *function)
 {
 	link_set(function, tap_is_up(function->fd));
-	return function->link_up;
+}
+
+bool function_link_now(struct function *function)
+{
+	bool up;
+
+	pthread_mutex_lock(&function->device->fd_lock);
+	up = tap_is_up(function->fd);
+	pthread_mutex_unlock(&function->device->fd_lock);
+	return up && __atomic_load_n(&function->carrier, __ATOMIC_RELAXED);
 }
 
 void function_rest(struct function *function)
@@ -68,11 +77,13 @@ void function_set_fd(struct function *function, int fd)
 		(void)epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_DEL, function->fd, NULL);
 		close_later(function, function->fd);
 	}
+	pthread_mutex_lock(&function->device->fd_lock);
 	function->fd = fd;
+	pthread_mutex_unlock(&function->device->fd_lock);
 	if (fd >= 0 && epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		SIMNIC_LOG(ERR, "cannot watch function netdev=%s: %s", function->netdev,
 			   strerror(errno));
-	(void)function_look(function);
+	function_look(function);
 	tell(function->device, function->index);
 }
 

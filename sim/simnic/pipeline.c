@@ -11,6 +11,7 @@
 
 #include <rte_atomic.h>
 #include <rte_mbuf.h>
+#include <rte_string_fns.h>
 
 #include "sim/simnic/card_link.h"
 #include "sim/simnic/compat.h"
@@ -136,7 +137,7 @@ static int deliver_to_function(const struct frame *frame, struct function *funct
 		return 0;
 	switch (errno) {
 	case EIO:
-		(void)function_look(function);
+		function_look(function);
 		return -EIO;
 	case EBADFD:
 		function_lost(function);

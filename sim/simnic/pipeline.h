@@ -53,14 +53,16 @@ void pipeline_call(struct device *device, void (*call)(void *argument), void *ar
 // A port has put frames on a Tx ring. Any thread; wakes the pipeline only if it sleeps.
 void pipeline_kick_tx(struct device *device, uint16_t index);
 
-// ---- function.c: all in the pipeline's thread -------------------------------------------------------------
+// ---- function.c: in the pipeline's thread unless said -------------------------------------------------------------
 
 // Give a function its descriptor, or take it away with -1; the old one is closed.
 void function_set_fd(struct function *function, int fd);
 // See how the function's link is and have the application told if it changed. A function has a link when it is there,
 // administratively up and its carrier is on. The kernel wakes us when a netdev goes up, but not when it goes down; so
 // that is noticed when somebody asks (link_update) or sends.
-bool function_look(struct function *function);
+void function_look(struct function *function);
+// The same for any thread, without telling anybody, and without waiting for the pipeline.
+bool function_link_now(struct function *function);
 // Its descriptor is dead: the netns died, or somebody deleted the netdev. The card makes a new one.
 void function_lost(struct function *function);
 // What epoll says about its descriptor.

@@ -77,12 +77,12 @@ struct function {
 	uint16_t index; // CARD_INDEX_*
 	struct rte_ether_addr mac;
 	char netdev[IF_NAMESIZE]; // (P)
-	int fd;                   // (P) -1: the function is gone for now
+	int fd;                   // (P), changed under fd_lock; -1: the function is gone for now
 	int closing_fd;           // atomic: a descriptor of before, for the news thread to close
-	bool carrier;             // (P) what rte_eth_dev_set_link_up/down asked for
-	unsigned int offloads;    // (P) TAP_*: what the netdev's stack may leave to us
-	bool link_up;             // atomic: as last seen; see function_look()
-	bool readable;            // (P) on pipeline.readable
+	bool carrier; // written by (P), read by all: what rte_eth_dev_set_link_up/down asked for
+	unsigned int offloads; // (P) TAP_*: what the netdev's stack may leave to us
+	bool link_up;          // atomic: as last seen; see function_look()
+	bool readable;         // (P) on pipeline.readable
 	TAILQ_ENTRY(function) readable_next;
 	struct port port;
 };
@@ -99,6 +99,7 @@ struct device {
 	int card_fd;        // (P) -1: the card is gone
 	struct card *card;  // our own, served by card_thread; NULL: another process is the card
 	pthread_t card_thread;
+	pthread_mutex_t fd_lock; // held for as long as it takes to look at, or change, a descriptor
 	struct pipeline pipeline;
 	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
 	struct rte_intr_handle *news;

@@ -7,6 +7,7 @@
 
 #include <rte_telemetry.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/simnic.h"
 
 struct summary {
@@ -46,13 +47,13 @@ static void add_device(struct device *device, struct rte_tel_data *answer)
 	pipeline_call(device, summarise, &summary);
 	rte_tel_data_add_dict_string(answer, "name", device->name);
 	rte_tel_data_add_dict_string(answer, "card", device->card != NULL ? "own" : "process");
-	rte_tel_data_add_dict_u64(answer, "vfs", device->vfs);
-	rte_tel_data_add_dict_u64(answer, "functions_present", summary.present);
-	rte_tel_data_add_dict_u64(answer, "functions_up", summary.up);
-	rte_tel_data_add_dict_u64(answer, "ports", summary.ports);
-	rte_tel_data_add_dict_u64(answer, "ports_started", summary.started);
+	rte_tel_data_add_dict_uint(answer, "vfs", device->vfs);
+	rte_tel_data_add_dict_uint(answer, "functions_present", summary.present);
+	rte_tel_data_add_dict_uint(answer, "functions_up", summary.up);
+	rte_tel_data_add_dict_uint(answer, "ports", summary.ports);
+	rte_tel_data_add_dict_uint(answer, "ports_started", summary.started);
 #define X(name, class)                                                                             \
-	rte_tel_data_add_dict_u64(answer, #name, total(device, offsetof(struct counters, name)));
+	rte_tel_data_add_dict_uint(answer, #name, total(device, offsetof(struct counters, name)));
 	SIMNIC_COUNTERS(X)
 #undef X
 }

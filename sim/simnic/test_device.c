@@ -35,13 +35,18 @@ int device_tests_run(const struct CMUnitTest *tests, size_t count)
 	return failed;
 }
 
-int probe(void **state)
+void find_ports(void)
 {
-	assert_int_equal(rte_eal_hotplug_add("vdev", DEVICE, "vfs=4,representor=vf[0-3,65535]"), 0);
 	for (unsigned int i = 0; i < 4; i++)
 		ports[i] = port_of_vf(DEVICE, i);
 	ports[PF] = port_of_vf(DEVICE, VF_OF_PF);
 	assert_int_equal(rte_eth_dev_get_port_by_name(DEVICE, &ports[UPLINK]), 0);
+}
+
+int probe(void **state)
+{
+	assert_int_equal(rte_eal_hotplug_add("vdev", DEVICE, "vfs=4,representor=vf[0-3,65535]"), 0);
+	find_ports();
 	return 0;
 }
 

@@ -25,6 +25,8 @@ int probe(void **state);
 int remove_device(void **state);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, probe, remove_device)
 
+// Fill in ports[] of the device that was probed.
+void find_ports(void);
 void start_all(enum port_shape shape);
 void all_up(void);
 

@@ -75,8 +75,8 @@ void build(uint8_t protocol, uint32_t payload, unsigned int options)
 		ip->payload_len = htons(extensions + header + payload);
 		ip->proto = extensions ? IPPROTO_HOPOPTS : protocol;
 		ip->hop_limits = 64;
-		memset(ip->src_addr, 0x11, 16);
-		memset(ip->dst_addr, 0x22, 16);
+		memset(&ip->src_addr, 0x11, 16);
+		memset(&ip->dst_addr, 0x22, 16);
 		at += 40;
 		if (extensions) { // hop-by-hop, then destination options, 8 bytes each
 			packet.data[at] = IPPROTO_DSTOPTS;
