@@ -5,6 +5,8 @@
 //     --vdev net_simnic0,card=/run/simnic.sock,representor=vf[0-63,65535]     functions lent by simnic-card
 //     --vdev net_simnic0,vfs=4,representor=vf[0-3]                            functions that live with this process
 //
+// With a card of its own, name=, pf= and wire= name the netdevs (card.h).
+//
 // As mlx5 has it, the probed port is the uplink, and vf65535 the representor of the host's PF.
 
 #include <errno.h>
