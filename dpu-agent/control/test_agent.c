@@ -218,6 +218,13 @@ void test_run(struct test_agent *agent, struct test_call *calls, size_t count)
 	free(pointers);
 }
 
+void test_must_run(struct test_agent *agent, struct test_call *call)
+{
+	test_run(agent, call, 1);
+	if (call->reply.code != CODE_OK)
+		fail_msg("%s: %s", call_name(call->request.call), call->reply.message);
+}
+
 struct attachment test_must_attach(struct test_agent *agent, const char *container_id)
 {
 	struct test_call call;

@@ -51,6 +51,7 @@ void test_call_clear(struct test_call *call);
 void test_run(struct test_agent *agent, struct test_call *calls, size_t count);
 
 // One call, which must have this outcome.
+void test_must_run(struct test_agent *agent, struct test_call *call); // success
 struct attachment test_must_attach(struct test_agent *agent, const char *container_id);
 void test_must_detach(struct test_agent *agent, const char *container_id);
 void test_must_fail(struct test_agent *agent, struct test_call *call, enum code code,
