@@ -176,10 +176,10 @@ int main(int argc, char **argv)
 	struct restored restored = {0};
 	struct wire_client_config client = {.reconnect_min_ms = 10, .reconnect_max_ms = 100};
 	struct rpc_config rpc_config = {.instance_id = "bench"};
-	struct control *control;
-	struct store *store;
+	struct control *control = NULL;
+	struct store *store = NULL;
 	struct error err = {0};
-	struct rpc *rpc;
+	struct rpc *rpc = NULL;
 	uv_loop_t loop;
 	char folder[256], url[300], line[300];
 
