@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// The card's functions and its loop; the driver's connection is card_driver.c's. What has happened
+// to a function is asked of its descriptor; rtnetlink only says when to ask. One thread, that of
+// card_run(), which sleeps when nothing happens.
 
 #include <arpa/inet.h>
 #include <errno.h>

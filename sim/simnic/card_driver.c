@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// The card's end of the connection to the driver (card_protocol.h). Each function is "dirty" until
+// the driver was told of its state; that one flag serves the first attachment, a function replaced
+// later, and a driver that reads slowly. In card_run()'s thread.
 
 #include <errno.h>
 #include <poll.h>

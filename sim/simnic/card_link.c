@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// The driver's end of the connection. Everything that comes is checked before use, and descriptors
+// that came with something wrong are closed. In the probing thread first, then in the pipeline's.
 
 #include <errno.h>
 #include <stdio.h>

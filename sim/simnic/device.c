@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// A device from its card's greeting to its end, and the list of all. Application's control thread;
+// news for the application is passed on in EAL's interrupt thread, which may take locks and time,
+// as the pipeline may not.
 
 #include <errno.h>
 #include <fcntl.h>

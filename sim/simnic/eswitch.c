@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// The e-switch. Rules will be looked up here; until there are any, every frame takes the default
+// way.
 
 #include "sim/simnic/eswitch.h"
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// Translation between frames and mbufs; RFC 1071 sums, virtio-net headers (virtio 1.1, 5.1.6).
+// Every offset that comes from either side is checked against the frame's length here, once.
+// Pipeline thread, but for frame_check_mbuf().
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// The pipeline's thread: take events, do what control threads ask, send what ports have, receive
+// what functions have, a burst each in turn. It announces that it sleeps before it looks a last
+// time for work, and whoever brings work looks whether it sleeps after he has put it there; so no
+// wakeup is lost and few are made.
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// TAPs by ioctl, and what ioctl cannot set by rtnetlink: a few requests written out by hand, as the
+// driver is loaded into programs that should not need a netlink library for it. Any thread.
 
 #include <errno.h>
 #include <fcntl.h>

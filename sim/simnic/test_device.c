@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// See test_device.h. Frames of an Ethernet type of our own are told from what the kernel sends by
+// itself.
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// See test_packet.h. Sums are computed the slow way of RFC 1071, not with the code that is tested.
 
 #include <netinet/in.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// See test_port.h. Only ethdev's public functions: what works here works for any application.
 
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// See test_support.h. Namespaces are entered by the calling thread alone (setns), so that EAL's
+// threads and the card stay where they are.
 
 #include <arpa/inet.h>
 #include <dirent.h>
