@@ -62,7 +62,8 @@ stop_watched() {
 # One sim/up or sim/down at a time for this tree. The lock is on a file that is there anyway, so nothing is left.
 lock() {
 	exec 9<"$root/sim/lib.sh"
-	flock -n 9 || die "another sim/up or sim/down is under way; wait until it ends"
+	# What a killed one has started may hold it for a moment.
+	flock -w 5 9 || die "another sim/up or sim/down is under way; wait until it ends"
 }
 
 # The state and the start time (clock ticks since boot) of a process: "S 12345"; nothing if there is no such process.
@@ -92,7 +93,7 @@ find_machine() {
 in_machine() { # command...
 	local build
 	build=$(<"$run/build")
-	PATH="$build/bin:$PATH" CONTAINERD_NAMESPACE=$name \
+	PATH="$build/bin:$PATH" TMPDIR=/run/tmp CONTAINERD_NAMESPACE=$name \
 		nsenter --target "$machine_pid" --pid --mount --net --wd=. -- "$@"
 }
 

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -62,7 +63,8 @@ class Containerd:
     def stop(self):
         for name in list(self.running):
             self.end(name)
-        self.daemon.kill(15)
+        self.daemon.kill(signal.SIGTERM)
+        shutil.rmtree(self.folder)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -111,14 +112,16 @@ def test_sim_up_killed_outright_is_cleared_by_the_next_command(untouched):
     settled(untouched)
 
 
-def test_sim_up_that_fails_says_why_and_undoes_itself(untouched, tmp_path):
-    (tmp_path / "bin").mkdir()
-    for program in ("podport-hostd", "podport-cni", "podportctl", "simnic-card"):
-        (tmp_path / "bin" / program).symlink_to(BUILD / "bin" / program)
-    agent = tmp_path / "bin" / "podport-agent"
-    agent.write_text("#!/bin/sh\necho the dog has eaten the agent >&2\nexit 3\n")
-    agent.chmod(0o755)
-    result = run("up", "--build-dir", str(tmp_path), check=False)
+def test_sim_up_that_fails_says_why_and_undoes_itself(untouched):
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:  # not below /run, which the simulated machine has for itself
+        programs = pathlib.Path(folder) / "bin"
+        programs.mkdir()
+        for program in ("podport-hostd", "podport-cni", "podportctl", "simnic-card"):
+            (programs / program).symlink_to(BUILD / "bin" / program)
+        agent = programs / "podport-agent"
+        agent.write_text("#!/bin/sh\necho the dog has eaten the agent >&2\nexit 3\n")
+        agent.chmod(0o755)
+        result = run("up", "--build-dir", folder, check=False)
     assert result.returncode != 0
     assert "the dog has eaten the agent" in result.stderr
     settled(untouched)
