@@ -15,6 +15,10 @@ struct wire_tls {
 	const char *key_file;
 };
 
+// Is this the URL of an endpoint that may be used, of client or server? For a configuration, before there is a link.
+// Errors: -EINVAL with CODE_BAD_REQUEST (no URL, another scheme, plain tcp:// to other than loopback).
+int wire_check_url(const char *url, bool insecure, struct error *err);
+
 struct wire_client_config {
 	const char *url; // ipc://, tls+tcp://, or tcp:// (loopback only unless insecure)
 	struct wire_tls tls;

@@ -199,19 +199,11 @@ static int make_tls_config(const char *url, const nng_url *parsed, const struct 
 	return 0;
 }
 
-static int check_parsed(const char *url, const nng_url *parsed, const struct wire_tls *tls,
-			bool insecure, nng_tls_mode mode, nng_tls_config **ret_tls_config,
-			struct error *err)
+static int check_parsed(const char *url, const nng_url *parsed, bool insecure, struct error *err)
 {
 	bool is_tls = strcmp(parsed->u_scheme, "tls+tcp") == 0;
 	int r;
 
-	if (!is_tls &&
-	    (is_set(tls->ca_file) || is_set(tls->certificate_file) || is_set(tls->key_file)))
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "%s: certificates are configured, but only tls+tcp:// uses them",
-				 url);
-	*ret_tls_config = NULL;
 	if (strcmp(parsed->u_scheme, "ipc") == 0)
 		return check_ipc(url, parsed, err);
 	if (!is_tls && strcmp(parsed->u_scheme, "tcp") != 0)
@@ -220,9 +212,7 @@ static int check_parsed(const char *url, const nng_url *parsed, const struct wir
 	r = check_tcp(url, parsed, err);
 	if (r < 0)
 		return r;
-	if (is_tls)
-		return make_tls_config(url, parsed, tls, mode, ret_tls_config, err);
-	if (!insecure && !is_loopback(parsed->u_hostname))
+	if (!is_tls && !insecure && !is_loopback(parsed->u_hostname))
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
 				 "%s: plain tcp:// is only for loopback; use tls+tcp://, or set "
 				 "insecure: true if you must",
@@ -230,8 +220,7 @@ static int check_parsed(const char *url, const nng_url *parsed, const struct wir
 	return 0;
 }
 
-int wire_endpoint_check(const char *url, const struct wire_tls *tls, bool insecure,
-			nng_tls_mode mode, nng_tls_config **ret_tls_config, struct error *err)
+static int parse_url(const char *url, bool insecure, nng_url **ret_parsed, struct error *err)
 {
 	nng_url *parsed;
 	int r;
@@ -239,7 +228,39 @@ int wire_endpoint_check(const char *url, const struct wire_tls *tls, bool insecu
 	if (strlen(url) > LIMIT_PATH || nng_url_parse(&parsed, url) != 0)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
 				 "%.100s: is not a URL (ipc:///path, tls+tcp://host:port)", url);
-	r = check_parsed(url, parsed, tls, insecure, mode, ret_tls_config, err);
+	r = check_parsed(url, parsed, insecure, err);
+	if (r < 0)
+		nng_url_free(parsed);
+	else
+		*ret_parsed = parsed;
+	return r;
+}
+
+int wire_check_url(const char *url, bool insecure, struct error *err)
+{
+	nng_url *parsed;
+	int r = parse_url(url, insecure, &parsed, err);
+
+	if (r == 0)
+		nng_url_free(parsed);
+	return r;
+}
+
+int wire_endpoint_check(const char *url, const struct wire_tls *tls, bool insecure,
+			nng_tls_mode mode, nng_tls_config **ret_tls_config, struct error *err)
+{
+	nng_url *parsed;
+	int r = parse_url(url, insecure, &parsed, err);
+
+	if (r < 0)
+		return r;
+	*ret_tls_config = NULL;
+	if (strcmp(parsed->u_scheme, "tls+tcp") == 0)
+		r = make_tls_config(url, parsed, tls, mode, ret_tls_config, err);
+	else if (is_set(tls->ca_file) || is_set(tls->certificate_file) || is_set(tls->key_file))
+		r = error_set(err, EINVAL, CODE_BAD_REQUEST,
+			      "%s: certificates are configured, but only tls+tcp:// uses them",
+			      url);
 	nng_url_free(parsed);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include "datapath/datapath.h"
 #include "proto/base/config.h"
 #include "proto/codec.h"
+#include "proto/wire_client.h"
 
 enum {
 	PACKET_BUFFER_BYTES = 2560, // 2 KiB of data, headroom, rte_mbuf and the pool's own
@@ -294,6 +295,9 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 	if (config->state_dir[0] != '/')
 		return config_error(file, "state_dir", err, "'%s' is not an absolute path",
 				    config->state_dir);
+	struct error why = {0};
+	if (wire_check_url(config->listen, config->insecure, &why) < 0)
+		return config_error(file, "listen", err, "%.400s", why.message);
 	r = check_tls(file, config, err);
 	if (r == 0)
 		r = check_dpdk(file, config, err);

@@ -13,6 +13,7 @@
 #include "hostd/wiring.h"
 #include "proto/base/config.h"
 #include "proto/codec.h"
+#include "proto/wire_client.h"
 
 // A parser below is called with one scalar, and sees only its target.
 static int parse_host_port(const char *text, void *target, struct error *err)
@@ -114,6 +115,9 @@ static int check_across(const char *file, const struct hostd_config *config, str
 	if (config->state_dir[0] != '/')
 		return config_error(file, "state_dir", err, "%s: must begin with /",
 				    config->state_dir);
+	struct error why = {0};
+	if (wire_check_url(config->agent, config->insecure, &why) < 0)
+		return config_error(file, "agent", err, "%.400s", why.message);
 	return 0;
 }
 
