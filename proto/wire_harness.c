@@ -5,12 +5,14 @@
 #include "proto/wire_harness.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 #include <nng/nng.h>
@@ -45,6 +47,19 @@ int harness_tear_down(void **state)
 		nng_fini(); // what it still takes apart in the background is no leak
 	unlink(harness_socket);
 	return rmdir(folder);
+}
+
+unsigned int harness_free_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	close(fd);
+	return ntohs(address.sin_port);
 }
 
 // ---- the server's end ----------------------------------------------------------------------------

@@ -23,6 +23,9 @@ extern bool harness_nng_is_stuck; // so nothing of nng's will finish any more
 int harness_set_up(void **state);
 int harness_tear_down(void **state);
 
+// A TCP port of 127.0.0.1 that nobody listens on.
+unsigned int harness_free_port(void);
+
 // Wait for a condition, up to a time at which something must be wrong.
 #define WAIT_FOR(condition)                                                                        \
 	do {                                                                                       \

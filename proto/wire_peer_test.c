@@ -319,16 +319,16 @@ static void certificates_for_a_url_that_uses_none_are_an_error(void **state)
 
 static void loopback_tcp_works_as_ipc_does(void **state)
 {
-	struct wire_server_config server_config = {.url = "tcp://127.0.0.1:47117",
-						   .contexts = 1,
-						   .handler = handle,
-						   .arg = &harness_handled};
+	char tcp_url[64];
+	struct wire_server_config server_config = {
+		.url = tcp_url, .contexts = 1, .handler = handle, .arg = &harness_handled};
 	struct wire_client_config config = {
-		.url = "tcp://127.0.0.1:47117", .reconnect_min_ms = 10, .reconnect_max_ms = 50};
+		.url = tcp_url, .reconnect_min_ms = 10, .reconnect_max_ms = 50};
 	struct wire_server *server;
 	struct wire_client *client;
 	struct error err = {0};
 
+	snprintf(tcp_url, sizeof(tcp_url), "tcp://127.0.0.1:%u", harness_free_port());
 	if (wire_server_start(&server_config, &server, &err) < 0 ||
 	    wire_client_open(&config, &client, &err) < 0)
 		fail_msg("%s", err.message);

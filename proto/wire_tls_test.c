@@ -39,19 +39,6 @@ static const char make_certificates[] =
 	"leaf ours expired localhost -1; leaf stranger forged localhost 2; "
 	"echo garbage > garbage.pem";
 
-static unsigned int free_port(void)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
-
 static int make_folder(void **state)
 {
 	char command[2048];
@@ -67,7 +54,7 @@ static int make_folder(void **state)
 		fprintf(stderr, "openssl failed, see %s/openssl.log\n", folder);
 		return -1;
 	}
-	port = free_port();
+	port = harness_free_port();
 	return 0;
 }
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Numbers of requests and replies at their limits and one past them.
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/codec.h"
+#include "proto/test_samples.h"
+
+static void check_request(const struct request *request, const char *message)
+{
+	struct encoded encoded;
+	struct error err = {0};
+
+	assert_int_equal(codec_encode_request(request, &encoded, &err), 0);
+	struct request out;
+	int r = codec_decode_request(encoded.data, encoded.size, &out, &err);
+	encoded_clear(&encoded);
+	assert_int_equal(r, message == NULL ? 0 : -EBADMSG);
+	assert_string_equal(err.message, message == NULL ? "" : message);
+}
+
+static void check_reply(const struct reply *reply, const char *message)
+{
+	struct encoded encoded;
+	struct error err = {0};
+
+	assert_int_equal(codec_encode_reply(reply, &encoded, &err), 0);
+	struct reply out;
+	int r = codec_decode_reply(encoded.data, encoded.size, &out, &err);
+	if (r == 0)
+		reply_clear(&out);
+	encoded_clear(&encoded);
+	assert_int_equal(r, message == NULL ? 0 : -EBADMSG);
+	assert_string_equal(err.message, message == NULL ? "" : message);
+}
+
+static void numbers_of_requests_pass_up_to_their_limits(void **state)
+{
+	struct request request;
+
+	sample_request(CALL_ATTACH, SAMPLE_TYPICAL, &request);
+	request.timeout_ms = TIMEOUT_MAX_MS;
+	check_request(&request, NULL);
+	request.timeout_ms = TIMEOUT_MAX_MS + 1;
+	check_request(&request, "timeout_ms: 600001 is not in 1..600000");
+	request.timeout_ms = 1;
+	check_request(&request, NULL);
+	request.body.attach.requested_mtu = MTU_MAX + 1;
+	check_request(&request, "attach.requested_mtu: 9001 is not in 1280..9000");
+	request.body.attach.requested_mtu = MTU_MIN - 1;
+	check_request(&request, "attach.requested_mtu: 1279 is not in 1280..9000");
+	request.body.attach.requested_mtu = MTU_MIN;
+	check_request(&request, NULL);
+	request.body.attach.requested_mac.bytes[0] |= 1;
+	check_request(&request, "attach.requested_mac: is a group address");
+
+	sample_request(CALL_LIST, SAMPLE_TYPICAL, &request);
+	request.body.list.limit = LIMIT_PAGE;
+	check_request(&request, NULL);
+	request.body.list.limit = LIMIT_PAGE + 1;
+	check_request(&request, "list.limit: 33 is not in 0..32");
+
+	sample_request(CALL_LIST_PORTS, SAMPLE_TYPICAL, &request);
+	request.body.list_ports.limit = LIMIT_PORTS_PAGE;
+	check_request(&request, NULL);
+	request.body.list_ports.limit = LIMIT_PORTS_PAGE + 1;
+	check_request(&request, "list_ports.limit: 13 is not in 0..12");
+
+	sample_request(CALL_CHECK, SAMPLE_TYPICAL, &request);
+	request.body.check.expected.mtu = MTU_MAX + 1;
+	check_request(&request, "check.expected.mtu: 9001 is not in 1280..9000");
+}
+
+static void numbers_of_replies_pass_up_to_their_limits(void **state)
+{
+	struct reply reply;
+
+	sample_reply(CALL_HELLO, SAMPLE_TYPICAL, &reply);
+	struct pod_network *network = &reply.body.hello.pod_network;
+	network->ipv4_prefix_length = 8;
+	network->ipv6_prefix_length = 48;
+	check_reply(&reply, NULL);
+	network->ipv4_prefix_length = 30;
+	network->ipv6_prefix_length = 126;
+	check_reply(&reply, NULL);
+	network->ipv4_prefix_length = 31;
+	check_reply(&reply, "hello.pod_network.ipv4_prefix_length: 31 is not in 8..30");
+	network->ipv4_prefix_length = 7;
+	check_reply(&reply, "hello.pod_network.ipv4_prefix_length: 7 is not in 8..30");
+	network->ipv4_prefix_length = 8;
+	network->ipv6_prefix_length = 127;
+	check_reply(&reply, "hello.pod_network.ipv6_prefix_length: 127 is not in 48..126");
+	network->ipv6_prefix_length = 47;
+	check_reply(&reply, "hello.pod_network.ipv6_prefix_length: 47 is not in 48..126");
+	network->ipv6_prefix_length = 64;
+	network->mtu = MTU_MIN - 1;
+	check_reply(&reply, "hello.pod_network.mtu: 1279 is not in 1280..9000");
+	network->mtu = MTU_MIN;
+	network->has_ipv4 = network->has_ipv6 = false;
+	check_reply(&reply, "hello.pod_network: has neither ipv4 nor ipv6");
+
+	sample_reply(CALL_ATTACH, SAMPLE_TYPICAL, &reply);
+	reply.body.attach.mtu = MTU_MAX + 1;
+	check_reply(&reply, "attach.attachment.mtu: 9001 is not in 1280..9000");
+	reply.body.attach.mtu = 0;
+	check_reply(&reply, "attach.attachment.mtu: 0 is not in 1280..9000");
+	reply.body.attach.mtu = MTU_MAX;
+	check_reply(&reply, NULL);
+	memset(&reply.body.attach.gateway_ipv4, 0, sizeof(struct in_addr));
+	check_reply(&reply, "attach.attachment.gateway_ipv4: missing");
+	reply.body.attach.has_ipv4 = false;
+	check_reply(&reply, NULL);
+	reply.body.attach.has_ipv6 = false;
+	check_reply(&reply, "attach.attachment: has neither ipv4 nor ipv6");
+
+	sample_reply(CALL_GET_IPAM, SAMPLE_TYPICAL, &reply);
+	reply.body.ipam.ipv4.prefix_length = 31;
+	check_reply(&reply, "ipam.ipv4.prefix_length: 31 is not in 8..30");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_of_requests_pass_up_to_their_limits),
+		cmocka_unit_test(numbers_of_replies_pass_up_to_their_limits),
+	};
+
+	return cmocka_run_group_tests_name("codec, limits", tests, NULL, NULL);
+}
