@@ -324,8 +324,8 @@ static void loopback_tcp_works_as_ipc_does(void **state)
 		.url = tcp_url, .contexts = 1, .handler = handle, .arg = &harness_handled};
 	struct wire_client_config config = {
 		.url = tcp_url, .reconnect_min_ms = 10, .reconnect_max_ms = 50};
-	struct wire_server *server;
-	struct wire_client *client;
+	struct wire_server *server = NULL;
+	struct wire_client *client = NULL;
 	struct error err = {0};
 
 	snprintf(tcp_url, sizeof(tcp_url), "tcp://127.0.0.1:%u", harness_free_port());
