@@ -252,10 +252,36 @@ static void every_spoiled_field_is_named(void **state)
 	}
 }
 
+static void a_gateway_without_an_address_is_refused(void **state)
+{
+	Podport__Wire__Attachment *attachment;
+	Podport__Wire__Reply *message;
+	struct encoded encoded;
+	struct reply reply;
+
+	sample_reply(CALL_ATTACH, SAMPLE_TYPICAL, &reply);
+	encoded = encode_reply(&reply);
+	message = podport__wire__reply__unpack(NULL, encoded.size, encoded.data);
+	attachment = message->attach->attachment;
+	struct spoiler spoiler = {.root = &message->base};
+
+	size_t length = attachment->ipv4.len;
+	attachment->ipv4.len = 0;
+	assert_true(is_refused(&spoiler, "attach.attachment.gateway_ipv4"));
+	attachment->ipv4.len = length;
+	length = attachment->ipv6.len;
+	attachment->ipv6.len = 0;
+	assert_true(is_refused(&spoiler, "attach.attachment.gateway_ipv6"));
+	attachment->ipv6.len = length;
+	podport__wire__reply__free_unpacked(message, NULL);
+	encoded_clear(&encoded);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_spoiled_field_is_named),
+		cmocka_unit_test(a_gateway_without_an_address_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("codec, spoiled fields", tests, NULL, NULL);

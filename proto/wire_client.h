@@ -25,8 +25,9 @@ struct wire_client_config {
 	bool insecure;             // allow tcp:// to other than loopback
 	uint32_t reconnect_min_ms; // first wait before dialling again
 	uint32_t reconnect_max_ms; // the wait doubles up to this
-	// Called from a thread of nng when a connection comes (up) or goes. Must not block nor call
-	// back into this library. May be NULL.
+	// Called from a thread of nng, or of the client's own, when a connection comes (up) or
+	// goes. Must not block nor call back into this library. Not called any more once
+	// wire_client_close has begun. May be NULL.
 	void (*on_link)(bool up, void *arg);
 	void *arg;
 };
@@ -40,11 +41,16 @@ int wire_client_open(const struct wire_client_config *config, struct wire_client
 
 // Ask and wait, at most timeout_ms (also written into the request sent). Any number of threads at
 // once. Waits for a connection if there is none.
-//   0           ret_reply is filled; its code may be an error of the peer's. The caller runs
-//   reply_clear. -ETIMEDOUT, -ECONNRESET, -ECANCELED   CODE_AGENT_AWAY; whether the peer acted is
-//   not known. -EBADMSG    the peer answered what is no reply, or one to another call.
+//
+//   0                     ret_reply is filled; its code may be an error of the peer's. The caller
+//                         runs reply_clear.
+//   -ETIMEDOUT, -ECONNRESET, -ECANCELED
+//                         CODE_AGENT_AWAY; whether the peer acted is not known.
+//   -EBADMSG              the peer answered what is no reply, or one to another call.
+//   -EMSGSIZE, -EINVAL, -ENOMEM
+//                         not sent.
 int wire_client_call(struct wire_client *client, const struct request *request, uint32_t timeout_ms,
 		     struct reply *ret_reply, struct error *err);
 
-// Calls under way return -ECANCELED; returns when they have. NULL is fine.
+// Calls under way return -ECANCELED; returns when they have. None may begin any more. NULL is fine.
 void wire_client_close(struct wire_client *client);

@@ -81,6 +81,37 @@ static void a_malformed_request_is_answered_with_the_reason(void **state)
 	wire_server_stop(server);
 }
 
+// Our client gives up by itself; one that does not must not get what came too late.
+static void a_late_answer_is_not_sent(void **state)
+{
+	struct wire_server *server = start_server(1);
+	struct request request = detach("later", 1);
+	nng_socket peer = open_raw_client();
+	struct encoded encoded;
+	struct reply reply;
+	struct error err;
+	nng_msg *message;
+
+	request.timeout_ms = 1;
+	assert_int_equal(codec_encode_request(&request, &encoded, &err), 0);
+	assert_int_equal(nng_msg_alloc(&message, 0), 0);
+	assert_int_equal(nng_msg_append(message, encoded.data, encoded.size), 0);
+	assert_int_equal(nng_sendmsg(peer, message, 0), 0);
+	WAIT_FOR(count_held() == 1);
+	WAIT_FOR(held_remaining_ms() <= 0);
+	answer_held();
+	assert_int_equal(nng_socket_set_ms(peer, NNG_OPT_RECVTIMEO, 100), 0);
+	assert_int_equal(nng_recvmsg(peer, &message, 0), NNG_ETIMEDOUT);
+	encoded_clear(&encoded);
+
+	// The same connection and the same, only, context go on.
+	assert_int_equal(nng_socket_set_ms(peer, NNG_OPT_RECVTIMEO, LONG_MS), 0);
+	ask_raw(peer, "", 0, &reply);
+	assert_int_equal(reply.code, CODE_BAD_REQUEST);
+	nng_close(peer);
+	wire_server_stop(server);
+}
+
 static void a_huge_message_ends_that_connection_only(void **state)
 {
 	struct wire_server *server = start_server(1);
@@ -355,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_malformed_request_is_answered_with_the_reason),
+		cmocka_unit_test(a_late_answer_is_not_sent),
 		cmocka_unit_test(a_huge_message_ends_that_connection_only),
 		cmocka_unit_test(what_does_not_speak_nng_does_no_harm),
 		cmocka_unit_test(an_answer_that_is_none_is_an_error),

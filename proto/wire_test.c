@@ -231,13 +231,12 @@ static void a_call_is_never_sent_twice(void **state)
 	assert_int_equal(nng_recvmsg(peer, &message, 0), 0);
 	nng_msg_free(message);
 	nng_close(peer);
+	// The next peer is there at once, and hears of the next call only.
+	struct wire_server *server = start_server(1);
 	pthread_join(caller.thread, NULL);
 	assert_int_equal(caller.r, -ECONNRESET);
 	assert_int_equal(caller.err.code, CODE_AGENT_AWAY);
 	assert_non_null(strstr(caller.err.message, "broke before it answered"));
-
-	// The next peer hears of the next call only.
-	struct wire_server *server = start_server(1);
 	call_now(client);
 	assert_int_equal(atomic_load(&harness_handled), 1);
 	wire_client_close(client);
