@@ -124,7 +124,11 @@ static void suspect_one(struct reconcile *reconcile, struct hostd *hostd,
 	keys_release(hostd->keys, &attachment->key);
 }
 
-static int look_at_all(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
+// Show every attachment the agent has to `visit`.
+static int each_attachment(struct reconcile *reconcile, struct hostd *hostd,
+			   void (*visit)(struct reconcile *reconcile, struct hostd *hostd,
+					 const struct attachment *attachment),
+			   struct error *err)
 {
 	struct request request = {.call = CALL_LIST, .body.list.limit = LIMIT_PAGE};
 	bool more = true;
@@ -142,7 +146,7 @@ static int look_at_all(struct reconcile *reconcile, struct hostd *hostd, struct 
 			return r;
 		}
 		for (size_t i = 0; i < list->count; i++)
-			suspect_one(reconcile, hostd, &list->attachments[i]);
+			visit(reconcile, hostd, &list->attachments[i]);
 		more = list->more && list->count > 0;
 		if (more) {
 			request.body.list.has_after = true;
@@ -150,6 +154,31 @@ static int look_at_all(struct reconcile *reconcile, struct hostd *hostd, struct 
 		}
 		reply_clear(&reply);
 	}
+	return 0;
+}
+
+// The kernel gives the inode of a dead netns to the next one at once. If a later container's sandbox
+// has a suspect's inode, and its function in it, the processes inside are that one's.
+static void look_for_heir(struct reconcile *reconcile, struct hostd *hostd,
+			  const struct attachment *attachment)
+{
+	for (size_t i = 0; i < reconcile->count; i++) {
+		struct suspect *suspect = &reconcile->suspects[i];
+
+		if (suspect->process_inside &&
+		    suspect->sandbox.inode == attachment->sandbox.inode &&
+		    attachment->created_unix_ms >= suspect->created_unix_ms &&
+		    strcmp(attachment->key.container_id, suspect->key.container_id) != 0 &&
+		    !wiring_is_home(&reconcile->home, &attachment->function))
+			suspect->process_inside = false;
+	}
+}
+
+static int look_for_heirs(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
+{
+	for (size_t i = 0; i < reconcile->count; i++)
+		if (reconcile->suspects[i].process_inside)
+			return each_attachment(reconcile, hostd, look_for_heir, err);
 	return 0;
 }
 
@@ -224,7 +253,7 @@ int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error
 	wiring_adopt_strays(&hostd->wiring);
 	r = wiring_read_home(&hostd->wiring, &reconcile->home, err);
 	if (r == 0)
-		r = look_at_all(reconcile, hostd, err);
+		r = each_attachment(reconcile, hostd, suspect_one, err);
 	if (r < 0)
 		return r; // what was not seen is not forgotten by that
 	if (reconcile->count == 0)
@@ -233,5 +262,8 @@ int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error
 		log_warning("processes cannot be listed, nothing is reclaimed", "error=\"%m\"");
 		return 0;
 	}
+	r = look_for_heirs(reconcile, hostd, err);
+	if (r < 0)
+		return r;
 	return reclaim_due(reconcile, hostd, err);
 }

@@ -6,7 +6,7 @@
 //
 //   - the function's netdev is back in the host's netns: whatever sandbox there was has let go of it
 //   - the sandbox's path is not there, or is another netns by now
-//   - no process is in a netns of the sandbox's inode
+//   - no process is in a netns of the sandbox's inode, unless that is a later container's by now
 //   - nobody is working on its key, and its release is not queued already
 //
 // One that was recorded without an inode can never be proven gone, and stays.

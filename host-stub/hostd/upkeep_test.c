@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,6 +229,45 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 	test_wait_for(test_agent_count(hostd.memory) == 0);
 }
 
+static void a_sandbox_whose_inode_another_pod_has_by_now_is_reclaimed(void **state)
+{
+	int first = test_sandbox_new(), second = test_sandbox_new();
+	struct request net1 = test_attach("a");
+	struct reply reply;
+	struct stat st;
+	pid_t inside;
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 1");
+	test_agent_up(&hostd);
+	inside = fork();
+	if (inside == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setns(second, 0);
+		pause();
+		_exit(0);
+	}
+	attach("a", "/run/netns/there-is-none", first);
+	test_run_in(first, "ip link del eth0");
+	close(first);
+	test_function_new(0);
+	// As if the kernel had given its inode to the second, which it does as it likes.
+	assert_int_equal(fstat(second, &st), 0);
+	hostd.memory->functions[0].attachment.sandbox.inode = st.st_ino;
+	// Another interface of the same container there would prove that it is no other sandbox.
+	strcpy(net1.body.attach.key.ifname, "net1");
+	assert_int_equal(test_call(&hostd, &net1, second, &reply), CODE_OK);
+	usleep(3500000);
+	assert_int_equal(test_agent_count(hostd.memory), 2);
+	// One of another container proves that it is.
+	attach("b", "/run/netns/there-is-none", second);
+	test_wait_for(!hostd.memory->functions[0].used);
+	usleep(2500000);
+	assert_int_equal(test_agent_count(hostd.memory), 2);
+	kill(inside, SIGKILL);
+	waitpid(inside, NULL, 0);
+	close(second);
+}
+
 static void what_is_being_attached_is_not_reclaimed(void **state)
 {
 	struct request request = test_attach("a");
@@ -284,6 +324,7 @@ int main(int argc, char **argv)
 		TEST(without_a_pod_network_or_a_port_nothing_is_done),
 		TEST(a_dead_sandbox_is_reclaimed_after_the_grace_time),
 		TEST(a_sandbox_that_may_be_alive_is_not_reclaimed),
+		TEST(a_sandbox_whose_inode_another_pod_has_by_now_is_reclaimed),
 		TEST(what_is_being_attached_is_not_reclaimed),
 		TEST(an_attachment_left_by_a_killed_hostd_is_reclaimed),
 		TEST(a_function_back_under_a_foreign_name_is_renamed),
