@@ -147,7 +147,7 @@ static void add_family(struct netlink_batch *batch, int ifindex, const struct fa
 				      .source = &family->gateway,
 				      .onlink = true,
 				      .protocol = HOST_PORT_ROUTE_PROTOCOL,
-				      .replace = true};
+				      .flags = NLM_F_REPLACE};
 
 	netlink_add_address(batch, ifindex, family->family, &family->gateway);
 	netlink_add_neighbour(batch, ifindex, family->family, &family->router, router_mac);

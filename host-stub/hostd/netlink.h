@@ -65,7 +65,7 @@ struct netlink_route {
 	const void *source;
 	bool onlink;      // do not ask whether `via` is reachable
 	uint8_t protocol; // RTPROT_
-	bool replace;     // else it must not exist yet
+	uint16_t flags;   // NLM_F_REPLACE, NLM_F_APPEND or NLM_F_EXCL: what if there is one like it
 };
 
 // `what` is the sentence's subject if the change fails.

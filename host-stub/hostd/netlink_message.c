@@ -200,8 +200,7 @@ static void add_route(struct netlink_batch *batch, int type, int flags, int ifin
 
 void netlink_add_route(struct netlink_batch *batch, int ifindex, const struct netlink_route *route)
 {
-	add_route(batch, RTM_NEWROUTE, NLM_F_CREATE | (route->replace ? NLM_F_REPLACE : NLM_F_EXCL),
-		  ifindex, route);
+	add_route(batch, RTM_NEWROUTE, NLM_F_CREATE | route->flags, ifindex, route);
 }
 
 void netlink_add_route_removal(struct netlink_batch *batch, int ifindex,

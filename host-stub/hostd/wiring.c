@@ -186,6 +186,9 @@ static int move_into_sandbox(struct dress *dress, struct error *err)
 	return r;
 }
 
+// A pod may have a default route, or another interface with the same gateway, already: what was there
+// first stays in use, and ours come behind it, for programs that bind to the interface. (IPv6 would
+// make a multipath route of two defaults, so there is only the first.)
 static void add_family(const struct dress *dress, struct netlink_batch *batch, int family,
 		       const void *address, const void *gateway)
 {
@@ -193,17 +196,24 @@ static void add_family(const struct dress *dress, struct netlink_batch *batch, i
 					   .to = gateway,
 					   .to_length = family == AF_INET ? 32 : 128,
 					   .source = address,
-					   .protocol = RTPROT_STATIC};
+					   .protocol = RTPROT_STATIC,
+					   .flags = NLM_F_APPEND};
 	struct netlink_route default_route = {
-		.family = family, .via = gateway, .source = address, .protocol = RTPROT_STATIC};
+		.family = family,
+		.via = gateway,
+		.source = address,
+		.onlink = true, // by this interface, whatever routes to the gateway there are
+		.protocol = RTPROT_STATIC,
+		.flags = family == AF_INET ? NLM_F_APPEND : NLM_F_EXCL};
 	int ifindex = dress->link.ifindex;
 
 	netlink_add_address(batch, ifindex, family, address);
 	netlink_add_neighbour(batch, ifindex, family, gateway, &dress->attachment->gateway_mac);
+	// EEXIST: also from the call before, if this is a repetition.
 	netlink_add_route(batch, ifindex, &to_gateway);
-	netlink_tolerate(batch, EEXIST); // ours, from the call before
+	netlink_tolerate(batch, EEXIST);
 	netlink_add_route(batch, ifindex, &default_route);
-	netlink_tolerate(batch, EEXIST); // or the pod has one by another interface: it was first
+	netlink_tolerate(batch, EEXIST);
 }
 
 static int dress_interface(struct dress *dress, struct error *err)

@@ -250,20 +250,62 @@ static void a_function_the_agent_has_since_changed_is_exchanged(void **state)
 static void a_second_attachment_leaves_the_default_route_to_the_first(void **state)
 {
 	struct attachment first = test_attachment(10), second = test_attachment(11);
+	int sandbox;
+	struct error error = {0};
+
+	strcpy(second.key.ifname, "net1");
+	// With the same gateway, and with one of its own.
+	for (int i = 0; i < 2; i++) {
+		sandbox = test_sandbox_new();
+		test_function_new(10);
+		test_function_new(11);
+		assert_int_equal(dress(sandbox, &first, &error), 0);
+		if (dress(sandbox, &second, &error) < 0)
+			fail_msg("%s", error.message);
+		assert_dressed(sandbox, &first);
+		assert_dressed(sandbox, &second);
+		assert_int_equal(
+			test_run_in(sandbox,
+				    "ip route get 192.0.2.1 | grep -q 'dev eth0 src 10.88.0.15'"),
+			0);
+		assert_int_equal(test_run_in(sandbox, "ip route get 192.0.2.1 oif net1 | grep -q "
+						      "'dev net1 src 10.88.0.16'"),
+				 0);
+		assert_int_equal(
+			test_run_in(sandbox, "ip -6 route get 2001:db8::1 | grep -q 'dev eth0'"),
+			0);
+		assert_int_equal(test_run_in(sandbox, "test $(ip -6 route | grep -c ^default) = 1"),
+				 0);
+		// Again: nothing doubles.
+		assert_int_equal(dress(sandbox, &second, &error), 0);
+		assert_int_equal(test_run_in(sandbox, "test $(ip route | wc -l) = 4"), 0);
+		assert_int_equal(wiring_undress(&wiring, sandbox, &second.key, &error), 0);
+		assert_dressed(sandbox, &first);
+		close(sandbox);
+		second.gateway_ipv4.s_addr = htonl(0x0a590001);
+		second.gateway_ipv6.s6_addr[1] = 0x89;
+	}
+}
+
+static void a_default_route_of_somebody_elses_stays_in_use(void **state)
+{
+	struct attachment attachment = test_attachment(23);
 	int sandbox = test_sandbox_new();
 	struct error error = {0};
 
-	test_function_new(10);
-	test_function_new(11);
-	strcpy(second.key.ifname, "net1");
-	second.gateway_ipv4.s_addr = htonl(0x0a590001);
-	second.gateway_ipv6.s6_addr[1] = 0x89;
-	assert_int_equal(dress(sandbox, &first, &error), 0);
-	assert_int_equal(dress(sandbox, &second, &error), 0);
-	assert_dressed(sandbox, &first);
-	assert_dressed(sandbox, &second);
+	test_function_new(23);
+	test_run_in(sandbox,
+		    "ip tuntap add other mode tap; ip link set other up;"
+		    "ip addr add 192.0.2.2/24 dev other; ip route add default via 192.0.2.1;"
+		    "ip -6 addr add 2001:db8::2/64 dev other nodad; ip -6 route add default via "
+		    "2001:db8::1");
+	assert_int_equal(dress(sandbox, &attachment, &error), 0);
+	assert_dressed(sandbox, &attachment);
+	assert_int_equal(test_run_in(sandbox, "ip route get 198.51.100.1 | grep -q 'dev other'"),
+			 0);
 	assert_int_equal(
-		test_run_in(sandbox, "ip route | grep -q '^default via 10.88.0.1 dev eth0'"), 0);
+		test_run_in(sandbox, "ip -6 route get 2001:db8:1::1 | grep -q 'dev other'"), 0);
+	assert_int_equal(test_run_in(sandbox, "ip route get 10.88.0.1 | grep -q 'dev eth0'"), 0);
 	close(sandbox);
 }
 
@@ -562,6 +604,7 @@ int main(void)
 		cmocka_unit_test(an_interface_of_another_attachment_is_not_ours),
 		cmocka_unit_test(a_function_the_agent_has_since_changed_is_exchanged),
 		cmocka_unit_test(a_second_attachment_leaves_the_default_route_to_the_first),
+		cmocka_unit_test(a_default_route_of_somebody_elses_stays_in_use),
 		cmocka_unit_test(wherever_a_dress_fails_nothing_is_left_behind),
 		cmocka_unit_test(an_ipv6_setting_that_cannot_be_written_undoes_the_dress),
 		cmocka_unit_test(a_failure_names_the_step_and_the_reason),
