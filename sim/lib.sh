@@ -131,8 +131,9 @@ remove_cgroups() {
 remove_machine() {
 	if find_machine; then
 		kill -KILL "$machine_pid" 2>/dev/null || true
-		# The first process is only gone after all others of its PID namespace are.
-		wait_until 20 is_gone "$machine_pid" || die "process $machine_pid of the simulated machine does not die"
+		# The first process is only gone after all others of its PID namespace are; and the card only after the
+		# kernel has taken its netdevs apart, some tens of milliseconds each.
+		wait_until 90 is_gone "$machine_pid" || die "process $machine_pid of the simulated machine does not die"
 	fi
 	remove_cgroups
 	if [ -d "$run" ]; then
