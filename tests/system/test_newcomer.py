@@ -133,3 +133,21 @@ def test_both_commands_say_so_when_they_are_not_run_as_root():
                                 check=False, env={"PATH": os.environ["PATH"]})
         assert result.returncode != 0
         assert "root" in result.stderr, result.stderr
+
+
+# What is hidden, how, and the word for it that both commands must use.
+MISSING = {
+    "/dev/net/tun": "mount --no-mtab -t tmpfs tmpfs /dev/net",
+    "MB of memory are available": "sed 's/^MemAvailable:.*/MemAvailable: 200000 kB/' /proc/meminfo >/run/meminfo && "
+                                  "mount --no-mtab --bind /run/meminfo /proc/meminfo",
+}
+
+
+@pytest.mark.parametrize("command", ["sim/up", "tests/run"])
+@pytest.mark.parametrize("missing", MISSING)
+def test_both_commands_say_what_the_machine_lacks(untouched, command, missing):
+    result = subprocess.run(["unshare", "--mount", "bash", "-c", f"{MISSING[missing]} && exec {command}"], cwd=ROOT, env=environment(),
+                            capture_output=True, text=True, check=False)
+    pathlib.Path("/run/meminfo").unlink(missing_ok=True)
+    assert result.returncode == 1 and missing in result.stderr, result
+    assert not result.stdout and not RUN.exists()
