@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// ARP (RFC 826): answers for the gateway to pods, for the pods' addresses to the host, and for the router's link-local
-// address to everybody; in the packet that asked.
+// ARP (RFC 826): answers for the gateway to pods, for the pods' addresses to the host, and for the
+// router's link-local address to everybody; in the packet that asked.
 
 #include <rte_arp.h>
 

@@ -2,9 +2,9 @@
 //
 // The control thread's side of the graph: what is published to the workers, and their lives.
 //
-// Adding a port: snapshot with the port, then its routes, so that a route never leads to a port that is not
-// there yet. Removing: routes, then a snapshot without it, then wait until no worker can hold the old one. A worker that
-// finds a route without a port in between counts port-gone.
+// Adding a port: snapshot with the port, then its routes, so that a route never leads to a port
+// that is not there yet. Removing: routes, then a snapshot without it, then wait until no worker
+// can hold the old one. A worker that finds a route without a port in between counts port-gone.
 
 #include "datapath/datapath_private.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Between the port backends (port/) and the graph: a backend that has brought a device up hands its queues over
-// here, and takes them back before it stops the device. Control thread only.
+// Between the port backends (port/) and the graph: a backend that has brought a device up hands its
+// queues over here, and takes them back before it stops the device. Control thread only.
 
 #pragma once
 
@@ -36,9 +36,10 @@ struct datapath_port {
 	struct in6_addr ipv6;
 };
 
-// Publish the port: workers poll it and route to it from now on. Errors: -EEXIST (slot or address in use), -ENOSPC;
-// with CODE_INTERNAL.
+// Publish the port: workers poll it and route to it from now on. Errors: -EEXIST (slot or address
+// in use), -ENOSPC; with CODE_INTERNAL.
 int datapath_port_add(const struct datapath_port *port, struct error *err);
 
-// Take it back. When this returns no worker touches the ethdev, and nothing is routed to it. A slot not in use: no effect.
+// Take it back. When this returns no worker touches the ethdev, and nothing is routed to it. A slot
+// not in use: no effect.
 void datapath_port_remove(uint32_t slot);

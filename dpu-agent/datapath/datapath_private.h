@@ -14,13 +14,13 @@ struct publication {
 	struct rte_rcu_qsbr *qsbr;
 };
 
-// Build the graph and what the worker sleeps on. `w` is zeroed but for index, thread_id, stride, lcore and tables.
-// Errors: CODE_INTERNAL.
+// Build the graph and what the worker sleeps on. `w` is zeroed but for index, thread_id, stride,
+// lcore and tables. Errors: CODE_INTERNAL.
 int worker_open(struct worker *w, struct error *err);
 void worker_close(struct worker *w); // fine for one that was not opened
 
-// One pass over all its ports on the calling thread, which must be registered and online in the QSBR variable.
-// Returns the packets received.
+// One pass over all its ports on the calling thread, which must be registered and online in the
+// QSBR variable. Returns the packets received.
 uint64_t worker_walk(struct worker *w, struct publication *publication);
 
 // The life of a worker's thread; returns when w->leave is set and the worker woken.
@@ -33,6 +33,7 @@ int worker_main(void *start);
 // Wake a worker that sleeps, so that it sees what was published. Any thread.
 void worker_wake(struct worker *w);
 
-// Let the interrupt of the port in `slot` wake the worker, or no longer. Control thread. Returns 0 or a negative errno.
+// Let the interrupt of the port in `slot` wake the worker, or no longer. Control thread. Returns 0
+// or a negative errno.
 int worker_watch(struct worker *w, uint32_t slot, int interrupt_fd);
 void worker_unwatch(struct worker *w, int interrupt_fd);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Layer 2: is the frame for the router, is its sender who it says, and what is inside. Takes the Ethernet header off.
+// Layer 2: is the frame for the router, is its sender who it says, and what is inside. Takes the
+// Ethernet header off.
 
 #include "datapath/worker.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the tests of the graph share: the real graph, with rings in the place of devices, walked on the test's own thread;
-// frames built byte by byte; and checks that do their own arithmetic, not DPDK's.
+// What the tests of the graph share: the real graph, with rings in the place of devices, walked on
+// the test's own thread; frames built byte by byte; and checks that do their own arithmetic, not
+// DPDK's.
 //
 //     frame ──► ring ──► port_rx … port_tx ──► ring ──► frame
 
@@ -139,7 +140,8 @@ void assert_drops(unsigned int slot, const struct frame *f, enum drop_reason rea
 void assert_forwards(unsigned int from, const struct frame *f, unsigned int to);
 // The same frame, as it must look when the router has passed it on to `to`.
 void frame_as_forwarded(struct frame *f, unsigned int to);
-// Inject, and see it dropped for `reason` and the sender told by this ICMP error from `source`; value: its second word.
+// Inject, and see it dropped for `reason` and the sender told by this ICMP error from `source`;
+// value: its second word.
 void assert_error4(unsigned int from, const struct frame *f, enum drop_reason reason, uint8_t type,
 		   uint8_t code, uint32_t value, const char *source);
 void assert_error6(unsigned int from, const struct frame *f, enum drop_reason reason, uint8_t type,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Packets for the host while its MAC address is not known, as after a restart of the agent: they are dropped, and the
-// host is asked. Its answer is dropped as well, but eth_classify has learned from it.
+// Packets for the host while its MAC address is not known, as after a restart of the agent: they
+// are dropped, and the host is asked. Its answer is dropped as well, but eth_classify has learned
+// from it.
 
 #include <netinet/in.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Numbers of ICMP (RFC 792, RFC 1191) and ICMPv6 (RFC 4443, RFC 4861) that the graph speaks, and their headers.
+// Numbers of ICMP (RFC 792, RFC 1191) and ICMPv6 (RFC 4443, RFC 4861) that the graph speaks, and
+// their headers.
 
 #pragma once
 

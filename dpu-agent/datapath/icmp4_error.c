@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tells the sender why its packet went no further (RFC 792, RFC 1191, RFC 1812 section 4.3.2), in a new packet. The
-// packet itself goes on to be dropped and counted.
+// Tells the sender why its packet went no further (RFC 792, RFC 1191, RFC 1812 section 4.3.2), in a
+// new packet. The packet itself goes on to be dropped and counted.
 
 #include <netinet/in.h>
 

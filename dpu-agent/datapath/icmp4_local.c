@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Packets to the router itself: it answers echo requests (RFC 1812 section 4.3.3.6), in the packet that asked, and says
-// of TCP and UDP that nobody listens.
+// Packets to the router itself: it answers echo requests (RFC 1812 section 4.3.3.6), in the packet
+// that asked, and says of TCP and UDP that nobody listens.
 
 #include <netinet/in.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tells the sender why its packet went no further (RFC 4443), in a new packet. The packet itself goes on to be dropped
-// and counted.
+// Tells the sender why its packet went no further (RFC 4443), in a new packet. The packet itself
+// goes on to be dropped and counted.
 
 #include <netinet/in.h>
 
@@ -20,7 +20,8 @@ struct icmp6_error_headers {
 	struct icmp_header icmp;
 } __rte_packed;
 
-// RFC 4443 section 2.4 (e): no error about an error or a redirect, nor about what went to many, but for packet too big.
+// RFC 4443 section 2.4 (e): no error about an error or a redirect, nor about what went to many, but
+// for packet too big.
 static bool deserves_error(struct rte_mbuf *m)
 {
 	struct ipv6_upper upper;
@@ -38,8 +39,8 @@ static bool deserves_error(struct rte_mbuf *m)
 	return type != NULL && *type >= ICMP6_INFORMATIONAL && *type != ICMP6_REDIRECT;
 }
 
-// The gateway's address to pods, but not to their link-local ones. To the host it is its own, and it would take such a
-// packet for a forgery.
+// The gateway's address to pods, but not to their link-local ones. To the host it is its own, and
+// it would take such a packet for a forgery.
 static const uint8_t *source_for(const struct snapshot *s, const struct graph_port *to,
 				 const uint8_t *destination)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Packets to the router itself: it answers neighbour solicitations (RFC 4861 section 7.2) for the gateway to pods, for the pods'
-// addresses to the host, and for its link-local address to everybody; and echo requests. Of TCP and UDP it says that nobody
-// listens.
+// Packets to the router itself: it answers neighbour solicitations (RFC 4861 section 7.2) for the
+// gateway to pods, for the pods' addresses to the host, and for its link-local address to
+// everybody; and echo requests. Of TCP and UDP it says that nobody listens.
 
 #include <netinet/in.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Cuts an IPv4 packet that does not fit the way out and may be cut (RFC 791 section 3.2). The pieces refer to the
-// packet's buffers; only their headers are copied.
+// Cuts an IPv4 packet that does not fit the way out and may be cut (RFC 791 section 3.2). The
+// pieces refer to the packet's buffers; only their headers are copied.
 
 #include <rte_ip_frag.h>
 

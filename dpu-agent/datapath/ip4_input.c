@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// IPv4 as a router takes it in (RFC 1812 section 5.2.2): is the header whole and true, may this port send from this
-// address, and is the packet to be routed, for the router, or for nobody.
+// IPv4 as a router takes it in (RFC 1812 section 5.2.2): is the header whole and true, may this
+// port send from this address, and is the packet to be routed, for the router, or for nobody.
 
 #include "datapath/worker.h"
 

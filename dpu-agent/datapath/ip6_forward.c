@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The router's part of forwarding (RFC 8200): hop limit and the MTU of the way out. IPv6 routers do not fragment.
+// The router's part of forwarding (RFC 8200): hop limit and the MTU of the way out. IPv6 routers do
+// not fragment.
 
 #include "datapath/icmp.h"
 #include "datapath/worker.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// IPv6 as a router takes it in (RFC 8200, RFC 4291): is the header whole, may this port send from this address, and is
-// the packet to be routed, for the router, or for nobody. Extension headers are not a router's to look at.
+// IPv6 as a router takes it in (RFC 8200, RFC 4291): is the header whole, may this port send from
+// this address, and is the packet to be routed, for the router, or for nobody. Extension headers
+// are not a router's to look at.
 
 #include <netinet/in.h>
 
@@ -39,8 +40,8 @@ static rte_edge_t check_header(struct rte_mbuf *m)
 	return EDGES;
 }
 
-// Returns EDGES if the port may send from this address. Sources that are valid on their link only, or those of a node
-// that has no address yet, may speak to the router, so they are let in here.
+// Returns EDGES if the port may send from this address. Sources that are valid on their link only,
+// or those of a node that has no address yet, may speak to the router, so they are let in here.
 static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struct graph_port *port,
 			       const uint8_t *source)
 {
@@ -69,8 +70,8 @@ static uint8_t icmp_type(const struct rte_mbuf *m)
 	return type != NULL ? *type : 0;
 }
 
-// Neighbour discovery stays on its link, whomever it is addressed to: a solicitation may go to a group, or to the very
-// address it asks for, also the gateway's, which is the host's.
+// Neighbour discovery stays on its link, whomever it is addressed to: a solicitation may go to a
+// group, or to the very address it asks for, also the gateway's, which is the host's.
 static bool is_neighbour_discovery(const struct rte_mbuf *m, const struct rte_ipv6_hdr *ip)
 {
 	if (likely(ip->proto != IPPROTO_ICMPV6))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shapes of packets: making headers contiguous, cutting, what is behind IPv6's extension headers, and what the sender's
-// stack left to the NIC. Workers only.
+// Shapes of packets: making headers contiguous, cutting, what is behind IPv6's extension headers,
+// and what the sender's stack left to the NIC. Workers only.
 
 #include <netinet/in.h>
 
@@ -68,8 +68,9 @@ void packet_trim(struct rte_mbuf *m, uint32_t length)
 	}
 }
 
-// RFC 8200 section 4: an extension header gives its length in units of 8 bytes besides the first 8; the fragment
-// header has none, the authentication header counts in units of 4 (RFC 4302 section 2.2).
+// RFC 8200 section 4: an extension header gives its length in units of 8 bytes besides the first 8;
+// the fragment header has none, the authentication header counts in units of 4 (RFC 4302 section
+// 2.2).
 bool packet_find_upper(const struct rte_mbuf *m, struct ipv6_upper *ret_upper)
 {
 	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The source of the graph: polls the ports that are this worker's, and notes on each packet where it came in. A walk
-// takes in what the graph's streams hold without growing; the next one goes on with the port after the last, so that
-// busy ports starve none.
+// The source of the graph: polls the ports that are this worker's, and notes on each packet where
+// it came in. A walk takes in what the graph's streams hold without growing; the next one goes on
+// with the port after the last, so that busy ports starve none.
 
 #include <rte_ethdev.h>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sink of the graph: puts the Ethernet header on, hands what a stack left to the NIC (checksum, segmentation) to the
-// port out, or does it here if the port cannot, and sends one batch to each port.
+// The sink of the graph: puts the Ethernet header on, hands what a stack left to the NIC (checksum,
+// segmentation) to the port out, or does it here if the port cannot, and sends one batch to each
+// port.
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -67,8 +68,9 @@ static void flush_all(struct worker *w)
 
 // ---- one packet ----------------------------------------------------------------------------------
 
-// Let the port do it. rte_mbuf_core.h: the pseudo header's sum goes where the checksum will be; without the length if
-// each segment will have its own; and the checksum of the IPv4 header is 0 if the port is to fill it.
+// Let the port do it. rte_mbuf_core.h: the pseudo header's sum goes where the checksum will be;
+// without the length if each segment will have its own; and the checksum of the IPv4 header is 0 if
+// the port is to fill it.
 static void request_offload(struct rte_mbuf *m, const struct graph_port *out)
 {
 	const struct packet_meta *meta = packet_meta(m);

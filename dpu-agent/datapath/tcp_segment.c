@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// TCP segmentation in software: for each segment a copy of the headers before a piece of the payload, which is not
-// copied. Workers.
+// TCP segmentation in software: for each segment a copy of the headers before a piece of the
+// payload, which is not copied. Workers.
 
 #include "datapath/tcp_segment.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A worker: an EAL lcore that walks the graph as long as there is something to do, and sleeps when there is not.
+// A worker: an EAL lcore that walks the graph as long as there is something to do, and sleeps when
+// there is not.
 //
 //     walk ── packets ──► walk …
 //      │ nothing for IDLE_US
@@ -10,7 +11,8 @@
 //                                          ▼
 //                              RCU offline, epoll, RCU online, go on
 //
-// A busy worker makes no system call of its own. Ports without Rx interrupts are polled between short sleeps.
+// A busy worker makes no system call of its own. Ports without Rx interrupts are polled between
+// short sleeps.
 
 #include "datapath/datapath_private.h"
 
@@ -75,8 +77,8 @@ uint64_t worker_walk(struct worker *w, struct publication *publication)
 
 // ---- sleeping ------------------------------------------------------------------------------------
 
-// Interrupts stay armed until they ring or a packet is polled, so this costs little for ports that are idle for long.
-// Returns false if some port cannot ring.
+// Interrupts stay armed until they ring or a packet is polled, so this costs little for ports that
+// are idle for long. Returns false if some port cannot ring.
 static bool arm(struct worker *w, const struct snapshot *s)
 {
 	bool all = true;
@@ -174,8 +176,9 @@ void worker_wake(struct worker *w)
 	(void)n; // EAGAIN: it is being woken already
 }
 
-// Edge-triggered, so that the device's fd need not be read; and with the slot alone in the kernel's hands, so that an
-// event that comes late, when the port has gone, can do no harm (rte_epoll_wait() would follow a pointer).
+// Edge-triggered, so that the device's fd need not be read; and with the slot alone in the kernel's
+// hands, so that an event that comes late, when the port has gone, can do no harm (rte_epoll_wait()
+// would follow a pointer).
 int worker_watch(struct worker *w, uint32_t slot, int interrupt_fd)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = slot};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a graph node works with: the worker it runs on, the snapshot of ports and router it sees during one walk, and
-// the metadata each packet carries. Not for other folders.
+// What a graph node works with: the worker it runs on, the snapshot of ports and router it sees
+// during one walk, and the metadata each packet carries. Not for other folders.
 //
 //     control thread                                worker
 //     build snapshot ── publish (pointer swap) ──► read once per walk
@@ -158,7 +158,8 @@ static inline rte_edge_t drop(struct rte_mbuf *m, enum drop_reason reason)
 	return EDGE_DROP;
 }
 
-// To an ICMP error node, by `edge`: the packet is dropped for `reason` and its sender told so, if that is allowed.
+// To an ICMP error node, by `edge`: the packet is dropped for `reason` and its sender told so, if
+// that is allowed.
 static inline rte_edge_t drop_and_tell(struct rte_mbuf *m, rte_edge_t edge, enum drop_reason reason,
 				       uint8_t type, uint8_t code, uint32_t value)
 {
@@ -295,8 +296,8 @@ enum { PREFETCH = 4 }; // packets ahead
 // What a node does with one packet; returns the edge it leaves by.
 typedef rte_edge_t (*packet_function)(struct worker *w, struct rte_mbuf *m);
 
-// Run `function` over a node's packets and pass them on in runs of the same edge. Inlined into each node, so that the
-// function is too.
+// Run `function` over a node's packets and pass them on in runs of the same edge. Inlined into each
+// node, so that the function is too.
 static __rte_always_inline uint16_t each_packet(struct rte_graph *graph, struct rte_node *node,
 						void **objs, uint16_t count,
 						packet_function function)

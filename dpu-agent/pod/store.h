@@ -83,7 +83,8 @@ struct store_header {
 };
 int store_read_header(struct store *store, struct store_header *ret_header, struct error *err);
 
-// Each record, by key; each released, least recently first. A visitor's negative errno ends it and is returned.
+// Each record, by key; each released, least recently first. A visitor's negative errno ends it and
+// is returned.
 typedef int (*store_visit_record)(const struct store_record *record, void *arg, struct error *err);
 typedef int (*store_visit_released)(const struct store_released *released, void *arg,
 				    struct error *err);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a port is to the agent: something that carries one function's packets between the NIC and the graph. pod/ and
-// control/ see only this header, which is free of DPDK; a backend (representor today, vhost-user later) fills
-// struct port_ops. All calls are made by the control thread.
+// What a port is to the agent: something that carries one function's packets between the NIC and
+// the graph. pod/ and control/ see only this header, which is free of DPDK; a backend (representor
+// today, vhost-user later) fills struct port_ops. All calls are made by the control thread.
 //
 //      pod/ ──► struct port ──ops──► representor.c ──► ethdev
 //                    └──────────────► datapath/ (the graph polls it, sends to it)
@@ -56,8 +56,9 @@ struct nic_config {
 	uint32_t workers;        // number of worker lcores, for queues
 };
 
-// Probe the device with its representors. EAL must be initialised. Errors: CODE_NIC with the device and what DPDK said; a
-// function that the NIC does not have is an error that names the first missing one.
+// Probe the device with its representors. EAL must be initialised. Errors: CODE_NIC with the device
+// and what DPDK said; a function that the NIC does not have is an error that names the first
+// missing one.
 int nic_open(const struct nic_config *config, struct nic **ret_nic, struct error *err);
 
 // All ports must be stopped. NULL is fine.
@@ -66,7 +67,8 @@ void nic_close(struct nic *nic);
 const char *nic_driver_name(const struct nic *nic); // "net_simnic", "mlx5_pci"
 uint32_t nic_function_count(const struct nic *nic);
 
-// The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION, else 0. Owned by nic.
+// The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION,
+// else 0. Owned by nic.
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index);
 
 // Start. On success packets flow. Errors: CODE_NIC; -EALREADY if it is started.
@@ -75,6 +77,7 @@ int port_start(struct port *port, const struct port_config *config, struct error
 void port_stop(struct port *port);
 
 enum port_kind port_kind_of(const struct port *port);
-// The number that datapath counters are kept under: dense, 0..DATAPATH_PORTS_MAX-1, stable while the agent runs.
+// The number that datapath counters are kept under: dense, 0..DATAPATH_PORTS_MAX-1, stable while
+// the agent runs.
 uint32_t port_slot(const struct port *port);
 void port_read_state(const struct port *port, struct port_state *ret_state);

@@ -6,9 +6,9 @@
 
 #include "port/port.h"
 
-// A backend. The generic part (port.c) has checked the arguments and keeps the state machine, so start is only
-// called on a stopped port and stop only on a started one. Called by the control thread; may block for
-// milliseconds (a device's mailbox), never for an answer from the network.
+// A backend. The generic part (port.c) has checked the arguments and keeps the state machine, so
+// start is only called on a stopped port and stop only on a started one. Called by the control
+// thread; may block for milliseconds (a device's mailbox), never for an answer from the network.
 struct port_ops {
 	const char *name; // "representor"
 

@@ -30,9 +30,10 @@ static int fail(struct error *err, const struct port *port, const char *step, in
 	return error_set(err, -r, CODE_NIC, "port %s: %s: %s", name, step, rte_strerror(-r));
 }
 
-// What to enable of what the device can do. A frame larger than the MTU (LRO) is taken only from a device that can
-// also send one (TSO) and that takes chains, so that nothing must be cut up in software; a frame whose checksum is
-// still to be filled only if the device fills it on the way out.
+// What to enable of what the device can do. A frame larger than the MTU (LRO) is taken only from a
+// device that can also send one (TSO) and that takes chains, so that nothing must be cut up in
+// software; a frame whose checksum is still to be filled only if the device fills it on the way
+// out.
 static void choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
 {
 	uint64_t tx = info->tx_offload_capa &

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the two halves of the card share: card.c has the functions and the loop, card_driver.c the driver's connection.
+// What the two halves of the card share: card.c has the functions and the loop, card_driver.c the
+// driver's connection.
 
 #pragma once
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The driver as an application sees it, through ethdev alone: enumeration, link, statistics, functions that go and
-// come back. Frames are traffic_test.c's; what needs another process is in attach_test.c.
+// The driver as an application sees it, through ethdev alone: enumeration, link, statistics,
+// functions that go and come back. Frames are traffic_test.c's; what needs another process is in
+// attach_test.c.
 
 #include <errno.h>
 #include <pthread.h>

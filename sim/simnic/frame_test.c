@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The translation of what a function sent, without any netdev: what its stack may leave undone, and what happens when
-// its header lies.
+// The translation of what a function sent, without any netdev: what its stack may leave undone, and
+// what happens when its header lies.
 
 #include <netinet/in.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The translation of what an application sends, without any netdev: the work it leaves to the NIC, however its mbufs
-// are cut, and what happens when they lie.
+// The translation of what an application sends, without any netdev: the work it leaves to the NIC,
+// however its mbufs are cut, and what happens when they lie.
 
 #include <netinet/in.h>
 #include <string.h>

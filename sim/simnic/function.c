@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The function side of the pipeline: its descriptor, its link, its place among those that may have frames. Pipeline
-// thread only.
+// The function side of the pipeline: its descriptor, its link, its place among those that may have
+// frames. Pipeline thread only.
 
 #include <errno.h>
 #include <string.h>

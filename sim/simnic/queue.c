@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Queues of a port: a ring each, and an event descriptor as the Rx interrupt. The application is on one end, the
-// pipeline on the other; a queue is set up and released with the port stopped, when neither uses it.
+// Queues of a port: a ring each, and an event descriptor as the Rx interrupt. The application is on
+// one end, the pipeline on the other; a queue is set up and released with the port stopped, when
+// neither uses it.
 
 #include <errno.h>
 #include <stdlib.h>

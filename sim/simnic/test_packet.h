@@ -33,7 +33,8 @@ enum { EXTENSIONS = 1, TAGGED = 2, IPV6 = 4 };
 void build(uint8_t protocol, uint32_t payload, unsigned int options);
 // Where in layer 4 the packet's checksum is.
 uint32_t checksum_offset(void);
-// The one's complement sum, by the book (RFC 1071), of pseudo header and layer 4; with `only_pseudo`, of that alone.
+// The one's complement sum, by the book (RFC 1071), of pseudo header and layer 4; with
+// `only_pseudo`, of that alone.
 uint16_t reference_sum(const uint8_t *data, bool only_pseudo);
 // The mbuf is well-formed and holds the packet as it is.
 void assert_same_data(const struct rte_mbuf *mbuf);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Frames between functions and the application, as both see them: the kernel's sockets on one side, ethdev on the
-// other.
+// Frames between functions and the application, as both see them: the kernel's sockets on one side,
+// ethdev on the other.
 
 #include <arpa/inet.h>
 #include <errno.h>
