@@ -25,12 +25,14 @@ const char *datapath_drop_reason_name(size_t reason);
 struct datapath_router {
 	struct mac mac; // on every port
 	bool has_ipv4, has_ipv6;
-	struct in_addr gateway_ipv4; // answers ARP for it on pod ports; source of its ICMP errors.
-				     // Packets to it go to the host
+	// It answers ARP and neighbour solicitations for these on pod ports, and they are the source of
+	// its ICMP errors. Packets to them go to the host.
+	struct in_addr gateway_ipv4;
 	struct in6_addr gateway_ipv6;
-	struct in_addr network_ipv4; // the pod network: nothing with a source outside of it is let
-				     // in from a pod, and an
-	uint8_t ipv4_prefix_length;  // address inside it that nobody has is unreachable, not routed
+	// The pod network: nothing with a source outside of it is let in from a pod, and an address
+	// inside it that nobody has is unreachable, not routed.
+	struct in_addr network_ipv4;
+	uint8_t ipv4_prefix_length;
 	struct in6_addr network_ipv6;
 	uint8_t ipv6_prefix_length;
 };
