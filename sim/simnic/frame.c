@@ -19,8 +19,9 @@
 enum {
 	TCP_CHECKSUM_OFFSET = offsetof(struct rte_tcp_hdr, cksum),
 	UDP_CHECKSUM_OFFSET = offsetof(struct rte_udp_hdr, dgram_cksum),
-	// Headers that iov[1] holds in one piece at least, if the frame is that long.
-	CONTIGUOUS_MIN = 128,
+	// What iov[1] holds in one piece at least, if the frame is that long: IPv6 and TCP in VXLAN over
+	// IPv6, and then some.
+	CONTIGUOUS_MIN = 256,
 	IPV6_EXTENSIONS_MAX = 8,
 	TX_FLAGS_L4 = 1,
 };
