@@ -59,9 +59,9 @@ stop_watched() {
 	kill -KILL -- "-$watched_pid" 2>/dev/null || true
 }
 
-# One sim/up or sim/down at a time for this tree. The lock is on a file that is there anyway, so nothing is left.
+# One sim/up or sim/down at a time on this machine. The lock is on a folder that is there anyway, so nothing is left.
 lock() {
-	exec 9<"$root/sim/lib.sh"
+	exec 9<"$(dirname "$run")"
 	# What a killed one has started may hold it for a moment.
 	flock -w 5 9 || die "another sim/up or sim/down is under way; wait until it ends"
 }

@@ -79,7 +79,7 @@ static bool note_address(const struct netlink_entry *entry, void *arg)
 	struct leftovers *leftovers = arg;
 	const struct family *family = leftovers->family;
 
-	if (entry->family == family->family && entry->scope == RT_SCOPE_UNIVERSE &&
+	if (entry->family == family->family && entry->protocol == NETLINK_PROTOCOL_PODPORT &&
 	    entry->prefix_length == (family->family == AF_INET ? 32 : 128) &&
 	    !(family->wanted && same(entry->family, &entry->address, &family->gateway)))
 		netlink_add_address_removal(&leftovers->batch, entry->ifindex, entry->family,

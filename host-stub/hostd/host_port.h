@@ -16,10 +16,11 @@
 
 #include <stdbool.h>
 
+#include "hostd/netlink.h"
 #include "proto/message.h"
 
 // rtm_protocol of podport's routes on the host (0x70 'p'; /etc/iproute2/rt_protos has no such number).
-enum { HOST_PORT_ROUTE_PROTOCOL = 112 };
+enum { HOST_PORT_ROUTE_PROTOCOL = NETLINK_PROTOCOL_PODPORT };
 
 struct host_port;
 

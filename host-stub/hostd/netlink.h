@@ -114,12 +114,15 @@ typedef bool (*netlink_link_visitor)(const struct netlink_link *link, void *arg)
 int netlink_each_link(struct netlink *netlink, netlink_link_visitor visitor, void *arg,
 		      struct error *err);
 
+// Who made a route or an address (rtm_protocol, IFA_PROTO): a number of ours, so that nobody else's is taken away.
+enum { NETLINK_PROTOCOL_PODPORT = 112 };
+
 // An address, neighbour or route of one interface, as far as podport compares them.
 struct netlink_entry {
 	int family;
 	int ifindex;
 	uint8_t prefix_length;
-	uint8_t protocol; // route
+	uint8_t protocol; // route; address: 0 if the kernel (before 5.18) does not say
 	uint8_t scope;    // address: RT_SCOPE_
 	uint8_t table;    // route: RT_TABLE_
 	uint8_t type;     // route: RTN_

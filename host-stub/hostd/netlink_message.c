@@ -136,6 +136,7 @@ void netlink_add_address(struct netlink_batch *batch, int ifindex, int family, c
 	put(batch, message, IFA_LOCAL, address, address_size(family));
 	put(batch, message, IFA_ADDRESS, address, address_size(family));
 	put_u32(batch, message, IFA_FLAGS, IFA_F_NODAD);
+	put(batch, message, IFA_PROTO, &(uint8_t){NETLINK_PROTOCOL_PODPORT}, 1);
 }
 
 void netlink_add_address_removal(struct netlink_batch *batch, int ifindex, int family,
@@ -330,6 +331,8 @@ static bool read_address(struct nlmsghdr *header, struct netlink_entry *entry)
 	entry->ifindex = (int)info->ifa_index;
 	entry->prefix_length = info->ifa_prefixlen;
 	entry->scope = info->ifa_scope;
+	if (attributes[IFA_PROTO] != NULL)
+		entry->protocol = nla_get_u8(attributes[IFA_PROTO]);
 	read_bytes(attributes[attributes[IFA_LOCAL] != NULL ? IFA_LOCAL : IFA_ADDRESS],
 		   &entry->address, sizeof(entry->address));
 	return true;
