@@ -37,16 +37,13 @@ static rte_edge_t icmp4_local_one(struct worker *w, struct rte_mbuf *m)
 	struct icmp_header *icmp = rte_pktmbuf_mtod_offset(m, struct icmp_header *, header_length);
 	if (icmp->type != ICMP4_ECHO_REQUEST || icmp->code != 0)
 		return drop(m, DROP_NOT_FOR_ROUTER);
-	uint16_t sum;
-	if (rte_raw_cksum_mbuf(m, header_length, rte_pktmbuf_pkt_len(m) - header_length, &sum) <
-		    0 ||
-	    sum != 0xffff)
+	uint32_t size = rte_pktmbuf_pkt_len(m) - header_length;
+	if (packet_sum(m, header_length, size) != 0xffff)
 		return drop(m, DROP_BAD_CHECKSUM);
 
 	icmp->type = ICMP4_ECHO_REPLY;
 	icmp->checksum = 0;
-	rte_raw_cksum_mbuf(m, header_length, rte_pktmbuf_pkt_len(m) - header_length, &sum);
-	icmp->checksum = (uint16_t)~sum;
+	icmp->checksum = (uint16_t)~packet_sum(m, header_length, size);
 
 	rte_be32_t asked = ip->dst_addr;
 	ip->dst_addr = ip->src_addr;

@@ -40,11 +40,8 @@ static bool is_solicited_node(const uint8_t address[16])
 static bool checksum_good(struct rte_mbuf *m)
 {
 	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
-	uint16_t raw;
-
-	if (rte_raw_cksum_mbuf(m, sizeof(*ip), rte_be_to_cpu_16(ip->payload_len), &raw) < 0)
-		return false;
-	uint32_t sum = (uint32_t)raw + rte_ipv6_phdr_cksum(ip, 0);
+	uint32_t sum = (uint32_t)packet_sum(m, sizeof(*ip), rte_be_to_cpu_16(ip->payload_len)) +
+		       rte_ipv6_phdr_cksum(ip, 0);
 	return ((sum >> 16) + (sum & 0xffff)) % 0xffff == 0;
 }
 

@@ -185,6 +185,9 @@ static inline bool packet_pullup(struct rte_mbuf *m, uint32_t length)
 // Cut the packet to `length` bytes, which is not more than it has. Frees segments that become empty.
 void packet_trim(struct rte_mbuf *m, uint32_t length);
 
+// The one's complement sum (RFC 1071) of `size` bytes from `offset` on, which are there; folded, in the packet's byte order.
+uint16_t packet_sum(const struct rte_mbuf *m, uint32_t offset, uint32_t size);
+
 // What is behind an IPv6 header and its extension headers.
 struct ipv6_upper {
 	uint8_t protocol;
