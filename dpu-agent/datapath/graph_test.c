@@ -5,8 +5,10 @@
 #include "datapath/graph_test.h"
 
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
@@ -48,6 +50,52 @@ void graph_launch_worker(void)
 	launched = true;
 	assert_int_equal(0, __real_rte_eal_remote_launch(worker_main, start, start->worker->lcore));
 }
+
+// ---- Rx interrupts, which net_ring has none of -------------------------------------------------------
+
+static bool have_interrupts;
+static struct {
+	int fd;
+	atomic_bool armed;
+} interrupts[RTE_MAX_ETHPORTS];
+
+int __wrap_rte_eth_dev_rx_intr_ctl_q_get_fd(uint16_t port_id, uint16_t queue);
+int __wrap_rte_eth_dev_rx_intr_enable(uint16_t port_id, uint16_t queue);
+int __wrap_rte_eth_dev_rx_intr_disable(uint16_t port_id, uint16_t queue);
+
+int __wrap_rte_eth_dev_rx_intr_ctl_q_get_fd(uint16_t port_id, uint16_t queue)
+{
+	if (interrupts[port_id].fd == 0)
+		interrupts[port_id].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return interrupts[port_id].fd;
+}
+
+int __wrap_rte_eth_dev_rx_intr_enable(uint16_t port_id, uint16_t queue)
+{
+	atomic_store(&interrupts[port_id].armed, true);
+	return 0;
+}
+
+int __wrap_rte_eth_dev_rx_intr_disable(uint16_t port_id, uint16_t queue)
+{
+	atomic_store(&interrupts[port_id].armed, false);
+	return 0;
+}
+
+static void ring_bell(uint16_t port_id)
+{
+	uint64_t one = 1;
+
+	if (atomic_exchange(&interrupts[port_id].armed, false))
+		assert_int_equal(sizeof(one), write(interrupts[port_id].fd, &one, sizeof(one)));
+}
+
+void graph_have_interrupts(bool on)
+{
+	have_interrupts = on;
+}
+
+// ---- ports -------------------------------------------------------------------------------------------
 
 static uint16_t make_ethdev(unsigned int slot)
 {
@@ -145,6 +193,7 @@ struct datapath_port graph_port_config(unsigned int slot)
 			: slot == HOST ? DATAPATH_ROLE_HOST
 				       : DATAPATH_ROLE_POD,
 		.port_id = port_ids[slot],
+		.rx_interrupts = have_interrupts,
 		.tx_ipv4_checksum = true,
 		.tx_l4_checksum = true,
 		.tx_tso = true,
@@ -218,9 +267,21 @@ int graph_tear_down(void **state)
 	for (unsigned int slot = 0; slot < PORTS; slot++)
 		datapath_port_remove(slot);
 	datapath_stop();
-	assert_nothing_out();
-	assert_int_equal(buffers_before, rte_mempool_in_use_count(pool));
-	return 0;
+	// The rings are emptied also if a test failed, so that the next one begins afresh.
+	unsigned int left = 0;
+	struct rte_mbuf *m;
+	for (unsigned int slot = 0; slot < PORTS; slot++) {
+		drain(slot);
+		while ((m = pull(slot)) != NULL) {
+			left++;
+			rte_pktmbuf_free(m);
+		}
+	}
+	unsigned int lost = rte_mempool_in_use_count(pool) - buffers_before;
+	if (left > 0 || lost > 0)
+		print_error("%u packets came out that nobody looked at, %u buffers are lost\n",
+			    left, lost);
+	return left > 0 || lost > 0 ? -1 : 0;
 }
 
 // ---- sending and looking -------------------------------------------------------------------------
@@ -252,7 +313,14 @@ struct rte_mbuf *frame_to_mbuf(const struct frame *f, size_t segment)
 
 void push(unsigned int slot, struct rte_mbuf *m)
 {
-	assert_int_equal(0, rte_ring_enqueue(to_port[slot], m));
+	unsigned int waits = 0;
+
+	while (rte_ring_enqueue(to_port[slot], m) < 0) { // the worker's thread has a busy machine
+		assert_true(launched && ++waits < 10000);
+		rte_delay_us_sleep(1000);
+	}
+	if (have_interrupts)
+		ring_bell(port_ids[slot]);
 }
 
 void run(void)
@@ -295,12 +363,28 @@ bool pull_frame(unsigned int slot, struct frame *ret_frame)
 	assert_non_null(bytes);
 	if (bytes != ret_frame->bytes)
 		memcpy(ret_frame->bytes, bytes, m->pkt_len);
+	bool header_left_to_port = (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) != 0;
 	rte_pktmbuf_free(m);
 	ret_frame->l3 = 14;
+	if (header_left_to_port)
+		frame_fix_ip4(ret_frame);
 	bool ipv6 = ret_frame->bytes[12] == 0x86;
 	ret_frame->l4 = ret_frame->l3 + (ipv6 ? 40u : (ret_frame->bytes[14] & 15u) * 4u);
 	ret_frame->payload = ret_frame->l4 + 8;
 	return true;
+}
+
+void drain(unsigned int slot)
+{
+	struct rte_mbuf *m;
+
+	while (rte_ring_dequeue(to_port[slot], (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+}
+
+void refill_icmp_budget(unsigned int slot)
+{
+	start->worker->icmp[slot] = (struct icmp_budget){0};
 }
 
 void assert_nothing_out(void)

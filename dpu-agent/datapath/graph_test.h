@@ -124,7 +124,9 @@ void inject(unsigned int slot, const struct frame *f); // push and run
 // The next packet that came out of the port, NULL: none. The caller frees.
 struct rte_mbuf *pull(unsigned int slot);
 bool pull_frame(unsigned int slot, struct frame *ret_frame); // with l3, l4 and payload found
-void assert_nothing_out(void);                               // on no port
+void refill_icmp_budget(unsigned int slot); // ICMP errors because of this port are allowed again
+void drain(unsigned int slot);              // free what is still in the ring into the port
+void assert_nothing_out(void);              // on no port
 
 // The one thing that happened to packets from this slot since the last look is a drop for `reason`.
 #define assert_dropped(slot, reason) assert_dropped_(slot, reason, 1, __FILE__, __LINE__)
@@ -149,5 +151,9 @@ void assert_error6(unsigned int from, const struct frame *f, enum drop_reason re
 
 // The worker's real thread instead of run(): for tests under traffic.
 void graph_launch_worker(void);
+
+// From the next set-up on, the ports have Rx interrupts as simnic and NICs have them: armed by the driver's function, and
+// disarmed by ringing once. push() rings.
+void graph_have_interrupts(bool on);
 
 #define GRAPH_TEST(name) cmocka_unit_test_setup_teardown(name, graph_set_up, graph_tear_down)
