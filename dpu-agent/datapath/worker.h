@@ -248,9 +248,11 @@ static inline bool route_ipv4(const struct worker *w, rte_be32_t address, uint16
 
 static inline bool route_ipv6(const struct worker *w, const void *address, uint16_t *ret_slot)
 {
+	struct in6_addr key; // aligned, as the hash function wants it and a packet has not
 	void *data;
 
-	if (rte_hash_lookup_data(w->routes_ipv6, address, &data) < 0)
+	memcpy(&key, address, sizeof(key));
+	if (rte_hash_lookup_data(w->routes_ipv6, &key, &data) < 0)
 		return false;
 	*ret_slot = (uint16_t)(uintptr_t)data;
 	return true;
@@ -286,7 +288,7 @@ static inline const uint8_t *ipv6_destination(const struct rte_ipv6_hdr *ip)
 }
 
 // Network order.
-#define ROUTER_LINK_LOCAL_IPV4_BE rte_cpu_to_be_32(RTE_IPV4(169, 254, 1, 1))
+#define ROUTER_LINK_LOCAL_IPV4_BE RTE_BE32(0xa9fe0101u)
 extern const uint8_t router_link_local_ipv6[16];
 
 // ---- nodes ---------------------------------------------------------------------------------------
