@@ -8,6 +8,7 @@
 # sim/machine; when that dies the kernel kills everything inside, and with the last process go the namespaces,
 # their mounts and their network devices. What is left then are files in one folder and some empty cgroups.
 
+# shellcheck disable=SC2034 # of those that read this file
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 run=${PODPORT_SIM_DIR:-/run/podport-sim}
 name=$(basename "$run") # also the containerd namespace, and so the name of the containers' parent cgroup
