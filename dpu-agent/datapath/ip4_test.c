@@ -52,6 +52,9 @@ static void every_ttl_and_checksum_carry_is_right(void **state)
 		frame_fix_ip4(&f);
 		if (f.bytes[f.l3 + 10] < 0xfe && f.bytes[f.l3 + 10] > 0x01)
 			continue;
+		// 0 may also be sent as 0xffff, which is the same to RFC 1071; only then there is a carry.
+		if (f.bytes[f.l3 + 10] == 0 && f.bytes[f.l3 + 11] == 0)
+			f.bytes[f.l3 + 10] = f.bytes[f.l3 + 11] = 0xff;
 		inject(POD_A, &f);
 		assert_true(pull_frame(POD_B, &got));
 		assert_int_equal(0xffff, reference_sum(got.bytes + got.l3, 20, 0));
