@@ -2,6 +2,7 @@
 """What fails and comes back: daemons killed at any moment, sandboxes that vanish, hosts that boot."""
 
 import concurrent.futures
+import os
 import signal
 import time
 
@@ -216,6 +217,8 @@ def test_a_pod_whose_sandbox_is_gone_is_reclaimed_without_a_delete(sim):
 def test_a_pod_whose_sandbox_has_lost_its_name_but_lives_is_not_reclaimed(sim):
     pod, gone = sim.pod().add(), sim.pod().add()
     holder = pod.popen("sleep", "1000")
+    sandbox = os.stat(pod.netns.path).st_ino
+    wait_until(lambda: os.stat(f"/proc/{holder.pid}/ns/net").st_ino == sandbox, "the holder is inside")
     pod.netns.delete()
     # The other one's reclaim shows that the time for it has come and gone.
     gone.gone()

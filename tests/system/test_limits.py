@@ -156,10 +156,15 @@ def test_nonsense_on_the_agents_socket_harms_nobody(make_sim):
     for size in (0, 1, 8, 9, 100, 70000):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(sim.agent_socket))
+            connection.settimeout(10)
             try:
                 # nng's own greeting (protocol REQ), then a frame with a length that is a lie, then anything.
                 connection.sendall(b"\0SP\0\0\x30\0\0" + b"\x01" + (1 << 40).to_bytes(8, "big") + chance.randbytes(size))
-            except OSError:
+                # It is the agent that hangs up. (A peer that closes in the middle can catch a defect of nng 1.5: its
+                # thread that buries connections never comes back.)
+                while connection.recv(4096):
+                    pass
+            except ConnectionError:
                 pass
     pod.check()
     sim.restart(sim.hostd)
