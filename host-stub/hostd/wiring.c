@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "hostd/clock.h"
 #include "hostd/wiring_private.h"
 #include "proto/base/log.h"
 
@@ -237,6 +239,42 @@ static int dress_interface(struct dress *dress, struct error *err)
 	return netlink_send(&dress->sandbox, &batch, err);
 }
 
+struct local_route {
+	const struct in6_addr *address;
+	bool found;
+};
+
+static bool note_local_route(const struct netlink_entry *entry, void *arg)
+{
+	struct local_route *wanted = arg;
+
+	wanted->found = entry->family == AF_INET6 && entry->type == RTN_LOCAL &&
+			entry->prefix_length == 128 &&
+			memcmp(&entry->address, wanted->address, sizeof(entry->address)) == 0;
+	return !wanted->found;
+}
+
+// The kernel makes the local route of an IPv6 address, also of one without duplicate address detection, from a work
+// queue: what comes in before it is there is lost. Waited for shortly; a kernel that takes longer than that loses
+// a packet, not the pod.
+static int wait_for_ipv6(struct dress *dress, struct error *err)
+{
+	enum { TRIES = 100, INTERVAL_MS = 2 };
+	struct local_route route = {.address = &dress->attachment->ipv6};
+
+	for (unsigned int i = 0; i < TRIES; i++) {
+		int r = netlink_each_entry(&dress->sandbox, RTM_GETROUTE, AF_INET6, 0,
+					   note_local_route, &route, err);
+
+		if (r < 0 || route.found)
+			return r;
+		if (clock_left_ms(dress->deadline_ms) == 0)
+			break;
+		poll(NULL, 0, INTERVAL_MS);
+	}
+	return 0;
+}
+
 // After any failure: the netdev is in one of the two, and has the alias if it got that far. On the
 // host it keeps name and place; the alias must go, so that nothing reads as under way.
 static void roll_back(struct dress *dress)
@@ -298,6 +336,8 @@ int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachm
 			r = move_into_sandbox(&dress, err);
 		if (r == 0)
 			r = dress_interface(&dress, err);
+		if (r == 0 && attachment->has_ipv6)
+			r = wait_for_ipv6(&dress, err);
 		if (r < 0)
 			roll_back(&dress);
 	}
