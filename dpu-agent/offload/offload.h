@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the NIC's e-switch forwards by itself: rte_flow transfer rules, made from what control/ knows about pods. Everything
+// that has no rule misses into the slow path (datapath/), which gives the same answer; so nothing here can fail an
+// attachment. What is missing, and why, is status. Control thread; this header is free of DPDK.
+//
+//     group 0   every frame from a function                      -> jump 1
+//     group 1   TTL or hop limit 0 or 1                          -> jump to an empty group: slow path      (shared)
+//               to the router's MAC, to a pod's address          -> jump 2             one per pod and family
+//     group 2   from this function, with its MAC and address     -> count, jump 3      one per pod and family
+//     group 3   to a pod's address        -> rewrite MACs, decrement TTL, count, out   one per pod and family
+//     a miss in any of them is the slow path, with the frame untouched
+//
+// So a frame is counted for its sender in group 2 only if group 3 will send it: the rule in group 3 is installed before the
+// one in group 1 and removed after it. Hence a pod's figures are exactly those of the rules plus those of the slow path.
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "port/port.h"
+#include "proto/message.h"
+
+struct offload;
+
+struct offload_config {
+	struct nic *nic; // open; its ports not started yet
+	bool enabled;    // false: no rule is ever made, state is OFFLOAD_OFF
+};
+
+// Ask the NIC what it can do and choose how to program it. A NIC that can do nothing is no error: status says so. Call
+// before the uplink port is started: the asynchronous API is configured between its configuration and its start, by a hook
+// that this registers with the NIC. Errors: -ENOMEM.
+int offload_new(const struct offload_config *config, struct offload **ret_offload,
+		struct error *err);
+// Rules are removed. Before the NIC's ports are stopped. NULL is fine.
+void offload_free(struct offload *offload);
+
+// The uplink port (transfer proxy) has been started, or started again: make the shared rules. The router's MAC address and the pod
+// network's MTU are in every pod's rules; must be set before the first pod is added.
+struct offload_router {
+	struct mac mac;
+	uint32_t mtu; // of the pod network, bytes of layer 3
+};
+void offload_begin(struct offload *offload, const struct offload_router *router);
+
+// A pod whose port is started. Of a pod whose MTU is below the pod network's only what it sends is offloaded; of
+// one above, only what it receives: rules cannot match a packet's size, so nothing oversize may reach a rule.
+struct offload_pod {
+	uint32_t slot;     // port_slot(): names the pod here
+	struct port *port; // its function's
+	struct mac mac;
+	uint32_t mtu;
+	bool has_ipv4, has_ipv6;
+	struct in_addr ipv4;
+	struct in6_addr ipv6;
+};
+
+// Program the rules of these pods, each pod a transaction, all of them pushed together. A slot that is there already: -> replaced.
+// `count` pods of up to all there are (restart).
+void offload_add(struct offload *offload, const struct offload_pod *pods, size_t count);
+// Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot that is not there: no effect.
+void offload_remove(struct offload *offload, uint32_t slot);
+// Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when nothing is; to be called every
+// few seconds.
+void offload_retry(struct offload *offload);
+
+// ---- what is installed ------------------------------------------------------------------------------------
+
+enum offload_state {
+	OFFLOAD_OFF,     // switched off, or the NIC cannot do it at all
+	OFFLOAD_NONE,    // wanted, nothing installed
+	OFFLOAD_PARTIAL, // some rules, or one direction only
+	OFFLOAD_FULL,
+};
+const char *offload_state_name(enum offload_state state); // "off", "none", "partial", "full"
+
+struct offload_pod_status {
+	enum offload_state state;
+	char reason
+		[LIMIT_TEXT +
+		 1]; // "" if full: "table full", "the NIC refuses ...", "MTU 1400 is below the pod network's 1500"
+	uint32_t rules, rules_wanted;
+	// Forwarded by the e-switch since the slot was added, kept over changes of rules; segments as on a wire.
+	uint64_t rx_packets, rx_bytes; // from the function
+	uint64_t tx_packets, tx_bytes; // to the function
+};
+// Of a slot that is not there: off and zeros.
+void offload_read_pod(struct offload *offload, uint32_t slot,
+		      struct offload_pod_status *ret_status);
+
+// One row of the preflight's table.
+struct offload_capability {
+	char name[LIMIT_ID + 1]; // "match IPv4 destination", "decrement TTL"
+	bool supported;
+	bool needed; // without it nothing is offloaded; else something is done without it
+	char remark[LIMIT_TEXT + 1]; // what the NIC said, or what is done without it
+};
+
+struct offload_summary {
+	bool enabled;
+	bool usable;                  // shared rules are in place
+	char why_not[LIMIT_TEXT + 1]; // if enabled and not usable
+	char api[LIMIT_ID + 1];       // "asynchronous", "synchronous", "" if neither
+	uint32_t rules;               // installed, shared ones included
+	uint32_t rules_missing;       // wanted by pods, not installed
+	uint32_t pods_full, pods_partial, pods_none;
+	uint64_t inserted, removed, failed;  // rule operations since start
+	char missing_reason[LIMIT_TEXT + 1]; // of the last refusal, while rules are missing
+};
+void offload_read_summary(const struct offload *offload, struct offload_summary *ret_summary);
+
+size_t offload_capability_count(const struct offload *offload);
+const struct offload_capability *offload_capability(const struct offload *offload, size_t index);
+
+// One installed rule, for people.
+struct offload_rule {
+	uint64_t id; // ascending, never 0, never used again
+	uint32_t group, priority;
+	bool has_slot;
+	uint32_t slot;                // of the pod it serves
+	char match[LIMIT_TEXT + 1];   // "from pf0vf3 eth src 02:… dst 02:… ipv4 src 10.88.0.4"
+	char actions[LIMIT_TEXT + 1]; // "count, jump 3"
+	bool counted;
+	uint64_t packets, bytes; // if counted
+	uint64_t age_ms;         // since it was installed
+};
+// The first rule whose ID is greater than `after`. False: none.
+bool offload_next_rule(struct offload *offload, uint64_t after, struct offload_rule *ret_rule);
