@@ -134,6 +134,8 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_NONE:
 	case CALL_ATTACH:
 	case CALL_DETACH:
+	case CALL_LIST_FLOWS:
+	case CALL_GET_OFFLOAD:
 	case CALL_COUNT:
 		break;
 	}

@@ -27,14 +27,14 @@ void list_call(struct control *control, struct control_call *call)
 	struct list_reply *list = &reply.body.list;
 	size_t i = wanted->has_after ? pods_index_after(pods, &wanted->after) : 0;
 
-	list->attachments = calloc(wanted->limit, sizeof(*list->attachments));
-	if (list->attachments == NULL) {
+	list->items = calloc(wanted->limit, sizeof(*list->items));
+	if (list->items == NULL) {
 		answer_no_memory(control, call);
 		return;
 	}
 	for (; i < pods->count && list->count < wanted->limit; i++)
 		if (pods->sorted[i]->record.state == STORE_ATTACHED)
-			list->attachments[list->count++] = pods->sorted[i]->record.attachment;
+			list->items[list->count++].attachment = pods->sorted[i]->record.attachment;
 	list->more = i < pods->count;
 	answer(control, call, &reply);
 	reply_clear(&reply);

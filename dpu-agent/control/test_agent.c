@@ -126,10 +126,10 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 	call->reply = *reply;
 	// Lists stay control's: take a copy.
 	if (reply->call == CALL_LIST) {
-		size_t size = reply->body.list.count * sizeof(struct attachment);
+		size_t size = reply->body.list.count * sizeof(struct list_item);
 
-		call->reply.body.list.attachments = malloc(size + 1);
-		memcpy(call->reply.body.list.attachments, reply->body.list.attachments, size);
+		call->reply.body.list.items = malloc(size + 1);
+		memcpy(call->reply.body.list.items, reply->body.list.items, size);
 	} else if (reply->call == CALL_LIST_PORTS) {
 		size_t size = reply->body.ports.count * sizeof(struct port_info);
 
