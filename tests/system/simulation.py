@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -318,6 +319,8 @@ class Simulation:
         (self.folder / "sanitizer").mkdir()
         for state in ("agent", "hostd"):
             (self.folder / state).mkdir(mode=0o700)
+        # DPDK loads no plugin from below a folder that everybody may write to, as a clone in /tmp is.
+        shutil.copy(f"{BUILD}/lib/librte_net_simnic.so", self.folder)
         self.agent_socket = self.folder / "agent.sock"
         self.hostd_socket = self.folder / "hostd.sock"
         self.card_socket = self.folder / "card.sock"
@@ -335,7 +338,7 @@ class Simulation:
             f"  device: net_simnic0,card={self.card_socket}\n"
             f"  functions: {functions}\n"
             "dpdk:\n"
-            f"  drivers: [{BUILD}/lib/librte_net_simnic.so]\n"
+            f"  drivers: [{self.folder}/librte_net_simnic.so]\n"
             "  huge_pages: false\n"
             "  memory_mb: 128\n"
             "  packet_buffers: 8192\n"
