@@ -50,6 +50,17 @@ void rules_begin(struct control *control)
 	rules_add(control, control->pods->sorted, control->pods->count);
 }
 
+void rules_retry(struct control *control)
+{
+	struct offload_summary summary = {0};
+
+	if (!control->offload_begun)
+		return;
+	offload_read_summary(control->config.offload, &summary);
+	control->counts.offload_retries += summary.rules_missing > 0;
+	offload_retry(control->config.offload);
+}
+
 void rules_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1])
 {
 	struct offload_summary summary = {0};
