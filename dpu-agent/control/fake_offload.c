@@ -69,7 +69,9 @@ void offload_free(struct offload *offload)
 static void install(struct fake_offload_slot *slot)
 {
 	uint32_t wanted = slot->rules_wanted - slot->rules;
-	uint32_t room = fake_offload.rules_max - fake_offload.rules;
+	uint32_t room = fake_offload.rules_max > fake_offload.rules
+				? fake_offload.rules_max - fake_offload.rules
+				: 0;
 
 	if (fake_offload.disabled || fake_offload.unusable)
 		return;
