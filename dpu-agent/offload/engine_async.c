@@ -129,7 +129,9 @@ static int pull(struct async_engine *async, int64_t *since_ms)
 
 static void fall_silent(struct async_engine *async, struct engine_op *ops, size_t count, int r)
 {
-	log_error("NIC does not complete rule operations", "error=\"%s\"", rte_strerror(-r));
+	if (!async->silent)
+		log_error("NIC does not complete rule operations", "error=\"%s\"",
+			  rte_strerror(-r));
 	async->silent = true;
 	for (size_t i = 0; i < count; i++) {
 		if (ops[i].result != -EINPROGRESS)

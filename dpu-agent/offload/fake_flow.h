@@ -69,6 +69,8 @@ bool fake_hooked(void);
 // Let ethdev tell of an event of this port.
 void fake_event(uint16_t port_id, int type);
 unsigned int fake_listeners(void);
+// What is under way in the queue is gone, as with a port that is configured anew.
+void fake_async_forget(void);
 // Let time go by.
 void fake_wait(uint32_t ms);
 

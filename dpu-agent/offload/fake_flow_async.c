@@ -61,6 +61,11 @@ void fake_async_reset(void)
 	memset(&queue, 0, sizeof(queue));
 }
 
+void fake_async_forget(void)
+{
+	queue.count = 0;
+}
+
 // ---- configuration -----------------------------------------------------------------------------------------
 
 int __wrap_rte_flow_info_get(uint16_t port, struct rte_flow_port_info *port_info,

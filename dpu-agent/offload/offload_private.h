@@ -3,7 +3,8 @@
 // What the files of offload/ share: the object, and sets of rules. Not for other folders. Control thread, but for
 // the bits of `event`.
 //
-//     offload.c      the object: start, events, retry         ──►  preflight.c, engine_*.c
+//     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
+//     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
@@ -100,8 +101,17 @@ int64_t offload_now_ms(void);
 bool offload_usable(const struct offload *offload);
 // Nothing will ever be installed.
 bool offload_off(const struct offload *offload);
+// Choose an engine if there is none, and make the shared rules if they are not in place.
+void offload_set_up(struct offload *offload);
+
+// ---- pods.c ------------------------------------------------------------------------------------------------
+
 // The set has not all the rules it is to have.
 bool rule_set_missing(const struct rule_set *set);
+// Install what is missing, as far as a second goes.
+void pods_fill(struct offload *offload);
+// To the log: one line when rules begin to be missing, one when none is any more.
+void pods_tell(struct offload *offload);
 
 // ---- transaction.c -----------------------------------------------------------------------------------------
 

@@ -122,8 +122,7 @@ void preflight_note(struct preflight *preflight, const char *name, bool supporte
 	snprintf(row->remark, sizeof(row->remark), "%s", remark);
 }
 
-// Not for what the NIC is, but for the state it is in.
-static bool may_pass(int r)
+bool preflight_may_pass(int r)
 {
 	return r == -ENOSPC || r == -ENOMEM || r == -EBUSY || r == -EAGAIN || r == -EIO ||
 	       r == -ETIMEDOUT;
@@ -139,7 +138,7 @@ static void need(struct preflight *p, const char *name, int r, const char *remar
 		return;
 	if (p->usable) {
 		snprintf(p->why_not, sizeof(p->why_not), "the NIC cannot %s: %s", name, remark);
-		p->passing = may_pass(r);
+		p->passing = preflight_may_pass(r);
 	}
 	p->usable = false;
 }

@@ -27,6 +27,9 @@ struct preflight {
 // `uplink`: the ethdev whose proxy is used. Fills *ret_preflight.
 void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async);
 
+// Was `r`, a negative errno, answered not for what the NIC is but for the state it is in?
+bool preflight_may_pass(int r);
+
 // Append a row that was found out elsewhere, for information.
 void preflight_note(struct preflight *preflight, const char *name, bool supported,
 		    const char *remark);
