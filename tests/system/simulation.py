@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -318,6 +319,8 @@ class Simulation:
         (self.folder / "sanitizer").mkdir()
         for state in ("agent", "hostd"):
             (self.folder / state).mkdir(mode=0o700)
+        # DPDK loads no plugin from below a folder that everybody may write to, as a clone in /tmp is.
+        shutil.copy(f"{BUILD}/lib/librte_net_simnic.so", self.folder)
         self.agent_socket = self.folder / "agent.sock"
         self.hostd_socket = self.folder / "hostd.sock"
         self.card_socket = self.folder / "card.sock"
@@ -335,7 +338,7 @@ class Simulation:
             f"  device: net_simnic0,card={self.card_socket}\n"
             f"  functions: {functions}\n"
             "dpdk:\n"
-            f"  drivers: [{BUILD}/lib/librte_net_simnic.so]\n"
+            f"  drivers: [{self.folder}/librte_net_simnic.so]\n"
             "  huge_pages: false\n"
             "  memory_mb: 128\n"
             "  packet_buffers: 8192\n"
@@ -362,7 +365,7 @@ class Simulation:
 
     def environment(self):
         options = f"log_path={self.folder}/sanitizer/report:abort_on_error=0:exitcode=99"
-        return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        return {"PATH": os.environ["PATH"],  # tests/run knows where programs were unpacked to
                 "ASAN_OPTIONS": options + ":detect_leaks=1", "UBSAN_OPTIONS": options + ":print_stacktrace=1",
                 "TSAN_OPTIONS": options, "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0"}
 

@@ -118,6 +118,7 @@ def test_sim_up_that_fails_says_why_and_undoes_itself(untouched):
         programs.mkdir()
         for program in ("podport-hostd", "podport-cni", "podportctl", "simnic-card"):
             (programs / program).symlink_to(BUILD / "bin" / program)
+        (pathlib.Path(folder) / "lib").symlink_to(BUILD / "lib")
         agent = programs / "podport-agent"
         agent.write_text("#!/bin/sh\necho the dog has eaten the agent >&2\nexit 3\n")
         agent.chmod(0o755)
