@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// See fake_flow.h. Here: the list of rules, the synchronous API, ports, events and time. The asynchronous API is in
-// fake_flow_async.c.
+// See fake_flow.h. Here: the list of rules, the synchronous API, ports, events and time. The
+// asynchronous API is in fake_flow_async.c.
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ static unsigned int listener_count;
 
 const struct offload_router fake_router = {.mac = {{0x02, 0, 0, 0, 0, 1}}, .mtu = 1500};
 
-// ---- the list of rules -------------------------------------------------------------------------------------
+// ---- the list of rules --------------------------------------------------------------------------
 
 struct rte_flow *fake_rule_new(void)
 {
@@ -192,7 +192,7 @@ void fake_forget_history(void)
 	history_count = 0;
 }
 
-// ---- the synchronous API -----------------------------------------------------------------------------------
+// ---- the synchronous API ------------------------------------------------------------------------
 
 int fake_error(struct rte_flow_error *error, int errno_value, const char *message)
 {
@@ -291,7 +291,7 @@ int __wrap_rte_mtr_capabilities_get(uint16_t port, struct rte_mtr_capabilities *
 	return 0;
 }
 
-// ---- ports, events, time -----------------------------------------------------------------------------------
+// ---- ports, events, time ------------------------------------------------------------------------
 
 int __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// For tests: a NIC whose rte_flow is a list. It takes rules by both APIs, refuses on request, and fails the test when it is
-// used wrongly: a handle that is none, an output that is removed while a rule still leads to it, a queue
-// that overflows. A rule is remembered as text, read from what rte_flow was given:
+// For tests: a NIC whose rte_flow is a list. It takes rules by both APIs, refuses on request, and
+// fails the test when it is used wrongly: a handle that is none, an output that is removed while a
+// rule still leads to it, a queue that overflows. A rule is remembered as text, read from what
+// rte_flow was given:
 //
 //     g2 p0 port=12 type=0800 src=02:00:00:00:00:03 dst=02:00:00:00:00:01 ip.src=10.88.0.3 > count jump=3
 
@@ -74,7 +75,7 @@ void fake_async_forget(void);
 // Let time go by.
 void fake_wait(uint32_t ms);
 
-// ---- what is installed ------------------------------------------------------------------------------------
+// ---- what is installed --------------------------------------------------------------------------
 
 size_t fake_rule_count(void);
 size_t fake_rules_with(const char *part); // whose text has this part
@@ -84,12 +85,13 @@ const char *fake_rule_with(const char *part);
 void fake_hit(const char *part, uint64_t packets, uint64_t bytes);
 // The counters of all rules become zero.
 void fake_clear_counters(void);
-// Inserts "+ …" and removals "- …" since fake_forget_history, in the order in which the NIC did them.
+// Inserts "+ …" and removals "- …" since fake_forget_history, in the order in which the NIC did
+// them.
 size_t fake_history_count(void);
 const char *fake_history(size_t index);
 void fake_forget_history(void);
 
-// ---- pods --------------------------------------------------------------------------------------------------
+// ---- pods ---------------------------------------------------------------------------------------
 
 // The pod on function `vf`: 10.88.0.0/16 and fd00::/64 with vf + 2, both families, MTU 1500.
 struct offload_pod fake_pod(uint32_t vf);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The fake NIC's asynchronous API: templates, tables with a fixed room, one queue. What is enqueued is done at the push, told of
-// at the pull; a few completions at a time.
+// The fake NIC's asynchronous API: templates, tables with a fixed room, one queue. What is enqueued
+// is done at the push, told of at the pull; a few completions at a time.
 
 #include <errno.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ void fake_async_forget(void)
 	queue.count = 0;
 }
 
-// ---- configuration -----------------------------------------------------------------------------------------
+// ---- configuration ------------------------------------------------------------------------------
 
 int __wrap_rte_flow_info_get(uint16_t port, struct rte_flow_port_info *port_info,
 			     struct rte_flow_queue_info *queue_info, struct rte_flow_error *e)
@@ -92,7 +92,7 @@ int __wrap_rte_flow_configure(uint16_t port, const struct rte_flow_port_attr *at
 	return 0;
 }
 
-// ---- templates ---------------------------------------------------------------------------------------------
+// ---- templates ----------------------------------------------------------------------------------
 
 static size_t mask_size(enum rte_flow_item_type type)
 {
@@ -260,7 +260,7 @@ int __wrap_rte_flow_template_table_destroy(uint16_t port, struct rte_flow_templa
 	return 0;
 }
 
-// ---- the queue ---------------------------------------------------------------------------------------------
+// ---- the queue ----------------------------------------------------------------------------------
 
 static void enqueue(struct rte_flow *rule, bool create, void *user_data)
 {

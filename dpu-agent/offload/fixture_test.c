@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// See fixture_test.h.
 
 #include "offload/fixture_test.h"
 

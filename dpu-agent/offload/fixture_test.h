@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the tests of offload/ share: an offload on the fake NIC, for tests that are run with both APIs.
+// What the tests of offload/ share: an offload on the fake NIC, for tests that are run with both
+// APIs.
 
 #pragma once
 

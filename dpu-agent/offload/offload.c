@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The object: its life, and how it comes to an engine. What becomes of the pods' rules is in pods.c.
+// The object: its life, and how it comes to an engine. What becomes of the pods' rules is in
+// pods.c.
 
 #include "offload/offload.h"
 
@@ -38,7 +39,7 @@ bool offload_off(const struct offload *offload)
 	       (offload->begun && offload->engine == NULL && !offload->passing);
 }
 
-// ---- the engine --------------------------------------------------------------------------------------------
+// ---- the engine ---------------------------------------------------------------------------------
 
 // Every rule, the shared ones last: they lead to the others, but to no frame's harm.
 static void remove_all(struct offload *offload)
@@ -72,7 +73,8 @@ static void drop_engine(struct offload *offload)
 	offload->engine = NULL;
 }
 
-// The uplink is configured: for the first time, or again after a stop, which ends its rules unless the device keeps them.
+// The uplink is configured: for the first time, or again after a stop, which ends its rules unless
+// the device keeps them.
 static void on_uplink_configured(void *argument)
 {
 	struct offload *offload = argument;
@@ -185,7 +187,7 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	pods_tell(offload);
 }
 
-// ---- life --------------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 
 // EAL's interrupt thread.
 static int on_event(uint16_t port_id, enum rte_eth_event_type type, void *argument, void *ret_param)

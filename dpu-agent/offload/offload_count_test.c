@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a pod is told to have sent and received: the sum over all rules it ever had, and never less than before.
+// What a pod is told to have sent and received: the sum over all rules it ever had, and never less
+// than before.
 
 #include <stdio.h>
 #include <stdlib.h>

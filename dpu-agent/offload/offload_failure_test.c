@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A NIC that refuses, is full, loses rules or stops answering: what is left, what is told, and that it is mended without anyone
-// asking.
+// A NIC that refuses, is full, loses rules or stops answering: what is left, what is told, and that
+// it is mended without anyone asking.
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 #include "offload/fixture_test.h"
 
-// ---- an insert that fails ----------------------------------------------------------------------------------
+// ---- an insert that fails -----------------------------------------------------------------------
 
 static void whichever_rule_is_refused_the_pod_has_none_and_says_why(void **state)
 {
@@ -101,7 +101,7 @@ static void shared_rules_that_are_refused_are_tried_again_and_the_pods_after_the
 	begin(4);
 }
 
-// ---- a full table ------------------------------------------------------------------------------------------
+// ---- a full table -------------------------------------------------------------------------------
 
 static void a_full_table_is_said_and_what_is_missing_comes_when_there_is_room(void **state)
 {
@@ -222,7 +222,7 @@ static void slow_inserts_do_not_hold_the_agent_up(void **state)
 	assert_int_equal(summary().pods_full, PODS);
 }
 
-// ---- a function that is reset ------------------------------------------------------------------------------
+// ---- a function that is reset -------------------------------------------------------------------
 
 static void a_function_that_was_reset_has_its_rules_made_again_and_no_other(void **state)
 {
@@ -291,7 +291,7 @@ static void events_of_ports_without_a_pod_mean_nothing(void **state)
 	assert_int_equal(fake_history_count(), 0);
 }
 
-// ---- rules that stay ---------------------------------------------------------------------------------------
+// ---- rules that stay ----------------------------------------------------------------------------
 
 static void a_rule_that_cannot_be_removed_is_tried_again_until_it_can(void **state)
 {
@@ -353,7 +353,7 @@ static void a_slot_whose_old_rules_stay_waits_for_them(void **state)
 	assert_int_equal(fake_rules_with("10.88.0.2"), 0);
 }
 
-// ---- a NIC that stops answering ----------------------------------------------------------------------------
+// ---- a NIC that stops answering -----------------------------------------------------------------
 
 static void a_nic_that_completes_nothing_does_not_hang_the_agent(void **state)
 {

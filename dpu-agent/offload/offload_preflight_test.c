@@ -210,7 +210,8 @@ static void what_may_pass_is_asked_again(void **state)
 	add(0);
 	fake.tables_max = 64;
 	offload_retry(offload);
-	// The synchronous API says no for good; the asynchronous one was asked first and may do better.
+	// The synchronous API says no for good; the asynchronous one was asked first and may do
+	// better.
 	assert_true(summary().usable);
 	expect_full(0);
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Rules as they are when nothing fails: which, in which order, how many operations, what is told of them. All with both APIs.
+// Rules as they are when nothing fails: which, in which order, how many operations, what is told of
+// them. All with both APIs.
 
 #include <stdio.h>
 #include <string.h>
 
 #include "offload/fixture_test.h"
 
-// ---- what is installed -------------------------------------------------------------------------------------
+// ---- what is installed --------------------------------------------------------------------------
 
 static void the_shared_rules_keep_what_is_not_to_be_forwarded_from_the_pods_rules(void **state)
 {
@@ -100,7 +101,7 @@ static void of_a_pod_with_another_mtu_only_the_direction_that_fits_is_offloaded(
 	assert_int_equal(fake.inserts, 0);
 }
 
-// ---- order -------------------------------------------------------------------------------------------------
+// ---- order --------------------------------------------------------------------------------------
 
 // Index in the history of the only line that begins so.
 static size_t step(const char *beginning)
@@ -160,7 +161,7 @@ static void no_frame_enters_before_the_shared_rules_are_in(void **state)
 	assert_string_equal(fake_history(SHARED_RULES - 1), "+ g0 p0 port=* > jump=1");
 }
 
-// ---- cost --------------------------------------------------------------------------------------------------
+// ---- cost ---------------------------------------------------------------------------------------
 
 static void the_thousandth_pod_costs_what_the_second_did(void **state)
 {
@@ -219,7 +220,7 @@ static void pods_that_came_before_the_uplink_are_installed_when_it_starts(void *
 	expect_full(2);
 }
 
-// ---- changes -----------------------------------------------------------------------------------------------
+// ---- changes ------------------------------------------------------------------------------------
 
 static void adding_a_pod_again_as_it_is_does_nothing(void **state)
 {
@@ -278,7 +279,7 @@ static void beginning_again_with_another_router_remakes_all_rules(void **state)
 	assert_int_equal(fake_rules_with("02:00:00:00:00:09 "), 6);
 }
 
-// ---- what is told ------------------------------------------------------------------------------------------
+// ---- what is told -------------------------------------------------------------------------------
 
 static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **state)
 {

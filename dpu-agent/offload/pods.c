@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pods' rules: which are wanted, what is missing of them, and what is tried again when. Bounded in time, since
-// the control thread has calls to answer.
+// The pods' rules: which are wanted, what is missing of them, and what is tried again when. Bounded
+// in time, since the control thread has calls to answer.
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ bool rule_set_missing(const struct rule_set *set)
 	       (set->fresh || set->outdated || set->count == 0 || set->installed < set->count);
 }
 
-// ---- in ----------------------------------------------------------------------------------------------------
+// ---- in -----------------------------------------------------------------------------------------
 
 // Somebody's rule that the NIC would not remove, and that a frame for `set` could meet.
 static bool meets_remains(const struct offload *offload, const struct rule_set *set)
@@ -123,8 +123,8 @@ void pods_fill(struct offload *offload)
 		renew(offload, sets, count);
 }
 
-// The same with a careful beginning, since most likely it fails as it did before: pod by pod while pods
-// fail, not at all while the table is full.
+// The same with a careful beginning, since most likely it fails as it did before: pod by pod while
+// pods fail, not at all while the table is full.
 static void fill_again(struct offload *offload, int64_t deadline_ms)
 {
 	struct rule_set *sets[BATCH_SETS];
@@ -220,7 +220,7 @@ void offload_remove(struct offload *offload, uint32_t slot)
 		transaction_remove(offload, &set, 1);
 }
 
-// ---- events and retry --------------------------------------------------------------------------------------
+// ---- events and retry ---------------------------------------------------------------------------
 
 // A function that was reset has lost its rules, or what they act on; with the uplink, all have.
 static void take_events(struct offload *offload)
@@ -247,7 +247,8 @@ static void take_events(struct offload *offload)
 	log_info("reset, rules are made again", "pods=%u shared=%s", reset, all ? "yes" : "no");
 }
 
-// Rules that are there and should not be: those of a function that was reset, and those the NIC would not remove.
+// Rules that are there and should not be: those of a function that was reset, and those the NIC
+// would not remove.
 static void clear(struct offload *offload, int64_t deadline_ms)
 {
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS && offload_now_ms() < deadline_ms; slot++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What can this NIC do: asked by rte_flow_validate, or, for the asynchronous API, by making the template table and taking
-// it away again. Nothing is left behind. Control thread.
+// What can this NIC do: asked by rte_flow_validate, or, for the asynchronous API, by making the
+// template table and taking it away again. Nothing is left behind. Control thread.
 
 #pragma once
 
