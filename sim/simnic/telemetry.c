@@ -58,22 +58,43 @@ static void add_device(struct device *device, struct rte_tel_data *answer)
 #undef X
 }
 
-static int info(const char *command, const char *parameters, struct rte_tel_data *answer)
+// Hand the device that `parameters` begin with to a command, with what follows the comma (NULL: nothing does). It stays
+// as long as that takes.
+static int with_device(const char *parameters, struct rte_tel_data *answer,
+		       void (*run)(struct device *device, const char *rest,
+				   struct rte_tel_data *answer))
 {
+	const char *comma = parameters != NULL ? strchr(parameters, ',') : NULL;
+	size_t length = comma != NULL ? (size_t)(comma - parameters)
+				      : strlen(parameters != NULL ? parameters : "");
 	struct device *device;
-	int error = -ENODEV;
 
 	device_list_lock();
 	for (device = device_next(NULL); device != NULL; device = device_next(device))
-		if (parameters != NULL && strcmp(device->name, parameters) == 0)
+		if (strlen(device->name) == length && length > 0 &&
+		    memcmp(device->name, parameters, length) == 0)
 			break;
 	if (device != NULL) {
 		rte_tel_data_start_dict(answer);
-		add_device(device, answer);
-		error = 0;
+		run(device, comma != NULL ? comma + 1 : NULL, answer);
 	}
 	device_list_unlock();
-	return error;
+	return device != NULL ? 0 : -ENODEV;
+}
+
+static void answer_info(struct device *device, const char *rest, struct rte_tel_data *answer)
+{
+	add_device(device, answer);
+}
+
+static int info(const char *command, const char *parameters, struct rte_tel_data *answer)
+{
+	return with_device(parameters, answer, answer_info);
+}
+
+static int fault(const char *command, const char *parameters, struct rte_tel_data *answer)
+{
+	return with_device(parameters, answer, fault_command);
 }
 
 static int list(const char *command, const char *parameters, struct rte_tel_data *answer)
@@ -95,4 +116,7 @@ RTE_INIT(simnic_telemetry_init)
 	rte_telemetry_register_cmd(
 		"/simnic/info", info,
 		"Functions, ports and counter totals of a simulated NIC. Parameters: device name");
+	rte_telemetry_register_cmd(
+		"/simnic/fault", fault,
+		"Misbehave. Parameters: device name[,key=value]... (or ,help for the keys)");
 }
