@@ -162,7 +162,7 @@ void device_lose_card(struct device *device)
 	device->card_fd = -1;
 	__atomic_store_n(&device->removed, true, __ATOMIC_RELEASE);
 	for (uint16_t i = 0; i < device->function_count; i++)
-		function_set_fd(&device->functions[i], -1);
+		function_removed(&device->functions[i]);
 }
 
 static void function_close(struct function *function)

@@ -263,7 +263,8 @@ static bool take_bit(uint64_t *bits, uint16_t index)
 static void port_notify(struct device *device, struct function *function)
 {
 	struct rte_eth_dev *dev = __atomic_load_n(&function->port.ethdev, __ATOMIC_ACQUIRE);
-	bool reset = take_bit(device->resets_of, function->index);
+	bool reset = take_bit(device->resets_of, function->index),
+	     removed = take_bit(device->removals_of, function->index);
 
 	if ((dev != NULL && dev->data->dev_started) || !function_has_carrier(function))
 		(void)simnic_dress_netdev(function);
@@ -273,8 +274,7 @@ static void port_notify(struct device *device, struct function *function)
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 	if (reset)
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RESET, NULL);
-	if (__atomic_load_n(&device->removed, __ATOMIC_ACQUIRE) &&
-	    dev->data->dev_conf.intr_conf.rmv)
+	if (removed && dev->data->dev_conf.intr_conf.rmv)
 		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RMV, NULL);
 }
 

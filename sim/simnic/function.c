@@ -115,6 +115,12 @@ void function_set_fd(struct function *function, int fd)
 	tell(function->device, function->index);
 }
 
+void function_removed(struct function *function)
+{
+	set_bit(function->device->removals_of, function->index);
+	function_set_fd(function, -1);
+}
+
 // Its netns died, or somebody deleted the netdev. The card makes a new one.
 void function_lost(struct function *function)
 {

@@ -63,6 +63,8 @@ void function_set_fd(struct function *function, int fd);
 void function_look(struct function *function);
 // The same for any thread, without telling anybody, and without waiting for the pipeline.
 bool function_link_now(struct function *function);
+// The device is gone, and the function with it.
+void function_removed(struct function *function);
 // Keep its carrier off for this reason (FAULT_DOWN_*), or no longer. The netdev is not touched:
 // simnic_dress_netdev().
 void function_hold_down(struct function *function, unsigned int why, bool down);

@@ -107,9 +107,10 @@ struct device {
 	struct faults faults;
 	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
 	struct rte_intr_handle *news;
-	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64];   // atomic
-	uint64_t resets_of[(CARD_INDEX_MAX + 63) / 64]; // atomic: functions that were reset
-	bool removed;                                   // atomic: the card is gone
+	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64];     // atomic
+	uint64_t resets_of[(CARD_INDEX_MAX + 63) / 64];   // of these: it was reset
+	uint64_t removals_of[(CARD_INDEX_MAX + 63) / 64]; // and: the device is gone
+	bool removed;                                     // atomic: the card is gone
 };
 
 extern int simnic_log_type;
