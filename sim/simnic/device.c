@@ -266,6 +266,7 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	pthread_mutex_init(&device->fd_lock, NULL);
 	pthread_mutex_init(&device->dress_lock, NULL);
 	faults_init(&device->faults);
+	meters_init(&device->meters);
 	device->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
 	error = pipeline_init(device);
 	if (error == 0)
@@ -309,5 +310,6 @@ void device_free(struct device *device)
 	pthread_mutex_destroy(&device->fd_lock);
 	pthread_mutex_destroy(&device->dress_lock);
 	faults_fini(&device->faults);
+	meters_fini(&device->meters);
 	free(device);
 }

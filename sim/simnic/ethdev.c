@@ -458,6 +458,7 @@ static const struct eth_dev_ops operations = {
 	.xstats_get_names = xstats_get_names,
 	.xstats_reset = stats_reset,
 	.representor_info_get = representor_info_get,
+	.mtr_ops_get = meter_ops_get,
 };
 
 int simnic_port_init(struct rte_eth_dev *dev, void *argument)

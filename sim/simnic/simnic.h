@@ -30,6 +30,7 @@
 #include "sim/simnic/card_protocol.h"
 #include "sim/simnic/counters.h"
 #include "sim/simnic/fault.h"
+#include "sim/simnic/meter.h"
 #include "sim/simnic/pipeline.h"
 
 enum {
@@ -105,6 +106,7 @@ struct device {
 	struct pipeline pipeline;
 	pthread_mutex_t dress_lock; // from what a netdev is to look like until it does
 	struct faults faults;
+	struct meters meters;
 	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
 	struct rte_intr_handle *news;
 	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64];     // atomic
