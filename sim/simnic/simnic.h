@@ -47,6 +47,7 @@ enum {
 };
 
 struct device;
+struct eswitch;
 struct function;
 
 struct rx_queue {
@@ -107,6 +108,7 @@ struct device {
 	pthread_mutex_t dress_lock; // from what a netdev is to look like until it does
 	struct faults faults;
 	struct meters meters;
+	struct eswitch *eswitch;
 	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
 	struct rte_intr_handle *news;
 	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64];     // atomic
