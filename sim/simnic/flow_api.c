@@ -15,13 +15,14 @@ int flow_attr_check(const struct rte_flow_attr *attr, struct rte_flow_error *err
 	if (attr == NULL)
 		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ATTR, NULL,
 					  "no attributes");
+	if (attr->transfer && (attr->ingress || attr->egress))
+		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ATTR, attr,
+					  "a transfer rule has no direction");
 	if (attr->ingress)
-		return rte_flow_error_set(error, attr->transfer ? EINVAL : ENOTSUP,
-					  RTE_FLOW_ERROR_TYPE_ATTR_INGRESS, attr,
+		return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ATTR_INGRESS, attr,
 					  "only transfer rules are supported");
 	if (attr->egress)
-		return rte_flow_error_set(error, attr->transfer ? EINVAL : ENOTSUP,
-					  RTE_FLOW_ERROR_TYPE_ATTR_EGRESS, attr,
+		return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ATTR_EGRESS, attr,
 					  "only transfer rules are supported");
 	if (!attr->transfer)
 		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ATTR_TRANSFER, attr,
