@@ -71,13 +71,12 @@ uint32_t fault_insert_delay_us(struct device *device)
 	return delay_us;
 }
 
-int fault_before_insert(struct device *device, uint32_t rules_now, struct rte_flow_error *error)
+void fault_wait_insert(struct device *device)
 {
 	uint32_t delay_us = fault_insert_delay_us(device);
 
 	if (delay_us > 0)
 		wait_us(delay_us);
-	return fault_check_insert(device, rules_now, error);
 }
 
 // ---- functions and the device ---------------------------------------------------------------------------

@@ -46,13 +46,12 @@ struct faults {
 void faults_init(struct faults *faults);
 void faults_fini(struct faults *faults);
 
-// To be asked before each rule is linked, on the control thread that inserts it. rules_now: rules in all
-// groups of the device. 0, or a negative errno with rte_errno and *error set: the rule is refused.
+// To be asked before each rule is linked. rules_now: rules in all groups of the device. 0, or a negative errno with
+// *error and the calling thread's rte_errno set: the rule is refused.
 int fault_check_insert(struct device *device, uint32_t rules_now, struct rte_flow_error *error);
-// How long an insert takes just now. For who need not wait for each one.
+// How long an insert takes just now, and to wait for that long. Not in the pipeline.
 uint32_t fault_insert_delay_us(struct device *device);
-// Both: wait for as long as an insert takes, then check.
-int fault_before_insert(struct device *device, uint32_t rules_now, struct rte_flow_error *error);
+void fault_wait_insert(struct device *device);
 
 // Reset a function (FLR), and return when it is back, FAULT_RESET_TIME_MS later: its link goes down and up, frames that
 // are on their way are lost, its counters zeroed, rules that name it gone; then the application is told by

@@ -14,11 +14,7 @@
 
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/test_device.h"
-
-static struct device *device_under_test(void)
-{
-	return function_of(&rte_eth_devices[ports[UPLINK]])->device;
-}
+#include "sim/simnic/test_flow.h"
 
 static void expect_state(const char *part)
 {
@@ -94,47 +90,58 @@ static void the_command_says_how_it_is_used(void **state)
 
 // ---- inserts --------------------------------------------------------------------------------------------
 
-static int insert_result(uint32_t rules_now)
+// Insert rule number `number`; 0, or what it was refused with.
+static int insert_result(uint32_t number)
 {
+	const struct rte_flow_item_ipv4 from = {.hdr.src_addr = rte_cpu_to_be_32(number)},
+					mask = {.hdr.src_addr = UINT32_MAX};
 	struct rte_flow_error error = {0};
-	int result = fault_before_insert(device_under_test(), rules_now, &error);
 
-	if (result < 0) {
-		assert_int_equal(rte_errno, -result);
-		assert_int_equal(error.type, RTE_FLOW_ERROR_TYPE_UNSPECIFIED);
-		assert_non_null(error.message);
-	}
-	return result;
+	if (rte_flow_create(ports[UPLINK], &(struct rte_flow_attr){.transfer = 1},
+			    PATTERN(ITEM(ETH), ITEM(IPV4, .spec = &from, .mask = &mask)),
+			    ACTIONS(ACTION(DROP)), &error) != NULL)
+		return 0;
+	assert_int_equal(error.type, RTE_FLOW_ERROR_TYPE_UNSPECIFIED);
+	assert_non_null(error.message);
+	return -rte_errno;
 }
 
 static void a_full_table_refuses_one_more(void **state)
 {
 	telemetry_ask("/simnic/fault," DEVICE ",table_full=100");
-	assert_int_equal(insert_result(99), 0);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(insert_result(i), 0);
 	assert_int_equal(insert_result(100), -ENOSPC);
 	assert_int_equal(insert_result(101), -ENOSPC);
-	assert_int_equal(insert_result(0), 0);
 	expect_state("\"table_full\":100");
-	expect_state("\"inserts\":4,\"inserts_failed\":2");
+	expect_state("\"inserts\":102,\"inserts_failed\":2");
+	telemetry_ask("/simnic/fault," DEVICE ",table_full=101");
+	assert_int_equal(insert_result(100), 0);
+	assert_int_equal(insert_result(101), -ENOSPC);
+	assert_int_equal(rte_flow_flush(ports[UPLINK], NULL), 0);
+	assert_int_equal(insert_result(101), 0); // there is room again
 	telemetry_ask("/simnic/fault," DEVICE ",table_full=0");
 	assert_int_equal(insert_result(0), -ENOSPC);
 	telemetry_ask("/simnic/fault," DEVICE ",table_full=off");
-	assert_int_equal(insert_result(1000000), 0);
+	for (uint32_t i = 0; i < 101; i++)
+		assert_int_equal(insert_result(i), 0);
 }
 
 static void the_nth_insert_fails_once(void **state)
 {
+	uint32_t number = 0;
+
 	telemetry_ask("/simnic/fault," DEVICE ",fail_nth=3");
-	assert_int_equal(insert_result(0), 0);
+	assert_int_equal(insert_result(number++), 0);
 	expect_state("\"fail_nth\":2");
-	assert_int_equal(insert_result(0), 0);
-	assert_int_equal(insert_result(0), -EIO);
+	assert_int_equal(insert_result(number++), 0);
+	assert_int_equal(insert_result(number), -EIO);
 	expect_state("\"fail_nth\":\"off\"");
 	for (unsigned int i = 0; i < 10; i++)
-		assert_int_equal(insert_result(0), 0);
+		assert_int_equal(insert_result(number++), 0);
 	telemetry_ask("/simnic/fault," DEVICE ",fail_nth=1:EBUSY");
-	assert_int_equal(insert_result(0), -EBUSY);
-	assert_int_equal(insert_result(0), 0);
+	assert_int_equal(insert_result(number), -EBUSY);
+	assert_int_equal(insert_result(number), 0);
 }
 
 static void all_inserts_fail_until_it_is_cleared(void **state)
@@ -142,7 +149,7 @@ static void all_inserts_fail_until_it_is_cleared(void **state)
 	telemetry_ask("/simnic/fault," DEVICE ",fail_all=ENOMEM");
 	expect_state("\"fail_all\":\"ENOMEM\"");
 	for (unsigned int i = 0; i < 10; i++)
-		assert_int_equal(insert_result(0), -ENOMEM);
+		assert_int_equal(insert_result(i), -ENOMEM);
 	telemetry_ask("/simnic/fault," DEVICE ",clear");
 	assert_int_equal(insert_result(0), 0);
 }
@@ -157,7 +164,7 @@ static void a_slow_insert_takes_as_long_as_asked(void **state)
 	assert_true(now_ms() - begin >= 49); // whole milliseconds, cut off
 	expect_state("\"insert_us\":50000");
 	telemetry_ask("/simnic/fault," DEVICE ",insert_us=off");
-	assert_int_equal(fault_insert_delay_us(device_under_test()), 0);
+	expect_state("\"insert_us\":\"off\"");
 }
 
 // ---- events ---------------------------------------------------------------------------------------------
@@ -347,6 +354,33 @@ static void frames_sent_during_a_reset_are_lost(void **state)
 	close(packet);
 }
 
+static void a_function_reset_takes_the_rules_that_name_it(void **state)
+{
+	struct rte_flow *of_0, *to_0, *of_1;
+	int packets[2];
+	uint8_t frame[100];
+
+	for (unsigned int i = 0; i < 2; i++)
+		packets[i] = netns_packet_socket(0, netdevs[i]);
+	of_0 = rule_of(ports[UPLINK], PATTERN(FROM(ports[0])), ACTIONS(ACTION(DROP)));
+	to_0 = rule_of(ports[UPLINK], PATTERN(FROM(ports[1])), ACTIONS(COUNT, TO(ports[0])));
+	of_1 = rule_of(ports[UPLINK], PATTERN(FROM(ports[2])), ACTIONS(COUNT, TO(ports[3])));
+	telemetry_ask("/simnic/fault," DEVICE ",function_reset=0");
+	WAIT_FOR(count(&told[ports[0]].resets) == 1);
+	WAIT_FOR(link_is_up(ports[0]));
+	for (unsigned int i = 0; i < 2; i++)
+		expect_traffic(i, packets[i]); // comes to the ports: no rule in the way
+	assert_int_equal(rule_count(ports[UPLINK], to_0, false).hits, 0);
+
+	// Others stay, and the handles are still to be destroyed.
+	assert_int_equal(read_ours(packets[1], frame, sizeof(frame)), -1);
+	rule_destroy(ports[UPLINK], of_0);
+	rule_destroy(ports[UPLINK], to_0);
+	rule_destroy(ports[UPLINK], of_1);
+	for (unsigned int i = 0; i < 2; i++)
+		close(packets[i]);
+}
+
 static void a_device_that_is_pulled_out_is_told_and_carries_nothing(void **state)
 {
 	uint8_t frame[100];
@@ -386,6 +420,7 @@ int main(void)
 		EVENT_TEST(a_restart_of_the_port_does_not_bring_a_faulty_link_up),
 		EVENT_TEST(a_function_reset_drops_what_is_on_its_way_and_is_told),
 		EVENT_TEST(frames_sent_during_a_reset_are_lost),
+		EVENT_TEST(a_function_reset_takes_the_rules_that_name_it),
 		EVENT_TEST(a_device_that_is_pulled_out_is_told_and_carries_nothing),
 	};
 

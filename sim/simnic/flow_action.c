@@ -108,6 +108,28 @@ static int compile_count(struct action_compiler *compiler, const struct rte_flow
 	return 0;
 }
 
+static int compile_meter(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_meter *meter = action->conf;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->meter != NULL)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "a rule has one meter");
+	switch (meter_hold(compiler->device, meter->mtr_id, &compiler->meter)) {
+	case 0:
+		return add_op(compiler, action, FLOW_METER, &compiler->meter,
+			      sizeof(compiler->meter));
+	case -EBUSY:
+		return refuse_action(compiler, EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "the meter is another rule's and not shared");
+	default:
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "no such meter");
+	}
+}
+
 static int compile_set(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
 	static const struct {
@@ -158,6 +180,8 @@ static int compile_action(struct action_compiler *compiler, const struct rte_flo
 		return compile_port(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_COUNT:
 		return compile_count(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_METER:
+		return compile_meter(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
 	case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
@@ -196,9 +220,24 @@ static int make(struct action_compiler *compiler, struct flow_actions **ret_acti
 	return 0;
 }
 
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error)
+static int compile_list(struct action_compiler *compiler, const struct rte_flow_action actions[],
+			struct flow_actions **ret_actions)
+{
+	if (actions == NULL)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
+				     "no actions");
+	for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++)
+		if (compile_action(compiler, actions) < 0)
+			return -rte_errno;
+	if (!compiler->has_fate)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, actions,
+				     "no action says where the frame goes");
+	return make(compiler, ret_actions);
+}
+
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error)
 {
 	struct action_compiler compiler = {
 		.device = device,
@@ -207,20 +246,18 @@ int flow_actions_compile(const struct device *device, const struct flow_match *m
 		.layers = match->mask.outer.layers & match->value.outer.layers,
 	};
 
-	if (actions == NULL)
-		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
-				     "no actions");
-	for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++)
-		if (compile_action(&compiler, actions) < 0)
-			return -rte_errno;
-	if (!compiler.has_fate)
-		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, actions,
-				     "no action says where the frame goes");
-	return make(&compiler, ret_actions);
+	int result = compile_list(&compiler, actions, ret_actions);
+
+	if (result < 0 && compiler.meter != NULL)
+		meter_release(compiler.meter);
+	return result;
 }
 
 void flow_actions_free(struct flow_actions *actions)
 {
+	for (uint16_t i = 0; actions != NULL && i < actions->op_count; i++)
+		if (actions->ops[i].kind == FLOW_METER)
+			meter_release(actions->ops[i].meter);
 	free(actions);
 }
 

@@ -28,6 +28,7 @@ enum flow_op_kind {
 	FLOW_SET_PORT_DST,
 	FLOW_SET_TTL, // bytes[0]
 	FLOW_ADD_TTL, // bytes[0], modulo 256 as the silicon has it
+	FLOW_METER,   // meter: what it does not let pass is dropped
 	// Fates.
 	FLOW_DROP,
 	FLOW_JUMP,        // number: to this group
@@ -41,6 +42,7 @@ struct flow_op {
 		uint8_t bytes[16]; // in network order
 		uint32_t number;
 		struct function *function;
+		struct meter *meter; // held
 	};
 };
 
@@ -52,7 +54,7 @@ struct flow_actions {
 
 // Compile a list of actions for a rule with this match in this group.
 //
-// Supported: VOID, COUNT, SET_MAC_SRC/DST, SET_IPV4_SRC/DST, SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, MODIFY_FIELD
+// Supported: VOID, COUNT, SET_MAC_SRC/DST, SET_IPV4_SRC/DST, SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, METER (one), MODIFY_FIELD
 // (SET of these fields, whole and at the outermost level, to a value or what a pointer points to; ADD and SUB of the TTL); and
 // exactly one fate, behind which only COUNT may stand: DROP, JUMP, REPRESENTED_PORT, PORT_REPRESENTOR.
 // What changes a header needs the pattern to ask for that header, of the group's own rule: what an earlier group asked for
@@ -60,9 +62,9 @@ struct flow_actions {
 //
 // Returns 0, or a negative errno with rte_errno and *error set: ACTION, ACTION_CONF or ACTION_NUM with the action as cause;
 // -ENOTSUP for what is meaningful but unknown here, -EINVAL for what makes no sense. To be freed with flow_actions_free().
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error);
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error);
 void flow_actions_free(struct flow_actions *actions); // NULL is fine
 
 // Whether the frame's fate is this function, or its port.

@@ -7,11 +7,12 @@
 #include "sim/simnic/flow_action.h"
 
 struct action_compiler {
-	const struct device *device;
+	struct device *device;
 	struct rte_flow_error *error;
 	uint32_t group;
 	uint16_t layers; // that every frame of the rule has by now, of the outermost headers
 	bool count;
+	struct meter *meter; // held; NULL: none
 	bool has_fate;
 	struct flow_op fate;
 	uint16_t op_count;

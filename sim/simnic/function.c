@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sim/simnic/card_link.h"
+#include "sim/simnic/eswitch.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
 
@@ -64,6 +65,7 @@ void function_reset_begin(struct function *function)
 {
 	SIMNIC_LOG(INFO, "function reset netdev=%s", function->netdev);
 	function_hold_down(function, FAULT_DOWN_RESET, true);
+	eswitch_forget_function(function->device, function->index);
 }
 
 void function_reset_end(struct function *function)

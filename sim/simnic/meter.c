@@ -188,6 +188,7 @@ static int meter_create(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_par
 	meter = calloc(1, sizeof(*meter));
 	if (meter == NULL)
 		return meter_refuse(error, ENOMEM, RTE_MTR_ERROR_TYPE_UNSPECIFIED, "out of memory");
+	meter->meters = meters;
 	meter->id = id;
 	meter->shared = shared;
 	meter->enabled = params->meter_enable;
@@ -418,11 +419,11 @@ int meter_hold(struct device *device, uint32_t id, struct meter **ret_meter)
 	return error;
 }
 
-void meter_release(struct device *device, struct meter *meter)
+void meter_release(struct meter *meter)
 {
-	pthread_mutex_lock(&device->meters.lock);
+	pthread_mutex_lock(&meter->meters->lock);
 	meter->users--;
-	pthread_mutex_unlock(&device->meters.lock);
+	pthread_mutex_unlock(&meter->meters->lock);
 }
 
 // ---- all of them ----------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ int meter_ops_get(struct rte_eth_dev *dev, void *ret_ops);
 // For a rule: the meter of this ID, which cannot be destroyed until it is released. -ENOENT: there is none. -EBUSY: it is
 // another rule's, and not shared. Control threads.
 int meter_hold(struct device *device, uint32_t id, struct meter **ret_meter);
-void meter_release(struct device *device, struct meter *meter);
+void meter_release(struct meter *meter);
 
 // Whether a frame passes that is `packets` packets on the wire of `bytes` bytes together, Ethernet headers included.
 // tsc: now. Pipeline thread.

@@ -32,6 +32,7 @@ struct meter_policy {
 
 struct meter {
 	TAILQ_ENTRY(meter) next;
+	struct meters *meters; // that it is one of
 	uint32_t id, users;
 	bool shared;
 	uint64_t stats_mask;

@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_mtr.h>
 
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/test_device.h"
+#include "sim/simnic/test_flow.h"
 
 static struct rte_mtr_error error;
 
@@ -131,9 +134,9 @@ static void what_is_in_use_cannot_be_destroyed(void **state)
 	assert_ptr_equal(meter, other);
 	assert_int_equal(rte_mtr_destroy(port, 3, &error), -EBUSY);
 	assert_int_equal(error.type, RTE_MTR_ERROR_TYPE_MTR_ID);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 	assert_int_equal(rte_mtr_destroy(port, 3, &error), -EBUSY);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 	assert_int_equal(rte_mtr_destroy(port, 3, &error), 0);
 	assert_int_equal(rte_mtr_meter_profile_delete(port, 1, &error), 0);
 	assert_int_equal(rte_mtr_meter_policy_delete(port, 2, &error), 0);
@@ -149,8 +152,8 @@ static void a_meter_that_is_not_shared_is_one_rules(void **state)
 	create_meter(0, 0, 0, 0);
 	meter = hold(0);
 	assert_int_equal(meter_hold(device_under_test(), 0, &other), -EBUSY);
-	meter_release(device_under_test(), meter);
-	meter_release(device_under_test(), hold(0));
+	meter_release(meter);
+	meter_release(hold(0));
 }
 
 static void nothing_is_made_twice_or_of_what_is_not_there(void **state)
@@ -267,7 +270,7 @@ static void a_burst_passes_and_then_the_rate(void **state)
 	assert_int_equal(stats.n_bytes_dropped, 4000);
 	assert_int_equal(stats.n_pkts[RTE_COLOR_RED], 0); // none passed red
 	assert_int_equal(read_stats(0, 0).n_pkts[RTE_COLOR_GREEN], 0);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 static void yellow_is_what_the_policy_makes_of_it(void **state)
@@ -288,7 +291,7 @@ static void yellow_is_what_the_policy_makes_of_it(void **state)
 	assert_int_equal(read_stats(0, 0).n_pkts[RTE_COLOR_YELLOW], 0);
 	assert_int_equal(rte_mtr_meter_policy_delete(ports[UPLINK], 0, &error), 0);
 	assert_int_equal(rte_mtr_meter_policy_delete(ports[UPLINK], 1, &error), -EBUSY);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 static void the_two_rate_algorithms_mark_by_both_rates(void **state)
@@ -311,7 +314,7 @@ static void the_two_rate_algorithms_mark_by_both_rates(void **state)
 		assert_int_equal(passed(meter, 20, 1, 100), i == 0 ? 8 : 13);
 		assert_int_equal(read_stats(i, 0).n_pkts[RTE_COLOR_GREEN], 5);
 		assert_int_equal(read_stats(i, 0).n_pkts[RTE_COLOR_YELLOW], i == 0 ? 3 : 8);
-		meter_release(device_under_test(), meter);
+		meter_release(meter);
 	}
 }
 
@@ -326,7 +329,7 @@ static void packets_are_counted_where_the_profile_says_packets(void **state)
 	assert_int_equal(passed(meter, 30, 1, 9000), 20);
 	pass_time(1.001);
 	assert_in_range(passed(meter, 30, 1, 60), 10, 11); // the clock may stand between two ticks
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 // ---- frames of many packets -----------------------------------------------------------------------------
@@ -345,7 +348,7 @@ static void a_segmented_frame_counts_as_its_packets(void **state)
 	assert_int_equal(read_stats(0, 0).n_bytes[RTE_COLOR_GREEN], 150000);
 	assert_int_equal(passed(meter, 1, 10, 15000), 0);
 	assert_int_equal(read_stats(0, 0).n_pkts_dropped, 11);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 // A 64 KB frame of TCP and a burst size that silicon is often given: it must neither starve nor run wild.
@@ -366,7 +369,7 @@ static void a_segmented_frame_beyond_the_burst_size_passes_at_the_rate(void **st
 	bytes = read_stats(0, 0).n_bytes[RTE_COLOR_GREEN];
 	assert_in_range(bytes, (uint64_t)CIR * SECONDS * 98 / 100,
 			(uint64_t)CIR * SECONDS * 102 / 100 + BYTES);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 // ---- changes --------------------------------------------------------------------------------------------
@@ -384,7 +387,7 @@ static void a_meter_that_is_off_lets_all_pass(void **state)
 	assert_int_equal(passed(meter, 100, 1, 100), 100);
 	assert_int_equal(rte_mtr_meter_enable(ports[UPLINK], 0, &error), 0);
 	assert_int_equal(passed(meter, 100, 1, 100), 1); // full, as it was made
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 static void a_profile_can_be_changed_under_traffic(void **state)
@@ -401,7 +404,7 @@ static void a_profile_can_be_changed_under_traffic(void **state)
 	assert_int_equal(passed(meter, 100, 1, 100), 50);
 	assert_int_equal(rte_mtr_meter_profile_delete(ports[UPLINK], 0, &error), 0);
 	assert_int_equal(rte_mtr_meter_profile_delete(ports[UPLINK], 1, &error), -EBUSY);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
 }
 
 static void only_statistics_that_are_on_are_told(void **state)
@@ -423,7 +426,94 @@ static void only_statistics_that_are_on_are_told(void **state)
 	assert_int_equal(stats.n_pkts_dropped, 0);
 	assert_int_equal(stats.n_pkts[RTE_COLOR_GREEN], 0);
 	assert_int_equal(stats.n_bytes[RTE_COLOR_GREEN], 0);
-	meter_release(device_under_test(), meter);
+	meter_release(meter);
+}
+
+// ---- in rules -------------------------------------------------------------------------------------------
+
+#define METER(id) ACTION(METER, .conf = DO(meter, id))
+
+static struct rte_flow_error refusal_of(const struct rte_flow_action *actions, int code)
+{
+	struct rte_flow_error refusal = {0};
+
+	assert_null(rte_flow_create(ports[UPLINK], &(struct rte_flow_attr){.transfer = 1},
+				    PATTERN(FROM(ports[2])), actions, &refusal));
+	assert_int_equal(rte_errno, code);
+	return refusal;
+}
+
+static void a_rule_holds_its_meter(void **state)
+{
+	const struct rte_flow_action *nowhere = ACTIONS(METER(9), ACTION(DROP)),
+				     *busy = ACTIONS(METER(0), ACTION(DROP)),
+				     *two = ACTIONS(METER(1), METER(1), ACTION(DROP)),
+				     *late = ACTIONS(TO(ports[1]), METER(1));
+	struct rte_flow *rules[3];
+	struct rte_flow_error refusal;
+
+	add_profile(0, 1000, 1000, 0, false);
+	add_policy(0, false);
+	create_meter(0, 0, 0, 0);
+	create_meter(1, 0, 0, 1);
+	rules[0] = rule_of(ports[UPLINK], PATTERN(FROM(ports[0])), ACTIONS(METER(0), ACTION(DROP)));
+	rules[1] = rule_of(ports[UPLINK], PATTERN(FROM(ports[1])), ACTIONS(METER(1), ACTION(DROP)));
+	rules[2] = rule_of(ports[1], PATTERN(FROM(ports[3])), ACTIONS(METER(1), ACTION(DROP)));
+	refusal = refusal_of(nowhere, EINVAL);
+	assert_int_equal(refusal.type, RTE_FLOW_ERROR_TYPE_ACTION_CONF);
+	assert_ptr_equal(refusal.cause, &nowhere[0]);
+	refusal = refusal_of(busy, EBUSY);
+	assert_ptr_equal(refusal.cause, &busy[0]);
+	refusal = refusal_of(two, ENOTSUP);
+	assert_ptr_equal(refusal.cause, &two[1]);
+	refusal = refusal_of(late, EINVAL);
+	assert_ptr_equal(refusal.cause, &late[1]);
+	// None of these has left anything held.
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(rte_mtr_destroy(ports[UPLINK], i, &error), -EBUSY);
+		rule_destroy(ports[UPLINK], rules[i]);
+	}
+	assert_int_equal(rte_mtr_destroy(ports[UPLINK], 0, &error), 0);
+	assert_int_equal(rte_mtr_destroy(ports[UPLINK], 1, &error), -EBUSY);
+	rule_destroy(ports[1], rules[2]);
+	assert_int_equal(rte_mtr_destroy(ports[UPLINK], 1, &error), 0);
+}
+
+static void a_rule_lets_through_what_its_meter_passes(void **state)
+{
+	uint8_t frame[100];
+	struct rte_flow *rule;
+	struct rte_mtr_stats stats;
+	int packets[2];
+
+	start_all(PORT_PLAIN);
+	all_up();
+	add_profile(0, 1, 500, 0, false); // as good as nothing in a second
+	add_policy(0, false);
+	create_meter(0, 0, 0, 0);
+	rule = rule_of(
+		ports[UPLINK],
+		PATTERN(FROM(ports[0]), ITEM(ETH, .spec = HDR(eth, .ether_type = RTE_BE16(0x88b5)),
+					     .mask = HDR(eth, .ether_type = 0xffff))),
+		ACTIONS(COUNT, METER(0), TO(ports[1])));
+	for (unsigned int i = 0; i < 2; i++)
+		packets[i] = netns_packet_socket(0, netdevs[i]);
+	for (unsigned int i = 0; i < 20; i++)
+		assert_int_equal(send(packets[0], frame, make_frame(frame, sizeof(frame), i), 0),
+				 sizeof(frame));
+	WAIT_FOR(rule_count(ports[UPLINK], rule, false).hits == 20);
+	stats = read_stats(0, 0);
+	assert_int_equal(stats.n_pkts[RTE_COLOR_GREEN], 5);
+	assert_int_equal(stats.n_bytes[RTE_COLOR_GREEN], 500);
+	assert_int_equal(stats.n_pkts_dropped, 15);
+	for (unsigned int i = 0; i < 5; i++) {
+		WAIT_FOR(read_ours(packets[1], frame, sizeof(frame)) == sizeof(frame));
+		assert_int_equal(frame[14], i);
+	}
+	assert_int_equal(read_ours(packets[1], frame, sizeof(frame)), -1);
+	assert_int_equal(port_xstat(ports[0], "simnic_rule_dropped"), 15);
+	for (unsigned int i = 0; i < 2; i++)
+		close(packets[i]);
 }
 
 int main(void)
@@ -443,6 +533,8 @@ int main(void)
 		METER_TEST(a_meter_that_is_off_lets_all_pass),
 		METER_TEST(a_profile_can_be_changed_under_traffic),
 		METER_TEST(only_statistics_that_are_on_are_told),
+		TEST(a_rule_holds_its_meter),
+		TEST(a_rule_lets_through_what_its_meter_passes),
 	};
 
 	return device_tests_run(tests, RTE_DIM(tests));
