@@ -12,6 +12,7 @@
 
 enum {
 	FLOW_OPS_MAX = 32,         // of a rule, fate included
+	FLOW_TEMPLATE_MAX = 64,    // actions of a template, END included
 	FLOW_GROUP_MAX = 65535,    // groups are 0 to this
 	FLOW_PRIORITY_MAX = 65535, // so are priorities; 0 is looked at first
 };
@@ -66,6 +67,21 @@ int flow_actions_compile(struct device *device, const struct flow_match *match, 
 			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
 			 struct rte_flow_error *error);
 void flow_actions_free(struct flow_actions *actions); // NULL is fine
+
+// An actions template. masks: of each action, whether its configuration is the template's for all rules (any byte of the
+// mask's is not zero) or each rule's; of MODIFY_FIELD only the source's value can be a rule's. What can be said of
+// the list without a rule is checked here, all else when a rule comes. Errors as above.
+struct flow_actions_template;
+int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],
+			      const struct rte_flow_action masks[],
+			      struct flow_actions_template **ret_template,
+			      struct rte_flow_error *error);
+void flow_actions_template_free(struct flow_actions_template *template); // NULL is fine
+// Compile the actions of a rule: types as in the template, VOID apart.
+int flow_actions_compile_rule(struct device *device, const struct flow_actions_template *template,
+			      const struct flow_match *match, uint32_t group,
+			      const struct rte_flow_action actions[],
+			      struct flow_actions **ret_actions, struct rte_flow_error *error);
 
 // Whether the frame's fate is this function, or its port.
 bool flow_actions_lead_to(const struct flow_actions *actions, const struct function *function);
