@@ -113,6 +113,30 @@ static int compile_count(struct action_compiler *compiler, const struct rte_flow
 	return 0;
 }
 
+static int compile_meter(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_meter *meter = action->conf;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->meter != NULL)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "a rule has one meter");
+	if (compiler->unknown)
+		return add_op(compiler, action, FLOW_METER, NULL, 0);
+	switch (meter_hold(compiler->device, meter->mtr_id, &compiler->meter)) {
+	case 0:
+		return add_op(compiler, action, FLOW_METER, &compiler->meter,
+			      sizeof(compiler->meter));
+	case -EBUSY:
+		return refuse_action(compiler, EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "the meter is another rule's and not shared");
+	default:
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "no such meter");
+	}
+}
+
 static int compile_set(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
 	static const struct {
@@ -173,6 +197,8 @@ int compile_action(struct action_compiler *compiler, const struct rte_flow_actio
 		return compile_port(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_COUNT:
 		return compile_count(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_METER:
+		return compile_meter(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
 	case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
@@ -207,13 +233,34 @@ int make_actions(struct action_compiler *compiler, struct flow_actions **ret_act
 	made->count = compiler->count;
 	made->op_count = compiler->op_count;
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
+	compiler->meter = NULL; // it is theirs to release
 	*ret_actions = made;
 	return 0;
 }
 
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error)
+void forget_held(struct action_compiler *compiler)
+{
+	if (compiler->meter != NULL)
+		meter_release(compiler->meter);
+	compiler->meter = NULL;
+}
+
+static int compile_list(struct action_compiler *compiler, const struct rte_flow_action actions[],
+			struct flow_actions **ret_actions)
+{
+	if (actions == NULL)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
+				     "no actions");
+	do {
+		if (compile_action(compiler, actions) < 0)
+			return -rte_errno;
+	} while (actions++->type != RTE_FLOW_ACTION_TYPE_END);
+	return make_actions(compiler, ret_actions);
+}
+
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error)
 {
 	struct action_compiler compiler = {
 		.device = device,
@@ -221,19 +268,17 @@ int flow_actions_compile(const struct device *device, const struct flow_match *m
 		.group = group,
 		.layers = match->mask.outer.layers & match->value.outer.layers,
 	};
+	int result = compile_list(&compiler, actions, ret_actions);
 
-	if (actions == NULL)
-		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
-				     "no actions");
-	do {
-		if (compile_action(&compiler, actions) < 0)
-			return -rte_errno;
-	} while (actions++->type != RTE_FLOW_ACTION_TYPE_END);
-	return make_actions(&compiler, ret_actions);
+	forget_held(&compiler);
+	return result;
 }
 
 void flow_actions_free(struct flow_actions *actions)
 {
+	for (uint16_t i = 0; actions != NULL && i < actions->op_count; i++)
+		if (actions->ops[i].kind == FLOW_METER)
+			meter_release(actions->ops[i].meter);
 	free(actions);
 }
 

@@ -8,7 +8,7 @@
 #include "sim/simnic/flow_action.h"
 
 struct action_compiler {
-	const struct device *device;
+	struct device *device;
 	struct rte_flow_error *error;
 	uint32_t group;
 	const struct rte_flow_action
@@ -16,6 +16,7 @@ struct action_compiler {
 	bool unknown; // the action's configuration is not known yet: it is the rules' of a template
 	uint16_t layers; // that every frame of the rule has by now, of the outermost headers
 	bool count;
+	struct meter *meter; // held; NULL: none
 	bool has_fate;
 	struct flow_op fate;
 	uint16_t op_count;
@@ -36,6 +37,8 @@ int add_op(struct action_compiler *compiler, const struct rte_flow_action *actio
 int compile_action(struct action_compiler *compiler, const struct rte_flow_action *action);
 // What was compiled, after END.
 int make_actions(struct action_compiler *compiler, struct flow_actions **ret_actions);
+// Release what actions have taken that no struct flow_actions was made of.
+void forget_held(struct action_compiler *compiler);
 // The action has a configuration, or will have one; else refuse.
 int need_conf(struct action_compiler *compiler, const struct rte_flow_action *action);
 int compile_modify_field(struct action_compiler *compiler, const struct rte_flow_action *action);

@@ -28,6 +28,8 @@ static size_t conf_size(enum rte_flow_action_type type)
 	case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
 	case RTE_FLOW_ACTION_TYPE_PORT_REPRESENTOR:
 		return sizeof(struct rte_flow_action_ethdev);
+	case RTE_FLOW_ACTION_TYPE_METER:
+		return sizeof(struct rte_flow_action_meter);
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
 		return sizeof(struct rte_flow_action_set_mac);
@@ -142,8 +144,22 @@ static int copy_list(struct flow_actions_template *template, const struct rte_fl
 	}
 }
 
+static int compile_known(struct action_compiler *compiler,
+			 const struct flow_actions_template *template,
+			 const struct rte_flow_action *actions)
+{
+	for (unsigned int i = 0; i < template->count; i++, actions++) {
+		actions = skip_void(actions);
+		compiler->cause = actions;
+		compiler->unknown = !template->actions[i].constant;
+		if (compile_action(compiler, &template->actions[i].action) < 0)
+			return -rte_errno;
+	}
+	return 0;
+}
+
 // What is known of the list, as the actions of a rule that asks for all headers.
-static int check_list(const struct device *device, const struct flow_actions_template *template,
+static int check_list(struct device *device, const struct flow_actions_template *template,
 		      const struct rte_flow_action *actions, struct rte_flow_error *error)
 {
 	struct action_compiler compiler = {
@@ -152,18 +168,13 @@ static int check_list(const struct device *device, const struct flow_actions_tem
 		.group = UINT32_MAX,
 		.layers = UINT16_MAX,
 	};
+	int result = compile_known(&compiler, template, actions);
 
-	for (unsigned int i = 0; i < template->count; i++, actions++) {
-		actions = skip_void(actions);
-		compiler.cause = actions;
-		compiler.unknown = !template->actions[i].constant;
-		if (compile_action(&compiler, &template->actions[i].action) < 0)
-			return -rte_errno;
-	}
-	return 0;
+	forget_held(&compiler);
+	return result;
 }
 
-int flow_actions_template_new(const struct device *device, const struct rte_flow_action actions[],
+int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],
 			      const struct rte_flow_action masks[],
 			      struct flow_actions_template **ret_template,
 			      struct rte_flow_error *error)
@@ -211,8 +222,33 @@ static const void *merge_modify(const struct rte_flow_action_modify_field *own,
 	return space;
 }
 
-int flow_actions_compile_rule(const struct device *device,
-			      const struct flow_actions_template *template,
+static int compile_merged(struct action_compiler *compiler,
+			  const struct flow_actions_template *template,
+			  const struct rte_flow_action actions[], struct flow_actions **ret_actions)
+{
+	struct rte_flow_action_modify_field modify;
+
+	for (unsigned int i = 0; i < template->count; i++, actions++) {
+		const struct template_action *own = &template->actions[i];
+		struct rte_flow_action merged = own->action;
+
+		actions = skip_void(actions);
+		if (actions->type != own->action.type)
+			return refuse_template(compiler->error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION,
+					       actions,
+					       "not the action that the template has here");
+		if (!own->constant)
+			merged.conf = own->action.type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD
+					      ? merge_modify(own->action.conf, actions, &modify)
+					      : actions->conf;
+		compiler->cause = actions;
+		if (compile_action(compiler, &merged) < 0)
+			return -rte_errno;
+	}
+	return make_actions(compiler, ret_actions);
+}
+
+int flow_actions_compile_rule(struct device *device, const struct flow_actions_template *template,
 			      const struct flow_match *match, uint32_t group,
 			      const struct rte_flow_action actions[],
 			      struct flow_actions **ret_actions, struct rte_flow_error *error)
@@ -223,26 +259,12 @@ int flow_actions_compile_rule(const struct device *device,
 		.group = group,
 		.layers = match->mask.outer.layers & match->value.outer.layers,
 	};
-	struct rte_flow_action_modify_field modify;
+	int result;
 
 	if (actions == NULL)
 		return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
 				       "no actions");
-	for (unsigned int i = 0; i < template->count; i++, actions++) {
-		const struct template_action *own = &template->actions[i];
-		struct rte_flow_action merged = own->action;
-
-		actions = skip_void(actions);
-		if (actions->type != own->action.type)
-			return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, actions,
-					       "not the action that the template has here");
-		if (!own->constant)
-			merged.conf = own->action.type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD
-					      ? merge_modify(own->action.conf, actions, &modify)
-					      : actions->conf;
-		compiler.cause = actions;
-		if (compile_action(&compiler, &merged) < 0)
-			return -rte_errno;
-	}
-	return make_actions(&compiler, ret_actions);
+	result = compile_merged(&compiler, template, actions, ret_actions);
+	forget_held(&compiler);
+	return result;
 }
