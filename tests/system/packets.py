@@ -16,8 +16,8 @@ from scapy.packet import Raw
 
 ROUTER = "02:70:70:00:00:01"
 MARK = b"podport-test-mark"
-MTU = 1500
-JUMBO = 9000  # what the sender has set its own interface to
+MTU = 4000  # of the pod network
+SMALL, LARGE = 1500, 9000  # of two pods that have asked for their own
 
 # Who forwards it where the NIC can: rules of the e-switch, the agent's graph, or whoever (only the result counts).
 RULES, SLOW, EITHER = "rules", "slow path", "either"
@@ -27,10 +27,12 @@ FORWARDED, ANSWERED, DROPPED, TO_HOST, COMES_BACK = "arrives", "is answered by t
 
 @dataclasses.dataclass
 class Scene:
-    """a sends to b; c looks on; host is the host's port. Each has mac, ipv4 and ipv6."""
+    """a sends to b; c looks on; small and large have other MTUs; host is the host's port. Each has mac, ipv4 and ipv6."""
     a: object
     b: object
     c: object
+    small: object
+    large: object
     host: object
 
 
@@ -39,10 +41,10 @@ class Case:
     name: str
     path: str
     outcome: str
-    build: object  # Scene -> a frame or a list of frames, as scapy's or as bytes
+    build: object  # Scene, with sender and receiver as its a and b -> a frame or a list of frames, scapy's or bytes
     sender: str = "a"
-    # Frames at the receiver, if that is not one for each that was sent.
-    count: int = None
+    receiver: str = "b"
+    count: int = None  # frames at the receiver, if that is not one for each that was sent
 
 
 CASES = []
@@ -147,10 +149,9 @@ for F in (4, 6):
     case(f"{V} with one byte of padding", RULES, FORWARDED, lambda s, F=F: padded(to_router(s) / ip(F, s) / udp(), b"\0"))
     case(f"{V} a hundred in a row", RULES, FORWARDED, lambda s, F=F: [
         to_router(s) / ip(F, s) / udp(MARK + bytes([n])) for n in range(100)])
-    case(f"{V} from the host to a pod", SLOW, FORWARDED, lambda s, F=F: to_router(s, src=s.host.mac) / ip(
-        F, s, src=s.host.address(F)) / udp(), sender="host")
-    case(f"{V} with no hop to go from the host", SLOW, ANSWERED, lambda s, F=F: to_router(s, src=s.host.mac) / ip(
-        F, s, src=s.host.address(F), **limit(F, 1)) / udp(), sender="host")
+    case(f"{V} from the host to a pod", SLOW, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="host")
+    case(f"{V} with no hop to go from the host", SLOW, ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s, **limit(F, 1)) / udp(), sender="host")
 
 case("IPv4 echo request", RULES, FORWARDED, lambda s: to_router(s) / v4(s) / ICMP(id=5, seq=6) / Raw(MARK))
 case("IPv4 echo reply", RULES, FORWARDED, lambda s: to_router(s) / v4(s) / ICMP(type=0, id=5, seq=6) / Raw(MARK))
@@ -230,10 +231,29 @@ for F in (4, 6):
     case(f"{V} to itself", EITHER, COMES_BACK, lambda s, F=F: to_router(s) / ip(F, s, dst=s.a.address(F)) / udp())
     case(f"{V} to the router's link-local address", SLOW, ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s, dst="169.254.1.1" if F == 4 else "fe80::1") / udp())
-    case(f"{V} one byte beyond the MTU", SLOW, FORWARDED if F == 4 else ANSWERED,
-         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU + 1), count=2)
-    case(f"{V} jumbo", SLOW, FORWARDED if F == 4 else ANSWERED, lambda s, F=F: to_router(s) / ip(F, s) / sized(F, JUMBO), count=7)
-    case(f"{V} jumbo with no hop to go", SLOW, ANSWERED, lambda s, F=F: to_router(s) / ip(F, s, **limit(F, 1)) / sized(F, 4000))
+    # The NIC takes no frame that is beyond its function's MTU, whatever the pod has set its interface to.
+    for SIZE in (MTU + 1, LARGE):
+        case(f"{V} of {SIZE} bytes, beyond the sender's own MTU", SLOW, DROPPED,
+             lambda s, F=F, N=SIZE: to_router(s) / ip(F, s) / sized(F, N))
+    case(f"{V} as long as the MTU of a smaller pod", SLOW, FORWARDED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL), receiver="small")
+    case(f"{V} one byte beyond the MTU of a smaller pod", SLOW, FORWARDED if F == 4 else ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL + 1), receiver="small", count=2)
+    case(f"{V} jumbo to a smaller pod", SLOW, FORWARDED if F == 4 else ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU), receiver="small", count=3)
+    case(f"{V} from a smaller pod", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL), sender="small")
+    case(f"{V} from a larger pod", SLOW, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="large")
+    case(f"{V} one byte beyond the receiver's MTU from a larger pod", SLOW, FORWARDED if F == 4 else ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU + 1), sender="large", count=2)
+    case(f"{V} jumbo from a larger pod", SLOW, FORWARDED if F == 4 else ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, LARGE), sender="large", count=3)
+    case(f"{V} jumbo from a larger pod to a smaller one", SLOW, FORWARDED if F == 4 else ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, LARGE), sender="large", receiver="small", count=7)
+    case(f"{V} jumbo from a larger pod with no hop to go", SLOW, ANSWERED,
+         lambda s, F=F: to_router(s) / ip(F, s, **limit(F, 1)) / sized(F, LARGE), sender="large")
+    case(f"{V} to a larger pod", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU), receiver="large")
+    case(f"{V} from a smaller to a larger pod", RULES, FORWARDED,
+         lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL), sender="small", receiver="large")
     # Sources that are not the sender's.
     for WHO, ADDRESS in {"another pod's": lambda s, F: s.c.address(F), "the receiver's": lambda s, F: s.b.address(F),
                          "the gateway's": lambda s, F: s.host.address(F),
@@ -300,8 +320,14 @@ case("IPv4 whose length is zero", SLOW, DROPPED, lambda s: to_router(s) / v4(s, 
 case("IPv4 with a wrong header checksum", SLOW, DROPPED, lambda s: to_router(s) / v4(s, chksum=0x1234) / udp())
 case("IPv4 with a header checksum of zero", SLOW, DROPPED, lambda s: to_router(s) / v4(s, chksum=0) / udp())
 case("IPv4 with a wrong header checksum and no hop to go", SLOW, DROPPED, lambda s: to_router(s) / v4(s, ttl=1, chksum=0x1234) / udp())
-case("IPv4 jumbo with DF", SLOW, ANSWERED, lambda s: to_router(s) / v4(s, flags="DF") / sized(4, JUMBO))
-case("IPv4 fragment beyond the MTU", SLOW, FORWARDED, lambda s: to_router(s) / v4(s, flags="MF") / sized(4, 2004), count=2)
+case("IPv4 jumbo with DF to a smaller pod", SLOW, ANSWERED,
+     lambda s: to_router(s) / v4(s, flags="DF") / sized(4, MTU), receiver="small")
+case("IPv4 jumbo with DF from a larger pod", SLOW, ANSWERED,
+     lambda s: to_router(s) / v4(s, flags="DF") / sized(4, LARGE), sender="large")
+case("IPv4 fragment beyond the MTU of a smaller pod", SLOW, FORWARDED,
+     lambda s: to_router(s) / v4(s, flags="MF") / sized(4, 2004), receiver="small", count=2)
+case("IPv4 later fragment beyond the MTU of a smaller pod", SLOW, FORWARDED,
+     lambda s: to_router(s) / v4(s, proto=17, frag=100) / Raw(b"x" * 3000), receiver="small", count=3)
 case("IPv4 broadcast", SLOW, DROPPED, lambda s: to_router(s, dst="ff:ff:ff:ff:ff:ff") / v4(s, dst="255.255.255.255") / udp())
 case("IPv4 broadcast by the router", SLOW, DROPPED, lambda s: to_router(s) / v4(s, dst="255.255.255.255") / udp())
 case("IPv4 to the pod network's broadcast address", SLOW, DROPPED, lambda s: to_router(s) / v4(s, dst="10.88.255.255") / udp())
