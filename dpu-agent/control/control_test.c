@@ -366,10 +366,10 @@ static void lists_come_in_pages_and_in_order(void **state)
 		assert_int_equal(page < 2, list->more);
 		for (size_t i = 0; i < list->count; i++) {
 			snprintf(name, sizeof(name), "pod%zu", (size_t)page * 3 + i);
-			assert_string_equal(name, list->attachments[i].key.container_id);
+			assert_string_equal(name, list->items[i].attachment.key.container_id);
 		}
 		call.request.body.list.has_after = true;
-		call.request.body.list.after = list->attachments[list->count - 1].key;
+		call.request.body.list.after = list->items[list->count - 1].attachment.key;
 		test_call_clear(&call);
 	}
 	must_run(&call); // after the last

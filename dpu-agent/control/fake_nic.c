@@ -5,6 +5,8 @@
 
 #include "control/fake_nic.h"
 
+#include "control/fake_offload.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +86,7 @@ void port_stop(struct port *port)
 
 	if (fake_nic.on_change != NULL)
 		fake_nic.on_change();
+	fake_offload_port_stops(index_of(port));
 	if (fake->started)
 		fake->stops++;
 	fake->started = false;

@@ -53,7 +53,7 @@ static void the_smallest_file_has_the_documented_defaults(void **state)
 	assert_int_equal(1500, config.network.common.mtu);
 	assert_int_equal(0, config.network.link_group);
 	assert_memory_equal(&mac, &config.network.common.router_mac, sizeof(mac));
-	assert_true(config.host_port && config.huge_pages && !config.insecure);
+	assert_true(config.host_port && config.offload && config.huge_pages && !config.insecure);
 	assert_false(agent_config_has_network(&config));
 	assert_int_equal(0, config.cpus.count + config.drivers.count);
 }
@@ -74,6 +74,7 @@ static void every_key_is_taken(void **state)
 		 "  device: net_x0,card=/run/card.sock\n"
 		 "  functions: 1000\n"
 		 "  host_port: false\n"
+		 "  offload: false\n"
 		 "dpdk:\n"
 		 "  drivers: [%s]\n"
 		 "  huge_pages: false\n"
@@ -96,7 +97,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal("net_x0,card=/run/card.sock", config.nic_device);
 	assert_int_equal(LOG_LEVEL_DEBUG, config.log_level);
 	assert_int_equal(1000, config.functions);
-	assert_false(config.host_port || config.huge_pages);
+	assert_false(config.host_port || config.offload || config.huge_pages);
 	assert_int_equal(1, config.drivers.count);
 	assert_string_equal(file, config.drivers.paths[0]);
 	assert_int_equal(3, config.cpus.count);
@@ -161,6 +162,8 @@ static void an_error_names_file_line_and_key(void **state)
 		     "tls: {ca: /nowhere/ca, certificate: /x, key: /x}\n",
 		 3, "tls.ca: cannot read /nowhere/ca"},
 		{NIC "log_level: loud\n", 2, "log_level: "},
+		{"nic:\n  device: net_x0\n  functions: 4\n  offload: perhaps\n", 4,
+		 "nic.offload: "},
 		{NIC "nic_device: x\n", 2, "nic_device"},
 		{NIC NIC, 2, "nic"},
 		{NIC "insecure: maybe\n", 2, "insecure: "},

@@ -190,6 +190,7 @@ static const struct config_key keys[] = {
 	{"nic.device", parse_device, AT(nic_device), true, false},
 	{"nic.functions", parse_functions, AT(functions), true, false},
 	{"nic.host_port", config_parse_bool, AT(host_port), false, false},
+	{"nic.offload", config_parse_bool, AT(offload), false, false},
 	{"dpdk.drivers", parse_driver, 0, false, true},
 	{"dpdk.huge_pages", config_parse_bool, AT(huge_pages), false, false},
 	{"dpdk.memory_mb", parse_memory, AT(memory_mb), false, false},
@@ -213,6 +214,7 @@ static void set_defaults(struct agent_config *config)
 	snprintf(config->file_prefix, sizeof(config->file_prefix), "podport");
 	config->log_level = LOG_LEVEL_INFO;
 	config->host_port = true;
+	config->offload = true;
 	config->huge_pages = true;
 	config->memory_mb = 256;
 	config->workers = 1;

@@ -35,6 +35,7 @@ struct agent_config {
 	char nic_device[LIMIT_PATH + 1];
 	uint32_t functions;
 	bool host_port;
+	bool offload;
 
 	struct {
 		size_t count;

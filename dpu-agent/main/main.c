@@ -22,6 +22,7 @@
 #include "datapath/datapath.h"
 #include "main/config.h"
 #include "main/eal.h"
+#include "offload/offload.h"
 #include "pod/restore.h"
 #include "pod/store.h"
 #include "port/port.h"
@@ -40,6 +41,7 @@ struct agent {
 	uv_timer_t retry;
 	struct store *store;
 	struct nic *nic;
+	struct offload *offload; // NULL from when it is control's
 	struct control *control;
 	struct rpc *rpc;
 };
@@ -185,10 +187,27 @@ static void datapath_module_stop(struct agent *agent)
 	datapath_stop();
 }
 
+// Before control starts the uplink: what the NIC can do is configured while it is stopped.
+static int offload_module_start(struct agent *agent, struct error *err)
+{
+	const struct offload_config config = {
+		.nic = agent->nic,
+		.enabled = agent->config.offload,
+	};
+
+	return offload_new(&config, &agent->offload, err);
+}
+
+static void offload_module_stop(struct agent *agent)
+{
+	offload_free(agent->offload);
+}
+
 static int control_start(struct agent *agent, struct error *err)
 {
 	const struct control_config config = {
 		.nic = agent->nic,
+		.offload = agent->offload,
 		.store = agent->store,
 		.instance_id = agent->instance_id,
 		.nic_device = agent->config.nic_device,
@@ -208,6 +227,8 @@ static int control_start(struct agent *agent, struct error *err)
 	r = control_new(&config, &restored, &agent->control, err);
 	if (r < 0)
 		pods_free(restored.pods);
+	else
+		agent->offload = NULL;
 	return r;
 }
 
@@ -269,6 +290,7 @@ static const struct module modules[] = {
 	{"dpdk", eal_module_start, eal_module_stop},
 	{"nic", nic_start, nic_stop},
 	{"datapath", datapath_module_start, datapath_module_stop},
+	{"offload", offload_module_start, offload_module_stop},
 	{"control", control_start, control_stop}, // restores
 	{"retry", retry_start, retry_stop},
 	{"rpc", rpc_module_start, rpc_module_stop},

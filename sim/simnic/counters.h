@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What is counted for a port. "rx" is from the function to the application, "tx" the other way.
-// Written by the pipeline thread alone; others read at any time.
+// What is counted for a port. "rx" is from the function to the application, "tx" the other way, "rule" what rules of the
+// e-switch did with frames of the function, and to it, besides. Written by the pipeline thread alone; others read at any time.
 
 #pragma once
 
@@ -24,7 +24,17 @@
 	X(tx_error_offload, ERROR)       /* offload fields that contradict the packet */           \
 	X(tx_error_function_down, ERROR) /* the netdev is down */                                  \
 	X(tx_error_function_gone, ERROR) /* its netns died and it is not back yet */               \
-	X(tx_error_refused, ERROR)       /* the kernel did not take the frame */
+	X(tx_error_refused, ERROR)       /* the kernel did not take the frame */                   \
+	X(rule_from_packets, OTHER)      /* of the function, sent on to another, as on a wire */   \
+	X(rule_from_bytes, OTHER)                                                                  \
+	X(rule_to_packets, OTHER) /* written to the function, as on a wire */                      \
+	X(rule_to_bytes, OTHER)                                                                    \
+	X(rule_dropped, OTHER)        /* of the function or its port */                            \
+	X(rule_error_loop, OTHER)     /* the same: too many jumps */                               \
+	X(rule_error_oversize, OTHER) /* to the function: beyond its MTU */                        \
+	X(rule_error_function_down, OTHER)                                                         \
+	X(rule_error_function_gone, OTHER)                                                         \
+	X(rule_error_refused, OTHER)
 
 struct counters {
 #define X(name, class) uint64_t name;

@@ -19,6 +19,7 @@
 
 #include "sim/simnic/card_link.h"
 #include "sim/simnic/compat.h"
+#include "sim/simnic/eswitch.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
 
@@ -249,6 +250,8 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	device->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
 	error = pipeline_init(device);
 	if (error == 0)
+		error = eswitch_init(device);
+	if (error == 0)
 		error = news_create(device);
 	if (error == 0)
 		error = rte_eth_switch_domain_alloc(&device->domain_id);
@@ -283,6 +286,7 @@ void device_free(struct device *device)
 	if (device->card_fd >= 0)
 		close(device->card_fd);
 	own_card_stop(device);
+	eswitch_fini(device);
 	news_destroy(device);
 	(void)rte_eth_switch_domain_free(device->domain_id);
 	free(device->functions);

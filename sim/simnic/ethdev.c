@@ -13,6 +13,7 @@
 #include <rte_atomic.h>
 #include <rte_malloc.h>
 
+#include "sim/simnic/flow_api.h"
 #include "sim/simnic/frame.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
@@ -75,6 +76,8 @@ static int infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->speed_capa = RTE_ETH_LINK_SPEED_25G;
 	info->rx_offload_capa = rx_offloads_known;
 	info->tx_offload_capa = tx_offloads_known;
+	// The e-switch does not stop with a port.
+	info->dev_capa = RTE_ETH_DEV_CAPA_FLOW_RULE_KEEP | RTE_ETH_DEV_CAPA_FLOW_SHARED_OBJECT_KEEP;
 	info->rx_desc_lim.nb_min = SIMNIC_RING_MIN;
 	info->rx_desc_lim.nb_max = SIMNIC_RING_MAX;
 	info->rx_desc_lim.nb_align = 1;
@@ -184,6 +187,7 @@ static int dev_close(struct rte_eth_dev *dev)
 	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
 		if (dev->data->tx_queues[i] != NULL)
 			simnic_tx_queue_release(dev, i);
+	flow_port_closed(function);
 	__atomic_store_n(&function->port.ethdev, NULL, __ATOMIC_RELEASE);
 	if (--device->ports == 0)
 		device_free(device);
@@ -417,6 +421,14 @@ static int xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *
 	return RTE_DIM(counter_table);
 }
 
+// ---- rules ----------------------------------------------------------------------------------------------
+
+static int flow_ops_get(struct rte_eth_dev *dev, const struct rte_flow_ops **ops)
+{
+	*ops = &simnic_flow_ops;
+	return 0;
+}
+
 // ---- the port -------------------------------------------------------------------------------------------
 
 static const struct eth_dev_ops operations = {
@@ -447,6 +459,7 @@ static const struct eth_dev_ops operations = {
 	.xstats_get_names = xstats_get_names,
 	.xstats_reset = stats_reset,
 	.representor_info_get = representor_info_get,
+	.flow_ops_get = flow_ops_get,
 };
 
 int simnic_port_init(struct rte_eth_dev *dev, void *argument)

@@ -109,6 +109,54 @@ static uint32_t limit(const uint8_t *data, uint32_t mtu)
 	return mtu + RTE_ETHER_HDR_LEN + (tagged ? RTE_VLAN_HLEN : 0);
 }
 
+bool frame_fits_mtu(const struct frame *frame, uint32_t length, uint32_t mtu)
+{
+	return mtu == 0 || length <= limit(frame->iov[1].iov_base, mtu);
+}
+
+enum frame_result frame_measure(const struct frame *frame, struct frame_on_wire *ret_on_wire)
+{
+	uint32_t size = frame->vnet.gso_size;
+	struct headers headers = {.payload = frame->vnet.hdr_len}; // ours, of a frame of mbufs
+
+	*ret_on_wire = (struct frame_on_wire){
+		.packets = 1, .bytes = frame->length, .longest = frame->length};
+	if (!is_gso(frame))
+		return FRAME_OK;
+	if (!frame->from_port)
+		parse(frame->iov[1].iov_base, frame->iov[1].iov_len, &headers);
+	if (headers.payload == 0 || headers.payload > frame->length)
+		return FRAME_BAD_OFFLOAD;
+	if (frame->length - headers.payload <= size)
+		return FRAME_OK;
+	ret_on_wire->packets = (frame->length - headers.payload + size - 1) / size;
+	ret_on_wire->bytes += (ret_on_wire->packets - 1) * headers.payload;
+	ret_on_wire->longest = headers.payload + size;
+	return FRAME_OK;
+}
+
+// ---- writing --------------------------------------------------------------------------------------------
+
+uint8_t *frame_writable(struct frame_buffer *buffer, uint32_t size)
+{
+	struct frame *frame = &buffer->frame;
+	uint8_t *data = frame->iov[1].iov_base;
+	size_t length = frame->iov[1].iov_len;
+
+	if (!frame->from_port || data == buffer->headers || data == buffer->received.data)
+		return data;
+	size = RTE_MIN(length, RTE_MAX(size, (uint32_t)CONTIGUOUS_MIN));
+	memcpy(buffer->received.data, data, size);
+	frame->iov[1] = (struct iovec){.iov_base = buffer->received.data, .iov_len = size};
+	if (size == length)
+		return buffer->received.data;
+	// There is room: the headers are not a part of their own yet.
+	memmove(&frame->iov[3], &frame->iov[2], (frame->parts - 2) * sizeof(frame->iov[0]));
+	frame->iov[2] = (struct iovec){.iov_base = data + size, .iov_len = length - size};
+	frame->parts++;
+	return buffer->received.data;
+}
+
 // ---- from the function ----------------------------------------------------------------------------------
 
 enum frame_result frame_from_netdev(struct frame_buffer *buffer, struct function *origin,
@@ -437,7 +485,8 @@ enum frame_result frame_from_mbuf(struct frame_buffer *buffer, struct function *
 				(uint32_t)mbuf->l2_len + mbuf->l3_len + sizeof(struct rte_tcp_hdr));
 	if (mbuf->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
 		split = mbuf->l2_len + mbuf->l3_len + mbuf->l4_len;
-	if (mbuf->data_len < RTE_MIN(frame->length, (uint32_t)CONTIGUOUS_MIN))
+	// All headers in one piece, also where the offload fields name only some of them.
+	if (split > 0 || mbuf->data_len < RTE_MIN(frame->length, (uint32_t)CONTIGUOUS_MIN))
 		split = RTE_MAX(split, RTE_MIN(frame->length, (uint32_t)CONTIGUOUS_MIN));
 	if (!gather(buffer, mbuf, split) || (work && !prepare_offloads(buffer, mbuf)))
 		return FRAME_BAD_OFFLOAD;

@@ -33,7 +33,7 @@ struct frame_buffer {
 	struct {
 		uint8_t vnet[CARD_VNET_HEADER_SIZE];
 		uint8_t data[SIMNIC_FRAME_MAX + 1]; // one more, to notice a longer one
-	} received;                                 // by read(2)
+	} received; // by read(2); of a frame of mbufs: rewritten headers, too
 };
 
 // What can be wrong with a frame; also says where it is counted.
@@ -51,6 +51,21 @@ enum frame_result frame_from_mbuf(struct frame_buffer *buffer, struct function *
 // Copy the frame into a new mbuf chain of the port, as its offloads allow it.
 enum frame_result frame_to_mbuf(const struct frame *frame, const struct port *port,
 				struct rte_mbuf **ret_mbuf);
+
+// A frame as a wire sees it: one that is still to be segmented is its segments, each with all headers.
+struct frame_on_wire {
+	uint32_t packets, bytes;
+	uint32_t longest; // bytes of the longest of them
+};
+// FRAME_BAD_OFFLOAD: it is to be segmented, and its headers cannot be read.
+enum frame_result frame_measure(const struct frame *frame, struct frame_on_wire *ret_on_wire);
+// Whether a packet of that length, which starts as the frame does, is within the MTU; one VLAN tag comes on top. MTU 0: the
+// port was never started, and nobody has said.
+bool frame_fits_mtu(const struct frame *frame, uint32_t length, uint32_t mtu);
+
+// Make the first `size` bytes of the frame, which are in iov[1], writable; returns where they are now. Of a frame of mbufs
+// they are copied, and iov[1] may become shorter, but not below `size`; whatever it held is still in the frame.
+uint8_t *frame_writable(struct frame_buffer *buffer, uint32_t size);
 
 // What tx_pkt_prepare checks: 0, or a negative errno. Any thread.
 int frame_check_mbuf(const struct rte_mbuf *mbuf);

@@ -171,18 +171,69 @@ static void count_sent(struct counters *counters, const struct frame *frame, int
 	}
 }
 
-static void forward(const struct frame *frame)
+// What rules send out of a function is not the traffic of its port: the application knows nothing of it.
+static void count_by_rule(const struct frame *frame, const struct verdict *verdict, int error)
 {
-	struct verdict verdict = eswitch(frame);
-	int error;
+	struct counters *from = &frame->origin->port.counters,
+			*to = &verdict->target->port.counters;
 
-	if (verdict.kind == TO_PORT) {
-		deliver_to_port(frame, &verdict.target->port);
-		return;
+	switch (error) {
+	case 0:
+		counter_add(&to->rule_to_packets, verdict->on_wire.packets);
+		counter_add(&to->rule_to_bytes, verdict->on_wire.bytes);
+		if (frame->from_port)
+			break;
+		counter_add(&from->rule_from_packets, verdict->on_wire.packets);
+		counter_add(&from->rule_from_bytes, verdict->on_wire.bytes);
+		break;
+	case -EMSGSIZE:
+		counter_add(&to->rule_error_oversize, 1);
+		break;
+	case -EIO:
+		counter_add(&to->rule_error_function_down, 1);
+		break;
+	case -ENODEV:
+		counter_add(&to->rule_error_function_gone, 1);
+		break;
+	default:
+		counter_add(&to->rule_error_refused, 1);
+		break;
 	}
-	error = deliver_to_function(frame, verdict.target);
+}
+
+static void deliver_by_rule(const struct frame *frame, const struct verdict *verdict)
+{
+	const struct port *port = &verdict->target->port;
+	int error = -EMSGSIZE;
+
+	if (frame_fits_mtu(frame, verdict->on_wire.longest, port->mtu))
+		error = deliver_to_function(frame, verdict->target);
+	count_by_rule(frame, verdict, error);
 	if (frame->from_port)
-		count_sent(&frame->origin->port.counters, frame, error);
+		count_sent(&frame->origin->port.counters, frame, 0);
+}
+
+static void forward(struct frame_buffer *buffer)
+{
+	const struct frame *frame = &buffer->frame;
+	struct verdict verdict = eswitch(buffer);
+
+	switch (verdict.kind) {
+	case TO_PORT:
+		deliver_to_port(frame, &verdict.target->port);
+		if (frame->from_port)
+			count_sent(&frame->origin->port.counters, frame, 0);
+		break;
+	case TO_FUNCTION:
+		if (verdict.by_rule)
+			deliver_by_rule(frame, &verdict);
+		else
+			count_sent(&frame->origin->port.counters, frame,
+				   deliver_to_function(frame, verdict.target));
+		break;
+	case TO_NOBODY:
+		break;
+	}
 }
 
 // ---- receive, transmit ----------------------------------------------------------------------------------
@@ -193,7 +244,7 @@ static void receive_one(struct function *function, struct frame_buffer *buffer, 
 
 	switch (frame_from_netdev(buffer, function, size)) {
 	case FRAME_OK:
-		forward(&buffer->frame);
+		forward(buffer);
 		break;
 	case FRAME_RUNT:
 		counter_add(&counters->rx_error_runt, 1);
@@ -249,7 +300,7 @@ static void transmit_one(struct function *function, struct frame_buffer *buffer,
 
 	switch (frame_from_mbuf(buffer, function, mbuf)) {
 	case FRAME_OK:
-		forward(&buffer->frame);
+		forward(buffer);
 		break;
 	case FRAME_RUNT:
 		counter_add(&counters->tx_error_runt, 1);

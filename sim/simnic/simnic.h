@@ -45,6 +45,7 @@ enum {
 };
 
 struct device;
+struct eswitch;
 struct function;
 
 struct rx_queue {
@@ -101,6 +102,7 @@ struct device {
 	pthread_t card_thread;
 	pthread_mutex_t fd_lock; // held for as long as it takes to look at, or change, a descriptor
 	struct pipeline pipeline;
+	struct eswitch *eswitch;
 	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
 	struct rte_intr_handle *news;
 	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64]; // atomic

@@ -6,7 +6,7 @@ import json
 import pytest
 
 
-@pytest.mark.parametrize("what", ["status", "pods", "ports", "ipam"])
+@pytest.mark.parametrize("what", ["status", "pods", "ports", "ipam", "flows", "offload"])
 def test_every_table_exists_for_people_and_for_programs(sim, what):
     pod = sim.pod().add()
     json.loads(sim.podportctl(what, "--json").stdout)

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/simnic/flow_action_private.h"
+
+int refuse_action(struct action_compiler *compiler, int code, enum rte_flow_error_type type,
+		  const struct rte_flow_action *action, const char *why)
+{
+	return rte_flow_error_set(compiler->error, code, type, action, why);
+}
+
+int require_layer(struct action_compiler *compiler, const struct rte_flow_action *action,
+		  uint16_t layers)
+{
+	if (compiler->layers & layers)
+		return 0;
+	return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+			     "the pattern does not ask for the header that this changes");
+}
+
+static int need_conf(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	if (action->conf != NULL)
+		return 0;
+	return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+			     "the action needs its configuration");
+}
+
+int add_op(struct action_compiler *compiler, const struct rte_flow_action *action,
+	   enum flow_op_kind kind, const void *bytes, size_t size)
+{
+	struct flow_op *op = &compiler->ops[compiler->op_count];
+
+	if (compiler->has_fate)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "behind the action that sends the frame away");
+	if (compiler->op_count == FLOW_OPS_MAX - 1)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
+				     "too many actions");
+	op->kind = kind;
+	if (size > 0)
+		memcpy(op->bytes, bytes, size);
+	compiler->op_count++;
+	return 0;
+}
+
+// ---- fates ----------------------------------------------------------------------------------------------
+
+static int set_fate(struct action_compiler *compiler, const struct rte_flow_action *action,
+		    const struct flow_op *fate)
+{
+	if (compiler->has_fate)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "a frame has one fate");
+	compiler->fate = *fate;
+	compiler->has_fate = true;
+	return 0;
+}
+
+static int compile_drop(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	return set_fate(compiler, action, &(struct flow_op){.kind = FLOW_DROP});
+}
+
+static int compile_jump(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_jump *jump = action->conf;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (jump->group == compiler->group)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "the rule is in this group itself");
+	if (jump->group > FLOW_GROUP_MAX)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "groups are 0 to 65535");
+	return set_fate(compiler, action,
+			&(struct flow_op){.kind = FLOW_JUMP, .number = jump->group});
+}
+
+static int compile_port(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_ethdev *port = action->conf;
+	struct flow_op fate = {.kind = action->type == RTE_FLOW_ACTION_TYPE_PORT_REPRESENTOR
+					       ? FLOW_TO_PORT
+					       : FLOW_TO_FUNCTION};
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	fate.function = flow_port_function(compiler->device, port->port_id);
+	if (fate.function == NULL)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "not a port of this device");
+	return set_fate(compiler, action, &fate);
+}
+
+// ---- the others -----------------------------------------------------------------------------------------
+
+static int compile_count(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	if (compiler->count)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "a rule has one counter");
+	compiler->count = true;
+	return 0;
+}
+
+static int compile_set(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	static const struct {
+		enum flow_op_kind kind;
+		uint16_t layers;
+		uint8_t size; // of the configuration, which is the value
+	} sets[] = {
+		[RTE_FLOW_ACTION_TYPE_SET_MAC_SRC] = {FLOW_SET_MAC_SRC, FLOW_HAS_ETH, 6},
+		[RTE_FLOW_ACTION_TYPE_SET_MAC_DST] = {FLOW_SET_MAC_DST, FLOW_HAS_ETH, 6},
+		[RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC] = {FLOW_SET_IPV4_SRC, FLOW_HAS_IPV4, 4},
+		[RTE_FLOW_ACTION_TYPE_SET_IPV4_DST] = {FLOW_SET_IPV4_DST, FLOW_HAS_IPV4, 4},
+		[RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC] = {FLOW_SET_IPV6_SRC, FLOW_HAS_IPV6, 16},
+		[RTE_FLOW_ACTION_TYPE_SET_IPV6_DST] = {FLOW_SET_IPV6_DST, FLOW_HAS_IPV6, 16},
+		[RTE_FLOW_ACTION_TYPE_SET_TP_SRC] = {FLOW_SET_PORT_SRC, FLOW_HAS_TCP | FLOW_HAS_UDP,
+						     2},
+		[RTE_FLOW_ACTION_TYPE_SET_TP_DST] = {FLOW_SET_PORT_DST, FLOW_HAS_TCP | FLOW_HAS_UDP,
+						     2},
+		[RTE_FLOW_ACTION_TYPE_SET_TTL] = {FLOW_SET_TTL, FLOW_HAS_IPV4 | FLOW_HAS_IPV6, 1},
+	};
+
+	if (require_layer(compiler, action, sets[action->type].layers) < 0 ||
+	    need_conf(compiler, action) < 0)
+		return -rte_errno;
+	return add_op(compiler, action, sets[action->type].kind, action->conf,
+		      sets[action->type].size);
+}
+
+static int compile_dec_ttl(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	static const uint8_t minus_one = UINT8_MAX;
+
+	if (require_layer(compiler, action, FLOW_HAS_IPV4 | FLOW_HAS_IPV6) < 0)
+		return -rte_errno;
+	return add_op(compiler, action, FLOW_ADD_TTL, &minus_one, sizeof(minus_one));
+}
+
+static int compile_action(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	switch ((int)action->type) {
+	case RTE_FLOW_ACTION_TYPE_VOID:
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_DROP:
+		return compile_drop(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_JUMP:
+		return compile_jump(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
+	case RTE_FLOW_ACTION_TYPE_PORT_REPRESENTOR:
+		return compile_port(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_COUNT:
+		return compile_count(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
+	case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_IPV4_DST:
+	case RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_IPV6_DST:
+	case RTE_FLOW_ACTION_TYPE_SET_TP_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_TP_DST:
+	case RTE_FLOW_ACTION_TYPE_SET_TTL:
+		return compile_set(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_DEC_TTL:
+		return compile_dec_ttl(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
+		return compile_modify_field(compiler, action);
+	default:
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "unknown action");
+	}
+}
+
+// ---- lists ----------------------------------------------------------------------------------------------
+
+static int make(struct action_compiler *compiler, struct flow_actions **ret_actions)
+{
+	struct flow_actions *made;
+
+	compiler->ops[compiler->op_count++] = compiler->fate;
+	made = calloc(1, sizeof(*made) + compiler->op_count * sizeof(made->ops[0]));
+	if (made == NULL)
+		return rte_flow_error_set(compiler->error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED,
+					  NULL, "out of memory");
+	made->count = compiler->count;
+	made->op_count = compiler->op_count;
+	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
+	*ret_actions = made;
+	return 0;
+}
+
+int flow_actions_compile(const struct device *device, const struct flow_match *match,
+			 uint32_t group, const struct rte_flow_action actions[],
+			 struct flow_actions **ret_actions, struct rte_flow_error *error)
+{
+	struct action_compiler compiler = {
+		.device = device,
+		.error = error,
+		.group = group,
+		.layers = match->mask.outer.layers & match->value.outer.layers,
+	};
+
+	if (actions == NULL)
+		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
+				     "no actions");
+	for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++)
+		if (compile_action(&compiler, actions) < 0)
+			return -rte_errno;
+	if (!compiler.has_fate)
+		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, actions,
+				     "no action says where the frame goes");
+	return make(&compiler, ret_actions);
+}
+
+void flow_actions_free(struct flow_actions *actions)
+{
+	free(actions);
+}
+
+bool flow_actions_lead_to(const struct flow_actions *actions, const struct function *function)
+{
+	const struct flow_op *fate = &actions->ops[actions->op_count - 1];
+
+	return (fate->kind == FLOW_TO_FUNCTION || fate->kind == FLOW_TO_PORT) &&
+	       fate->function == function;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The actions of a rule, compiled to a short program: what is done to a frame, one step after the other, and then its fate.
+// Compiled in control threads, run in the pipeline's.
+
+#pragma once
+
+#include <rte_flow.h>
+
+#include "sim/simnic/flow_match.h"
+#include "sim/simnic/flow_rewrite.h"
+
+enum {
+	FLOW_OPS_MAX = 32,         // of a rule, fate included
+	FLOW_GROUP_MAX = 65535,    // groups are 0 to this
+	FLOW_PRIORITY_MAX = 65535, // so are priorities; 0 is looked at first
+};
+
+enum flow_op_kind {
+	// Changes of the frame.
+	FLOW_SET_MAC_SRC, // bytes
+	FLOW_SET_MAC_DST,
+	FLOW_SET_IPV4_SRC,
+	FLOW_SET_IPV4_DST,
+	FLOW_SET_IPV6_SRC,
+	FLOW_SET_IPV6_DST,
+	FLOW_SET_PORT_SRC,
+	FLOW_SET_PORT_DST,
+	FLOW_SET_TTL, // bytes[0]
+	FLOW_ADD_TTL, // bytes[0], modulo 256 as the silicon has it
+	// Fates.
+	FLOW_DROP,
+	FLOW_JUMP,        // number: to this group
+	FLOW_TO_FUNCTION, // function
+	FLOW_TO_PORT,     // function, to its port
+};
+
+struct flow_op {
+	uint8_t kind; // enum flow_op_kind
+	union {
+		uint8_t bytes[16]; // in network order
+		uint32_t number;
+		struct function *function;
+	};
+};
+
+struct flow_actions {
+	bool count; // COUNT is among them: a query is allowed
+	uint16_t op_count;
+	struct flow_op ops[]; // the last one is the fate
+};
+
+// Compile a list of actions for a rule with this match in this group.
+//
+// Supported: VOID, COUNT, SET_MAC_SRC/DST, SET_IPV4_SRC/DST, SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, MODIFY_FIELD
+// (SET of these fields, whole and at the outermost level, to a value or what a pointer points to; ADD and SUB of the TTL); and
+// exactly one fate, behind which only COUNT may stand: DROP, JUMP, REPRESENTED_PORT, PORT_REPRESENTOR.
+// What changes a header needs the pattern to ask for that header, of the group's own rule: what an earlier group asked for
+// does not count.
+//
+// Returns 0, or a negative errno with rte_errno and *error set: ACTION, ACTION_CONF or ACTION_NUM with the action as cause;
+// -ENOTSUP for what is meaningful but unknown here, -EINVAL for what makes no sense. To be freed with flow_actions_free().
+int flow_actions_compile(const struct device *device, const struct flow_match *match,
+			 uint32_t group, const struct rte_flow_action actions[],
+			 struct flow_actions **ret_actions, struct rte_flow_error *error);
+void flow_actions_free(struct flow_actions *actions); // NULL is fine
+
+// Whether the frame's fate is this function, or its port.
+bool flow_actions_lead_to(const struct flow_actions *actions, const struct function *function);
+
+// Do what the program says to the frame; the fate is left to the caller.
+const struct flow_op *flow_actions_run(const struct flow_actions *actions,
+				       struct flow_packet *packet);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Running a rule's program on a frame. Pipeline thread only.
+
+#include "sim/simnic/flow_action.h"
+
+static void run_op(const struct flow_op *op, struct flow_packet *packet)
+{
+	switch ((enum flow_op_kind)op->kind) {
+	case FLOW_SET_MAC_SRC:
+	case FLOW_SET_MAC_DST:
+		flow_set_mac(packet, op->kind == FLOW_SET_MAC_SRC, op->bytes);
+		break;
+	case FLOW_SET_IPV4_SRC:
+	case FLOW_SET_IPV4_DST:
+		flow_set_ipv4(packet, op->kind == FLOW_SET_IPV4_SRC, op->bytes);
+		break;
+	case FLOW_SET_IPV6_SRC:
+	case FLOW_SET_IPV6_DST:
+		flow_set_ipv6(packet, op->kind == FLOW_SET_IPV6_SRC, op->bytes);
+		break;
+	case FLOW_SET_PORT_SRC:
+	case FLOW_SET_PORT_DST:
+		flow_set_port(packet, op->kind == FLOW_SET_PORT_SRC, op->bytes);
+		break;
+	case FLOW_SET_TTL:
+		flow_set_ttl(packet, op->bytes[0]);
+		break;
+	case FLOW_ADD_TTL:
+		flow_set_ttl(packet, packet->key.outer.ttl + op->bytes[0]);
+		break;
+	case FLOW_DROP:
+	case FLOW_JUMP:
+	case FLOW_TO_FUNCTION:
+	case FLOW_TO_PORT:
+		break; // the caller's
+	}
+}
+
+const struct flow_op *flow_actions_run(const struct flow_actions *actions,
+				       struct flow_packet *packet)
+{
+	uint16_t last = actions->op_count - 1;
+
+	for (uint16_t i = 0; i < last; i++) {
+		flow_packet_refresh(packet);
+		run_op(&actions->ops[i], packet);
+	}
+	return &actions->ops[last];
+}
