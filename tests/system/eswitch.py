@@ -102,6 +102,12 @@ def misbehave(sim, *faults):
     return answer
 
 
+def rules_in_nic(sim):
+    """How many rules the NIC itself says that it has."""
+    with Telemetry(sim) as telemetry:
+        return telemetry.ask("/simnic/rules", DEVICE)["rules"]
+
+
 def function_of(sim, pod):
     """The number of the VF that serves a pod."""
     return sim.port_of(pod)["function"]["vf"]
