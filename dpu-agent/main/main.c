@@ -22,6 +22,7 @@
 #include "datapath/datapath.h"
 #include "main/config.h"
 #include "main/eal.h"
+#include "main/preflight.h"
 #include "offload/offload.h"
 #include "pod/restore.h"
 #include "pod/store.h"
@@ -296,68 +297,104 @@ static const struct module modules[] = {
 	{"rpc", rpc_module_start, rpc_module_stop},
 };
 
-enum { MODULE_COUNT = sizeof(modules) / sizeof(modules[0]) };
+// What the preflight needs: no store, nobody to answer, no pod touched.
+static const struct module preflight_modules[] = {
+	{"limits", limits_start, NULL},
+	{"dpdk", eal_module_start, eal_module_stop},
+	{"nic", nic_start, nic_stop},
+	{"datapath", datapath_module_start, datapath_module_stop},
+};
 
-static void stop_modules(struct agent *agent, size_t started)
+enum {
+	MODULE_COUNT = sizeof(modules) / sizeof(modules[0]),
+	PREFLIGHT_MODULE_COUNT = sizeof(preflight_modules) / sizeof(preflight_modules[0]),
+};
+
+static void stop_modules(struct agent *agent, const struct module *table, size_t started)
 {
 	while (started-- > 0) {
-		log_debug("stopping module", "name=%s", modules[started].name);
-		if (modules[started].stop != NULL)
-			modules[started].stop(agent);
+		log_debug("stopping module", "name=%s", table[started].name);
+		if (table[started].stop != NULL)
+			table[started].stop(agent);
 	}
+}
+
+// False: one failed, why is logged, and those before it are stopped.
+static bool start_modules(struct agent *agent, const struct module *table, size_t count)
+{
+	struct error err = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		log_debug("starting module", "name=%s", table[i].name);
+		if (table[i].start(agent, &err) < 0) {
+			log_error("start failed", "module=%s error=\"%s\"", table[i].name,
+				  err.message);
+			stop_modules(agent, table, i);
+			return false;
+		}
+	}
+	return true;
 }
 
 static int run(struct agent *agent)
 {
-	struct error err = {0};
-	size_t started;
-
-	for (started = 0; started < MODULE_COUNT; started++) {
-		log_debug("starting module", "name=%s", modules[started].name);
-		if (modules[started].start(agent, &err) < 0) {
-			log_error("start failed", "module=%s error=\"%s\"", modules[started].name,
-				  err.message);
-			stop_modules(agent, started);
-			return EXIT_FAILURE;
-		}
-	}
+	if (!start_modules(agent, modules, MODULE_COUNT))
+		return EXIT_FAILURE;
 	log_info("agent ready", "version=%s instance=%s listen=%s device=%s functions=%u",
 		 PODPORT_VERSION, agent->instance_id, agent->config.listen,
 		 agent->config.nic_device, agent->config.functions);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
-	stop_modules(agent, MODULE_COUNT);
+	stop_modules(agent, modules, MODULE_COUNT);
 	log_info("agent stopped", "instance=%s", agent->instance_id);
 	return EXIT_SUCCESS;
+}
+
+static int run_preflight(struct agent *agent)
+{
+	struct error err = {0};
+	int r;
+
+	if (!start_modules(agent, preflight_modules, PREFLIGHT_MODULE_COUNT))
+		return EXIT_FAILURE;
+	r = preflight(agent->nic, agent->config.network.common.mtu, &err);
+	if (r < 0 && r != -ENOTSUP) // which the table says
+		log_error("preflight failed", "error=\"%s\"", err.message);
+	stop_modules(agent, preflight_modules, PREFLIGHT_MODULE_COUNT);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 // ---- command line ----------------------------------------------------------------------------------
 
 static void print_help(void)
 {
-	puts("Usage: podport-agent --config FILE [--check-config]\n"
+	puts("Usage: podport-agent --config FILE [--check-config | --preflight]\n"
 	     "\n"
 	     "The DPU agent of podport: it answers the host's calls and programs the NIC.\n"
 	     "\n"
 	     "  -c, --config FILE    the configuration, YAML (default /etc/podport/agent.yaml)\n"
 	     "      --check-config   read the configuration, say what is wrong, and end\n"
+	     "      --preflight      ask the NIC what it can forward by itself, print the "
+	     "answers,\n"
+	     "                       and end; while no agent runs on it\n"
 	     "      --version        print the version and end\n"
 	     "  -h, --help           print this and end");
 }
 
-enum { OPTION_CHECK = 256, OPTION_VERSION };
+enum { OPTION_CHECK = 256, OPTION_PREFLIGHT, OPTION_VERSION };
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"preflight", no_argument, NULL, OPTION_PREFLIGHT},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	static struct agent agent = {.config_file = "/etc/podport/agent.yaml"};
 	struct error err = {0};
-	bool check = false;
+	bool check = false, ask_only = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -367,6 +404,9 @@ int main(int argc, char **argv)
 			break;
 		case OPTION_CHECK:
 			check = true;
+			break;
+		case OPTION_PREFLIGHT:
+			ask_only = true;
 			break;
 		case OPTION_VERSION:
 			puts("podport-agent " PODPORT_VERSION);
@@ -393,5 +433,5 @@ int main(int argc, char **argv)
 	}
 	log_set_level(agent.config.log_level);
 	umask(077); // the store says which pods run here
-	return run(&agent);
+	return ask_only ? run_preflight(&agent) : run(&agent);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The asynchronous API: one queue, one template table for each shape. Operations are enqueued, pushed together, and
-// their completions pulled until all are in.
+// The asynchronous API: one queue, one template table for each shape. Operations are enqueued,
+// pushed together, and their completions pulled until all are in.
 
 #include <errno.h>
 #include <sched.h>
@@ -21,7 +21,8 @@ enum {
 	COUNTERS_PER_POD = 4,    // both directions of both families
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,
-	// A NIC that completes nothing for so long will not: firmware is down. What is under way is then unknown.
+	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
+	// then unknown.
 	SILENCE_MAX_MS = 3000,
 };
 
@@ -71,7 +72,7 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_q
 	return 0;
 }
 
-// ---- operations --------------------------------------------------------------------------------------------
+// ---- operations ---------------------------------------------------------------------------------
 
 static int enqueue(struct async_engine *async, struct engine_op *op)
 {
@@ -129,7 +130,9 @@ static int pull(struct async_engine *async, int64_t *since_ms)
 
 static void fall_silent(struct async_engine *async, struct engine_op *ops, size_t count, int r)
 {
-	log_error("NIC does not complete rule operations", "error=\"%s\"", rte_strerror(-r));
+	if (!async->silent)
+		log_error("NIC does not complete rule operations", "error=\"%s\"",
+			  rte_strerror(-r));
 	async->silent = true;
 	for (size_t i = 0; i < count; i++) {
 		if (ops[i].result != -EINPROGRESS)
@@ -176,8 +179,8 @@ static void run_all(struct async_engine *async, struct engine_op *ops, size_t co
 	}
 }
 
-// A rule that was rejected on completion has a handle all the same, which must be given back (rte_flow guide,
-// "Enqueue creation operation").
+// A rule that was rejected on completion has a handle all the same, which must be given back
+// (rte_flow guide, "Enqueue creation operation").
 static void give_back_rejected(struct async_engine *async, struct engine_op *ops, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -198,7 +201,7 @@ static void async_run(struct engine *engine, struct engine_op *ops, size_t count
 	give_back_rejected(async, ops, count);
 }
 
-// ---- life --------------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 
 static void async_free(struct engine *engine)
 {

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// Shapes into items and actions: an item or action is put where the shape asks for it, in the order
+// of the layers, with a mask that is all ones or nothing.
 
 #include "offload/flow.h"
 
@@ -26,7 +29,7 @@ void flow_add_action(struct flow_words *words, enum rte_flow_action_type type, c
 	words->action_masks[i] = (struct rte_flow_action){.type = type, .conf = mask};
 }
 
-// ---- items -------------------------------------------------------------------------------------------------
+// ---- items --------------------------------------------------------------------------------------
 
 static void say_port(struct flow_words *w, uint32_t match, const struct rule *rule)
 {
@@ -130,7 +133,7 @@ static void say_items(struct flow_words *w, const struct rule_shape *shape, cons
 	}
 }
 
-// ---- actions -----------------------------------------------------------------------------------------------
+// ---- actions ------------------------------------------------------------------------------------
 
 // In a template's mask all is fixed; a value of zeros there says that each rule brings its own.
 static void say_modify(struct flow_words *w, unsigned int index, enum rte_flow_modify_op operation,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A rule in rte_flow's words. One translation serves all: a rule created synchronously takes items and actions,
-// a template takes the masks of both, a rule made from a template their values.
+// A rule in rte_flow's words. One translation serves all: a rule created synchronously takes items
+// and actions, a template takes the masks of both, a rule made from a template their values.
 
 #pragma once
 
@@ -11,7 +11,8 @@
 
 #include "offload/rule.h"
 
-// What can be said in more than one way, or left out; the preflight finds out how this NIC wants it.
+// What can be said in more than one way, or left out; the preflight finds out how this NIC wants
+// it.
 struct flow_form {
 	bool untagged;   // can match frames without a VLAN tag
 	bool intact;     // can match by the integrity of the IP header
@@ -45,7 +46,8 @@ struct flow_words {
 	struct rte_flow_action_ethdev to, to_mask;
 };
 
-// Say `rule` in the shape given, which need not be its kind's own: the preflight asks for parts of shapes.
+// Say `rule` in the shape given, which need not be its kind's own: the preflight asks for parts of
+// shapes.
 void flow_say(const struct rule_shape *shape, const struct rule *rule, const struct flow_form *form,
 	      struct flow_words *ret_words);
 
@@ -53,5 +55,6 @@ void flow_say(const struct rule_shape *shape, const struct rule *rule, const str
 void flow_add_action(struct flow_words *words, enum rte_flow_action_type type, const void *conf,
 		     const void *mask);
 
-// What the NIC said, in a few words: "table full", its own message, or that of the errno. Returns -errno_value.
+// What the NIC said, in a few words: "table full", its own message, or that of the errno. Returns
+// -errno_value.
 int flow_explain(int errno_value, const struct rte_flow_error *error, char *ret_why, size_t size);

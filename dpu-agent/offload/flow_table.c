@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// Pattern, actions, table, in this order; the other way round when it ends.
 
 #include "offload/flow_table.h"
 

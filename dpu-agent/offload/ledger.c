@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Installed rules in the order of their IDs. IDs ascend, so that a new one is appended; a removed one leaves a hole until
-// there are as many holes as rules. Room for twice of all there can be: never full.
+// Installed rules in the order of their IDs. IDs ascend, so that a new one is appended; a removed
+// one leaves a hole until there are as many holes as rules. Room for twice of all there can be:
+// never full.
 
 #include "offload/offload_private.h"
 

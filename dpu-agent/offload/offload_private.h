@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the files of offload/ share: the object, and sets of rules. Not for other folders. Control thread, but for
-// the bits of `event`.
+// What the files of offload/ share: the object, and sets of rules. Not for other folders. Control
+// thread, but for the bits of `event`.
 //
-//     offload.c      the object: start, events, retry         ──►  preflight.c, engine_*.c
+//     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
+//     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
@@ -36,8 +37,8 @@ struct installed {
 // Rules that are installed or removed together: a pod's, or the shared ones.
 struct rule_set {
 	uint32_t slot;
-	bool wanted; // false, and rules installed: the NIC refused to remove them
-	bool fresh; // given to this pod, and nothing programmed yet: counts are those of somebody else
+	bool wanted;   // false, and rules installed: the NIC refused to remove them
+	bool fresh;    // nothing programmed yet for this pod: the counts are somebody else's
 	bool outdated; // what is installed must be removed and made again
 	struct offload_pod pod;
 	struct installed rules[PROGRAM_RULES_MAX];
@@ -100,22 +101,33 @@ int64_t offload_now_ms(void);
 bool offload_usable(const struct offload *offload);
 // Nothing will ever be installed.
 bool offload_off(const struct offload *offload);
+// Choose an engine if there is none, and make the shared rules if they are not in place.
+void offload_set_up(struct offload *offload);
+
+// ---- pods.c -------------------------------------------------------------------------------------
+
 // The set has not all the rules it is to have.
 bool rule_set_missing(const struct rule_set *set);
+// Install what is missing, as far as a second goes.
+void pods_fill(struct offload *offload);
+// To the log: one line when rules begin to be missing, one when none is any more.
+void pods_tell(struct offload *offload);
 
-// ---- transaction.c -----------------------------------------------------------------------------------------
+// ---- transaction.c ------------------------------------------------------------------------------
 
-// Install the rules of these sets, at most BATCH_SETS, which have none installed. A set whose rules are not all
-// accepted is rolled back, in reverse, and says why. Returns the number of sets that are in.
+// Install the rules of these sets, at most BATCH_SETS, which have none installed. A set whose rules
+// are not all accepted is rolled back, in reverse, and says why. Returns the number of sets that
+// are in.
 size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count);
-// Remove them, at most BATCH_SETS. What they counted stays in the set. A rule that the NIC does not let go stays installed.
+// Remove them, at most BATCH_SETS. What they counted stays in the set. A rule that the NIC does not
+// let go stays installed.
 void transaction_remove(struct offload *offload, struct rule_set **sets, size_t count);
 // The rules are gone with what the NIC was configured to; only forget them.
 void transaction_forget(struct offload *offload, struct rule_set *set);
 // Read the counters of a rule; what it shows never goes back.
 void transaction_read(struct offload *offload, struct rule_set *set, struct installed *installed);
 
-// ---- ledger.c ----------------------------------------------------------------------------------------------
+// ---- ledger.c -----------------------------------------------------------------------------------
 
 void ledger_add(struct ledger *ledger, struct rule_set *set, struct installed *installed);
 void ledger_remove(struct ledger *ledger, const struct installed *installed);

@@ -17,7 +17,8 @@
 struct question {
 	const char *name;
 	struct rule_shape shape;
-	// NULL: it is needed. Else the row is about form.*has, and this is what becomes of it without.
+	// NULL: it is needed. Else the row is about form.*has, and this is what becomes of it
+	// without.
 	const char *without;
 	size_t has; // offset of the bool in struct flow_form
 };
@@ -27,7 +28,8 @@ struct question {
 // clang-format off
 static const struct question questions[] = {
 	{"jump to a group",
-	 {.match = MATCH_ANY_FUNCTION, .actions = ACTION_JUMP, .jump = RULE_GROUP_DESTINATION}, NULL, 0},
+	 {.match = MATCH_ANY_FUNCTION, .actions = ACTION_JUMP, .jump = RULE_GROUP_DESTINATION},
+	 NULL, 0},
 	{"match the function a frame is from",
 	 {.group = 1, .match = MATCH_FUNCTION, TO_NEXT}, NULL, 0},
 	{"match Ethernet addresses",
@@ -37,21 +39,29 @@ static const struct question questions[] = {
 	 "if the NIC looks behind VLAN tags it forwards tagged frames, tag and all",
 	 offsetof(struct flow_form, untagged)},
 	{"match IPv4 destination, without options",
-	 {.group = 1, .family = RULE_IPV4, .match = MATCH_NO_OPTIONS | MATCH_IP_DST, TO_NEXT}, NULL, 0},
-	{"match IPv4 source", {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_SRC, TO_NEXT}, NULL, 0},
-	{"match IPv4 TTL", {.group = 1, .family = RULE_IPV4, .match = MATCH_HOP_LIMIT, TO_NEXT}, NULL, 0},
-	{"match IPv6 destination", {.group = 1, .family = RULE_IPV6, .match = MATCH_IP_DST, TO_NEXT}, NULL, 0},
-	{"match IPv6 source", {.group = 1, .family = RULE_IPV6, .match = MATCH_IP_SRC, TO_NEXT}, NULL, 0},
-	{"match IPv6 hop limit", {.group = 1, .family = RULE_IPV6, .match = MATCH_HOP_LIMIT, TO_NEXT}, NULL, 0},
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_NO_OPTIONS | MATCH_IP_DST, TO_NEXT},
+	 NULL, 0},
+	{"match IPv4 source",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_SRC, TO_NEXT}, NULL, 0},
+	{"match IPv4 TTL",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_HOP_LIMIT, TO_NEXT}, NULL, 0},
+	{"match IPv6 destination",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_IP_DST, TO_NEXT}, NULL, 0},
+	{"match IPv6 source",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_IP_SRC, TO_NEXT}, NULL, 0},
+	{"match IPv6 hop limit",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_HOP_LIMIT, TO_NEXT}, NULL, 0},
 	{"match ICMPv6 type",
 	 {.group = 1, .family = RULE_IPV6, .match = MATCH_ICMP6_TYPE, TO_NEXT},
 	 "all ICMPv6 takes the slow path", offsetof(struct flow_form, icmp6_type)},
 	{"match the IP header's integrity",
 	 {.group = 1, .family = RULE_IPV4, .match = MATCH_INTACT, TO_NEXT},
 	 "bad IPv4 header checksums are not dropped by the NIC", offsetof(struct flow_form, intact)},
-	{"count", {.group = 1, .family = RULE_IPV4, .actions = ACTION_COUNT | ACTION_JUMP, .jump = 2}, NULL, 0},
+	{"count",
+	 {.group = 1, .family = RULE_IPV4, .actions = ACTION_COUNT | ACTION_JUMP, .jump = 2}, NULL, 0},
 	{"forward to a function",
-	 {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_DST, .actions = ACTION_TO_FUNCTION}, NULL, 0},
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_DST, .actions = ACTION_TO_FUNCTION},
+	 NULL, 0},
 };
 
 static const struct rule_shape rewrite_macs =
@@ -64,7 +74,7 @@ static const struct rule_shape decrement[2] = {
 static const struct rule_shape some_ipv4 = {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_DST};
 // clang-format on
 
-// ---- asking ------------------------------------------------------------------------------------------------
+// ---- asking -------------------------------------------------------------------------------------
 
 static int ask_words(const struct preflight *p, const struct flow_words *words,
 		     char ret_why[ENGINE_WHY_SIZE])
@@ -122,8 +132,7 @@ void preflight_note(struct preflight *preflight, const char *name, bool supporte
 	snprintf(row->remark, sizeof(row->remark), "%s", remark);
 }
 
-// Not for what the NIC is, but for the state it is in.
-static bool may_pass(int r)
+bool preflight_may_pass(int r)
 {
 	return r == -ENOSPC || r == -ENOMEM || r == -EBUSY || r == -EAGAIN || r == -EIO ||
 	       r == -ETIMEDOUT;
@@ -139,12 +148,12 @@ static void need(struct preflight *p, const char *name, int r, const char *remar
 		return;
 	if (p->usable) {
 		snprintf(p->why_not, sizeof(p->why_not), "the NIC cannot %s: %s", name, remark);
-		p->passing = may_pass(r);
+		p->passing = preflight_may_pass(r);
 	}
 	p->usable = false;
 }
 
-// ---- what the program is made of ---------------------------------------------------------------------------
+// ---- what the program is made of ----------------------------------------------------------------
 
 static void ask_question(struct preflight *p, const struct question *question)
 {
@@ -218,7 +227,7 @@ static void ask_shapes(struct preflight *p)
 	need(p, "take the rules as a whole", r, remark);
 }
 
-// ---- what will be needed later -----------------------------------------------------------------------------
+// ---- what will be needed later ------------------------------------------------------------------
 
 static void note_words(struct preflight *p, const char *name, const struct flow_words *words)
 {

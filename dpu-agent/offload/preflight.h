@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What can this NIC do: asked by rte_flow_validate, or, for the asynchronous API, by making the template table and taking
-// it away again. Nothing is left behind. Control thread.
+// What can this NIC do: asked by rte_flow_validate, or, for the asynchronous API, by making the
+// template table and taking it away again. Nothing is left behind. Control thread.
 
 #pragma once
 
@@ -26,6 +26,9 @@ struct preflight {
 
 // `uplink`: the ethdev whose proxy is used. Fills *ret_preflight.
 void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async);
+
+// Was `r`, a negative errno, answered not for what the NIC is but for the state it is in?
+bool preflight_may_pass(int r);
 
 // Append a row that was found out elsewhere, for information.
 void preflight_note(struct preflight *preflight, const char *name, bool supported,

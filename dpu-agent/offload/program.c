@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// The program of offload.h, rule by rule.
 
 #include "offload/program.h"
 

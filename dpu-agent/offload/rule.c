@@ -32,11 +32,14 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_ICMP6,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
 	[RULE_DESTINATION_IPV4] = {
-		.name = "IPv4 destination", .group = RULE_GROUP_DESTINATION, .priority = 1, .family = RULE_IPV4, .opens = true,
-		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS | MATCH_IP_DST,
+		.name = "IPv4 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
+		.priority = 1, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS |
+			 MATCH_IP_DST,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
 	[RULE_DESTINATION_IPV6] = {
-		.name = "IPv6 destination", .group = RULE_GROUP_DESTINATION, .priority = 1, .family = RULE_IPV6, .opens = true,
+		.name = "IPv6 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.priority = 1, .opens = true,
 		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_IP_DST,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
 	[RULE_SOURCE_IPV4] = {
@@ -50,11 +53,13 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 	[RULE_OUTPUT_IPV4] = {
 		.name = "IPv4 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV4,
 		.match = MATCH_IP_DST,
-		.actions = ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT | ACTION_COUNT | ACTION_TO_FUNCTION},
+		.actions = ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT | ACTION_COUNT |
+			   ACTION_TO_FUNCTION},
 	[RULE_OUTPUT_IPV6] = {
 		.name = "IPv6 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV6,
 		.match = MATCH_IP_DST,
-		.actions = ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT | ACTION_COUNT | ACTION_TO_FUNCTION},
+		.actions = ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT | ACTION_COUNT |
+			   ACTION_TO_FUNCTION},
 };
 // clang-format on
 
@@ -85,7 +90,7 @@ bool rule_same_match(const struct rule *a, const struct rule *b)
 	return memcmp(&a->ipv6, &b->ipv6, sizeof(a->ipv6)) == 0;
 }
 
-// ---- text --------------------------------------------------------------------------------------------------
+// ---- text ---------------------------------------------------------------------------------------
 
 struct text {
 	char *start;

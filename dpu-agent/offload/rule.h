@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A rule as plain data: its shape (where it is, what it looks at, what it does) and the values of this one. All that
-// podport says to an e-switch is made of the shapes below; flow.h turns them into rte_flow's words, and
-// with the asynchronous API a shape is a template table. Pure functions, free of DPDK.
+// A rule as plain data: its shape (where it is, what it looks at, what it does) and the values of
+// this one. All that podport says to an e-switch is made of the shapes below; flow.h turns them
+// into rte_flow's words, and with the asynchronous API a shape is a template table. Pure functions,
+// free of DPDK.
 
 #pragma once
 
@@ -54,7 +55,8 @@ struct rule_shape {
 	enum rule_family family;
 	uint32_t match, actions;
 	uint32_t jump;
-	// Lets frames into rules that must be there before: of a set, installed last and removed first.
+	// Lets frames into rules that must be there before: of a set, installed last and removed
+	// first.
 	bool opens;
 };
 

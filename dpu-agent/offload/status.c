@@ -47,7 +47,8 @@ static enum offload_state state_of(const struct offload *offload, const struct r
 {
 	if (!set->wanted || offload_off(offload))
 		return OFFLOAD_OFF;
-	if (set->installed == 0 || !offload_usable(offload))
+	// What is installed and should not be is nothing that this pod has.
+	if (set->installed == 0 || set->fresh || set->outdated || !offload_usable(offload))
 		return OFFLOAD_NONE;
 	if (rule_set_missing(set) || one_direction(offload, set))
 		return OFFLOAD_PARTIAL;
@@ -61,8 +62,6 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 		ret_reason[0] = '\0';
 	else if (!offload_usable(offload))
 		snprintf(ret_reason, LIMIT_TEXT + 1, "%s", why_not_usable(offload));
-	else if (set->outdated)
-		snprintf(ret_reason, LIMIT_TEXT + 1, "the function was reset");
 	else if (rule_set_missing(set))
 		snprintf(ret_reason, LIMIT_TEXT + 1, "%s", set->reason);
 	else
@@ -81,7 +80,8 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 		return;
 	ret_status->state = state_of(offload, set);
 	print_reason(offload, set, ret_status->state, ret_status->reason);
-	ret_status->rules = (uint32_t)set->installed;
+	if (ret_status->state != OFFLOAD_NONE)
+		ret_status->rules = (uint32_t)set->installed;
 	ret_status->rules_wanted = wanted_rules(offload, set);
 	if (set->fresh)
 		return;
@@ -111,8 +111,8 @@ static void add_pod(const struct offload *offload, const struct rule_set *set,
 
 	if (!set->wanted)
 		return;
-	if (wanted > set->installed)
-		summary->rules_missing += wanted - (uint32_t)set->installed;
+	if (rule_set_missing(set) || !offload_usable(offload))
+		summary->rules_missing += wanted;
 	switch (state_of(offload, set)) {
 	case OFFLOAD_FULL:
 		summary->pods_full++;

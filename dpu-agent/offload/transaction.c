@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Sets of rules into the NIC and out of it. In two steps, since the operations of one step may be done in any order:
+// Sets of rules into the NIC and out of it. In two steps, since the operations of one step may be
+// done in any order:
 //
-//     install   what rewrites, counts and forwards  ──►  what leads frames there (rule_shape.opens)
-//     remove    what leads frames there             ──►  read the counters  ──►  the rest
+//     install   what rewrites, counts, forwards  ──►  what leads there (rule_shape.opens)
+//     remove    what leads there  ──►  read the counters, what rewrites, counts, forwards
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "offload/offload_private.h"
 #include "proto/base/log.h"
 
-// ---- counters ----------------------------------------------------------------------------------------------
+// ---- counters -----------------------------------------------------------------------------------
 
 static void add_count(struct engine_count *sum, const struct engine_count *count)
 {
@@ -57,7 +58,7 @@ static void gone(struct offload *offload, struct rule_set *set, struct installed
 	set->installed--;
 }
 
-// ---- operations --------------------------------------------------------------------------------------------
+// ---- operations ---------------------------------------------------------------------------------
 
 static void add_op(struct offload *offload, struct rule_set *set, struct installed *installed,
 		   bool create)
@@ -139,7 +140,7 @@ static void run_ops(struct offload *offload)
 	offload->op_count = 0;
 }
 
-// ---- in and out --------------------------------------------------------------------------------------------
+// ---- in and out ---------------------------------------------------------------------------------
 
 // What opens, or what does not, from the last to the first.
 static void remove_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens)
