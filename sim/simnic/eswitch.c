@@ -55,6 +55,11 @@ void eswitch_remove(struct device *device, struct rte_flow *rule)
 	TAILQ_REMOVE(&device->eswitch->rules, rule, next);
 }
 
+void eswitch_keep(struct device *device, struct rte_flow *rule)
+{
+	TAILQ_INSERT_TAIL(&device->eswitch->rules, rule, next);
+}
+
 void eswitch_forget_function(struct device *device, uint16_t index)
 {
 	struct rte_flow *rule;

@@ -25,6 +25,12 @@ struct rte_flow {
 	uint16_t origin;            // index of the function or wire that it names; FLOW_ORIGIN_ANY
 	uint64_t hits_before,
 		bytes_before; // what COUNT had when it was last reset; control threads
+	// Of the asynchronous API; the threads of its queue.
+	struct rte_flow_template_table *table; // NULL: of the synchronous one
+	const struct flow_match
+		*match; // the pattern template's: the mask, and the layers that are there
+	uint16_t queue;
+	bool busy; // it waits for the result of an operation
 	struct flow flow;
 };
 
@@ -37,7 +43,8 @@ struct group_counters {
 
 struct eswitch {
 	struct flow_tables *tables;
-	struct group_counters *groups; // of all there can be; the kernel gives memory to those that are used
+	struct group_counters
+		*groups; // of all there can be; the kernel gives memory to those that are used
 	TAILQ_HEAD(rule_list, rte_flow) rules; // all that have a handle
 	uint64_t misses; // frames that took the default way though there are rules; read by all
 };
@@ -65,5 +72,7 @@ struct verdict eswitch(struct frame_buffer *buffer);
 // As flow_tables_insert(): -EEXIST, -ENOMEM.
 int eswitch_insert(struct device *device, struct rte_flow *rule, const struct flow_match *match);
 void eswitch_remove(struct device *device, struct rte_flow *rule);
+// Have a rule that is not in force among those that have a handle.
+void eswitch_keep(struct device *device, struct rte_flow *rule);
 // Take out of force what names this function as origin or target: it was reset. Handles stay.
 void eswitch_forget_function(struct device *device, uint16_t index);

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sim/simnic/flow_api.h"
+#include "sim/simnic/flow_async.h"
 
 // ---- attributes -----------------------------------------------------------------------------------------
 
@@ -61,6 +61,8 @@ struct rte_flow *flow_rule_new(const struct function *owner, const struct flow_m
 
 void flow_rule_free(struct rte_flow *rule)
 {
+	if (rule->table != NULL)
+		__atomic_sub_fetch(&rule->table->rules, 1, __ATOMIC_ACQ_REL);
 	flow_actions_free(rule->flow.actions);
 	free(rule);
 }
@@ -187,6 +189,9 @@ static int destroy(struct rte_eth_dev *dev, struct rte_flow *rule, struct rte_fl
 {
 	if (check_owner(dev, rule, error) < 0)
 		return -rte_errno;
+	if (rule->table != NULL)
+		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_HANDLE, rule,
+					  "the rule is a queue's to destroy");
 	flow_rule_unlink(function_of(dev)->device, rule);
 	flow_rule_free(rule);
 	return 0;
@@ -212,7 +217,7 @@ static void take_out_all(void *argument)
 	}
 }
 
-void flow_port_closed(struct function *function)
+static void destroy_all(struct function *function)
 {
 	struct flush flush = {.owner = function};
 	struct rte_flow *rule;
@@ -225,9 +230,17 @@ void flow_port_closed(struct function *function)
 	}
 }
 
+void flow_port_closed(struct function *function)
+{
+	destroy_all(function);
+	flow_engine_free(function->port.flow_engine);
+	function->port.flow_engine = NULL;
+}
+
 static int flush_port(struct rte_eth_dev *dev, struct rte_flow_error *error)
 {
-	flow_port_closed(function_of(dev));
+	flow_async_settle(function_of(dev));
+	destroy_all(function_of(dev));
 	return 0;
 }
 
@@ -302,4 +315,25 @@ const struct rte_flow_ops simnic_flow_ops = {
 	.query = query,
 	.isolate = isolate,
 	.pick_transfer_proxy = pick_transfer_proxy,
+	.info_get = flow_info_get,
+	.configure = flow_configure,
+	.pattern_template_create = flow_pattern_template_create,
+	.pattern_template_destroy = flow_pattern_template_destroy,
+	.actions_template_create = flow_actions_template_create,
+	.actions_template_destroy = flow_actions_template_destroy,
+	.template_table_create = flow_template_table_create,
+	.template_table_destroy = flow_template_table_destroy,
+#if RTE_VERSION < RTE_VERSION_NUM(24, 3, 0, 0)
+	.async_create = flow_async_create,
+	.async_destroy = flow_async_destroy,
+	.push = flow_async_push,
+	.pull = flow_async_pull,
+	.async_action_handle_create = flow_async_handle_create,
+	.async_action_handle_destroy = flow_async_handle_destroy,
+	.async_action_handle_update = flow_async_handle_update,
+	.async_action_handle_query = flow_async_handle_query,
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 7, 0, 0)
+	.async_actions_update = flow_async_actions_update,
+#endif
+#endif
 };
