@@ -17,6 +17,9 @@ int eswitch_init(struct device *device)
 		return -ENOMEM;
 	device->eswitch = eswitch;
 	TAILQ_INIT(&eswitch->rules);
+	TAILQ_INIT(&eswitch->shared);
+	TAILQ_INIT(&eswitch->ages);
+	pthread_mutex_init(&eswitch->lock, NULL);
 	eswitch->tables = flow_tables_new();
 	return eswitch->tables != NULL ? 0 : -ENOMEM;
 }
@@ -25,6 +28,8 @@ void eswitch_fini(struct device *device)
 {
 	if (device->eswitch == NULL)
 		return;
+	flow_age_stop(device);
+	pthread_mutex_destroy(&device->eswitch->lock);
 	flow_tables_free(device->eswitch->tables);
 	free(device->eswitch);
 	device->eswitch = NULL;
