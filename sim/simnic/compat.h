@@ -68,6 +68,20 @@ static inline bool flow_table_inserts_by_pattern(const struct rte_flow_template_
 #endif
 }
 
+// MODIFY_FIELD: which tag.
+#if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
+static inline uint32_t modify_tag_index(const struct rte_flow_action_modify_data *data)
+{
+	return data->level;
+}
+#else
+static inline uint32_t modify_tag_index(const struct rte_flow_field_data *data)
+{
+	return data->tag_index != 0 ? data->tag_index
+				    : data->level; // as applications of before wrote it
+}
+#endif
+
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
 #endif

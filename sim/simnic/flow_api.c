@@ -56,6 +56,10 @@ struct rte_flow *flow_rule_new(const struct function *owner, const struct flow_m
 	rule->origin = match->mask.origin != 0 ? match->value.origin : FLOW_ORIGIN_ANY;
 	flow_init(&rule->flow, match, group, priority);
 	rule->flow.actions = actions;
+	rule->age.owner = owner->index;
+	rule->age.timeout_s = actions->age_timeout_s;
+	rule->age.context = actions->age_context != NULL ? actions->age_context : rule;
+	rule->age.hits = &rule->flow.hits;
 	return rule;
 }
 
@@ -115,6 +119,8 @@ int flow_rule_link(struct device *device, struct rte_flow *rule, const struct fl
 	pipeline_call(device, insert, &change);
 	if (change.result < 0)
 		rte_errno = -change.result;
+	else if (rule->flow.actions->age)
+		flow_age_add(device, &rule->age);
 	return change.result;
 }
 
@@ -122,6 +128,7 @@ void flow_rule_unlink(struct device *device, struct rte_flow *rule)
 {
 	struct change change = {.device = device, .rule = rule};
 
+	flow_age_remove(device, &rule->age);
 	pipeline_call(device, take_out, &change);
 }
 
@@ -217,7 +224,7 @@ static void take_out_all(void *argument)
 	}
 }
 
-static void destroy_all(struct function *function)
+static void flush_function(struct function *function)
 {
 	struct flush flush = {.owner = function};
 	struct rte_flow *rule;
@@ -226,36 +233,50 @@ static void destroy_all(struct function *function)
 	pipeline_call(function->device, take_out_all, &flush);
 	while ((rule = TAILQ_FIRST(&flush.rules)) != NULL) {
 		TAILQ_REMOVE(&flush.rules, rule, next);
+		flow_age_remove(function->device, &rule->age);
 		flow_rule_free(rule);
 	}
 }
 
 void flow_port_closed(struct function *function)
 {
-	destroy_all(function);
+	flush_function(function);
 	flow_engine_free(function->port.flow_engine);
 	function->port.flow_engine = NULL;
+	flow_shared_port_closed(function);
 }
 
 static int flush_port(struct rte_eth_dev *dev, struct rte_flow_error *error)
 {
 	flow_async_settle(function_of(dev));
-	destroy_all(function_of(dev));
+	flush_function(function_of(dev));
 	return 0;
 }
 
 static int query_count(struct rte_flow *rule, struct rte_flow_query_count *count)
 {
-	uint64_t hits = counter_read(&rule->flow.hits), bytes = counter_read(&rule->flow.bytes);
+	struct rte_flow_action_handle *shared = rule->flow.actions->shared_count;
 
-	count->hits_set = 1;
-	count->bytes_set = 1;
-	count->hits = hits - rule->hits_before;
-	count->bytes = bytes - rule->bytes_before;
-	if (count->reset) {
-		rule->hits_before = hits;
-		rule->bytes_before = bytes;
-	}
+	if (shared != NULL)
+		flow_count_query(&shared->hits, &shared->bytes, &shared->base, count);
+	else if (rule->flow.actions->count)
+		flow_count_query(&rule->flow.hits, &rule->flow.bytes, &rule->base, count);
+	else
+		return -ENOENT;
+	return 0;
+}
+
+static int query_age(struct device *device, struct rte_flow *rule,
+		     struct rte_flow_query_age *answer)
+{
+	struct rte_flow_action_handle *shared = rule->flow.actions->shared_age;
+
+	if (shared != NULL)
+		flow_age_query(device, &shared->age, answer);
+	else if (rule->flow.actions->age)
+		flow_age_query(device, &rule->age, answer);
+	else
+		return -ENOENT;
 	return 0;
 }
 
@@ -268,22 +289,40 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *rule,
 		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
 					  "no action, or no place for the answer");
 	for (; action->type != RTE_FLOW_ACTION_TYPE_END; action++) {
-		switch ((int)action->type) {
-		case RTE_FLOW_ACTION_TYPE_VOID:
-			break;
-		case RTE_FLOW_ACTION_TYPE_COUNT:
-			if (!rule->flow.actions->count)
-				return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION,
-							  action,
-							  "the rule does not have this action");
-			return query_count(rule, data);
-		default:
+		int result;
+
+		if (action->type == RTE_FLOW_ACTION_TYPE_VOID)
+			continue;
+		if (action->type == RTE_FLOW_ACTION_TYPE_COUNT)
+			result = query_count(rule, data);
+		else if (action->type == RTE_FLOW_ACTION_TYPE_AGE)
+			result = query_age(function_of(dev)->device, rule, data);
+		else
 			return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION,
 						  action, "an action that has no answer");
-		}
+		if (result < 0)
+			return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+						  "the rule does not have this action");
+		return 0;
 	}
 	return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
 				  "no action is asked for");
+}
+
+static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t count,
+			  struct rte_flow_error *error)
+{
+	if (count > 0 && contexts == NULL)
+		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "no place for the contexts");
+	return flow_age_get(function_of(dev)->device, function_of(dev)->index, contexts, count);
+}
+
+// Without RTE_FLOW_PORT_FLAG_STRICT_QUEUE, the queue does not count.
+static int get_q_aged_flows(struct rte_eth_dev *dev, uint32_t queue, void **contexts,
+			    uint32_t count, struct rte_flow_error *error)
+{
+	return get_aged_flows(dev, contexts, count, error);
 }
 
 // What no rule matches comes to the application: there is no other mode.
@@ -314,6 +353,12 @@ const struct rte_flow_ops simnic_flow_ops = {
 	.flush = flush_port,
 	.query = query,
 	.isolate = isolate,
+	.get_aged_flows = get_aged_flows,
+	.get_q_aged_flows = get_q_aged_flows,
+	.action_handle_create = flow_shared_create,
+	.action_handle_destroy = flow_shared_destroy,
+	.action_handle_update = flow_shared_update,
+	.action_handle_query = flow_shared_query,
 	.pick_transfer_proxy = pick_transfer_proxy,
 	.info_get = flow_info_get,
 	.configure = flow_configure,

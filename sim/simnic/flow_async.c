@@ -206,11 +206,6 @@ void flow_async_settle(struct function *function)
 
 // ---- indirect actions -----------------------------------------------------------------------------------
 
-static int no_indirect_actions(struct rte_flow_error *error)
-{
-	return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL, "no indirect actions");
-}
-
 static void done(struct rte_eth_dev *dev, uint32_t queue, const struct rte_flow_op_attr *attr,
 		 struct flow_operation *operation)
 {
@@ -228,11 +223,7 @@ struct rte_flow_action_handle *flow_async_handle_create(
 
 	if (operation == NULL)
 		return NULL;
-	if (simnic_flow_ops.action_handle_create == NULL) {
-		(void)no_indirect_actions(error);
-		return NULL;
-	}
-	handle = simnic_flow_ops.action_handle_create(dev, conf, action, error);
+	handle = flow_shared_create(dev, conf, action, error);
 	if (handle != NULL)
 		done(dev, queue, attr, operation);
 	return handle;
@@ -248,9 +239,7 @@ int flow_async_handle_destroy(struct rte_eth_dev *dev, uint32_t queue,
 
 	if (operation == NULL)
 		return -rte_errno;
-	if (simnic_flow_ops.action_handle_destroy == NULL)
-		return no_indirect_actions(error);
-	result = simnic_flow_ops.action_handle_destroy(dev, handle, error);
+	result = flow_shared_destroy(dev, handle, error);
 	if (result == 0)
 		done(dev, queue, attr, operation);
 	return result;
@@ -266,9 +255,7 @@ int flow_async_handle_update(struct rte_eth_dev *dev, uint32_t queue,
 
 	if (operation == NULL)
 		return -rte_errno;
-	if (simnic_flow_ops.action_handle_update == NULL)
-		return no_indirect_actions(error);
-	result = simnic_flow_ops.action_handle_update(dev, handle, update, error);
+	result = flow_shared_update(dev, handle, update, error);
 	if (result == 0)
 		done(dev, queue, attr, operation);
 	return result;
@@ -284,9 +271,7 @@ int flow_async_handle_query(struct rte_eth_dev *dev, uint32_t queue,
 
 	if (operation == NULL)
 		return -rte_errno;
-	if (simnic_flow_ops.action_handle_query == NULL)
-		return no_indirect_actions(error);
-	result = simnic_flow_ops.action_handle_query(dev, handle, data, error);
+	result = flow_shared_query(dev, handle, data, error);
 	if (result == 0)
 		done(dev, queue, attr, operation);
 	return result;

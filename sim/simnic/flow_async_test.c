@@ -230,16 +230,17 @@ static void what_is_asked_for_is_within_what_there_is(void **state)
 	assert_true(port_info.max_nb_queues >= 16 && queue_info.max_size >= 1024);
 	assert_true(port_info.max_nb_counters >= 100000);
 	assert_int_equal(port_info.max_nb_conn_tracks, 0);
+	assert_int_equal(port_info.supported_flags, 0);
 	assert_int_equal(configure(port, port_info.max_nb_queues + 1, 8), -EINVAL);
 	assert_int_equal(configure(port, 1, queue_info.max_size + 1), -EINVAL);
 	assert_int_equal(rte_flow_configure(port, &attr, 2, sizes, &error), -EINVAL);
 	attr.nb_conn_tracks = 1;
 	assert_int_equal(rte_flow_configure(port, &attr, 1, sizes, &error), -EINVAL);
-	attr = (struct rte_flow_port_attr){.flags = 1U << 31};
+	attr = (struct rte_flow_port_attr){.flags = RTE_FLOW_PORT_FLAG_STRICT_QUEUE};
 	assert_int_equal(rte_flow_configure(port, &attr, 1, sizes, &error), -ENOTSUP);
 	// Nothing of it has counted.
 	assert_int_equal(rte_flow_push(port, 0, &error), -EINVAL);
-	attr = (struct rte_flow_port_attr){.flags = RTE_FLOW_PORT_FLAG_STRICT_QUEUE};
+	attr = (struct rte_flow_port_attr){0};
 	assert_int_equal(rte_flow_configure(port, &attr, 1, sizes, &error), 0);
 	assert_int_equal(rte_flow_push(port, 0, &error), 0);
 	assert_int_equal(rte_flow_push(port, 1, &error), -EINVAL);
@@ -705,6 +706,90 @@ static void the_actions_of_a_rule_can_be_changed(void **state)
 	end_traffic();
 }
 
+static void indirect_actions_go_by_queues_too(void **state)
+{
+	const struct rte_flow_indir_action_conf conf = {.transfer = 1};
+	const struct rte_flow_action count = COUNT;
+	struct rte_flow_pattern_template *pattern = pattern_template();
+	struct rte_flow_actions_template *actions =
+		actions_template(ACTIONS(ACTION(INDIRECT), ACTION(REPRESENTED_PORT)),
+				 ACTIONS(COUNT, ACTION(REPRESENTED_PORT)));
+	struct rte_flow_template_table *table = make_table(&pattern, 1, &actions, 1, 8);
+	struct rte_flow_query_count answer = {0};
+	struct rte_flow_action_handle *handle;
+	struct rte_flow *rules[2];
+
+	begin_traffic();
+	handle = rte_flow_async_action_handle_create(ports[UPLINK], 0, &now, &conf, &count,
+						     (void *)1, &error);
+	assert_non_null(handle);
+	expect_result(0, RTE_FLOW_OP_SUCCESS, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct rte_flow_item_eth source = {.hdr.src_addr = address(i)};
+
+		rules[i] = rte_flow_async_create(
+			ports[UPLINK], 0, &now, table,
+			PATTERN(FROM(ports[0]), ITEM(ETH, .spec = &source)), 0,
+			ACTIONS(ACTION(INDIRECT, .conf = handle), TO(ports[1])), 0, NULL, &error);
+		assert_non_null(rules[i]);
+		expect_result(0, RTE_FLOW_OP_SUCCESS, 0);
+		send_numbered(i);
+		expect_at_function(1, i);
+	}
+	assert_int_equal(rte_flow_async_action_handle_query(ports[UPLINK], 0, &now, handle, &answer,
+							    (void *)2, &error),
+			 0);
+	expect_result(0, RTE_FLOW_OP_SUCCESS, 2);
+	assert_int_equal(answer.hits, 2);
+	// A counter has nothing to update; what is refused leaves no result.
+	assert_true(rte_flow_async_action_handle_update(ports[UPLINK], 0, &now, handle, &count,
+							NULL, &error) < 0);
+	expect_no_result(0);
+	for (uint32_t i = 0; i < 2; i++)
+		destroy(rules[i]);
+	assert_int_equal(rte_flow_async_action_handle_destroy(ports[UPLINK], 0, &now, handle,
+							      (void *)3, &error),
+			 0);
+	expect_result(0, RTE_FLOW_OP_SUCCESS, 3);
+	end_traffic();
+}
+
+static void rules_of_queues_age(void **state)
+{
+	const struct rte_flow_action_age age = {.timeout = 1}, mask = {.timeout = 0xffffff};
+	struct rte_flow_pattern_template *pattern = pattern_template();
+	struct rte_flow_actions_template *actions[] = {
+		actions_template(ACTIONS(ACTION(AGE, .conf = &age), ACTION(DROP)),
+				 ACTIONS(ACTION(AGE, .conf = &mask), ACTION(DROP))),
+		actions_template(ACTIONS(ACTION(DROP)), ACTIONS(ACTION(DROP))),
+	};
+	struct rte_flow_template_table *table = make_table(&pattern, 1, actions, 2, 8);
+	struct rte_flow *rules[2];
+	void *contexts[8];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct rte_flow_item_eth source = {.hdr.src_addr = address(i)};
+
+		rules[i] = rte_flow_async_create(
+			ports[UPLINK], 0, &now, table,
+			PATTERN(FROM(ports[0]), ITEM(ETH, .spec = &source)), 0,
+			ACTIONS(ACTION(AGE, .conf = &age), ACTION(DROP)), 0, NULL, &error);
+		assert_non_null(rules[i]);
+		expect_result(0, RTE_FLOW_OP_SUCCESS, 0);
+	}
+	// The second is changed to one that does not age.
+	assert_int_equal(flow_async_actions_update(&rte_eth_devices[ports[UPLINK]], 0, &now,
+						   rules[1], ACTIONS(ACTION(DROP)), 1, NULL,
+						   &error),
+			 0);
+	expect_result(0, RTE_FLOW_OP_SUCCESS, 0);
+	WAIT_FOR(rte_flow_get_q_aged_flows(ports[UPLINK], 0, NULL, 0, &error) == 1);
+	assert_int_equal(rte_flow_get_q_aged_flows(ports[UPLINK], 0, contexts, 8, &error), 1);
+	assert_ptr_equal(contexts[0], rules[0]);
+	destroy(rules[0]);
+	assert_int_equal(rte_flow_get_aged_flows(ports[UPLINK], contexts, 8, &error), 0);
+}
+
 static void a_flush_takes_what_waits_along(void **state)
 {
 	struct rte_flow_template_table *table = forward_table(8);
@@ -810,6 +895,8 @@ int main(void)
 		QUEUE_TEST(a_table_has_rules_of_all_its_templates),
 		QUEUE_TEST(slow_inserts_have_their_results_later),
 		QUEUE_TEST(the_actions_of_a_rule_can_be_changed),
+		QUEUE_TEST(indirect_actions_go_by_queues_too),
+		QUEUE_TEST(rules_of_queues_age),
 		QUEUE_TEST(a_flush_takes_what_waits_along),
 		QUEUE_TEST(a_port_takes_its_queues_with_it),
 		QUEUE_TEST(queues_are_used_by_threads_at_once_under_traffic),

@@ -103,10 +103,27 @@ static void apply(void *argument)
 	}
 }
 
-// The e-switch no longer uses what was taken out of it.
-static void clean_up(struct flow_queue *queue, struct flow_operation *operation,
-		     uint64_t insert_cycles)
+// Ageing goes by the actions that the rule has now.
+static void age(struct device *device, struct rte_flow *rule)
 {
+	const struct flow_actions *actions = rule->flow.actions;
+
+	flow_age_remove(device, &rule->age);
+	if (!actions->age)
+		return;
+	rule->age.timeout_s = actions->age_timeout_s;
+	rule->age.context = actions->age_context != NULL ? actions->age_context : rule;
+	flow_age_add(device, &rule->age);
+}
+
+// The e-switch no longer uses what was taken out of it.
+static void clean_up(struct flow_queue *queue, struct device *device,
+		     struct flow_operation *operation, uint64_t insert_cycles)
+{
+	bool has_actions = operation->kind == FLOW_OP_CREATE || operation->kind == FLOW_OP_UPDATE;
+
+	if (has_actions && !operation->failed)
+		age(device, operation->rule);
 	if (operation->kind == FLOW_OP_DESTROY) {
 		flow_rule_free(operation->rule);
 		operation->rule = NULL;
@@ -125,10 +142,13 @@ void flow_queue_push(struct flow_queue *queue, struct device *device)
 
 	if (queue->pushed == queue->enqueued)
 		return;
+	for (uint64_t i = queue->pushed; i != queue->enqueued; i++)
+		if (at(queue, i)->kind == FLOW_OP_DESTROY)
+			flow_age_remove(device, &at(queue, i)->rule->age);
 	pipeline_call(device, apply, &push);
 	queue->busy_until = RTE_MAX(queue->busy_until, rte_get_tsc_cycles());
 	for (; queue->pushed != queue->enqueued; queue->pushed++)
-		clean_up(queue, at(queue, queue->pushed), insert_cycles);
+		clean_up(queue, device, at(queue, queue->pushed), insert_cycles);
 }
 
 // ---- results --------------------------------------------------------------------------------------------

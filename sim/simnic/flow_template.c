@@ -33,7 +33,6 @@ int flow_info_get(struct rte_eth_dev *dev, struct rte_flow_port_info *port,
 		.max_nb_counters = FLOW_OBJECTS_MAX,
 		.max_nb_aging_objects = FLOW_OBJECTS_MAX,
 		.max_nb_meters = METER_OBJECTS_MAX,
-		.supported_flags = RTE_FLOW_PORT_FLAG_STRICT_QUEUE,
 	};
 	if (queue != NULL)
 		*queue = (struct rte_flow_queue_info){.max_size = FLOW_QUEUE_SIZE_MAX};
@@ -48,9 +47,9 @@ static int check_attr(const struct rte_flow_port_attr *port, uint16_t queue_coun
 	    queue_count > FLOW_QUEUES_MAX)
 		return refuse(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, port,
 			      "more than rte_flow_info_get() has");
-	if (port->flags & ~RTE_FLOW_PORT_FLAG_STRICT_QUEUE)
+	if (port->flags != 0)
 		return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, port,
-			      "unknown flags");
+			      "no flags are supported");
 	for (uint16_t i = 0; i < queue_count; i++)
 		if (queues[i] == NULL || queues[i]->size > FLOW_QUEUE_SIZE_MAX)
 			return refuse(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, queues[i],
