@@ -18,7 +18,8 @@ int eswitch_init(struct device *device)
 	device->eswitch = eswitch;
 	TAILQ_INIT(&eswitch->rules);
 	eswitch->tables = flow_tables_new();
-	return eswitch->tables != NULL ? 0 : -ENOMEM;
+	eswitch->groups = calloc(FLOW_GROUP_MAX + 1, sizeof(*eswitch->groups));
+	return eswitch->tables != NULL && eswitch->groups != NULL ? 0 : -ENOMEM;
 }
 
 void eswitch_fini(struct device *device)
@@ -26,6 +27,7 @@ void eswitch_fini(struct device *device)
 	if (device->eswitch == NULL)
 		return;
 	flow_tables_free(device->eswitch->tables);
+	free(device->eswitch->groups);
 	free(device->eswitch);
 	device->eswitch = NULL;
 }
@@ -126,12 +128,16 @@ struct verdict eswitch(struct frame_buffer *buffer)
 	flow_key_read(frame, &packet.key, &packet.offsets);
 	for (unsigned int i = 0; i <= JUMPS_MAX; i++) {
 		struct flow *flow = flow_tables_lookup(eswitch->tables, group, &packet.key);
+		struct group_counters *counters = &eswitch->groups[group];
 		const struct flow_op *fate;
 
 		if (flow == NULL) {
 			counter_add(&eswitch->misses, 1);
+			counter_add(&counters->misses, packet.on_wire.packets);
 			return default_way(frame);
 		}
+		counter_add(&counters->hits, packet.on_wire.packets);
+		counter_add(&counters->bytes, packet.on_wire.bytes);
 		counter_add(&flow->hits, packet.on_wire.packets);
 		counter_add(&flow->bytes, packet.on_wire.bytes);
 		fate = flow_actions_run(flow->actions, &packet);

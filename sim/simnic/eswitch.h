@@ -30,8 +30,15 @@ struct rte_flow {
 
 enum { FLOW_ORIGIN_ANY = UINT16_MAX };
 
+// What was looked up in a group since the device is there; (P), read by all. In packets and bytes as on a wire.
+struct group_counters {
+	uint64_t hits, bytes, misses;
+};
+
 struct eswitch {
 	struct flow_tables *tables;
+	struct group_counters
+		*groups; // of all there can be; the kernel gives memory to those that are used
 	TAILQ_HEAD(rule_list, rte_flow) rules; // all that have a handle
 	uint64_t misses; // frames that took the default way though there are rules; read by all
 };

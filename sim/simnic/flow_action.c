@@ -9,7 +9,8 @@
 int refuse_action(struct action_compiler *compiler, int code, enum rte_flow_error_type type,
 		  const struct rte_flow_action *action, const char *why)
 {
-	return rte_flow_error_set(compiler->error, code, type, action, why);
+	return rte_flow_error_set(compiler->error, code, type,
+				  compiler->cause != NULL ? compiler->cause : action, why);
 }
 
 int require_layer(struct action_compiler *compiler, const struct rte_flow_action *action,
@@ -21,9 +22,9 @@ int require_layer(struct action_compiler *compiler, const struct rte_flow_action
 			     "the pattern does not ask for the header that this changes");
 }
 
-static int need_conf(struct action_compiler *compiler, const struct rte_flow_action *action)
+int need_conf(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
-	if (action->conf != NULL)
+	if (action->conf != NULL || compiler->unknown)
 		return 0;
 	return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 			     "the action needs its configuration");
@@ -41,7 +42,7 @@ int add_op(struct action_compiler *compiler, const struct rte_flow_action *actio
 		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
 				     "too many actions");
 	op->kind = kind;
-	if (size > 0)
+	if (size > 0 && !compiler->unknown)
 		memcpy(op->bytes, bytes, size);
 	compiler->op_count++;
 	return 0;
@@ -71,6 +72,8 @@ static int compile_jump(struct action_compiler *compiler, const struct rte_flow_
 
 	if (need_conf(compiler, action) < 0)
 		return -rte_errno;
+	if (compiler->unknown)
+		return set_fate(compiler, action, &(struct flow_op){.kind = FLOW_JUMP});
 	if (jump->group == compiler->group)
 		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "the rule is in this group itself");
@@ -90,6 +93,8 @@ static int compile_port(struct action_compiler *compiler, const struct rte_flow_
 
 	if (need_conf(compiler, action) < 0)
 		return -rte_errno;
+	if (compiler->unknown)
+		return set_fate(compiler, action, &fate);
 	fate.function = flow_port_function(compiler->device, port->port_id);
 	if (fate.function == NULL)
 		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
@@ -106,6 +111,30 @@ static int compile_count(struct action_compiler *compiler, const struct rte_flow
 				     "a rule has one counter");
 	compiler->count = true;
 	return 0;
+}
+
+static int compile_meter(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_meter *meter = action->conf;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->meter != NULL)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "a rule has one meter");
+	if (compiler->unknown)
+		return add_op(compiler, action, FLOW_METER, NULL, 0);
+	switch (meter_hold(compiler->device, meter->mtr_id, &compiler->meter)) {
+	case 0:
+		return add_op(compiler, action, FLOW_METER, &compiler->meter,
+			      sizeof(compiler->meter));
+	case -EBUSY:
+		return refuse_action(compiler, EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "the meter is another rule's and not shared");
+	default:
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "no such meter");
+	}
 }
 
 static int compile_set(struct action_compiler *compiler, const struct rte_flow_action *action)
@@ -144,9 +173,19 @@ static int compile_dec_ttl(struct action_compiler *compiler, const struct rte_fl
 	return add_op(compiler, action, FLOW_ADD_TTL, &minus_one, sizeof(minus_one));
 }
 
-static int compile_action(struct action_compiler *compiler, const struct rte_flow_action *action)
+static int compile_end(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	if (compiler->has_fate)
+		return 0;
+	return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
+			     "no action says where the frame goes");
+}
+
+int compile_action(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
 	switch ((int)action->type) {
+	case RTE_FLOW_ACTION_TYPE_END:
+		return compile_end(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_VOID:
 		return 0;
 	case RTE_FLOW_ACTION_TYPE_DROP:
@@ -158,6 +197,8 @@ static int compile_action(struct action_compiler *compiler, const struct rte_flo
 		return compile_port(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_COUNT:
 		return compile_count(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_METER:
+		return compile_meter(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
 	case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
@@ -180,7 +221,7 @@ static int compile_action(struct action_compiler *compiler, const struct rte_flo
 
 // ---- lists ----------------------------------------------------------------------------------------------
 
-static int make(struct action_compiler *compiler, struct flow_actions **ret_actions)
+int make_actions(struct action_compiler *compiler, struct flow_actions **ret_actions)
 {
 	struct flow_actions *made;
 
@@ -192,13 +233,34 @@ static int make(struct action_compiler *compiler, struct flow_actions **ret_acti
 	made->count = compiler->count;
 	made->op_count = compiler->op_count;
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
+	compiler->meter = NULL; // it is theirs to release
 	*ret_actions = made;
 	return 0;
 }
 
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error)
+void forget_held(struct action_compiler *compiler)
+{
+	if (compiler->meter != NULL)
+		meter_release(compiler->meter);
+	compiler->meter = NULL;
+}
+
+static int compile_list(struct action_compiler *compiler, const struct rte_flow_action actions[],
+			struct flow_actions **ret_actions)
+{
+	if (actions == NULL)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
+				     "no actions");
+	do {
+		if (compile_action(compiler, actions) < 0)
+			return -rte_errno;
+	} while (actions++->type != RTE_FLOW_ACTION_TYPE_END);
+	return make_actions(compiler, ret_actions);
+}
+
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error)
 {
 	struct action_compiler compiler = {
 		.device = device,
@@ -206,21 +268,17 @@ int flow_actions_compile(const struct device *device, const struct flow_match *m
 		.group = group,
 		.layers = match->mask.outer.layers & match->value.outer.layers,
 	};
+	int result = compile_list(&compiler, actions, ret_actions);
 
-	if (actions == NULL)
-		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
-				     "no actions");
-	for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++)
-		if (compile_action(&compiler, actions) < 0)
-			return -rte_errno;
-	if (!compiler.has_fate)
-		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, actions,
-				     "no action says where the frame goes");
-	return make(&compiler, ret_actions);
+	forget_held(&compiler);
+	return result;
 }
 
 void flow_actions_free(struct flow_actions *actions)
 {
+	for (uint16_t i = 0; actions != NULL && i < actions->op_count; i++)
+		if (actions->ops[i].kind == FLOW_METER)
+			meter_release(actions->ops[i].meter);
 	free(actions);
 }
 

@@ -12,6 +12,7 @@
 
 enum {
 	FLOW_OPS_MAX = 32,         // of a rule, fate included
+	FLOW_TEMPLATE_MAX = 64,    // actions of a template, END included
 	FLOW_GROUP_MAX = 65535,    // groups are 0 to this
 	FLOW_PRIORITY_MAX = 65535, // so are priorities; 0 is looked at first
 };
@@ -28,6 +29,7 @@ enum flow_op_kind {
 	FLOW_SET_PORT_DST,
 	FLOW_SET_TTL, // bytes[0]
 	FLOW_ADD_TTL, // bytes[0], modulo 256 as the silicon has it
+	FLOW_METER,   // meter: what it does not let pass is dropped
 	// Fates.
 	FLOW_DROP,
 	FLOW_JUMP,        // number: to this group
@@ -41,6 +43,7 @@ struct flow_op {
 		uint8_t bytes[16]; // in network order
 		uint32_t number;
 		struct function *function;
+		struct meter *meter; // held
 	};
 };
 
@@ -52,7 +55,7 @@ struct flow_actions {
 
 // Compile a list of actions for a rule with this match in this group.
 //
-// Supported: VOID, COUNT, SET_MAC_SRC/DST, SET_IPV4_SRC/DST, SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, MODIFY_FIELD
+// Supported: VOID, COUNT, SET_MAC_SRC/DST, SET_IPV4_SRC/DST, SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, METER (one), MODIFY_FIELD
 // (SET of these fields, whole and at the outermost level, to a value or what a pointer points to; ADD and SUB of the TTL); and
 // exactly one fate, behind which only COUNT may stand: DROP, JUMP, REPRESENTED_PORT, PORT_REPRESENTOR.
 // What changes a header needs the pattern to ask for that header, of the group's own rule: what an earlier group asked for
@@ -60,10 +63,25 @@ struct flow_actions {
 //
 // Returns 0, or a negative errno with rte_errno and *error set: ACTION, ACTION_CONF or ACTION_NUM with the action as cause;
 // -ENOTSUP for what is meaningful but unknown here, -EINVAL for what makes no sense. To be freed with flow_actions_free().
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error);
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error);
 void flow_actions_free(struct flow_actions *actions); // NULL is fine
+
+// An actions template. masks: of each action, whether its configuration is the template's for all rules (any byte of the
+// mask's is not zero) or each rule's; of MODIFY_FIELD only the source's value can be a rule's. What can be said of
+// the list without a rule is checked here, all else when a rule comes. Errors as above.
+struct flow_actions_template;
+int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],
+			      const struct rte_flow_action masks[],
+			      struct flow_actions_template **ret_template,
+			      struct rte_flow_error *error);
+void flow_actions_template_free(struct flow_actions_template *template); // NULL is fine
+// Compile the actions of a rule: types as in the template, VOID apart.
+int flow_actions_compile_rule(struct device *device, const struct flow_actions_template *template,
+			      const struct flow_match *match, uint32_t group,
+			      const struct rte_flow_action actions[],
+			      struct flow_actions **ret_actions, struct rte_flow_error *error);
 
 // Whether the frame's fate is this function, or its port.
 bool flow_actions_lead_to(const struct flow_actions *actions, const struct function *function);

@@ -49,7 +49,8 @@ static const uint8_t *source(struct action_compiler *compiler, const struct rte_
 {
 	const struct rte_flow_action_modify_field *modify = action->conf;
 
-	if (modify->src.field == RTE_FLOW_FIELD_VALUE)
+	if (modify->src.field == RTE_FLOW_FIELD_VALUE ||
+	    (modify->src.field == RTE_FLOW_FIELD_POINTER && compiler->unknown))
 		return modify->src.value;
 	if (modify->src.field != RTE_FLOW_FIELD_POINTER)
 		(void)refuse_conf(compiler, ENOTSUP, action,

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Between the compiler of action lists (flow_action.c) and that of MODIFY_FIELD (flow_action_field.c). For these only.
+// Between the compiler of action lists (flow_action.c), that of MODIFY_FIELD (flow_action_field.c) and templates
+// (flow_action_template.c). For these only.
 
 #pragma once
 
 #include "sim/simnic/flow_action.h"
 
 struct action_compiler {
-	const struct device *device;
+	struct device *device;
 	struct rte_flow_error *error;
 	uint32_t group;
+	const struct rte_flow_action
+		*cause; // what errors name, instead of the action itself; NULL: that
+	bool unknown; // the action's configuration is not known yet: it is the rules' of a template
 	uint16_t layers; // that every frame of the rule has by now, of the outermost headers
 	bool count;
+	struct meter *meter; // held; NULL: none
 	bool has_fate;
 	struct flow_op fate;
 	uint16_t op_count;
@@ -24,8 +29,16 @@ int refuse_action(struct action_compiler *compiler, int code, enum rte_flow_erro
 // The pattern asks for one of these layers, else refuse.
 int require_layer(struct action_compiler *compiler, const struct rte_flow_action *action,
 		  uint16_t layers);
-// bytes: size of them; NULL: none.
+// bytes: size of them, not looked at while they are unknown.
 int add_op(struct action_compiler *compiler, const struct rte_flow_action *action,
 	   enum flow_op_kind kind, const void *bytes, size_t size);
 
+// One action of the list, END included.
+int compile_action(struct action_compiler *compiler, const struct rte_flow_action *action);
+// What was compiled, after END.
+int make_actions(struct action_compiler *compiler, struct flow_actions **ret_actions);
+// Release what actions have taken that no struct flow_actions was made of.
+void forget_held(struct action_compiler *compiler);
+// The action has a configuration, or will have one; else refuse.
+int need_conf(struct action_compiler *compiler, const struct rte_flow_action *action);
 int compile_modify_field(struct action_compiler *compiler, const struct rte_flow_action *action);

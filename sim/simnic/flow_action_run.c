@@ -2,6 +2,8 @@
 //
 // Running a rule's program on a frame. Pipeline thread only.
 
+#include <rte_cycles.h>
+
 #include "sim/simnic/flow_action.h"
 
 static void run_op(const struct flow_op *op, struct flow_packet *packet)
@@ -29,6 +31,7 @@ static void run_op(const struct flow_op *op, struct flow_packet *packet)
 	case FLOW_ADD_TTL:
 		flow_set_ttl(packet, packet->key.outer.ttl + op->bytes[0]);
 		break;
+	case FLOW_METER: // flow_actions_run()'s
 	case FLOW_DROP:
 	case FLOW_JUMP:
 	case FLOW_TO_FUNCTION:
@@ -40,11 +43,19 @@ static void run_op(const struct flow_op *op, struct flow_packet *packet)
 const struct flow_op *flow_actions_run(const struct flow_actions *actions,
 				       struct flow_packet *packet)
 {
+	static const struct flow_op drop = {.kind = FLOW_DROP};
 	uint16_t last = actions->op_count - 1;
 
 	for (uint16_t i = 0; i < last; i++) {
-		flow_packet_refresh(packet);
-		run_op(&actions->ops[i], packet);
+		const struct flow_op *op = &actions->ops[i];
+
+		if (op->kind != FLOW_METER) {
+			flow_packet_refresh(packet);
+			run_op(op, packet);
+		} else if (!meter_passes(op->meter, packet->on_wire.packets, packet->on_wire.bytes,
+					 rte_rdtsc())) {
+			return &drop;
+		}
 	}
 	return &actions->ops[last];
 }

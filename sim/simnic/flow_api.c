@@ -65,10 +65,28 @@ void flow_rule_free(struct rte_flow *rule)
 	free(rule);
 }
 
+int flow_rule_try(struct device *device, struct rte_flow *rule, const struct flow_match *match,
+		  struct rte_flow_error *error)
+{
+	int result = fault_check_insert(device, flow_tables_total(device->eswitch->tables), error);
+
+	if (result < 0)
+		return result;
+	result = eswitch_insert(device, rule, match);
+	if (result == -EEXIST)
+		return rte_flow_error_set(error, EEXIST, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "there is a rule with this group, priority and pattern");
+	if (result < 0)
+		return rte_flow_error_set(error, -result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "out of memory");
+	return 0;
+}
+
 struct change {
 	struct device *device;
 	struct rte_flow *rule;
 	const struct flow_match *match;
+	struct rte_flow_error *error;
 	int result;
 };
 
@@ -76,7 +94,7 @@ static void insert(void *argument)
 {
 	struct change *change = argument;
 
-	change->result = eswitch_insert(change->device, change->rule, change->match);
+	change->result = flow_rule_try(change->device, change->rule, change->match, change->error);
 }
 
 static void take_out(void *argument)
@@ -89,16 +107,13 @@ static void take_out(void *argument)
 int flow_rule_link(struct device *device, struct rte_flow *rule, const struct flow_match *match,
 		   struct rte_flow_error *error)
 {
-	struct change change = {.device = device, .rule = rule, .match = match};
+	struct change change = {.device = device, .rule = rule, .match = match, .error = error};
 
+	fault_wait_insert(device);
 	pipeline_call(device, insert, &change);
-	if (change.result == -EEXIST)
-		return rte_flow_error_set(error, EEXIST, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "there is a rule with this group, priority and pattern");
 	if (change.result < 0)
-		return rte_flow_error_set(error, -change.result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED,
-					  NULL, "out of memory");
-	return 0;
+		rte_errno = -change.result;
+	return change.result;
 }
 
 void flow_rule_unlink(struct device *device, struct rte_flow *rule)
@@ -115,7 +130,7 @@ static int compile(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
 		   struct flow_match *ret_match, struct flow_actions **ret_actions,
 		   struct rte_flow_error *error)
 {
-	const struct device *device = function_of(dev)->device;
+	struct device *device = function_of(dev)->device;
 
 	if (flow_attr_check(attr, error) < 0 ||
 	    flow_match_compile(device, pattern, ret_match, error) < 0)
