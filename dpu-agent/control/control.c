@@ -216,8 +216,7 @@ void control_retry(struct control *control)
 				    err.message);
 	}
 	ports_retry(control);
-	if (control->offload_begun)
-		offload_retry(control->config.offload);
+	rules_retry(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],

@@ -63,3 +63,10 @@ void control_retry(struct control *control);
 
 // What the operator should know although the agent is up: "" if nothing.
 void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]);
+
+// What is counted and in no reply: since the agent started, and never less than before.
+struct control_counts {
+	uint64_t drops[LIMIT_DROPS]; // of all ports, by reason
+	uint64_t offload_retries;    // of rules that the NIC had not taken
+};
+void control_read_counts(const struct control *control, struct control_counts *ret_counts);

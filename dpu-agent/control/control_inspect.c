@@ -220,3 +220,24 @@ void ipam_call(struct control *control, struct control_call *call)
 	describe_ipam(&control->pods->ipv6, &reply.body.ipam.ipv6);
 	answer(control, call, &reply);
 }
+
+// ---- counts ----------------------------------------------------------------------------------------
+
+void control_read_counts(const struct control *control, struct control_counts *ret_counts)
+{
+	size_t count, ports_max = (size_t)nic_function_count(control->config.nic) + 2;
+	struct datapath_counters counters = {0};
+	const struct port *port;
+
+	*ret_counts = control->counts;
+	for (size_t i = 0; i < ports_max; i++) {
+		port = i == 0   ? nic_port(control->config.nic, PORT_HOST, 0)
+		       : i == 1 ? nic_port(control->config.nic, PORT_UPLINK, 0)
+				: nic_port(control->config.nic, PORT_FUNCTION, (uint32_t)i - 2);
+		if (port == NULL)
+			continue;
+		datapath_read_counters(port_slot(port), &counters);
+		for (count = 0; count < LIMIT_DROPS; count++)
+			ret_counts->drops[count] += counters.drops[count];
+	}
+}

@@ -50,6 +50,17 @@ void rules_begin(struct control *control)
 	rules_add(control, control->pods->sorted, control->pods->count);
 }
 
+void rules_retry(struct control *control)
+{
+	struct offload_summary summary = {0};
+
+	if (!control->offload_begun)
+		return;
+	offload_read_summary(control->config.offload, &summary);
+	control->counts.offload_retries += summary.rules_missing > 0;
+	offload_retry(control->config.offload);
+}
+
 void rules_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1])
 {
 	struct offload_summary summary = {0};
@@ -109,11 +120,6 @@ void rules_describe(const struct control *control, struct offload_info *ret_info
 	COPY_TEXT(ret_info->why_not, summary.why_not);
 	COPY_TEXT(ret_info->api, summary.api);
 	COPY_TEXT(ret_info->missing_reason, summary.missing_reason);
-	// The rules are made when the uplink is started; that it is not is a reason of its own.
-	if (summary.enabled && !control->offload_begun && summary.why_not[0] == '\0')
-		snprintf(ret_info->why_not, sizeof(ret_info->why_not), "%s",
-			 control->pods->has_network ? "the uplink port is not started"
-						    : "there is no pod network yet");
 }
 
 void offload_call(struct control *control, struct control_call *call)

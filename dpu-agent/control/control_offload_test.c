@@ -226,6 +226,11 @@ static void a_full_table_fails_nobody_and_is_told_until_there_is_room(void **sta
 	control_retry(agent.control);
 	assert_string_equal("full", listed(2));
 	assert_string_equal("", notice());
+
+	struct control_counts counts;
+	control_retry(agent.control); // nothing is missing any more
+	control_read_counts(agent.control, &counts);
+	assert_int_equal(1, counts.offload_retries);
 }
 
 static void a_nic_that_cannot_is_told_and_one_that_need_not_is_not(void **state)

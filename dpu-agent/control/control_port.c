@@ -12,6 +12,17 @@
 
 enum { RETRY_MAX = 8 }; // ports to try again at once: a driver that refuses may take long about it
 
+// The slot's next attachment begins at zero; the sum of all does not go back.
+static void clear_counters(struct control *control, uint32_t slot)
+{
+	struct datapath_counters counters = {0};
+
+	datapath_read_counters(slot, &counters);
+	for (size_t reason = 0; reason < LIMIT_DROPS; reason++)
+		control->counts.drops[reason] += counters.drops[reason];
+	datapath_clear_counters(slot);
+}
+
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -31,7 +42,7 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 		r = error_set(&why, ENODEV, CODE_NIC, "the NIC has no function %u", a->function.vf);
 	} else {
 		if (fresh)
-			datapath_clear_counters(port_slot(port));
+			clear_counters(control, port_slot(port));
 		r = port_start(port, &config, &why);
 	}
 	pod->port_started = r == 0;

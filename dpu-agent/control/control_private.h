@@ -26,6 +26,8 @@ struct control {
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
 	size_t retry_cursor;                        // index in pods->sorted
+	// Drops are what was counted for attachments whose slots others have now.
+	struct control_counts counts;
 };
 
 enum operation_kind {
@@ -108,6 +110,8 @@ bool host_port_ready(const struct control *control);
 void rules_add(struct control *control, struct pod *const *pods, size_t count);
 // Shared rules, and those of all pods.
 void rules_begin(struct control *control);
+// Try again what the NIC has not taken.
+void rules_retry(struct control *control);
 // What of it the operator should know: "" if nothing.
 void rules_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]);
 void rules_describe_pod(const struct control *control, const struct pod *pod,

@@ -412,6 +412,20 @@ static void ports_come_in_pages_with_their_pods_and_drops(void **state)
 	assert_int_equal(8, functions);
 }
 
+static void drops_in_all_are_never_fewer_than_before(void **state)
+{
+	struct control_counts before, after;
+
+	control_read_counts(agent.control, &before);
+	// fake_nic: as many as the slot's number, until they are cleared.
+	assert_int_equal(0 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 1000 + 1001, before.drops[1]);
+	test_must_attach(&agent, "web");
+	test_must_attach(&agent, "db");
+	assert_int_equal(1, fake_nic.ports[1].clears);
+	control_read_counts(agent.control, &after);
+	assert_memory_equal(&before, &after, sizeof(before));
+}
+
 static void ipam_counts_what_is_there(void **state)
 {
 	struct ipam_info *ipv4, *ipv6;
@@ -454,6 +468,7 @@ int main(void)
 		TEST(check_tells_what_differs),
 		TEST(lists_come_in_pages_and_in_order),
 		TEST(ports_come_in_pages_with_their_pods_and_drops),
+		TEST(drops_in_all_are_never_fewer_than_before),
 		TEST(ipam_counts_what_is_there),
 	};
 

@@ -147,7 +147,7 @@ void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counter
 {
 	*ret_counters = (struct datapath_counters){
 		.rx_packets = slot + 1,
-		.drops = {[1] = slot},
+		.drops = {[1] = fake_nic.ports[slot].clears > 0 ? 0 : slot},
 	};
 }
 

@@ -69,7 +69,9 @@ void offload_free(struct offload *offload)
 static void install(struct fake_offload_slot *slot)
 {
 	uint32_t wanted = slot->rules_wanted - slot->rules;
-	uint32_t room = fake_offload.rules_max - fake_offload.rules;
+	uint32_t room = fake_offload.rules_max > fake_offload.rules
+				? fake_offload.rules_max - fake_offload.rules
+				: 0;
 
 	if (fake_offload.disabled || fake_offload.unusable)
 		return;
@@ -171,6 +173,8 @@ void offload_read_summary(const struct offload *offload, struct offload_summary 
 	to->usable = fake_offload.begun && !fake_offload.disabled && !fake_offload.unusable;
 	if (fake_offload.unusable)
 		strcpy(to->why_not, "no e-switch");
+	else if (!fake_offload.disabled && !fake_offload.begun)
+		strcpy(to->why_not, "the uplink port is not started");
 	strcpy(to->api, "synchronous");
 	to->rules = fake_offload.rules + (to->usable ? FAKE_SHARED_RULES : 0);
 	to->inserted = to->rules;

@@ -23,6 +23,7 @@
 #include "main/config.h"
 #include "main/eal.h"
 #include "main/preflight.h"
+#include "metrics/metrics.h"
 #include "offload/offload.h"
 #include "pod/restore.h"
 #include "pod/store.h"
@@ -44,6 +45,7 @@ struct agent {
 	struct nic *nic;
 	struct offload *offload; // NULL from when it is control's
 	struct control *control;
+	struct metrics *metrics; // NULL: not wanted
 	struct rpc *rpc;
 };
 
@@ -258,6 +260,19 @@ static void retry_stop(struct agent *agent)
 	uv_close((uv_handle_t *)&agent->retry, NULL);
 }
 
+static int metrics_module_start(struct agent *agent, struct error *err)
+{
+	if (agent->config.metrics[0] == '\0')
+		return 0;
+	return metrics_start(agent->config.metrics, &agent->loop, agent->control, &agent->metrics,
+			     err);
+}
+
+static void metrics_module_stop(struct agent *agent)
+{
+	metrics_stop(agent->metrics);
+}
+
 static int rpc_module_start(struct agent *agent, struct error *err)
 {
 	static const char ipc[] = "ipc://";
@@ -294,6 +309,7 @@ static const struct module modules[] = {
 	{"offload", offload_module_start, offload_module_stop},
 	{"control", control_start, control_stop}, // restores
 	{"retry", retry_start, retry_stop},
+	{"metrics", metrics_module_start, metrics_module_stop},
 	{"rpc", rpc_module_start, rpc_module_stop},
 };
 

@@ -37,7 +37,8 @@ struct group_counters {
 
 struct eswitch {
 	struct flow_tables *tables;
-	struct group_counters *groups; // of all there can be; the kernel gives memory to those that are used
+	struct group_counters
+		*groups; // of all there can be; the kernel gives memory to those that are used
 	TAILQ_HEAD(rule_list, rte_flow) rules; // all that have a handle
 	uint64_t misses; // frames that took the default way though there are rules; read by all
 };
