@@ -195,9 +195,7 @@ static void on_news(void *argument)
 	uint64_t ignored;
 
 	(void)!read(rte_intr_fd_get(device->news), &ignored, sizeof(ignored));
-	pthread_mutex_lock(&device->news_lock);
 	simnic_ports_notify(device);
-	pthread_mutex_unlock(&device->news_lock);
 }
 
 static int news_create(struct device *device)
@@ -254,16 +252,6 @@ static int connect_card(struct device *device, const struct device_config *confi
 	return fcntl(device->card_fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static void init_recursive(pthread_mutex_t *lock)
-{
-	pthread_mutexattr_t attributes;
-
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-	pthread_mutex_init(lock, &attributes);
-	pthread_mutexattr_destroy(&attributes);
-}
-
 int device_new(struct rte_device *rte_device, const struct device_config *config,
 	       struct device **ret_device, char *ret_why, size_t why_size)
 {
@@ -277,7 +265,6 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	device->rte_device = rte_device;
 	device->card_fd = -1;
 	pthread_mutex_init(&device->fd_lock, NULL);
-	init_recursive(&device->news_lock);
 	pthread_mutex_init(&device->dress_lock, NULL);
 	faults_init(&device->faults);
 	meters_init(&device->meters);
@@ -325,7 +312,6 @@ void device_free(struct device *device)
 	(void)rte_eth_switch_domain_free(device->domain_id);
 	free(device->functions);
 	pthread_mutex_destroy(&device->fd_lock);
-	pthread_mutex_destroy(&device->news_lock);
 	pthread_mutex_destroy(&device->dress_lock);
 	faults_fini(&device->faults);
 	meters_fini(&device->meters);

@@ -190,9 +190,7 @@ static int dev_close(struct rte_eth_dev *dev)
 		if (dev->data->tx_queues[i] != NULL)
 			simnic_tx_queue_release(dev, i);
 	flow_port_closed(function);
-	pthread_mutex_lock(&device->news_lock);
 	__atomic_store_n(&function->port.ethdev, NULL, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&device->news_lock);
 	if (--device->ports == 0)
 		device_free(device);
 	return 0;

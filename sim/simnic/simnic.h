@@ -106,9 +106,6 @@ struct device {
 	int card_fd;        // (P) -1: the card is gone
 	struct card *card;  // our own, served by card_thread; NULL: another process is the card
 	pthread_t card_thread;
-	// Held by the EAL interrupt thread while it tells news, so that no port is closed under its hands. Recursive: an
-	// application may close another port of the device in its callback.
-	pthread_mutex_t news_lock;
 	pthread_mutex_t fd_lock; // held for as long as it takes to look at, or change, a descriptor
 	struct pipeline pipeline;
 	pthread_mutex_t dress_lock; // from what a netdev is to look like until it does
