@@ -408,7 +408,7 @@ int make_actions(struct action_compiler *compiler, struct flow_actions **ret_act
 	made->op_count = count;
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
 	made->ops[compiler->op_count] = compiler->fate;
-	compiler->op_count = 0;
+	compiler->op_count = 0; // what they hold is the program's
 	*ret_actions = made;
 	return 0;
 }
