@@ -134,26 +134,27 @@ static int compile_count(struct action_compiler *compiler, const struct rte_flow
 
 static int compile_meter(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
-	const struct rte_flow_action_meter *meter = action->conf;
+	const struct rte_flow_action_meter *conf = action->conf;
+	struct meter *meter = NULL;
+	int error = 0;
 
 	if (need_conf(compiler, action) < 0)
 		return -rte_errno;
-	if (compiler->meter != NULL)
-		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
-				     "a rule has one meter");
-	if (compiler->unknown)
-		return add_op(compiler, action, FLOW_METER, NULL, 0);
-	switch (meter_hold(compiler->device, meter->mtr_id, &compiler->meter)) {
-	case 0:
-		return add_op(compiler, action, FLOW_METER, &compiler->meter,
-			      sizeof(compiler->meter));
-	case -EBUSY:
+	if (compiler->metered)
+		return refuse_second(compiler, action);
+	compiler->metered = true;
+	if (!compiler->unknown)
+		error = meter_hold(compiler->device, conf->mtr_id, &meter);
+	if (error == -EBUSY)
 		return refuse_action(compiler, EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "the meter is another rule's and not shared");
-	default:
+	if (error < 0)
 		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "no such meter");
-	}
+	error = add_op(compiler, action, FLOW_METER, &meter, sizeof(meter));
+	if (error < 0 && meter != NULL)
+		meter_release(meter);
+	return error;
 }
 
 static int compile_age(struct action_compiler *compiler, const struct rte_flow_action *action)
@@ -368,20 +369,21 @@ void compiler_init(struct action_compiler *compiler, struct device *device,
 	compiler->in_vxlan = compiler->in_tunnel && match->value.tunnel == FLOW_TUNNEL_VXLAN;
 }
 
-static void free_encaps(const struct flow_op *ops, uint16_t count)
+// What the operations hold.
+static void release_ops(const struct flow_op *ops, uint16_t count)
 {
-	for (uint16_t i = 0; i < count; i++)
+	for (uint16_t i = 0; i < count; i++) {
 		if (ops[i].kind == FLOW_ENCAP)
 			free(ops[i].encap);
+		else if (ops[i].kind == FLOW_METER && ops[i].meter != NULL)
+			meter_release(ops[i].meter);
+	}
 }
 
 void compiler_clear(struct action_compiler *compiler)
 {
-	free_encaps(compiler->ops, compiler->op_count);
+	release_ops(compiler->ops, compiler->op_count);
 	compiler->op_count = 0;
-	if (compiler->meter != NULL)
-		meter_release(compiler->meter);
-	compiler->meter = NULL;
 }
 
 int make_actions(struct action_compiler *compiler, struct flow_actions **ret_actions)
@@ -407,7 +409,6 @@ int make_actions(struct action_compiler *compiler, struct flow_actions **ret_act
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
 	made->ops[compiler->op_count] = compiler->fate;
 	compiler->op_count = 0; // what they hold is the program's
-	compiler->meter = NULL;
 	*ret_actions = made;
 	return 0;
 }
@@ -435,14 +436,11 @@ void flow_actions_free(struct flow_actions *actions)
 {
 	if (actions == NULL)
 		return;
-	for (uint16_t i = 0; i < actions->op_count; i++)
-		if (actions->ops[i].kind == FLOW_METER)
-			meter_release(actions->ops[i].meter);
 	if (actions->shared_count != NULL)
 		flow_shared_put(actions->shared_count);
 	if (actions->shared_age != NULL)
 		flow_shared_put(actions->shared_age);
-	free_encaps(actions->ops, actions->op_count);
+	release_ops(actions->ops, actions->op_count);
 	free(actions);
 }
 

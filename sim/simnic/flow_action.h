@@ -31,13 +31,13 @@ enum flow_op_kind {
 	FLOW_SET_PORT_DST,
 	FLOW_SET_TTL,   // bytes[0]
 	FLOW_ADD_TTL,   // bytes[0], modulo 256 as the silicon has it
+	FLOW_METER,     // meter: what it does not let pass is dropped
 	FLOW_PUSH_VLAN, // bytes[0..1]: the ether type
 	FLOW_POP_VLAN,
 	FLOW_SET_VLAN,     // of the first tag's TCI: number, mask
 	FLOW_ENCAP,        // encap
 	FLOW_CUT,          // number: of bytes in front
 	FLOW_DECAP_TUNNEL, // up to the frame inside
-	FLOW_METER,        // meter: what it does not let pass is dropped
 	// What later groups can match.
 	FLOW_SET_META,     // number, mask
 	FLOW_SET_TAG,      // the same, index
@@ -77,7 +77,7 @@ struct flow_actions {
 
 // Compile a list of actions for a rule with this match in this group.
 //
-// Supported: VOID, COUNT, AGE, INDIRECT, METER (one), SET_META, SET_TAG (0 to 3), SET_MAC_SRC/DST, SET_IPV4_SRC/DST,
+// Supported: VOID, COUNT, AGE, INDIRECT, METER, SET_META, SET_TAG (0 to 3), SET_MAC_SRC/DST, SET_IPV4_SRC/DST,
 // SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, OF_PUSH_VLAN, OF_POP_VLAN, OF_SET_VLAN_VID, OF_SET_VLAN_PCP,
 // VXLAN_ENCAP, VXLAN_DECAP, RAW_ENCAP, RAW_DECAP (flow_encap.h), MODIFY_FIELD
 // (SET of these fields, whole and at the outermost level, to a value or what a pointer points to; ADD and SUB of the TTL); and

@@ -19,7 +19,7 @@ struct action_compiler {
 	bool in_tunnel, in_vxlan; // every frame of the rule is in a tunnel
 	bool cut_l2;              // it has lost its Ethernet header and needs another one
 	bool count, age;
-	struct meter *meter; // held; NULL: none
+	bool metered;
 	uint32_t age_timeout_s;
 	void *age_context;
 	struct rte_flow_action_handle *shared_count, *shared_age;

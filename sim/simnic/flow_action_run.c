@@ -79,15 +79,14 @@ const struct flow_op *flow_actions_run(const struct flow_actions *actions,
 	for (uint16_t i = 0; i < last; i++) {
 		const struct flow_op *op = &actions->ops[i];
 
+		flow_packet_refresh(packet);
 		if (op->kind == FLOW_METER) {
 			if (!meter_passes(op->meter, packet->on_wire.packets, packet->on_wire.bytes,
 					  rte_rdtsc()))
 				return &drop;
-			continue;
-		}
-		flow_packet_refresh(packet);
-		if (!run_op(op, packet))
+		} else if (!run_op(op, packet)) {
 			return NULL;
+		}
 	}
 	return &actions->ops[last];
 }
