@@ -13,7 +13,8 @@
 #include <rte_atomic.h>
 #include <rte_malloc.h>
 
-#include "sim/simnic/flow_api.h"
+#include "sim/simnic/compat.h"
+#include "sim/simnic/flow_async.h"
 #include "sim/simnic/frame.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
@@ -440,6 +441,14 @@ static int flow_ops_get(struct rte_eth_dev *dev, const struct rte_flow_ops **ops
 	return 0;
 }
 
+// Since DPDK 24.03 the operations of flow queues are a table of their own.
+static void set_flow_fast_path(struct rte_eth_dev *dev)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+	dev->flow_fp_ops = &simnic_flow_fp_ops;
+#endif
+}
+
 // ---- the port -------------------------------------------------------------------------------------------
 
 static const struct eth_dev_ops operations = {
@@ -500,6 +509,7 @@ int simnic_port_init(struct rte_eth_dev *dev, void *argument)
 	data->dev_link.link_speed = RTE_ETH_SPEED_NUM_25G;
 	*(struct function **)data->dev_private = function;
 	dev->dev_ops = &operations;
+	set_flow_fast_path(dev);
 	dev->rx_pkt_burst = simnic_rx_burst;
 	dev->tx_pkt_burst = simnic_tx_burst;
 	dev->tx_pkt_prepare = simnic_tx_prepare;

@@ -30,6 +30,12 @@ int need_conf(struct action_compiler *compiler, const struct rte_flow_action *ac
 			     "the action needs its configuration");
 }
 
+static int refuse_too_many(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
+			     "too many actions");
+}
+
 int add_op(struct action_compiler *compiler, const struct rte_flow_action *action,
 	   enum flow_op_kind kind, const void *bytes, size_t size)
 {
@@ -39,8 +45,7 @@ int add_op(struct action_compiler *compiler, const struct rte_flow_action *actio
 		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
 				     "behind the action that sends the frame away");
 	if (compiler->op_count == FLOW_OPS_MAX - 1)
-		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
-				     "too many actions");
+		return refuse_too_many(compiler, action);
 	op->kind = kind;
 	if (size > 0 && !compiler->unknown)
 		memcpy(op->bytes, bytes, size);
@@ -104,11 +109,16 @@ static int compile_port(struct action_compiler *compiler, const struct rte_flow_
 
 // ---- the others -----------------------------------------------------------------------------------------
 
+static int refuse_second(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+			     "a rule has one counter and one age");
+}
+
 static int compile_count(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
-	if (compiler->count)
-		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
-				     "a rule has one counter");
+	if (compiler->count || compiler->shared_count != NULL)
+		return refuse_second(compiler, action);
 	compiler->count = true;
 	return 0;
 }
@@ -135,6 +145,93 @@ static int compile_meter(struct action_compiler *compiler, const struct rte_flow
 		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "no such meter");
 	}
+}
+
+static int compile_age(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_age *age = action->conf;
+
+	if (compiler->age || compiler->shared_age != NULL)
+		return refuse_second(compiler, action);
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	compiler->age = true;
+	if (compiler->unknown)
+		return 0;
+	if (age->timeout == 0 || age->reserved != 0)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "AGE needs a timeout");
+	compiler->age_timeout_s = age->timeout;
+	compiler->age_context = age->context;
+	return 0;
+}
+
+// The handle is the configuration.
+static int compile_indirect(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	struct rte_flow_action_handle *handle = (void *)(uintptr_t)action->conf, **shared;
+	struct flow_op *op = &compiler->ops[compiler->op_count];
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->unknown)
+		return 0;
+	if (handle->device != compiler->device)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "not an action of this device");
+	shared = handle->type == RTE_FLOW_ACTION_TYPE_COUNT ? &compiler->shared_count
+							    : &compiler->shared_age;
+	if (*shared != NULL ||
+	    (handle->type == RTE_FLOW_ACTION_TYPE_COUNT ? compiler->count : compiler->age))
+		return refuse_second(compiler, action);
+	if (compiler->op_count == FLOW_OPS_MAX - 1)
+		return refuse_too_many(compiler, action);
+	*shared = handle;
+	*op = (struct flow_op){.kind = FLOW_COUNT_SHARED, .handle = handle};
+	compiler->op_count++;
+	return 0;
+}
+
+int add_register(struct action_compiler *compiler, const struct rte_flow_action *action,
+		 enum flow_op_kind kind, uint8_t index, uint32_t number, uint32_t mask)
+{
+	const struct flow_op op = {.number = number & mask, .mask = mask};
+
+	if (add_op(compiler, action, kind, op.bytes, sizeof(op.bytes)) < 0)
+		return -rte_errno;
+	compiler->ops[compiler->op_count - 1].index = index;
+	return 0;
+}
+
+static int compile_set_meta(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_set_meta unknown = {0}, *set = action->conf;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->unknown)
+		set = &unknown;
+	else if (set->mask == 0)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "nothing to be set");
+	return add_register(compiler, action, FLOW_SET_META, 0, set->data, set->mask);
+}
+
+static int compile_set_tag(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_set_tag unknown = {0}, *set = action->conf;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->unknown)
+		set = &unknown;
+	else if (set->mask == 0)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "nothing to be set");
+	if (set->index >= FLOW_TAGS)
+		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "no such index");
+	return add_register(compiler, action, FLOW_SET_TAG, set->index, set->data, set->mask);
 }
 
 static int compile_set(struct action_compiler *compiler, const struct rte_flow_action *action)
@@ -199,6 +296,14 @@ int compile_action(struct action_compiler *compiler, const struct rte_flow_actio
 		return compile_count(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_METER:
 		return compile_meter(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_AGE:
+		return compile_age(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_INDIRECT:
+		return compile_indirect(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_SET_META:
+		return compile_set_meta(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_SET_TAG:
+		return compile_set_tag(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
 	case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
@@ -231,6 +336,15 @@ int make_actions(struct action_compiler *compiler, struct flow_actions **ret_act
 		return rte_flow_error_set(compiler->error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED,
 					  NULL, "out of memory");
 	made->count = compiler->count;
+	made->age = compiler->age;
+	made->age_timeout_s = compiler->age_timeout_s;
+	made->age_context = compiler->age_context;
+	made->shared_count = compiler->shared_count;
+	made->shared_age = compiler->shared_age;
+	if (made->shared_count != NULL)
+		flow_shared_get(made->shared_count);
+	if (made->shared_age != NULL)
+		flow_shared_get(made->shared_age);
 	made->op_count = compiler->op_count;
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
 	compiler->meter = NULL; // it is theirs to release
@@ -276,9 +390,15 @@ int flow_actions_compile(struct device *device, const struct flow_match *match, 
 
 void flow_actions_free(struct flow_actions *actions)
 {
-	for (uint16_t i = 0; actions != NULL && i < actions->op_count; i++)
+	if (actions == NULL)
+		return;
+	for (uint16_t i = 0; i < actions->op_count; i++)
 		if (actions->ops[i].kind == FLOW_METER)
 			meter_release(actions->ops[i].meter);
+	if (actions->shared_count != NULL)
+		flow_shared_put(actions->shared_count);
+	if (actions->shared_age != NULL)
+		flow_shared_put(actions->shared_age);
 	free(actions);
 }
 

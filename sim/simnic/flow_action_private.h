@@ -15,8 +15,11 @@ struct action_compiler {
 		*cause; // what errors name, instead of the action itself; NULL: that
 	bool unknown; // the action's configuration is not known yet: it is the rules' of a template
 	uint16_t layers; // that every frame of the rule has by now, of the outermost headers
-	bool count;
+	bool count, age;
 	struct meter *meter; // held; NULL: none
+	uint32_t age_timeout_s;
+	void *age_context;
+	struct rte_flow_action_handle *shared_count, *shared_age;
 	bool has_fate;
 	struct flow_op fate;
 	uint16_t op_count;
@@ -33,6 +36,9 @@ int require_layer(struct action_compiler *compiler, const struct rte_flow_action
 int add_op(struct action_compiler *compiler, const struct rte_flow_action *action,
 	   enum flow_op_kind kind, const void *bytes, size_t size);
 
+// SET_META and SET_TAG.
+int add_register(struct action_compiler *compiler, const struct rte_flow_action *action,
+		 enum flow_op_kind kind, uint8_t index, uint32_t number, uint32_t mask);
 // One action of the list, END included.
 int compile_action(struct action_compiler *compiler, const struct rte_flow_action *action);
 // What was compiled, after END.

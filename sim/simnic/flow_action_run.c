@@ -6,6 +6,11 @@
 
 #include "sim/simnic/flow_action.h"
 
+static void set_bits(uint32_t *value, const struct flow_op *op)
+{
+	*value = (*value & ~op->mask) | op->number;
+}
+
 static void run_op(const struct flow_op *op, struct flow_packet *packet)
 {
 	switch ((enum flow_op_kind)op->kind) {
@@ -30,6 +35,16 @@ static void run_op(const struct flow_op *op, struct flow_packet *packet)
 		break;
 	case FLOW_ADD_TTL:
 		flow_set_ttl(packet, packet->key.outer.ttl + op->bytes[0]);
+		break;
+	case FLOW_SET_META:
+		set_bits(&packet->key.metadata, op);
+		break;
+	case FLOW_SET_TAG:
+		set_bits(&packet->key.tags[op->index], op);
+		break;
+	case FLOW_COUNT_SHARED:
+		counter_add(&op->handle->hits, packet->on_wire.packets);
+		counter_add(&op->handle->bytes, packet->on_wire.bytes);
 		break;
 	case FLOW_METER: // flow_actions_run()'s
 	case FLOW_DROP:

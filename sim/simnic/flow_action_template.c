@@ -10,8 +10,10 @@
 #include "sim/simnic/flow_action_private.h"
 
 struct template_action {
-	struct rte_flow_action action; // conf: our own copy, or NULL
+	struct rte_flow_action action; // conf: our own copy, an indirect action, or NULL
+	void *copy;                    // of the conf; NULL: none
 	bool constant;                 // conf is all rules'
+	bool own_timeout, own_context; // of an AGE that is not: these are all rules' nevertheless
 };
 
 struct flow_actions_template {
@@ -44,6 +46,12 @@ static size_t conf_size(enum rte_flow_action_type type)
 		return sizeof(struct rte_flow_action_set_tp);
 	case RTE_FLOW_ACTION_TYPE_SET_TTL:
 		return sizeof(struct rte_flow_action_set_ttl);
+	case RTE_FLOW_ACTION_TYPE_AGE:
+		return sizeof(struct rte_flow_action_age);
+	case RTE_FLOW_ACTION_TYPE_SET_META:
+		return sizeof(struct rte_flow_action_set_meta);
+	case RTE_FLOW_ACTION_TYPE_SET_TAG:
+		return sizeof(struct rte_flow_action_set_tag);
 	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
 		return sizeof(struct rte_flow_action_modify_field);
 	default:
@@ -61,14 +69,28 @@ static bool any_byte(const void *data, size_t size)
 	return false;
 }
 
-// Of MODIFY_FIELD only the value may be the rules'; other actions have one field.
+// Whether no rule has a say in it. Of actions with several fields, the one that differs from rule to rule decides.
 static bool is_constant(const struct rte_flow_action *action, const struct rte_flow_action *mask)
 {
-	const struct rte_flow_action_modify_field *modify = mask->conf;
+	const void *conf = mask->conf;
 
-	if (action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
-		return modify != NULL && any_byte(modify->src.value, sizeof(modify->src.value));
-	return any_byte(mask->conf, conf_size(action->type));
+	if (conf == NULL)
+		return false;
+	switch ((int)action->type) {
+	case RTE_FLOW_ACTION_TYPE_INDIRECT:
+		return true;
+	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
+		return any_byte(((const struct rte_flow_action_modify_field *)conf)->src.value, 16);
+	case RTE_FLOW_ACTION_TYPE_SET_TAG:
+		return ((const struct rte_flow_action_set_tag *)conf)->data != 0;
+	case RTE_FLOW_ACTION_TYPE_SET_META:
+		return ((const struct rte_flow_action_set_meta *)conf)->data != 0;
+	case RTE_FLOW_ACTION_TYPE_AGE:
+		return ((const struct rte_flow_action_age *)conf)->timeout != 0 &&
+		       ((const struct rte_flow_action_age *)conf)->context != NULL;
+	default:
+		return any_byte(conf, conf_size(action->type));
+	}
 }
 
 static const struct rte_flow_action *skip_void(const struct rte_flow_action *action)
@@ -96,31 +118,61 @@ static void resolve_pointer(struct rte_flow_action_modify_field *modify)
 	       RTE_MIN(sizeof(modify->src.value), (modify->width + 7UL) / 8));
 }
 
+static void note_age(struct template_action *to, const struct rte_flow_action_age *mask)
+{
+	if (mask == NULL || to->action.conf == NULL)
+		return;
+	to->own_timeout = mask->timeout != 0;
+	to->own_context = mask->context != NULL;
+}
+
+static int copy_conf(struct template_action *to, const struct rte_flow_action *action,
+		     struct rte_flow_error *error)
+{
+	size_t size = conf_size(action->type);
+
+	to->copy = malloc(size);
+	if (to->copy == NULL)
+		return rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "out of memory");
+	memcpy(to->copy, action->conf, size);
+	if (to->constant && action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
+		resolve_pointer(to->copy);
+	to->action.conf = to->copy;
+	return 0;
+}
+
 static int copy_action(struct template_action *to, const struct rte_flow_action *action,
 		       const struct rte_flow_action *mask, struct rte_flow_error *error)
 {
-	size_t size = conf_size(action->type);
-	void *copy;
+	bool indirect = action->type == RTE_FLOW_ACTION_TYPE_INDIRECT;
 
 	to->action.type = action->type;
-	to->constant = size == 0 || is_constant(action, mask);
-	if (size == 0)
+	if (!indirect && conf_size(action->type) == 0) {
+		to->constant = true;
 		return 0;
+	}
+	to->constant = is_constant(action, mask);
 	if (action->conf == NULL) {
 		if (!to->constant && action->type != RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
 			return 0;
 		return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				       "the mask names what is not there");
 	}
-	copy = malloc(size);
-	if (copy == NULL)
-		return rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "out of memory");
-	memcpy(copy, action->conf, size);
-	if (to->constant && action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
-		resolve_pointer(copy);
-	to->action.conf = copy;
+	to->action.conf = action->conf;
+	if (!indirect && copy_conf(to, action, error) < 0)
+		return -rte_errno;
+	if (action->type == RTE_FLOW_ACTION_TYPE_AGE)
+		note_age(to, mask->conf);
 	return 0;
+}
+
+// The mask of an indirect action has the type of what that is.
+static bool same_action(const struct rte_flow_action *action, const struct rte_flow_action *mask)
+{
+	return action->type == mask->type || (action->type == RTE_FLOW_ACTION_TYPE_INDIRECT &&
+					      (mask->type == RTE_FLOW_ACTION_TYPE_COUNT ||
+					       mask->type == RTE_FLOW_ACTION_TYPE_AGE));
 }
 
 // The same actions in the same order, VOID left out.
@@ -130,7 +182,7 @@ static int copy_list(struct flow_actions_template *template, const struct rte_fl
 	for (;; action++, mask++) {
 		action = skip_void(action);
 		mask = skip_void(mask);
-		if (action->type != mask->type)
+		if (!same_action(action, mask))
 			return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
 					       "not the action that the masks have here");
 		if (template->count == FLOW_TEMPLATE_MAX)
@@ -208,25 +260,41 @@ void flow_actions_template_free(struct flow_actions_template *template)
 
 // ---- rules ----------------------------------------------------------------------------------------------
 
-// The rule's value in what is otherwise the template's.
-static const void *merge_modify(const struct rte_flow_action_modify_field *own,
-				const struct rte_flow_action *rule,
-				struct rte_flow_action_modify_field *space)
+union merged_conf {
+	struct rte_flow_action_modify_field modify;
+	struct rte_flow_action_age age;
+};
+
+// The rule's part, and the template's, of a configuration. NULL: the rule has none.
+static const void *merge(const struct template_action *own, const struct rte_flow_action *rule,
+			 union merged_conf *space)
 {
+	const struct rte_flow_action_modify_field *modify = rule->conf;
+	const struct rte_flow_action_age *age = own->action.conf;
+
 	if (rule->conf == NULL)
-		return NULL;
-	*space = *own;
-	memcpy(space->src.value,
-	       ((const struct rte_flow_action_modify_field *)rule->conf)->src.value,
-	       sizeof(space->src.value));
-	return space;
+		return own->own_timeout ? age : NULL;
+	if (own->action.type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD) {
+		memcpy(&space->modify, own->action.conf, sizeof(space->modify));
+		memcpy(space->modify.src.value, modify->src.value, sizeof(modify->src.value));
+		return &space->modify;
+	}
+	if (own->action.type == RTE_FLOW_ACTION_TYPE_AGE) {
+		memcpy(&space->age, rule->conf, sizeof(space->age));
+		if (own->own_timeout)
+			space->age.timeout = age->timeout;
+		if (own->own_context)
+			space->age.context = age->context;
+		return &space->age;
+	}
+	return rule->conf;
 }
 
 static int compile_merged(struct action_compiler *compiler,
 			  const struct flow_actions_template *template,
 			  const struct rte_flow_action actions[], struct flow_actions **ret_actions)
 {
-	struct rte_flow_action_modify_field modify;
+	union merged_conf space;
 
 	for (unsigned int i = 0; i < template->count; i++, actions++) {
 		const struct template_action *own = &template->actions[i];
@@ -238,9 +306,7 @@ static int compile_merged(struct action_compiler *compiler,
 					       actions,
 					       "not the action that the template has here");
 		if (!own->constant)
-			merged.conf = own->action.type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD
-					      ? merge_modify(own->action.conf, actions, &modify)
-					      : actions->conf;
+			merged.conf = merge(own, actions, &space);
 		compiler->cause = actions;
 		if (compile_action(compiler, &merged) < 0)
 			return -rte_errno;

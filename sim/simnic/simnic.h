@@ -48,6 +48,7 @@ enum {
 
 struct device;
 struct eswitch;
+struct flow_engine;
 struct function;
 
 struct rx_queue {
@@ -73,6 +74,8 @@ struct port {
 	struct rx_queue rx;
 	struct tx_queue tx[SIMNIC_TX_QUEUES_MAX];
 	struct counters counters; // written by (P), read by all
+	struct flow_engine
+		*flow_engine; // (C) of the asynchronous rte_flow API; NULL: not configured
 };
 
 struct function {

@@ -353,12 +353,16 @@ def test_a_nic_that_refuses_every_rule_costs_pods_nothing_but_speed(broken):
 
 
 def test_slow_inserts_do_not_keep_calls_waiting(make_sim):
-    # Eight pods' rules take ten seconds, twice what a call has.
-    sim = make_sim(functions=10)
-    misbehave(sim, "insert_us=200000")
-    pods = [sim.pod() for _ in range(8)]
-    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
-        for result in pool.map(lambda pod: pod.try_add(), pods):
+    # One pod's rules take a third of what `podportctl status` waits, those of all pods longer than an ADD may take.
+    sim = make_sim(functions=18)
+    misbehave(sim, "insert_us=60000")
+    pods = [sim.pod() for _ in range(16)]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
+        adds = [pool.submit(pod.try_add) for pod in pods]
+        status = sim.status()
+        assert status["agent"], status
+        for add in adds:
+            result = add.result()
             assert result.ok, f"{result}\n{sim.logs()}"
     # They have their network, and other calls their answers, while rules are still to be made.
     assert offload(sim)["rules_missing"] > 0
