@@ -9,7 +9,7 @@
 //     group 1  TTL or hop limit 0 or 1, neighbour discovery   -> empty group: slow path (shared)
 //              to the router's MAC, to a pod's address        -> jump 2                (pod, family)
 //     group 2  from this function, with its MAC and address   -> count, jump 3         (pod, family)
-//     group 3  to a pod's address           -> rewrite MACs, decrement TTL, count, out (pod, family)
+//     group 3  to a pod's address           -> count, rewrite MACs, decrement TTL, out (pod, family)
 //     a miss in any of them is the slow path, with the frame untouched
 //
 // So a frame is counted for its sender in group 2 only if group 3 will send it: the rule in group 3

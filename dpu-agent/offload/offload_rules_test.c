@@ -44,11 +44,11 @@ static void a_pod_has_a_rule_for_each_step_and_family(void **state)
 			    "g2 p0 port=10 type=86dd src=02:00:00:01:00:01 dst=02:00:00:00:00:01 "
 			    "ip.src=fd00::3 > count jump=3");
 	assert_string_equal(fake_rule_with("g3 p0 type=0800"),
-			    "g3 p0 type=0800 ip.dst=10.88.0.3 > set.src=02:00:00:00:00:01 "
-			    "set.dst=02:00:00:01:00:01 dec_ttl count to=10");
+			    "g3 p0 type=0800 ip.dst=10.88.0.3 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:01 dec_ttl to=10");
 	assert_string_equal(fake_rule_with("g3 p0 type=86dd"),
-			    "g3 p0 type=86dd ip.dst=fd00::3 > set.src=02:00:00:00:00:01 "
-			    "set.dst=02:00:00:01:00:01 dec_ttl count to=10");
+			    "g3 p0 type=86dd ip.dst=fd00::3 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:01 dec_ttl to=10");
 	expect_full(1);
 	assert_int_equal(fake_rule_count(), SHARED_RULES + POD_RULES);
 	remove_pod(1);
