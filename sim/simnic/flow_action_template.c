@@ -358,7 +358,7 @@ void flow_actions_template_free(struct flow_actions_template *template)
 	if (template == NULL)
 		return;
 	for (unsigned int i = 0; i < RTE_DIM(template->actions); i++)
-		free((void *)(uintptr_t) template->actions[i].action.conf);
+		free(template->actions[i].copy);
 	free(template);
 }
 
