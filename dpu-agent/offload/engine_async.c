@@ -23,7 +23,7 @@ enum {
 	PULL_BURST = 64,
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
 	// then unknown.
-	SILENCE_MAX_MS = 3000,
+	SILENCE_MAX_MS = 10000,
 };
 
 struct async_engine {

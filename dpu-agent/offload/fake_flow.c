@@ -352,6 +352,11 @@ void fake_wait(uint32_t ms)
 	clock_offset_ms += ms;
 }
 
+int64_t fake_now_ms(void)
+{
+	return clock_offset_ms;
+}
+
 void nic_set_uplink_hook(struct nic *nic, void (*hook)(void *argument), void *argument)
 {
 	nic->hook = hook;

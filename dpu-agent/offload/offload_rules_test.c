@@ -206,7 +206,7 @@ static void a_restart_installs_all_pods_in_bulk(void **state)
 	assert_int_equal(summary().pods_full, PODS);
 	assert_int_equal(fake.inserts, PODS * POD_RULES);
 	if (is_asynchronous())
-		assert_in_range(fake.pushes, 1, PODS / 10);
+		assert_in_range(fake.pushes, 1, PODS / 5);
 }
 
 static void pods_that_came_before_the_uplink_are_installed_when_it_starts(void **state)

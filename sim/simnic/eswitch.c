@@ -151,6 +151,8 @@ struct verdict eswitch(struct frame_buffer *buffer)
 		counter_add(&flow->hits, packet.on_wire.packets);
 		counter_add(&flow->bytes, packet.on_wire.bytes);
 		fate = flow_actions_run(flow->actions, &packet);
+		if (fate == NULL)
+			return dropped(&frame->origin->port.counters.rule_error_encap);
 		if (fate->kind != FLOW_JUMP)
 			return fate_of(fate, &packet);
 		flow_packet_refresh(&packet);

@@ -13,6 +13,12 @@ int refuse_action(struct action_compiler *compiler, int code, enum rte_flow_erro
 				  compiler->cause != NULL ? compiler->cause : action, why);
 }
 
+int refuse_out_of_memory(struct action_compiler *compiler)
+{
+	return rte_flow_error_set(compiler->error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+				  "out of memory");
+}
+
 int require_layer(struct action_compiler *compiler, const struct rte_flow_action *action,
 		  uint16_t layers)
 {
@@ -46,6 +52,9 @@ int add_op(struct action_compiler *compiler, const struct rte_flow_action *actio
 				     "behind the action that sends the frame away");
 	if (compiler->op_count == FLOW_OPS_MAX - 1)
 		return refuse_too_many(compiler, action);
+	if (compiler->cut_l2 && kind != FLOW_ENCAP && kind != FLOW_SET_META && kind != FLOW_SET_TAG)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "the frame has no Ethernet header then");
 	op->kind = kind;
 	if (size > 0 && !compiler->unknown)
 		memcpy(op->bytes, bytes, size);
@@ -125,26 +134,27 @@ static int compile_count(struct action_compiler *compiler, const struct rte_flow
 
 static int compile_meter(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
-	const struct rte_flow_action_meter *meter = action->conf;
+	const struct rte_flow_action_meter *conf = action->conf;
+	struct meter *meter = NULL;
+	int error = 0;
 
 	if (need_conf(compiler, action) < 0)
 		return -rte_errno;
-	if (compiler->meter != NULL)
-		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
-				     "a rule has one meter");
-	if (compiler->unknown)
-		return add_op(compiler, action, FLOW_METER, NULL, 0);
-	switch (meter_hold(compiler->device, meter->mtr_id, &compiler->meter)) {
-	case 0:
-		return add_op(compiler, action, FLOW_METER, &compiler->meter,
-			      sizeof(compiler->meter));
-	case -EBUSY:
+	if (compiler->metered)
+		return refuse_second(compiler, action);
+	compiler->metered = true;
+	if (!compiler->unknown)
+		error = meter_hold(compiler->device, conf->mtr_id, &meter);
+	if (error == -EBUSY)
 		return refuse_action(compiler, EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "the meter is another rule's and not shared");
-	default:
+	if (error < 0)
 		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "no such meter");
-	}
+	error = add_op(compiler, action, FLOW_METER, &meter, sizeof(meter));
+	if (error < 0 && meter != NULL)
+		meter_release(meter);
+	return error;
 }
 
 static int compile_age(struct action_compiler *compiler, const struct rte_flow_action *action)
@@ -272,6 +282,9 @@ static int compile_dec_ttl(struct action_compiler *compiler, const struct rte_fl
 
 static int compile_end(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
+	if (compiler->cut_l2)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+				     "RAW_DECAP of an Ethernet header needs a RAW_ENCAP behind it");
 	if (compiler->has_fate)
 		return 0;
 	return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
@@ -314,6 +327,21 @@ int compile_action(struct action_compiler *compiler, const struct rte_flow_actio
 	case RTE_FLOW_ACTION_TYPE_SET_TP_DST:
 	case RTE_FLOW_ACTION_TYPE_SET_TTL:
 		return compile_set(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN:
+		return compile_push_vlan(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_OF_POP_VLAN:
+		return compile_pop_vlan(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID:
+	case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP:
+		return compile_set_vlan(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_VXLAN_ENCAP:
+		return compile_vxlan_encap(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_VXLAN_DECAP:
+		return compile_vxlan_decap(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_RAW_ENCAP:
+		return compile_raw_encap(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_RAW_DECAP:
+		return compile_raw_decap(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_DEC_TTL:
 		return compile_dec_ttl(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
@@ -326,15 +354,47 @@ int compile_action(struct action_compiler *compiler, const struct rte_flow_actio
 
 // ---- lists ----------------------------------------------------------------------------------------------
 
+void compiler_init(struct action_compiler *compiler, struct device *device,
+		   const struct flow_match *match, uint32_t group, struct rte_flow_error *error)
+{
+	*compiler = (struct action_compiler){
+		.device = device,
+		.error = error,
+		.group = group,
+		.layers = match->mask.outer.layers & match->value.outer.layers,
+		.inner_layers =
+			(match->mask.inner.layers & match->value.inner.layers) | FLOW_HAS_ETH,
+		.in_tunnel = match->mask.tunnel & match->value.tunnel,
+	};
+	compiler->in_vxlan = compiler->in_tunnel && match->value.tunnel == FLOW_TUNNEL_VXLAN;
+}
+
+// What the operations hold.
+static void release_ops(const struct flow_op *ops, uint16_t count)
+{
+	for (uint16_t i = 0; i < count; i++) {
+		if (ops[i].kind == FLOW_ENCAP)
+			free(ops[i].encap);
+		else if (ops[i].kind == FLOW_METER && ops[i].meter != NULL)
+			meter_release(ops[i].meter);
+	}
+}
+
+void compiler_clear(struct action_compiler *compiler)
+{
+	release_ops(compiler->ops, compiler->op_count);
+	compiler->op_count = 0;
+}
+
 int make_actions(struct action_compiler *compiler, struct flow_actions **ret_actions)
 {
-	struct flow_actions *made;
+	uint16_t count = compiler->op_count + 1;
+	struct flow_actions *made = calloc(1, sizeof(*made) + count * sizeof(made->ops[0]));
 
-	compiler->ops[compiler->op_count++] = compiler->fate;
-	made = calloc(1, sizeof(*made) + compiler->op_count * sizeof(made->ops[0]));
-	if (made == NULL)
-		return rte_flow_error_set(compiler->error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED,
-					  NULL, "out of memory");
+	if (made == NULL) {
+		compiler_clear(compiler);
+		return refuse_out_of_memory(compiler);
+	}
 	made->count = compiler->count;
 	made->age = compiler->age;
 	made->age_timeout_s = compiler->age_timeout_s;
@@ -345,60 +405,42 @@ int make_actions(struct action_compiler *compiler, struct flow_actions **ret_act
 		flow_shared_get(made->shared_count);
 	if (made->shared_age != NULL)
 		flow_shared_get(made->shared_age);
-	made->op_count = compiler->op_count;
+	made->op_count = count;
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
-	compiler->meter = NULL; // it is theirs to release
+	made->ops[compiler->op_count] = compiler->fate;
+	compiler->op_count = 0; // what they hold is the program's
 	*ret_actions = made;
 	return 0;
-}
-
-void forget_held(struct action_compiler *compiler)
-{
-	if (compiler->meter != NULL)
-		meter_release(compiler->meter);
-	compiler->meter = NULL;
-}
-
-static int compile_list(struct action_compiler *compiler, const struct rte_flow_action actions[],
-			struct flow_actions **ret_actions)
-{
-	if (actions == NULL)
-		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
-				     "no actions");
-	do {
-		if (compile_action(compiler, actions) < 0)
-			return -rte_errno;
-	} while (actions++->type != RTE_FLOW_ACTION_TYPE_END);
-	return make_actions(compiler, ret_actions);
 }
 
 int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
 			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
 			 struct rte_flow_error *error)
 {
-	struct action_compiler compiler = {
-		.device = device,
-		.error = error,
-		.group = group,
-		.layers = match->mask.outer.layers & match->value.outer.layers,
-	};
-	int result = compile_list(&compiler, actions, ret_actions);
+	struct action_compiler compiler;
 
-	forget_held(&compiler);
-	return result;
+	compiler_init(&compiler, device, match, group, error);
+	if (actions == NULL)
+		return refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
+				     "no actions");
+	do {
+		if (compile_action(&compiler, actions) < 0) {
+			compiler_clear(&compiler);
+			return -rte_errno;
+		}
+	} while (actions++->type != RTE_FLOW_ACTION_TYPE_END);
+	return make_actions(&compiler, ret_actions);
 }
 
 void flow_actions_free(struct flow_actions *actions)
 {
 	if (actions == NULL)
 		return;
-	for (uint16_t i = 0; i < actions->op_count; i++)
-		if (actions->ops[i].kind == FLOW_METER)
-			meter_release(actions->ops[i].meter);
 	if (actions->shared_count != NULL)
 		flow_shared_put(actions->shared_count);
 	if (actions->shared_age != NULL)
 		flow_shared_put(actions->shared_age);
+	release_ops(actions->ops, actions->op_count);
 	free(actions);
 }
 

@@ -7,6 +7,7 @@
 
 #include <rte_flow.h>
 
+#include "sim/simnic/flow_encap.h"
 #include "sim/simnic/flow_match.h"
 #include "sim/simnic/flow_rewrite.h"
 #include "sim/simnic/flow_shared.h"
@@ -28,9 +29,15 @@ enum flow_op_kind {
 	FLOW_SET_IPV6_DST,
 	FLOW_SET_PORT_SRC,
 	FLOW_SET_PORT_DST,
-	FLOW_SET_TTL, // bytes[0]
-	FLOW_ADD_TTL, // bytes[0], modulo 256 as the silicon has it
-	FLOW_METER,   // meter: what it does not let pass is dropped
+	FLOW_SET_TTL,   // bytes[0]
+	FLOW_ADD_TTL,   // bytes[0], modulo 256 as the silicon has it
+	FLOW_METER,     // meter: what it does not let pass is dropped
+	FLOW_PUSH_VLAN, // bytes[0..1]: the ether type
+	FLOW_POP_VLAN,
+	FLOW_SET_VLAN,     // of the first tag's TCI: number, mask
+	FLOW_ENCAP,        // encap
+	FLOW_CUT,          // number: of bytes in front
+	FLOW_DECAP_TUNNEL, // up to the frame inside
 	// What later groups can match.
 	FLOW_SET_META,     // number, mask
 	FLOW_SET_TAG,      // the same, index
@@ -51,6 +58,7 @@ struct flow_op {
 			uint32_t number, mask;
 		};
 		struct rte_flow_action_handle *handle;
+		struct flow_encap *encap; // belongs to the program
 		struct function *function;
 		struct meter *meter; // held
 	};
@@ -69,8 +77,9 @@ struct flow_actions {
 
 // Compile a list of actions for a rule with this match in this group.
 //
-// Supported: VOID, COUNT, AGE, INDIRECT, METER (one), SET_META, SET_TAG (0 to 3), SET_MAC_SRC/DST, SET_IPV4_SRC/DST,
-// SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, MODIFY_FIELD
+// Supported: VOID, COUNT, AGE, INDIRECT, METER, SET_META, SET_TAG (0 to 3), SET_MAC_SRC/DST, SET_IPV4_SRC/DST,
+// SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, OF_PUSH_VLAN, OF_POP_VLAN, OF_SET_VLAN_VID, OF_SET_VLAN_PCP,
+// VXLAN_ENCAP, VXLAN_DECAP, RAW_ENCAP, RAW_DECAP (flow_encap.h), MODIFY_FIELD
 // (SET of these fields, whole and at the outermost level, to a value or what a pointer points to; ADD and SUB of the TTL); and
 // exactly one fate, behind which only COUNT and AGE may stand: DROP, JUMP, REPRESENTED_PORT, PORT_REPRESENTOR.
 // What changes a header needs the pattern to ask for that header, of the group's own rule: what an earlier group asked for
@@ -103,6 +112,7 @@ int flow_actions_compile_rule(struct device *device, const struct flow_actions_t
 // Whether the frame's fate is this function, or its port.
 bool flow_actions_lead_to(const struct flow_actions *actions, const struct function *function);
 
-// Do what the program says to the frame; the fate is left to the caller.
+// Do what the program says to the frame; the fate is left to the caller. NULL: it cannot be done to this frame, which is
+// to be dropped.
 const struct flow_op *flow_actions_run(const struct flow_actions *actions,
 				       struct flow_packet *packet);

@@ -239,6 +239,88 @@ static void udp_goes_by_rules(void **state)
 	end_pods();
 }
 
+// ---- a tunnel -------------------------------------------------------------------------------------------
+
+static const struct rte_ether_addr our_mac = {{0x02, 0, 0, 0, 0x20, 1}};
+
+// Rules between a pod and a VXLAN endpoint of the kernel's on the wire, each of which knows nothing of the other side.
+static void tunnel_make(const struct rte_flow_item *l3)
+{
+	const struct rte_flow_item_eth eth = {
+		.hdr = {.dst_addr = {{0x02, 0, 0, 0, 0x20, 2}}, .src_addr = our_mac}};
+	struct rte_flow_item definition[] = {
+		ITEM(ETH, .spec = &eth), *l3, ITEM(UDP, .spec = HDR(udp, .dst_port = 0)),
+		ITEM(VXLAN, .spec = HDR(vxlan, .vx_vni = RTE_BE32(42 << 8))), ITEM(END)};
+	const struct rte_flow_action_vxlan_encap encap = {.definition = definition};
+
+	rule_of(ports[UPLINK], PATTERN(FROM(ports[0])),
+		ACTIONS(ACTION(VXLAN_ENCAP, .conf = &encap), TO(ports[UPLINK])));
+	rule_of(ports[UPLINK],
+		PATTERN(FROM(ports[UPLINK]), ITEM(UDP),
+			ITEM(VXLAN, .spec = HDR(vxlan, .vx_vni = RTE_BE32(42 << 8)))),
+		ACTIONS(ACTION(VXLAN_DECAP), TO(ports[0])));
+}
+
+static void endpoint_make(pid_t peer, const char *ours, const char *theirs)
+{
+	netns_shell(peer, "ip addr add %s", theirs);
+	netns_shell(peer, "ip neigh add %s lladdr 02:00:00:00:20:01 dev eth0", ours);
+	netns_shell(peer, "ip link add vx0 type vxlan id 42 remote %s dstport 4789 dev eth0", ours);
+	netns_shell(peer, "ip link set vx0 mtu 1400 up");
+	netns_shell(peer, "ip addr add 10.9.0.2/24 dev vx0");
+	netns_shell(peer, "ip addr add fd09::2/64 dev vx0 nodad");
+}
+
+static void pod_and_endpoint_talk(enum port_shape shape, const struct rte_flow_item *l3,
+				  const char *ours, const char *theirs)
+{
+	pid_t peer = netns_new(), pod = netns_new();
+
+	start_all(shape);
+	shell("ip link set %s netns %d", netdevs[UPLINK], (int)peer);
+	netns_shell(peer, "ip link set %s name eth0 address 02:00:00:00:20:02", netdevs[UPLINK]);
+	netns_shell(peer, "ip link set eth0 up");
+	endpoint_make(peer, ours, theirs);
+	shell("ip link set %s netns %d", netdevs[0], (int)pod);
+	netns_shell(pod, "ip link set %s name eth0 mtu 1400", netdevs[0]);
+	// Segmentation is not for tunnels; unfinished checksums are.
+	netns_shell(pod, "ip link set eth0 gso_max_segs 1");
+	netns_shell(pod, "ip addr add 10.9.0.1/24 dev eth0");
+	netns_shell(pod, "ip addr add fd09::1/64 dev eth0 nodad");
+	netns_shell(pod, "ip link set eth0 up");
+	tunnel_make(l3);
+	pods[0] = pod;
+	pods[1] = peer;
+	netns_shell(pod,
+		    "ping -nc 3 -i 0.05 -w 20 -s 1300 10.9.0.2 | grep ' 3 received' >/dev/null");
+	netns_shell(peer,
+		    "ping -nc 3 -i 0.05 -w 20 -s 1300 fd09::1 | grep ' 3 received' >/dev/null");
+	tcp_transfer(AF_INET, 1 << 20);
+	tcp_transfer(AF_INET6, 1 << 20);
+	assert_int_equal(port_xstat(ports[0], "simnic_rule_error_encap"), 0);
+	assert_int_equal(port_xstat(ports[UPLINK], "simnic_rule_error_encap"), 0);
+	netns_delete(peer);
+	netns_delete(pod);
+}
+
+static void a_pod_talks_to_a_vxlan_endpoint_over_ipv4(void **state)
+{
+	pod_and_endpoint_talk(PORT_OFFLOAD,
+			      &ITEM(IPV4, .spec = HDR(ipv4, .src_addr = RTE_BE32(0xc0000201),
+						      .dst_addr = RTE_BE32(0xc0000202))),
+			      "192.0.2.1", "192.0.2.2/24 dev eth0");
+}
+
+// The kernel takes no packets without a checksum here.
+static void a_pod_talks_to_a_vxlan_endpoint_over_ipv6(void **state)
+{
+	const struct rte_flow_item_ipv6 spec = {
+		.hdr = {.src_addr = {0xfd, 0x20, [15] = 1}, .dst_addr = {0xfd, 0x20, [15] = 2}}};
+
+	pod_and_endpoint_talk(PORT_PLAIN, &ITEM(IPV6, .spec = &spec), "fd20::1",
+			      "fd20::2/64 dev eth0 nodad");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +328,8 @@ int main(void)
 		TEST(tcp_in_long_segments_goes_by_rules),
 		TEST(tcp_without_offloads_goes_by_rules),
 		TEST(udp_goes_by_rules),
+		TEST(a_pod_talks_to_a_vxlan_endpoint_over_ipv4),
+		TEST(a_pod_talks_to_a_vxlan_endpoint_over_ipv6),
 	};
 
 	return device_tests_run(tests, RTE_DIM(tests));
