@@ -137,6 +137,39 @@ static void what_a_constant_pointer_points_to_is_taken_at_once(void **state)
 	flow_actions_template_free(template);
 }
 
+static void template_refused(const char *what, const struct rte_flow_action *actions,
+			     const struct rte_flow_action *masks, unsigned int bad, int code,
+			     enum rte_flow_error_type type)
+{
+	struct flow_actions_template *template;
+	struct rte_flow_error error = {0};
+	int result = flow_actions_template_new(&device, actions, masks, &template, &error);
+
+	check_refused(what, result, &error, code, type, actions != NULL ? &actions[bad] : NULL);
+}
+
+static void a_constant_indirect_action_is_not_the_templates_to_free(void **state)
+{
+	struct rte_flow_action_handle handle = {.device = &device,
+						.type = RTE_FLOW_ACTION_TYPE_COUNT};
+	struct flow_actions_template *template;
+	struct rte_flow_error error;
+
+	assert_int_equal(
+		flow_actions_template_new(&device, ACTIONS(ACTION(INDIRECT, &handle), ACTION(DROP)),
+					  ACTIONS(ACTION(COUNT, DO(count, 1)), ACTION(DROP)),
+					  &template, &error),
+		0);
+	flow_actions_template_free(template);
+	template_refused(
+		"a definition that is none",
+		ACTIONS(ACTION(VXLAN_ENCAP, DO(vxlan_encap, (struct rte_flow_item[]){END})),
+			ACTION(DROP)),
+		ACTIONS(ACTION(VXLAN_ENCAP, DO(vxlan_encap, (struct rte_flow_item[]){END})),
+			ACTION(DROP)),
+		0, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF);
+}
+
 // The definition and the bytes are gone when the rule comes.
 static void a_header_is_the_templates_own(void **state)
 {
@@ -181,17 +214,6 @@ static void a_header_is_the_templates_own(void **state)
 	flow_actions_free(one);
 	flow_actions_free(other);
 	flow_actions_template_free(template);
-}
-
-static void template_refused(const char *what, const struct rte_flow_action *actions,
-			     const struct rte_flow_action *masks, unsigned int bad, int code,
-			     enum rte_flow_error_type type)
-{
-	struct flow_actions_template *template;
-	struct rte_flow_error error = {0};
-	int result = flow_actions_template_new(&device, actions, masks, &template, &error);
-
-	check_refused(what, result, &error, code, type, actions != NULL ? &actions[bad] : NULL);
 }
 
 static void templates_that_no_rule_could_follow_are_refused(void **state)
@@ -268,6 +290,7 @@ int main(void)
 		cmocka_unit_test(values_are_the_templates_where_its_mask_says_so),
 		cmocka_unit_test(of_a_modification_only_the_value_is_a_rules),
 		cmocka_unit_test(what_a_constant_pointer_points_to_is_taken_at_once),
+		cmocka_unit_test(a_constant_indirect_action_is_not_the_templates_to_free),
 		cmocka_unit_test(a_header_is_the_templates_own),
 		cmocka_unit_test(templates_that_no_rule_could_follow_are_refused),
 		cmocka_unit_test(rules_that_do_not_fit_their_template_are_refused),
