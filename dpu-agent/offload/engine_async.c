@@ -103,8 +103,9 @@ static void complete(struct engine_op *op, enum rte_flow_op_status status)
 	const bool good = status == RTE_FLOW_OP_SUCCESS;
 
 	op->result = good ? 0 : -EIO;
-	if (!good)
-		snprintf(op->why, sizeof(op->why), "rejected on completion");
+	if (!good) // a completion has no errno; what was well formed lacks room, most likely
+		snprintf(op->why, sizeof(op->why),
+			 "rejected on completion: table full, or what the NIC does not tell");
 	if (!op->create)
 		op->flow = NULL; // the handle is void either way
 }

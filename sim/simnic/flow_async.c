@@ -53,6 +53,32 @@ static void commit(struct rte_eth_dev *dev, uint32_t queue, const struct rte_flo
 
 // ---- rules ----------------------------------------------------------------------------------------------
 
+struct count {
+	struct device *device;
+	uint32_t rules;
+};
+
+static void count_rules(void *argument)
+{
+	struct count *count = argument;
+
+	count->rules = flow_tables_total(count->device->eswitch->tables);
+}
+
+// A card that is full says so when a rule is enqueued: a completion could not say why.
+static int check_room(struct rte_eth_dev *dev, uint32_t queue, struct rte_flow_error *error)
+{
+	struct function *function = function_of(dev);
+	struct count count = {.device = function->device};
+	int64_t rules;
+
+	if (fault_table_limit(count.device) == FAULT_TABLE_UNLIMITED)
+		return 0;
+	pipeline_call(count.device, count_rules, &count);
+	rules = count.rules + flow_queue_growth(&function->port.flow_engine->queues[queue]);
+	return fault_check_room(count.device, rules > 0 ? (uint32_t)rules : 0, error);
+}
+
 static int check_create(struct rte_eth_dev *dev, const struct rte_flow_template_table *table,
 			uint8_t pattern_index, uint8_t actions_index, struct rte_flow_error *error)
 {
@@ -99,7 +125,9 @@ struct rte_flow *flow_async_create(struct rte_eth_dev *dev, uint32_t queue,
 	struct flow_operation *operation = reserve(dev, queue, user_data, error);
 	struct rte_flow *rule;
 
-	if (operation == NULL || check_create(dev, table, pattern_index, actions_index, error) < 0)
+	if (operation == NULL ||
+	    check_create(dev, table, pattern_index, actions_index, error) < 0 ||
+	    check_room(dev, queue, error) < 0)
 		return NULL;
 	if (__atomic_add_fetch(&table->rules, 1, __ATOMIC_ACQ_REL) > table->rules_max) {
 		(void)refuse(error, ENOSPC, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, table,

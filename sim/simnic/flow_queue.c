@@ -49,6 +49,19 @@ void flow_queue_commit(struct flow_queue *queue)
 	queue->enqueued++;
 }
 
+int64_t flow_queue_growth(const struct flow_queue *queue)
+{
+	int64_t growth = 0;
+
+	for (uint64_t i = queue->pushed; i != queue->enqueued; i++) {
+		const struct flow_operation *operation = &queue->ring[i % queue->size];
+
+		growth += operation->kind == FLOW_OP_CREATE;
+		growth -= operation->kind == FLOW_OP_DESTROY;
+	}
+	return growth;
+}
+
 // ---- push -----------------------------------------------------------------------------------------------
 
 struct push {

@@ -49,6 +49,8 @@ void flow_queue_fini(struct flow_queue *queue);
 // A free place, zeroed, that flow_queue_commit() enqueues; NULL: the queue is full.
 struct flow_operation *flow_queue_reserve(struct flow_queue *queue);
 void flow_queue_commit(struct flow_queue *queue);
+// How many more rules there will be when what waits is pushed.
+int64_t flow_queue_growth(const struct flow_queue *queue);
 
 // Have the e-switch do what waits, all in one go, and wait until it has.
 void flow_queue_push(struct flow_queue *queue, struct device *device);
