@@ -257,6 +257,12 @@ static const struct crafted crafted_replies[] = {
 	CRAFTED("\x72\x02\x0a\x00", "list.attachments[0].key: missing", CODE_BAD_REQUEST),
 	CRAFTED("\x82\x01\x04\x0a\x02\x6a\x00", "ports.ports[0].function: missing",
 		CODE_BAD_REQUEST),
+	// 18 flows, 19 offload
+	CRAFTED("\x92\x01\x02\x0a\x00", "flows.flows[0].id: is 0", CODE_BAD_REQUEST),
+	CRAFTED("\x92\x01\x06\x0a\x04\x08\x01\x5a\x00", "flows.flows[0].key.network: is empty",
+		CODE_BAD_REQUEST),
+	CRAFTED("\x9a\x01\x00", "offload.summary: missing", CODE_BAD_REQUEST),
+	CRAFTED("\x9a\x01\x02\x0a\x00", NULL, CODE_OK),
 	CRAFTED("\x72\x03\x0a\x01\xff", "list.attachments[0]: field tag cut or not valid",
 		CODE_BAD_REQUEST),
 };
@@ -317,6 +323,10 @@ static void a_message_full_of_repetition_is_refused(void **state)
 	assert_string_equal(err.message, "list.attachments: more than 32 of them");
 	assert_true(decode_repeated(false, "\x82\x01", "\x0a\x00", 2, SIZE_MAX, &err) < 0);
 	assert_string_equal(err.message, "ports.ports: more than 12 of them");
+	assert_true(decode_repeated(false, "\x92\x01", "\x0a\x00", 2, SIZE_MAX, &err) < 0);
+	assert_string_equal(err.message, "flows.flows: more than 40 of them");
+	assert_true(decode_repeated(false, "\x9a\x01", "\x12\x00", 2, SIZE_MAX, &err) < 0);
+	assert_string_equal(err.message, "offload.capabilities: more than 64 of them");
 	assert_true(decode_repeated(false, "", "\x48\x00", 2, SIZE_MAX, &err) < 0);
 	assert_string_equal(err.message, "message: more than 128 fields that are not known");
 	assert_true(decode_repeated(true, "\x7a", "\x48\x00", 2, SIZE_MAX, &err) < 0);
@@ -341,6 +351,15 @@ static void repeated_fields_pass_up_to_their_limit(void **state)
 					 LIMIT_PORTS_PAGE + 1, &err),
 			 -EBADMSG);
 	assert_string_equal(err.message, "ports.ports: more than 12 of them");
+
+	static const char flow[] = "\x0a\x02\x08\x01";
+	assert_int_equal(
+		decode_repeated(false, "\x92\x01", flow, sizeof(flow) - 1, LIMIT_FLOWS_PAGE, &err),
+		0);
+	assert_int_equal(decode_repeated(false, "\x92\x01", flow, sizeof(flow) - 1,
+					 LIMIT_FLOWS_PAGE + 1, &err),
+			 -EBADMSG);
+	assert_string_equal(err.message, "flows.flows: more than 40 of them");
 
 	char page[2 + 2 + 4 + 2 * (LIMIT_DROPS + 1)];
 	for (size_t drops = LIMIT_DROPS; drops <= LIMIT_DROPS + 1; drops++) {

@@ -75,6 +75,12 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	request.body.list_ports.limit = LIMIT_PORTS_PAGE + 1;
 	check_request(&request, "list_ports.limit: 13 is not in 0..12");
 
+	sample_request(CALL_LIST_FLOWS, SAMPLE_TYPICAL, &request);
+	request.body.list_flows.limit = LIMIT_FLOWS_PAGE;
+	check_request(&request, NULL);
+	request.body.list_flows.limit = LIMIT_FLOWS_PAGE + 1;
+	check_request(&request, "list_flows.limit: 41 is not in 0..40");
+
 	sample_request(CALL_CHECK, SAMPLE_TYPICAL, &request);
 	request.body.check.expected.mtu = MTU_MAX + 1;
 	check_request(&request, "check.expected.mtu: 9001 is not in 1280..9000");
@@ -125,6 +131,13 @@ static void numbers_of_replies_pass_up_to_their_limits(void **state)
 	sample_reply(CALL_GET_IPAM, SAMPLE_TYPICAL, &reply);
 	reply.body.ipam.ipv4.prefix_length = 31;
 	check_reply(&reply, "ipam.ipv4.prefix_length: 31 is not in 8..30");
+
+	sample_reply(CALL_LIST_FLOWS, SAMPLE_TYPICAL, &reply);
+	reply.body.flows.flows[1].id = 0;
+	check_reply(&reply, "flows.flows[1].id: is 0");
+	reply.body.flows.flows[1].id = 1;
+	check_reply(&reply, NULL);
+	reply_clear(&reply);
 }
 
 int main(void)

@@ -94,6 +94,27 @@ struct attachment_wire {
 };
 void put_attachment(struct attachment_wire *to, const struct attachment *from);
 
+// The parts of replies that tell of the e-switch, codec_offload.c.
+int decode_attachment_offload(const Podport__Wire__AttachmentOffload *from, const struct where *at,
+			      struct attachment_offload *ret_offload, struct error *err);
+int decode_offload_summary(const Podport__Wire__OffloadSummary *from, const struct where *at,
+			   struct offload_info *ret_info, struct error *err);
+int decode_flows(const Podport__Wire__ListFlowsReply *from, const struct where *at,
+		 struct flows_reply *ret_flows, struct error *err);
+int decode_offload(const Podport__Wire__GetOffloadReply *from, const struct where *at,
+		   struct offload_reply *ret_offload, struct error *err);
+
+struct flow_wire {
+	Podport__Wire__Flow message; // points at the others
+	Podport__Wire__Function function;
+	Podport__Wire__Key key;
+};
+void put_attachment_offload(Podport__Wire__AttachmentOffload *to,
+			    const struct attachment_offload *from);
+void put_offload_summary(Podport__Wire__OffloadSummary *to, const struct offload_info *from);
+void put_flow(struct flow_wire *wire, const struct flow_info *from);
+void put_capability(Podport__Wire__Capability *to, const struct capability_info *from);
+
 // ---- whole messages --------------------------------------------------------------------------------
 
 int decode_request(const Podport__Wire__Request *from, struct request *ret_request,

@@ -64,25 +64,38 @@ static int decode_detach(const Podport__Wire__DetachReply *from, const struct wh
 	return decode_function(from->function, &WHERE(at, "function"), &to->function, err);
 }
 
+static int decode_item(const Podport__Wire__Attachment *from, const struct where *at,
+		       struct list_item *to, struct error *err)
+{
+	int r = decode_attachment(from, at, false, &to->attachment, err);
+
+	if (r < 0)
+		return r;
+	to->has_offload = from->offload != NULL;
+	if (!to->has_offload)
+		return 0;
+	return decode_attachment_offload(from->offload, &WHERE(at, "offload"), &to->offload, err);
+}
+
 static int decode_list(const Podport__Wire__ListReply *from, const struct where *at,
 		       struct list_reply *to, struct error *err)
 {
 	to->more = from->more;
 	if (from->n_attachments == 0)
 		return 0;
-	struct attachment *attachments = calloc(from->n_attachments, sizeof(*attachments));
-	if (attachments == NULL)
+	struct list_item *items = calloc(from->n_attachments, sizeof(*items));
+	if (items == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "list: out of memory");
 	for (size_t i = 0; i < from->n_attachments; i++) {
-		int r = decode_attachment(from->attachments[i], &WHERE_ITEM(at, "attachments", i),
-					  false, &attachments[i], err);
+		int r = decode_item(from->attachments[i], &WHERE_ITEM(at, "attachments", i),
+				    &items[i], err);
 
 		if (r < 0) {
-			free(attachments);
+			free(items);
 			return r;
 		}
 	}
-	to->attachments = attachments;
+	to->items = items;
 	to->count = from->n_attachments;
 	return 0;
 }
@@ -134,6 +147,10 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;
+	to->has_offload = from->offload != NULL;
+	if (to->has_offload && (r = decode_offload_summary(from->offload, &WHERE(at, "offload"),
+							   &to->offload, err)) < 0)
+		return r;
 	to->has_pod_network = from->pod_network != NULL;
 	if (!to->has_pod_network)
 		return 0;
@@ -178,6 +195,10 @@ static int decode_port(const Podport__Wire__Port *from, const struct where *at,
 	to->rx_bytes = from->rx_bytes;
 	to->tx_packets = from->tx_packets;
 	to->tx_bytes = from->tx_bytes;
+	to->offloaded_rx_packets = from->offloaded_rx_packets;
+	to->offloaded_rx_bytes = from->offloaded_rx_bytes;
+	to->offloaded_tx_packets = from->offloaded_tx_packets;
+	to->offloaded_tx_bytes = from->offloaded_tx_bytes;
 	for (size_t i = 0; i < from->n_drops; i++) { // the scan has counted them: LIMIT_DROPS
 		r = take_text(from->drops[i]->reason, &WHERE_ITEM(at, "drops", i), "reason",
 			      LIMIT_ID, to->drops[i].reason, err);
@@ -289,6 +310,13 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 	case PODPORT__WIRE__REPLY__BODY_IPAM:
 		to->call = CALL_GET_IPAM;
 		return decode_ipam(from->ipam, &WHERE(NULL, "ipam"), &to->body.ipam, err);
+	case PODPORT__WIRE__REPLY__BODY_FLOWS:
+		to->call = CALL_LIST_FLOWS;
+		return decode_flows(from->flows, &WHERE(NULL, "flows"), &to->body.flows, err);
+	case PODPORT__WIRE__REPLY__BODY_OFFLOAD:
+		to->call = CALL_GET_OFFLOAD;
+		return decode_offload(from->offload, &WHERE(NULL, "offload"), &to->body.offload,
+				      err);
 	default:
 		return bad_body(&from->base, err);
 	}

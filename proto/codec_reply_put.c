@@ -22,11 +22,20 @@ union page_wire {
 	struct {
 		Podport__Wire__Attachment *pointers[LIMIT_PAGE];
 		struct attachment_wire items[LIMIT_PAGE];
+		Podport__Wire__AttachmentOffload offloads[LIMIT_PAGE];
 	} attachments;
 	struct {
 		Podport__Wire__Port *pointers[LIMIT_PORTS_PAGE];
 		struct port_wire items[LIMIT_PORTS_PAGE];
 	} ports;
+	struct {
+		Podport__Wire__Flow *pointers[LIMIT_FLOWS_PAGE];
+		struct flow_wire items[LIMIT_FLOWS_PAGE];
+	} flows;
+	struct {
+		Podport__Wire__Capability *pointers[LIMIT_CAPABILITIES];
+		Podport__Wire__Capability items[LIMIT_CAPABILITIES];
+	} capabilities;
 };
 
 // What a reply's message points at.
@@ -42,12 +51,15 @@ struct reply_wire {
 		Podport__Wire__StatusReply status;
 		Podport__Wire__ListPortsReply ports;
 		Podport__Wire__GetIpamReply ipam;
+		Podport__Wire__ListFlowsReply flows;
+		Podport__Wire__GetOffloadReply offload;
 	} body;
 	struct attachment_wire attachment;
 	Podport__Wire__Function function;
 	Podport__Wire__PodNetwork pod_network;
 	Podport__Wire__HostStatus host;
 	Podport__Wire__AgentStatus agent;
+	Podport__Wire__OffloadSummary summary;
 	Podport__Wire__Ipam ipv4, ipv6;
 	union page_wire *page; // heap
 };
@@ -128,8 +140,14 @@ static int put_list(struct reply_wire *wire, const struct list_reply *from, stru
 				 "list: %zu attachments are more than %d", from->count,
 				 (int)LIMIT_PAGE);
 	for (size_t i = 0; i < from->count; i++) {
-		put_attachment(&wire->page->attachments.items[i], &from->attachments[i]);
-		wire->page->attachments.pointers[i] = &wire->page->attachments.items[i].message;
+		struct attachment_wire *item = &wire->page->attachments.items[i];
+
+		put_attachment(item, &from->items[i].attachment);
+		if (from->items[i].has_offload) {
+			item->message.offload = &wire->page->attachments.offloads[i];
+			put_attachment_offload(item->message.offload, &from->items[i].offload);
+		}
+		wire->page->attachments.pointers[i] = &item->message;
 	}
 	podport__wire__list_reply__init(to);
 	to->attachments = wire->page->attachments.pointers;
@@ -174,6 +192,10 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;
+	if (from->has_offload) {
+		put_offload_summary(&wire->summary, &from->offload);
+		to->offload = &wire->summary;
+	}
 	if (from->has_pod_network) {
 		put_pod_network(&wire->pod_network, &from->pod_network);
 		to->pod_network = &wire->pod_network;
@@ -218,6 +240,10 @@ static void put_port(struct port_wire *wire, const struct port_info *from)
 	to->rx_bytes = from->rx_bytes;
 	to->tx_packets = from->tx_packets;
 	to->tx_bytes = from->tx_bytes;
+	to->offloaded_rx_packets = from->offloaded_rx_packets;
+	to->offloaded_rx_bytes = from->offloaded_rx_bytes;
+	to->offloaded_tx_packets = from->offloaded_tx_packets;
+	to->offloaded_tx_bytes = from->offloaded_tx_bytes;
 	for (size_t i = 0; i < from->drop_count; i++) {
 		podport__wire__drop__init(&wire->drops[i]);
 		wire->drops[i].reason = put_text(from->drops[i].reason);
@@ -285,6 +311,48 @@ static void put_ipam(struct reply_wire *wire, const struct ipam_reply *from)
 	wire->message.ipam = to;
 }
 
+static int put_flows(struct reply_wire *wire, const struct flows_reply *from, struct error *err)
+{
+	Podport__Wire__ListFlowsReply *to = &wire->body.flows;
+
+	if (from->count > LIMIT_FLOWS_PAGE)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL, "flows: %zu are more than %d",
+				 from->count, (int)LIMIT_FLOWS_PAGE);
+	for (size_t i = 0; i < from->count; i++) {
+		put_flow(&wire->page->flows.items[i], &from->flows[i]);
+		wire->page->flows.pointers[i] = &wire->page->flows.items[i].message;
+	}
+	podport__wire__list_flows_reply__init(to);
+	to->flows = wire->page->flows.pointers;
+	to->n_flows = from->count;
+	to->more = from->more;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_FLOWS;
+	wire->message.flows = to;
+	return 0;
+}
+
+static int put_offload(struct reply_wire *wire, const struct offload_reply *from, struct error *err)
+{
+	Podport__Wire__GetOffloadReply *to = &wire->body.offload;
+
+	if (from->count > LIMIT_CAPABILITIES)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL,
+				 "offload.capabilities: %zu are more than %d", from->count,
+				 (int)LIMIT_CAPABILITIES);
+	for (size_t i = 0; i < from->count; i++) {
+		put_capability(&wire->page->capabilities.items[i], &from->capabilities[i]);
+		wire->page->capabilities.pointers[i] = &wire->page->capabilities.items[i];
+	}
+	podport__wire__get_offload_reply__init(to);
+	put_offload_summary(&wire->summary, &from->summary);
+	to->summary = &wire->summary;
+	to->capabilities = wire->page->capabilities.pointers;
+	to->n_capabilities = from->count;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_OFFLOAD;
+	wire->message.offload = to;
+	return 0;
+}
+
 static int put_body(struct reply_wire *wire, const struct reply *reply, struct error *err)
 {
 	switch (reply->call) {
@@ -310,6 +378,10 @@ static int put_body(struct reply_wire *wire, const struct reply *reply, struct e
 	case CALL_GET_IPAM:
 		put_ipam(wire, &reply->body.ipam);
 		return 0;
+	case CALL_LIST_FLOWS:
+		return put_flows(wire, &reply->body.flows, err);
+	case CALL_GET_OFFLOAD:
+		return put_offload(wire, &reply->body.offload, err);
 	default:
 		return error_set(err, EINVAL, CODE_INTERNAL, "reply to call %d", (int)reply->call);
 	}
@@ -328,7 +400,8 @@ static void put_error(struct reply_wire *wire, const struct reply *reply)
 int codec_encode_reply(const struct reply *reply, struct encoded *ret_encoded, struct error *err)
 {
 	struct reply_wire wire;
-	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS;
+	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS ||
+		       reply->call == CALL_LIST_FLOWS || reply->call == CALL_GET_OFFLOAD;
 	int r = 0;
 
 	podport__wire__reply__init(&wire.message);

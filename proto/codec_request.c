@@ -96,6 +96,18 @@ static int decode_list_ports(const Podport__Wire__ListPorts *from, const struct 
 	return 0;
 }
 
+static int decode_list_flows(const Podport__Wire__ListFlows *from, const struct where *at,
+			     struct list_flows_request *to, struct error *err)
+{
+	int r = take_range(from->limit, 0, LIMIT_FLOWS_PAGE, at, "limit", err);
+
+	if (r < 0)
+		return r;
+	to->limit = from->limit == 0 ? LIMIT_FLOWS_PAGE : from->limit;
+	to->after = from->after;
+	return 0;
+}
+
 static int decode_body(const Podport__Wire__Request *from, struct request *to, struct error *err)
 {
 	switch (from->body_case) {
@@ -123,6 +135,13 @@ static int decode_body(const Podport__Wire__Request *from, struct request *to, s
 					 &to->body.list_ports, err);
 	case PODPORT__WIRE__REQUEST__BODY_GET_IPAM:
 		to->call = CALL_GET_IPAM;
+		return 0;
+	case PODPORT__WIRE__REQUEST__BODY_LIST_FLOWS:
+		to->call = CALL_LIST_FLOWS;
+		return decode_list_flows(from->list_flows, &WHERE(NULL, "list_flows"),
+					 &to->body.list_flows, err);
+	case PODPORT__WIRE__REQUEST__BODY_GET_OFFLOAD:
+		to->call = CALL_GET_OFFLOAD;
 		return 0;
 	default:
 		return bad_body(&from->base, err);
@@ -160,6 +179,8 @@ struct request_wire {
 		Podport__Wire__GetStatus get_status;
 		Podport__Wire__ListPorts list_ports;
 		Podport__Wire__GetIpam get_ipam;
+		Podport__Wire__ListFlows list_flows;
+		Podport__Wire__GetOffload get_offload;
 	} body;
 	Podport__Wire__Key key;
 	Podport__Wire__Sandbox sandbox;
@@ -257,6 +278,35 @@ static void put_list_ports(struct request_wire *wire, const struct list_ports_re
 	wire->message.list_ports = to;
 }
 
+static void put_list_flows(struct request_wire *wire, const struct list_flows_request *from)
+{
+	Podport__Wire__ListFlows *to = &wire->body.list_flows;
+
+	podport__wire__list_flows__init(to);
+	to->after = from->after;
+	to->limit = from->limit;
+	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_LIST_FLOWS;
+	wire->message.list_flows = to;
+}
+
+// The calls that say nothing but their name.
+static void put_question(struct request_wire *wire, enum call call)
+{
+	if (call == CALL_GET_STATUS) {
+		podport__wire__get_status__init(&wire->body.get_status);
+		wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_STATUS;
+		wire->message.get_status = &wire->body.get_status;
+	} else if (call == CALL_GET_IPAM) {
+		podport__wire__get_ipam__init(&wire->body.get_ipam);
+		wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_IPAM;
+		wire->message.get_ipam = &wire->body.get_ipam;
+	} else {
+		podport__wire__get_offload__init(&wire->body.get_offload);
+		wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_OFFLOAD;
+		wire->message.get_offload = &wire->body.get_offload;
+	}
+}
+
 int codec_encode_request(const struct request *request, struct encoded *ret_encoded,
 			 struct error *err)
 {
@@ -281,18 +331,16 @@ int codec_encode_request(const struct request *request, struct encoded *ret_enco
 	case CALL_LIST:
 		put_list(&wire, &request->body.list);
 		break;
-	case CALL_GET_STATUS:
-		podport__wire__get_status__init(&wire.body.get_status);
-		wire.message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_STATUS;
-		wire.message.get_status = &wire.body.get_status;
-		break;
 	case CALL_LIST_PORTS:
 		put_list_ports(&wire, &request->body.list_ports);
 		break;
+	case CALL_LIST_FLOWS:
+		put_list_flows(&wire, &request->body.list_flows);
+		break;
+	case CALL_GET_STATUS:
 	case CALL_GET_IPAM:
-		podport__wire__get_ipam__init(&wire.body.get_ipam);
-		wire.message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_IPAM;
-		wire.message.get_ipam = &wire.body.get_ipam;
+	case CALL_GET_OFFLOAD:
+		put_question(&wire, request->call);
 		break;
 	default:
 		return error_set(err, EINVAL, CODE_INTERNAL, "request of call %d",

@@ -87,6 +87,10 @@ static unsigned int repeated_limit(const ProtobufCFieldDescriptor *field)
 		return LIMIT_PORTS_PAGE;
 	if (field->descriptor == &podport__wire__drop__descriptor)
 		return LIMIT_DROPS;
+	if (field->descriptor == &podport__wire__flow__descriptor)
+		return LIMIT_FLOWS_PAGE;
+	if (field->descriptor == &podport__wire__capability__descriptor)
+		return LIMIT_CAPABILITIES;
 	return 0; // a new one; nothing passes until its limit is named here
 }
 

@@ -246,6 +246,10 @@ static void every_spoiled_field_is_named(void **state)
 			reply.body.list.count = 2;
 		if (call == CALL_LIST_PORTS)
 			reply.body.ports.count = 2;
+		if (call == CALL_LIST_FLOWS)
+			reply.body.flows.count = 2;
+		if (call == CALL_GET_OFFLOAD)
+			reply.body.offload.count = 2;
 		encoded = encode_reply(&reply);
 		spoil(false, &encoded);
 		reply_clear(&reply);

@@ -124,6 +124,41 @@ static void a_limit_of_zero_means_a_full_page(void **state)
 	assert_int_equal(codec_decode_request(encoded.data, encoded.size, &out, &err), 0);
 	assert_int_equal(out.body.list_ports.limit, LIMIT_PORTS_PAGE);
 	encoded_clear(&encoded);
+
+	sample_request(CALL_LIST_FLOWS, SAMPLE_SMALLEST, &in);
+	in.body.list_flows.limit = 0;
+	encoded = encode_request(&in);
+	assert_int_equal(codec_decode_request(encoded.data, encoded.size, &out, &err), 0);
+	assert_int_equal(out.body.list_flows.limit, LIMIT_FLOWS_PAGE);
+	encoded_clear(&encoded);
+}
+
+// What an agent that is older than offload answers: nothing of it.
+static void what_an_older_agent_does_not_tell_is_not_made_up(void **state)
+{
+	struct reply in, out;
+	struct error err;
+
+	sample_reply(CALL_LIST, SAMPLE_TYPICAL, &in);
+	memset(&in.body.list.items[1].offload, 0, sizeof(in.body.list.items[1].offload));
+	in.body.list.items[1].has_offload = false;
+	check_reply_round_trip(&in);
+	reply_clear(&in);
+
+	sample_reply(CALL_GET_STATUS, SAMPLE_TYPICAL, &in);
+	in.body.status.agent.has_offload = false;
+	memset(&in.body.status.agent.offload, 0, sizeof(in.body.status.agent.offload));
+	check_reply_round_trip(&in);
+
+	sample_reply(CALL_LIST_FLOWS, SAMPLE_TYPICAL, &in);
+	in.body.flows.flows[0].has_key = in.body.flows.flows[0].has_function = false;
+	struct encoded encoded = encode_reply(&in);
+	assert_int_equal(codec_decode_reply(encoded.data, encoded.size, &out, &err), 0);
+	assert_false(out.body.flows.flows[0].has_key || out.body.flows.flows[0].has_function);
+	assert_true(out.body.flows.flows[1].has_key && out.body.flows.flows[1].has_function);
+	encoded_clear(&encoded);
+	reply_clear(&out);
+	reply_clear(&in);
 }
 
 static void an_error_arrives_whatever_its_text(void **state)
@@ -298,6 +333,18 @@ static void a_page_over_its_limit_is_not_encoded(void **state)
 	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), -EMSGSIZE);
 	assert_string_equal(err.message, "ports[2].drops: 49 are more than 48");
 	reply_clear(&reply);
+
+	sample_reply(CALL_LIST_FLOWS, SAMPLE_LARGEST, &reply);
+	reply.body.flows.count = LIMIT_FLOWS_PAGE + 1;
+	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), -EMSGSIZE);
+	assert_string_equal(err.message, "flows: 41 are more than 40");
+	reply_clear(&reply);
+
+	sample_reply(CALL_GET_OFFLOAD, SAMPLE_LARGEST, &reply);
+	reply.body.offload.count = LIMIT_CAPABILITIES + 1;
+	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), -EMSGSIZE);
+	assert_string_equal(err.message, "offload.capabilities: 65 are more than 64");
+	reply_clear(&reply);
 }
 
 static void what_is_no_call_is_not_encoded(void **state)
@@ -429,6 +476,7 @@ int main(void)
 		cmocka_unit_test(every_reply_comes_out_as_it_went_in),
 		cmocka_unit_test(an_expected_attachment_may_say_as_little_as_a_runtime_knows),
 		cmocka_unit_test(a_limit_of_zero_means_a_full_page),
+		cmocka_unit_test(what_an_older_agent_does_not_tell_is_not_made_up),
 		cmocka_unit_test(an_error_arrives_whatever_its_text),
 		cmocka_unit_test(no_field_of_the_schema_is_forgotten),
 		cmocka_unit_test(the_largest_of_every_message_fits),

@@ -22,6 +22,8 @@ const char *call_name(unsigned int call)
 		[CALL_GET_STATUS] = "get-status",
 		[CALL_LIST_PORTS] = "list-ports",
 		[CALL_GET_IPAM] = "get-ipam",
+		[CALL_LIST_FLOWS] = "list-flows",
+		[CALL_GET_OFFLOAD] = "get-offload",
 	};
 
 	if (call >= CALL_COUNT || names[call] == NULL)
@@ -31,10 +33,22 @@ const char *call_name(unsigned int call)
 
 void reply_clear(struct reply *reply)
 {
-	if (reply->call == CALL_LIST)
-		free(reply->body.list.attachments);
-	else if (reply->call == CALL_LIST_PORTS)
+	switch (reply->call) {
+	case CALL_LIST:
+		free(reply->body.list.items);
+		break;
+	case CALL_LIST_PORTS:
 		free(reply->body.ports.ports);
+		break;
+	case CALL_LIST_FLOWS:
+		free(reply->body.flows.flows);
+		break;
+	case CALL_GET_OFFLOAD:
+		free(reply->body.offload.capabilities);
+		break;
+	default:
+		break;
+	}
 	memset(reply, 0, sizeof(*reply));
 }
 

@@ -19,23 +19,27 @@
 #include "proto/base/code.h"
 #include "proto/base/error.h"
 
-// The version both sides must speak; Hello compares it.
+// The version both sides must speak; Hello compares it. It is raised when a message comes to mean
+// something else. A new field or call is none of that: the older side skips the field, or answers the
+// call with CODE_UNSUPPORTED, so two versions of podport work together while one is being replaced.
 #define PROTOCOL_VERSION 1u
 
 enum {
 	// One message, encoded. A page of LIMIT_PAGE worst-case attachments fits; protobuf-c
 	// allocates up to 45 times this while it unpacks, which is why it is not more.
 	LIMIT_MESSAGE_BYTES = 64 * 1024,
-	LIMIT_PAGE = 32,       // attachments in one List reply
-	LIMIT_PORTS_PAGE = 12, // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
-	LIMIT_NAME = 128,      // network name and container ID; containerd's own limit is 76
-	LIMIT_IFNAME = 15,     // IFNAMSIZ - 1
-	LIMIT_PATH = 511,      // sandbox path, socket path, URL
-	LIMIT_POD_NAME = 253,  // a Kubernetes object name (RFC 1123 subdomain)
-	LIMIT_TEXT = 511,      // error sentences, reasons
-	LIMIT_ID = 63,         // host, boot and instance IDs, versions, short names
-	LIMIT_DROPS = 48,      // drop reasons listed for one port
-	MTU_MIN = 1280,        // RFC 8200 section 5; pods may have IPv6
+	LIMIT_PAGE = 32,         // attachments in one List reply
+	LIMIT_PORTS_PAGE = 12,   // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
+	LIMIT_FLOWS_PAGE = 40,   // rules in one ListFlows reply
+	LIMIT_CAPABILITIES = 64, // of a NIC, in one GetOffload reply
+	LIMIT_NAME = 128,        // network name and container ID; containerd's own limit is 76
+	LIMIT_IFNAME = 15,       // IFNAMSIZ - 1
+	LIMIT_PATH = 511,        // sandbox path, socket path, URL
+	LIMIT_POD_NAME = 253,    // a Kubernetes object name (RFC 1123 subdomain)
+	LIMIT_TEXT = 511,        // error sentences, reasons
+	LIMIT_ID = 63,           // host, boot and instance IDs, versions, short names
+	LIMIT_DROPS = 48,        // drop reasons listed for one port
+	MTU_MIN = 1280,          // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
 };
@@ -65,6 +69,8 @@ struct function_id {
 	uint16_t vf;
 };
 
+// What an attachment was given, and keeps: as it is in the agent's store. How it is right now is in
+// struct list_item.
 struct attachment {
 	struct attachment_key key;
 	struct sandbox sandbox;
@@ -102,6 +108,8 @@ enum call {
 	CALL_GET_STATUS,
 	CALL_LIST_PORTS,
 	CALL_GET_IPAM,
+	CALL_LIST_FLOWS,
+	CALL_GET_OFFLOAD,
 	CALL_COUNT,
 };
 
@@ -150,6 +158,11 @@ struct list_ports_request {
 	uint32_t limit; // 1..LIMIT_PORTS_PAGE; the codec turns 0 into LIMIT_PORTS_PAGE
 };
 
+struct list_flows_request {
+	uint64_t after; // ID of the last rule seen, 0: from the start
+	uint32_t limit; // 1..LIMIT_FLOWS_PAGE; the codec turns 0 into LIMIT_FLOWS_PAGE
+};
+
 struct request {
 	uint32_t timeout_ms; // 1..TIMEOUT_MAX_MS
 	char instance_id[LIMIT_ID + 1];
@@ -161,6 +174,7 @@ struct request {
 		struct check_request check;
 		struct list_request list;
 		struct list_ports_request list_ports;
+		struct list_flows_request list_flows;
 	} body;
 };
 
@@ -179,8 +193,20 @@ struct detach_reply {
 	struct function_id function; // valid if existed
 };
 
+// How far the e-switch forwards for one attachment.
+struct attachment_offload {
+	char state[LIMIT_ID + 1];    // "off", "none", "partial", "full"
+	char reason[LIMIT_TEXT + 1]; // why it is not full; "": it is, or it was not wanted
+};
+
+struct list_item {
+	struct attachment attachment;
+	bool has_offload; // false: an agent that is older than offload
+	struct attachment_offload offload;
+};
+
 struct list_reply {
-	struct attachment *attachments; // heap, freed by reply_clear
+	struct list_item *items; // heap, freed by reply_clear
 	size_t count;
 	bool more;
 };
@@ -196,6 +222,19 @@ struct host_status {
 	char host_port[LIMIT_IFNAME + 1]; // empty: none configured
 	bool host_port_ready;
 	char host_port_error[LIMIT_TEXT + 1];
+};
+
+// How far the NIC's e-switch forwards by itself.
+struct offload_info {
+	bool enabled; // nic.offload of the agent's configuration
+	bool usable;
+	char why_not[LIMIT_TEXT + 1]; // if enabled and not usable
+	char api[LIMIT_ID + 1];       // "asynchronous", "synchronous", "": neither
+	uint32_t rules;               // installed
+	uint32_t rules_missing;       // wanted by pods, not installed
+	char missing_reason[LIMIT_TEXT + 1];
+	uint32_t pods_full, pods_partial, pods_none;
+	uint64_t inserted, removed, failed; // rule operations since the agent started
 };
 
 struct agent_status {
@@ -215,6 +254,8 @@ struct agent_status {
 	struct pod_network pod_network;
 	uint32_t ipv4_free;
 	uint32_t ipv6_free;
+	bool has_offload; // false: an agent that is older than offload
+	struct offload_info offload;
 };
 
 struct status_reply {
@@ -239,6 +280,9 @@ struct port_info {
 	uint32_t mtu;
 	struct mac mac;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	// Of these, what the e-switch forwarded by itself.
+	uint64_t offloaded_rx_packets, offloaded_rx_bytes;
+	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
 	struct drop_count drops[LIMIT_DROPS];
 	size_t drop_count;
 };
@@ -261,6 +305,41 @@ struct ipam_reply {
 	struct ipam_info ipv4, ipv6;
 };
 
+// A rule in the e-switch.
+struct flow_info {
+	uint64_t id; // ascending, never 0, never used again
+	uint32_t group, priority;
+	char match[LIMIT_TEXT + 1];
+	char actions[LIMIT_TEXT + 1];
+	bool counted;
+	uint64_t packets, bytes; // if counted
+	uint64_t age_ms;         // since it was installed
+	bool has_function;       // false: it serves all pods
+	struct function_id function;
+	bool has_key; // false: it serves no attachment
+	struct attachment_key key;
+};
+
+struct flows_reply {
+	struct flow_info *flows; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+};
+
+// One row of what the agent found out about the NIC.
+struct capability_info {
+	char name[LIMIT_ID + 1];
+	bool supported;
+	bool needed; // without it nothing is offloaded
+	char remark[LIMIT_TEXT + 1];
+};
+
+struct offload_reply {
+	struct offload_info summary;
+	struct capability_info *capabilities; // heap, freed by reply_clear
+	size_t count;
+};
+
 struct reply {
 	enum code code;
 	char message[LIMIT_TEXT + 1]; // empty if, and only if, code is CODE_OK
@@ -275,6 +354,8 @@ struct reply {
 		struct status_reply status;
 		struct ports_reply ports;
 		struct ipam_reply ipam;
+		struct flows_reply flows;
+		struct offload_reply offload;
 	} body;
 };
 

@@ -171,6 +171,10 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 		request->body.list_ports.after = number32(sample, 12);
 		request->body.list_ports.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_PORTS_PAGE;
 		break;
+	case CALL_LIST_FLOWS:
+		request->body.list_flows.after = number64(sample, 12);
+		request->body.list_flows.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_FLOWS_PAGE;
+		break;
 	default:
 		break;
 	}
@@ -186,9 +190,13 @@ static void fill_list(struct list_reply *list, enum sample sample)
 	list->count = page_size(sample, LIMIT_PAGE);
 	list->more = sample != SAMPLE_SMALLEST;
 	if (list->count > 0)
-		list->attachments = calloc(list->count, sizeof(*list->attachments));
-	for (size_t i = 0; i < list->count; i++)
-		fill_attachment(&list->attachments[i], sample);
+		list->items = calloc(list->count, sizeof(*list->items));
+	for (size_t i = 0; i < list->count; i++) {
+		fill_attachment(&list->items[i].attachment, sample);
+		list->items[i].has_offload = true;
+		fill(list->items[i].offload.state, LIMIT_ID, sample, "partial");
+		fill(list->items[i].offload.reason, LIMIT_TEXT, sample, "table full");
+	}
 }
 
 static void fill_port(struct port_info *port, enum sample sample)
@@ -207,6 +215,10 @@ static void fill_port(struct port_info *port, enum sample sample)
 	port->rx_bytes = number64(sample, 64000);
 	port->tx_packets = number64(sample, 2000);
 	port->tx_bytes = number64(sample, 128000);
+	port->offloaded_rx_packets = number64(sample, 900);
+	port->offloaded_rx_bytes = number64(sample, 57600);
+	port->offloaded_tx_packets = number64(sample, 1500);
+	port->offloaded_tx_bytes = number64(sample, 96000);
 	port->drop_count = page_size(sample, LIMIT_DROPS);
 	for (size_t i = 0; i < port->drop_count; i++) {
 		fill(port->drops[i].reason, LIMIT_ID, sample, "ipv4-source");
@@ -222,6 +234,60 @@ static void fill_ports(struct ports_reply *ports, enum sample sample)
 		ports->ports = calloc(ports->count, sizeof(*ports->ports));
 	for (size_t i = 0; i < ports->count; i++)
 		fill_port(&ports->ports[i], sample);
+}
+
+static void fill_offload_info(struct offload_info *info, enum sample sample)
+{
+	info->enabled = info->usable = sample != SAMPLE_SMALLEST;
+	fill(info->why_not, LIMIT_TEXT, sample, "the NIC cannot match ethernet");
+	fill(info->api, LIMIT_ID, sample, "asynchronous");
+	info->rules = number32(sample, 74);
+	info->rules_missing = number32(sample, 2);
+	fill(info->missing_reason, LIMIT_TEXT, sample, "table full");
+	info->pods_full = number32(sample, 11);
+	info->pods_partial = number32(sample, 1);
+	info->pods_none = number32(sample, 3);
+	info->inserted = number64(sample, 80);
+	info->removed = number64(sample, 6);
+	info->failed = number64(sample, 4);
+}
+
+static void fill_flows(struct flows_reply *flows, enum sample sample)
+{
+	flows->count = page_size(sample, LIMIT_FLOWS_PAGE);
+	flows->more = sample != SAMPLE_SMALLEST;
+	if (flows->count > 0)
+		flows->flows = calloc(flows->count, sizeof(*flows->flows));
+	for (size_t i = 0; i < flows->count; i++) {
+		struct flow_info *flow = &flows->flows[i];
+
+		flow->id = number64(sample, 1000 + i);
+		flow->group = number32(sample, 2);
+		flow->priority = number32(sample, 1);
+		fill(flow->match, LIMIT_TEXT, sample, "from pf0vf7 ipv4 src 10.88.0.2");
+		fill(flow->actions, LIMIT_TEXT, sample, "count, jump 3");
+		flow->counted = flow->has_function = flow->has_key = true;
+		flow->packets = number64(sample, 1500);
+		flow->bytes = number64(sample, 126000);
+		flow->age_ms = number64(sample, 61000);
+		fill_function(&flow->function, sample);
+		fill_key(&flow->key, sample);
+	}
+}
+
+static void fill_offload(struct offload_reply *offload, enum sample sample)
+{
+	fill_offload_info(&offload->summary, sample);
+	offload->count = page_size(sample, LIMIT_CAPABILITIES);
+	if (offload->count > 0)
+		offload->capabilities = calloc(offload->count, sizeof(*offload->capabilities));
+	for (size_t i = 0; i < offload->count; i++) {
+		struct capability_info *capability = &offload->capabilities[i];
+
+		fill(capability->name, LIMIT_ID, sample, "decrement TTL");
+		capability->supported = capability->needed = true;
+		fill(capability->remark, LIMIT_TEXT, sample, "by MODIFY_FIELD");
+	}
 }
 
 static void fill_status(struct status_reply *status, enum sample sample)
@@ -258,6 +324,8 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	fill_pod_network(&agent->pod_network, sample);
 	agent->ipv4_free = number32(sample, 241);
 	agent->ipv6_free = number32(sample, 65000);
+	agent->has_offload = true;
+	fill_offload_info(&agent->offload, sample);
 }
 
 static void fill_ipam(struct ipam_reply *ipam, enum sample sample)
@@ -324,6 +392,12 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 	case CALL_GET_IPAM:
 		fill_ipam(&reply->body.ipam, sample);
 		break;
+	case CALL_LIST_FLOWS:
+		fill_flows(&reply->body.flows, sample);
+		break;
+	case CALL_GET_OFFLOAD:
+		fill_offload(&reply->body.offload, sample);
+		break;
 	default:
 		break;
 	}
@@ -339,26 +413,39 @@ void sample_error_reply(enum code code, enum sample sample, struct reply *ret_re
 	fill(ret_reply->instance_id, LIMIT_ID, sample, "3f2504e0");
 }
 
+// What a reply has on the heap; the pointer in it becomes NULL.
+static void *cut_array(struct reply *reply, size_t *ret_size)
+{
+	void *array = NULL;
+
+	*ret_size = 0;
+#define CUT(list, pointer)                                                                         \
+	{                                                                                          \
+		array = reply->body.list.pointer;                                                  \
+		*ret_size = reply->body.list.count * sizeof(*reply->body.list.pointer);            \
+		reply->body.list.pointer = NULL;                                                   \
+	}
+	if (reply->call == CALL_LIST)
+		CUT(list, items)
+	else if (reply->call == CALL_LIST_PORTS)
+		CUT(ports, ports)
+	else if (reply->call == CALL_LIST_FLOWS)
+		CUT(flows, flows)
+	else if (reply->call == CALL_GET_OFFLOAD)
+		CUT(offload, capabilities)
+#undef CUT
+	return array;
+}
+
 bool reply_equal(const struct reply *a, const struct reply *b)
 {
 	struct reply flat_a = *a, flat_b = *b;
+	size_t size_a, size_b;
+	const void *array_a = cut_array(&flat_a, &size_a), *array_b = cut_array(&flat_b, &size_b);
 
-	if (a->call != b->call)
+	if (a->call != b->call || size_a != size_b)
 		return false;
-	if (a->call == CALL_LIST) {
-		if (a->body.list.count != b->body.list.count ||
-		    (a->body.list.count > 0 &&
-		     memcmp(a->body.list.attachments, b->body.list.attachments,
-			    a->body.list.count * sizeof(*a->body.list.attachments)) != 0))
-			return false;
-		flat_a.body.list.attachments = flat_b.body.list.attachments = NULL;
-	} else if (a->call == CALL_LIST_PORTS) {
-		if (a->body.ports.count != b->body.ports.count ||
-		    (a->body.ports.count > 0 &&
-		     memcmp(a->body.ports.ports, b->body.ports.ports,
-			    a->body.ports.count * sizeof(*a->body.ports.ports)) != 0))
-			return false;
-		flat_a.body.ports.ports = flat_b.body.ports.ports = NULL;
-	}
+	if (size_a > 0 && memcmp(array_a, array_b, size_a) != 0)
+		return false;
 	return memcmp(&flat_a, &flat_b, sizeof(flat_a)) == 0;
 }

@@ -225,6 +225,7 @@ static void operation_apply(struct control *control, struct operation *op)
 	switch (op->kind) {
 	case OPERATION_ATTACH:
 		op->failed = pod_port_start(control, op->pod, true, &op->error) < 0;
+		op->started = !op->failed;
 		if (op->failed)
 			leave(control, op->pod);
 		log_pod(op->failed ? "attach failed" : "attached", attachment,
@@ -232,8 +233,10 @@ static void operation_apply(struct control *control, struct operation *op)
 		return;
 	case OPERATION_REFRESH:
 		op->pod->record = *op->updated;
-		op->failed = !op->pod->port_started &&
-			     pod_port_start(control, op->pod, false, &op->error) < 0;
+		if (op->pod->port_started)
+			return;
+		op->failed = pod_port_start(control, op->pod, false, &op->error) < 0;
+		op->started = !op->failed;
 		return;
 	case OPERATION_DETACH:
 		op->function = op->pod->record.attachment.function;
@@ -293,16 +296,26 @@ static void operation_answer(struct control *control, struct operation *op)
 static void batch_apply(struct batch *batch)
 {
 	struct control *control = batch->control;
+	struct pod *started[BATCH_MAX];
+	size_t started_count = 0;
 	struct error err = {0};
 	int r;
 
-	// Those who have their pod are answered before the second commit, which is not theirs.
 	for (size_t i = 0; i < batch->count; i++) {
 		struct operation *op = &batch->operations[i];
 
 		operation_apply(control, op);
 		free(op->updated);
 		op->updated = NULL;
+		if (op->started)
+			started[started_count++] = op->pod;
+	}
+	// Before the answers: a pod's first packet may go by the e-switch already.
+	rules_add(control, started, started_count);
+	// Those who have their pod are answered before the second commit, which is not theirs.
+	for (size_t i = 0; i < batch->count; i++) {
+		struct operation *op = &batch->operations[i];
+
 		if (op->kind != OPERATION_DETACH && !op->failed)
 			operation_answer(control, op);
 	}

@@ -28,8 +28,13 @@ int control_new(const struct control_config *config, struct restored *restored,
 {
 	struct control *control = calloc(1, sizeof(*control));
 
-	if (control == NULL)
+	if (control != NULL)
+		control->offload_wanted =
+			calloc(nic_function_count(config->nic), sizeof(*control->offload_wanted));
+	if (control == NULL || control->offload_wanted == NULL) {
+		free(control);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+	}
 	control->config = *config;
 	control->pods = restored->pods;
 	restored->pods = NULL;
@@ -47,8 +52,10 @@ void control_free(struct control *control)
 {
 	if (control == NULL)
 		return;
+	offload_free(control->config.offload);
 	ports_stop(control);
 	pods_free(control->pods);
+	free(control->offload_wanted);
 	free(control);
 }
 
@@ -66,6 +73,14 @@ void answer_error(struct control *control, struct control_call *call, const stru
 
 	reply_from_error(&reply, err);
 	answer(control, call, &reply);
+}
+
+void answer_no_memory(struct control *control, struct control_call *call)
+{
+	struct error err;
+
+	error_set(&err, ENOMEM, CODE_INTERNAL, "out of memory");
+	answer_error(control, call, &err);
 }
 
 // ---- dispatch --------------------------------------------------------------------------------------
@@ -131,6 +146,12 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_GET_IPAM:
 		ipam_call(control, call);
 		return;
+	case CALL_LIST_FLOWS:
+		list_flows_call(control, call);
+		return;
+	case CALL_GET_OFFLOAD:
+		offload_call(control, call);
+		return;
 	case CALL_NONE:
 	case CALL_ATTACH:
 	case CALL_DETACH:
@@ -195,6 +216,7 @@ void control_retry(struct control *control)
 				    err.message);
 	}
 	ports_retry(control);
+	rules_retry(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],
@@ -215,6 +237,7 @@ __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 
 void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1])
 {
 	const struct pod *pod, *first = NULL;
+	char offload[LIMIT_TEXT + 1];
 	size_t stopped = 0, leaving = 0;
 
 	for (size_t i = 0; i < control->pods->count; i++) {
@@ -240,4 +263,7 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 		       first->record.attachment.key.ifname, first->port_error.message);
 	if (leaving > 0)
 		append(ret_text, "%zu releases wait for the disk", leaving);
+	rules_notice(control, offload);
+	if (offload[0] != '\0')
+		append(ret_text, "%s", offload);
 }

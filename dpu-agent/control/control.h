@@ -5,7 +5,8 @@
 // share of an fsync:
 //
 //     plan each  ─►  write intents, COMMIT  ─►  start and stop ports  ─►  write releases, COMMIT
-//     (memory)       (nothing on failure)       (NIC)                     (and of what failed)
+//     (memory)       (nothing on failure)       (NIC), then the rules     (and of what failed)
+//                                               of the e-switch
 //        every call is answered when its own last step is done
 //
 // Control thread only. No protobuf, no DPDK.
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "offload/offload.h"
 #include "pod/restore.h"
 #include "port/port.h"
 #include "proto/message.h"
@@ -31,6 +33,7 @@ struct control_call {
 
 struct control_config {
 	struct nic *nic;
+	struct offload *offload;
 	struct store *store;
 	const char *instance_id; // new at each start; a caller sees by it that we restarted
 	const char *nic_device;  // for status
@@ -43,19 +46,27 @@ struct control;
 // Take over what was restored (restored->pods is owned by control from here) and bring the NIC to
 // it: router, host port, uplink, the pods' ports. A port that cannot be started keeps its
 // attachment; status tells, and control_retry tries again. Errors: -ENOMEM; restored is untouched.
-// The strings of config must outlive control.
+// So is config->offload owned by control from here: rules must go before ports do. The strings of
+// config must outlive control.
 int control_new(const struct control_config *config, struct restored *restored,
 		struct control **ret_control, struct error *err);
 
-// Stop all ports, free. Attachments stay in the store. NULL is fine.
+// Remove all rules, stop all ports, free. Attachments stay in the store. NULL is fine.
 void control_free(struct control *control);
 
 // Answer these calls. Any number; blocks on disk and NIC.
 void control_process(struct control *control, struct control_call **calls, size_t count);
 
 // Try again what failed and should not have: ports that did not start, releases that could not be
-// recorded. Cheap when there is nothing; to be called every few seconds.
+// recorded, rules that the NIC had no room for. Cheap when there is nothing; to be called every few seconds.
 void control_retry(struct control *control);
 
 // What the operator should know although the agent is up: "" if nothing.
 void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]);
+
+// What is counted and in no reply: since the agent started, and never less than before.
+struct control_counts {
+	uint64_t drops[LIMIT_DROPS]; // of all ports, by reason
+	uint64_t offload_retries;    // of rules that the NIC had not taken
+};
+void control_read_counts(const struct control *control, struct control_counts *ret_counts);

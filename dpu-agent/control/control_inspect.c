@@ -11,14 +11,6 @@
 #include "control/control_private.h"
 #include "datapath/datapath.h"
 
-static void answer_no_memory(struct control *control, struct control_call *call)
-{
-	struct error err;
-
-	error_set(&err, ENOMEM, CODE_INTERNAL, "out of memory");
-	answer_error(control, call, &err);
-}
-
 void list_call(struct control *control, struct control_call *call)
 {
 	const struct list_request *wanted = &call->request->body.list;
@@ -27,14 +19,21 @@ void list_call(struct control *control, struct control_call *call)
 	struct list_reply *list = &reply.body.list;
 	size_t i = wanted->has_after ? pods_index_after(pods, &wanted->after) : 0;
 
-	list->attachments = calloc(wanted->limit, sizeof(*list->attachments));
-	if (list->attachments == NULL) {
+	list->items = calloc(wanted->limit, sizeof(*list->items));
+	if (list->items == NULL) {
 		answer_no_memory(control, call);
 		return;
 	}
-	for (; i < pods->count && list->count < wanted->limit; i++)
-		if (pods->sorted[i]->record.state == STORE_ATTACHED)
-			list->attachments[list->count++] = pods->sorted[i]->record.attachment;
+	for (; i < pods->count && list->count < wanted->limit; i++) {
+		struct list_item *item = &list->items[list->count];
+
+		if (pods->sorted[i]->record.state != STORE_ATTACHED)
+			continue;
+		item->attachment = pods->sorted[i]->record.attachment;
+		item->has_offload = true;
+		rules_describe_pod(control, pods->sorted[i], &item->offload);
+		list->count++;
+	}
 	list->more = i < pods->count;
 	answer(control, call, &reply);
 	reply_clear(&reply);
@@ -79,6 +78,8 @@ void status_call(struct control *control, struct control_call *call)
 	agent->pod_network = pods->network.common;
 	agent->ipv4_free = free_of(&pods->ipv4);
 	agent->ipv6_free = free_of(&pods->ipv6);
+	agent->has_offload = true;
+	rules_describe(control, &agent->offload);
 	answer(control, call, &reply);
 }
 
@@ -88,11 +89,13 @@ static void describe_port(const struct control *control, const struct port *port
 			  struct port_info *ret_info)
 {
 	struct datapath_counters counters = {0};
+	struct offload_pod_status offload = {0};
 	struct port_state state = {0};
 	const struct pod *pod = NULL;
 
 	port_read_state(port, &state);
 	datapath_read_counters(port_slot(port), &counters);
+	offload_read_pod(control->config.offload, port_slot(port), &offload);
 	if (port_kind_of(port) == PORT_FUNCTION && vf < control->pods->functions.size)
 		pod = control->pods->by_function[vf];
 
@@ -106,10 +109,15 @@ static void describe_port(const struct control *control, const struct port *port
 	ret_info->link_up = state.link_up;
 	ret_info->mtu = state.mtu;
 	ret_info->mac = state.mac;
-	ret_info->rx_packets = counters.rx_packets;
-	ret_info->rx_bytes = counters.rx_bytes;
-	ret_info->tx_packets = counters.tx_packets;
-	ret_info->tx_bytes = counters.tx_bytes;
+	// A frame goes by the e-switch or by the graph, never by both.
+	ret_info->rx_packets = counters.rx_packets + offload.rx_packets;
+	ret_info->rx_bytes = counters.rx_bytes + offload.rx_bytes;
+	ret_info->tx_packets = counters.tx_packets + offload.tx_packets;
+	ret_info->tx_bytes = counters.tx_bytes + offload.tx_bytes;
+	ret_info->offloaded_rx_packets = offload.rx_packets;
+	ret_info->offloaded_rx_bytes = offload.rx_bytes;
+	ret_info->offloaded_tx_packets = offload.tx_packets;
+	ret_info->offloaded_tx_bytes = offload.tx_bytes;
 	for (size_t reason = 0; reason < datapath_drop_reason_count() && reason < LIMIT_DROPS;
 	     reason++) {
 		struct drop_count *drop = &ret_info->drops[ret_info->drop_count];
@@ -211,4 +219,25 @@ void ipam_call(struct control *control, struct control_call *call)
 	describe_ipam(&control->pods->ipv4, &reply.body.ipam.ipv4);
 	describe_ipam(&control->pods->ipv6, &reply.body.ipam.ipv6);
 	answer(control, call, &reply);
+}
+
+// ---- counts ----------------------------------------------------------------------------------------
+
+void control_read_counts(const struct control *control, struct control_counts *ret_counts)
+{
+	size_t count, ports_max = (size_t)nic_function_count(control->config.nic) + 2;
+	struct datapath_counters counters = {0};
+	const struct port *port;
+
+	*ret_counts = control->counts;
+	for (size_t i = 0; i < ports_max; i++) {
+		port = i == 0   ? nic_port(control->config.nic, PORT_HOST, 0)
+		       : i == 1 ? nic_port(control->config.nic, PORT_UPLINK, 0)
+				: nic_port(control->config.nic, PORT_FUNCTION, (uint32_t)i - 2);
+		if (port == NULL)
+			continue;
+		datapath_read_counters(port_slot(port), &counters);
+		for (count = 0; count < LIMIT_DROPS; count++)
+			ret_counts->drops[count] += counters.drops[count];
+	}
 }

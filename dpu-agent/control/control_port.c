@@ -12,6 +12,17 @@
 
 enum { RETRY_MAX = 8 }; // ports to try again at once: a driver that refuses may take long about it
 
+// The slot's next attachment begins at zero; the sum of all does not go back.
+static void clear_counters(struct control *control, uint32_t slot)
+{
+	struct datapath_counters counters = {0};
+
+	datapath_read_counters(slot, &counters);
+	for (size_t reason = 0; reason < LIMIT_DROPS; reason++)
+		control->counts.drops[reason] += counters.drops[reason];
+	datapath_clear_counters(slot);
+}
+
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -31,7 +42,7 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 		r = error_set(&why, ENODEV, CODE_NIC, "the NIC has no function %u", a->function.vf);
 	} else {
 		if (fresh)
-			datapath_clear_counters(port_slot(port));
+			clear_counters(control, port_slot(port));
 		r = port_start(port, &config, &why);
 	}
 	pod->port_started = r == 0;
@@ -46,8 +57,10 @@ void pod_port_stop(struct control *control, struct pod *pod)
 	struct port *port =
 		nic_port(control->config.nic, PORT_FUNCTION, pod->record.attachment.function.vf);
 
-	if (port != NULL)
+	if (port != NULL) {
+		offload_remove(control->config.offload, port_slot(port));
 		port_stop(port);
+	}
 	pod->port_started = false;
 }
 
@@ -133,6 +146,9 @@ void ports_start(struct control *control)
 	if (control->config.host_port)
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	start_pods(control);
+	// After the pods' ports, so that after a restart all rules go to the NIC at once.
+	if (control->uplink_error.code == CODE_OK)
+		rules_begin(control);
 }
 
 void ports_stop(struct control *control)
@@ -154,14 +170,18 @@ void ports_stop(struct control *control)
 
 void ports_retry(struct control *control)
 {
+	struct pod *started[RETRY_MAX];
 	struct pods *pods = control->pods;
-	size_t tried = 0;
+	size_t tried = 0, count = 0;
 	struct error err;
 
 	if (!pods->has_network)
 		return;
-	if (control->uplink_error.code != CODE_OK)
+	if (control->uplink_error.code != CODE_OK) {
 		start_fixed(control, PORT_UPLINK, &control->uplink_error);
+		if (control->uplink_error.code == CODE_OK)
+			rules_begin(control);
+	}
 	if (control->host_port_error.code != CODE_OK)
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	for (size_t looked = 0; looked < pods->count && tried < RETRY_MAX; looked++) {
@@ -171,8 +191,11 @@ void ports_retry(struct control *control)
 		if (pod->port_started || pod->record.state != STORE_ATTACHED)
 			continue;
 		tried++;
-		if (pod_port_start(control, pod, false, &err) == 0)
-			log_info("port started at last", "network=%s container=%s ifname=%s",
-				 key->network, key->container_id, key->ifname);
+		if (pod_port_start(control, pod, false, &err) < 0)
+			continue;
+		started[count++] = pod;
+		log_info("port started at last", "network=%s container=%s ifname=%s", key->network,
+			 key->container_id, key->ifname);
 	}
+	rules_add(control, started, count);
 }

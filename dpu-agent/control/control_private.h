@@ -23,7 +23,11 @@ struct control {
 	struct leaving_list leaving;
 
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
+	bool offload_begun;                         // the uplink port has been started
+	struct offload_pod *offload_wanted;         // room for one of each function
 	size_t retry_cursor;                        // index in pods->sorted
+	// Drops are what was counted for attachments whose slots others have now.
+	struct control_counts counts;
 };
 
 enum operation_kind {
@@ -40,6 +44,7 @@ struct operation {
 	struct pods_undo undo;        // OPERATION_ATTACH
 	struct store_record *updated; // OPERATION_REFRESH: the record to be; heap
 	struct function_id function;  // OPERATION_DETACH: for the answer, when the pod is gone
+	bool started;                 // the pod's port, by this operation
 	bool late, failed;
 	struct error error; // if failed
 };
@@ -48,6 +53,7 @@ struct operation {
 
 void answer(struct control *control, struct control_call *call, struct reply *reply);
 void answer_error(struct control *control, struct control_call *call, const struct error *err);
+void answer_no_memory(struct control *control, struct control_call *call);
 
 // ---- the batch (batch.c) -----------------------------------------------------------------------
 
@@ -78,11 +84,16 @@ void status_call(struct control *control, struct control_call *call);
 void list_ports_call(struct control *control, struct control_call *call);
 void ipam_call(struct control *control, struct control_call *call);
 
+// control_offload.c
+void list_flows_call(struct control *control, struct control_call *call);
+void offload_call(struct control *control, struct control_call *call);
+
 // ---- ports (control_port.c) --------------------------------------------------------------------
 
 // Start the pod's port; the outcome is also kept in the pod. `fresh`: the slot's counters were
-// another attachment's.
+// another attachment's. Its rules are rules_add' to make, for many at once.
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err);
+// Its rules go first.
 void pod_port_stop(struct control *control, struct pod *pod);
 
 // Router, host port, uplink, all pods' ports, as the pod network says.
@@ -91,3 +102,18 @@ void ports_stop(struct control *control);
 // A few of those that should be started and are not.
 void ports_retry(struct control *control);
 bool host_port_ready(const struct control *control);
+
+// ---- the e-switch (control_offload.c) ----------------------------------------------------------
+
+// Offload those of these pods whose port is started, all together. At most as many as there are
+// functions. Without effect until the uplink is started, which offloads all.
+void rules_add(struct control *control, struct pod *const *pods, size_t count);
+// Shared rules, and those of all pods.
+void rules_begin(struct control *control);
+// Try again what the NIC has not taken.
+void rules_retry(struct control *control);
+// What of it the operator should know: "" if nothing.
+void rules_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]);
+void rules_describe_pod(const struct control *control, const struct pod *pod,
+			struct attachment_offload *ret_offload);
+void rules_describe(const struct control *control, struct offload_info *ret_info);

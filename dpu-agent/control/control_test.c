@@ -366,10 +366,10 @@ static void lists_come_in_pages_and_in_order(void **state)
 		assert_int_equal(page < 2, list->more);
 		for (size_t i = 0; i < list->count; i++) {
 			snprintf(name, sizeof(name), "pod%zu", (size_t)page * 3 + i);
-			assert_string_equal(name, list->attachments[i].key.container_id);
+			assert_string_equal(name, list->items[i].attachment.key.container_id);
 		}
 		call.request.body.list.has_after = true;
-		call.request.body.list.after = list->attachments[list->count - 1].key;
+		call.request.body.list.after = list->items[list->count - 1].attachment.key;
 		test_call_clear(&call);
 	}
 	must_run(&call); // after the last
@@ -410,6 +410,20 @@ static void ports_come_in_pages_with_their_pods_and_drops(void **state)
 	}
 	assert_int_equal(10, seen);
 	assert_int_equal(8, functions);
+}
+
+static void drops_in_all_are_never_fewer_than_before(void **state)
+{
+	struct control_counts before, after;
+
+	control_read_counts(agent.control, &before);
+	// fake_nic: as many as the slot's number, until they are cleared.
+	assert_int_equal(0 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 1000 + 1001, before.drops[1]);
+	test_must_attach(&agent, "web");
+	test_must_attach(&agent, "db");
+	assert_int_equal(1, fake_nic.ports[1].clears);
+	control_read_counts(agent.control, &after);
+	assert_memory_equal(&before, &after, sizeof(before));
 }
 
 static void ipam_counts_what_is_there(void **state)
@@ -454,6 +468,7 @@ int main(void)
 		TEST(check_tells_what_differs),
 		TEST(lists_come_in_pages_and_in_order),
 		TEST(ports_come_in_pages_with_their_pods_and_drops),
+		TEST(drops_in_all_are_never_fewer_than_before),
 		TEST(ipam_counts_what_is_there),
 	};
 

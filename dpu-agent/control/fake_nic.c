@@ -5,6 +5,8 @@
 
 #include "control/fake_nic.h"
 
+#include "control/fake_offload.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +86,7 @@ void port_stop(struct port *port)
 
 	if (fake_nic.on_change != NULL)
 		fake_nic.on_change();
+	fake_offload_port_stops(index_of(port));
 	if (fake->started)
 		fake->stops++;
 	fake->started = false;
@@ -144,7 +147,7 @@ void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counter
 {
 	*ret_counters = (struct datapath_counters){
 		.rx_packets = slot + 1,
-		.drops = {[1] = slot},
+		.drops = {[1] = fake_nic.ports[slot].clears > 0 ? 0 : slot},
 	};
 }
 

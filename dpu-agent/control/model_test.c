@@ -254,6 +254,9 @@ static void step_batch(void)
 
 static void step(unsigned int number)
 {
+	// The e-switch becomes smaller or larger; nobody but its rules may notice.
+	if (pick(20) == 0)
+		fake_offload.rules_max = pick(3) == 0 ? 0 : 1 + pick(NAMES * FAKE_POD_RULES);
 	switch (pick(10)) {
 	case 0:
 		if (pick(4) == 0)
@@ -291,6 +294,11 @@ static void the_agent_does_as_the_model_does(void **state)
 	for (unsigned int i = 0; i < steps; i++)
 		step(i);
 	test_assert_consistent(&agent, true);
+	// With room for all, all are there, without anyone asking.
+	fake_offload.rules_max = 0;
+	control_retry(agent.control);
+	for (uint32_t vf = 0; vf < FUNCTIONS; vf++)
+		assert_int_equal(fake_offload.slots[vf].rules_wanted, fake_offload.slots[vf].rules);
 	test_agent_destroy(&agent);
 }
 

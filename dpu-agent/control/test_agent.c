@@ -34,6 +34,7 @@ void test_agent_init(struct test_agent *agent, uint32_t functions, const char *i
 	if (ipv6 != NULL)
 		assert_int_equal(0, network_parse_ipv6(ipv6, &agent->network, NULL));
 	fake_nic_reset(functions);
+	fake_offload_reset();
 	test_agent_start(agent);
 }
 
@@ -55,12 +56,14 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 	if (r < 0)
 		return r;
 	config.store = agent->store;
+	config.offload = fake_offload_new();
 	r = restore(agent->store, agent->functions, agent->has_network ? &agent->network : NULL,
 		    &restored, err);
 	if (r == 0)
 		r = control_new(&config, &restored, &agent->control, err);
 	if (r < 0) {
 		pods_free(restored.pods);
+		offload_free(config.offload);
 		store_close(agent->store);
 		agent->store = NULL;
 	}
@@ -126,10 +129,21 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 	call->reply = *reply;
 	// Lists stay control's: take a copy.
 	if (reply->call == CALL_LIST) {
-		size_t size = reply->body.list.count * sizeof(struct attachment);
+		size_t size = reply->body.list.count * sizeof(struct list_item);
 
-		call->reply.body.list.attachments = malloc(size + 1);
-		memcpy(call->reply.body.list.attachments, reply->body.list.attachments, size);
+		call->reply.body.list.items = malloc(size + 1);
+		memcpy(call->reply.body.list.items, reply->body.list.items, size);
+	} else if (reply->call == CALL_LIST_FLOWS) {
+		size_t size = reply->body.flows.count * sizeof(struct flow_info);
+
+		call->reply.body.flows.flows = malloc(size + 1);
+		memcpy(call->reply.body.flows.flows, reply->body.flows.flows, size);
+	} else if (reply->call == CALL_GET_OFFLOAD) {
+		size_t size = reply->body.offload.count * sizeof(struct capability_info);
+
+		call->reply.body.offload.capabilities = malloc(size + 1);
+		memcpy(call->reply.body.offload.capabilities, reply->body.offload.capabilities,
+		       size);
 	} else if (reply->call == CALL_LIST_PORTS) {
 		size_t size = reply->body.ports.count * sizeof(struct port_info);
 
@@ -187,6 +201,8 @@ void test_simple(struct test_call *call, enum call which)
 		call->request.body.list.limit = LIMIT_PAGE;
 	else if (which == CALL_LIST_PORTS)
 		call->request.body.list_ports.limit = LIMIT_PORTS_PAGE;
+	else if (which == CALL_LIST_FLOWS)
+		call->request.body.list_flows.limit = LIMIT_FLOWS_PAGE;
 	else if (which == CALL_CHECK)
 		set_key(&call->request.body.check.key, "");
 }
@@ -334,6 +350,35 @@ static void compare_port(const struct pod *pod)
 	assert_memory_equal(&a->ipv6, &port->config.ipv6, sizeof(a->ipv6));
 }
 
+// Pods whose port is started have their rules wanted, as they are; nobody else has.
+static void compare_offload(const struct control *control)
+{
+	const struct pods *pods = control->pods;
+	size_t wanted = 0;
+
+	if (!control->offload_begun) {
+		assert_int_equal(0, fake_offload_pod_count());
+		return;
+	}
+	for (size_t i = 0; i < pods->count; i++) {
+		const struct attachment *a = &pods->sorted[i]->record.attachment;
+		const struct fake_offload_slot *slot = &fake_offload.slots[a->function.vf];
+
+		assert_int_equal(pods->sorted[i]->port_started, slot->present);
+		if (!slot->present)
+			continue;
+		wanted++;
+		assert_ptr_equal(&fake_nic.ports[a->function.vf], slot->pod.port);
+		assert_memory_equal(&a->mac, &slot->pod.mac, sizeof(a->mac));
+		assert_int_equal(a->mtu, slot->pod.mtu);
+		assert_int_equal(a->has_ipv4, slot->pod.has_ipv4);
+		assert_int_equal(a->has_ipv6, slot->pod.has_ipv6);
+		assert_int_equal(a->ipv4.s_addr, slot->pod.ipv4.s_addr);
+		assert_memory_equal(&a->ipv6, &slot->pod.ipv6, sizeof(a->ipv6));
+	}
+	assert_int_equal(wanted, fake_offload_pod_count());
+}
+
 void test_assert_consistent(struct test_agent *agent, bool ports)
 {
 	struct pods *pods = agent->control->pods;
@@ -369,6 +414,7 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 	assert_int_equal(ipv6, pods->ipv6.pool.taken);
 	if (ports)
 		assert_int_equal(pods->count, fake_nic_started_functions());
+	compare_offload(agent->control);
 	assert_int_equal(0, store_each_record(agent->store, compare_record, &seen, NULL));
 	assert_int_equal(pods->count, seen.records);
 	compare_pool(agent, &pods->functions, STORE_POOL_FUNCTION);

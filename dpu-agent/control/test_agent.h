@@ -7,6 +7,7 @@
 
 #include "control/control.h"
 #include "control/fake_nic.h"
+#include "control/fake_offload.h"
 
 struct test_agent {
 	char dir[64];
@@ -61,5 +62,6 @@ void test_must_fail(struct test_agent *agent, struct test_call *call, enum code 
 void test_quiet(bool quiet);
 
 // What must hold between any two calls: DESIGN's invariants 1 and 2, and that memory, store and
-// NIC say the same. ports: also that each attachment's port is started.
+// NIC say the same. ports: also that each attachment's port is started. Rules: those of the started
+// ports and no others, if there is an uplink.
 void test_assert_consistent(struct test_agent *agent, bool ports);

@@ -335,6 +335,11 @@ void run(void)
 	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
 }
 
+void expire_waiting(void)
+{
+	start->worker->waiting.since_tsc -= rte_get_tsc_hz() / 1000 * (WAITING_MS + 1);
+}
+
 void inject(unsigned int slot, const struct frame *f)
 {
 	push(slot, frame_to_mbuf(f, 0));

@@ -125,8 +125,9 @@ void inject(unsigned int slot, const struct frame *f); // push and run
 struct rte_mbuf *pull(unsigned int slot);
 bool pull_frame(unsigned int slot, struct frame *ret_frame); // with l3, l4 and payload found
 void refill_icmp_budget(unsigned int slot); // ICMP errors because of this port are allowed again
-void drain(unsigned int slot);              // free what is still in the ring into the port
-void assert_nothing_out(void);              // on no port
+void expire_waiting(void);     // what waits for the host's MAC address has waited long enough
+void drain(unsigned int slot); // free what is still in the ring into the port
+void assert_nothing_out(void); // on no port
 
 // The one thing that happened to packets from this slot since the last look is a drop for `reason`.
 #define assert_dropped(slot, reason) assert_dropped_(slot, reason, 1, __FILE__, __LINE__)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Packets for the host while its MAC address is not known, as after a restart of the agent: they
-// are dropped, and the host is asked. Its answer is dropped as well, but eth_classify has learned
-// from it.
+// wait, as many as there is room for, and the host is asked. Its answer is dropped, but eth_classify
+// has learned from it, and host_release lets them go on.
 
 #include <netinet/in.h>
 
 #include <rte_arp.h>
+#include <rte_cycles.h>
 
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
@@ -68,27 +69,39 @@ static struct rte_mbuf *ask_by_solicitation(const struct snapshot *s, const stru
 	return m;
 }
 
+// False: there is no room.
+static bool wait_for_host(struct worker *w, struct rte_mbuf *m)
+{
+	struct waiting *waiting = &w->waiting;
+
+	if (waiting->count == WAITING_MAX)
+		return false;
+	if (waiting->count == 0)
+		waiting->since_tsc = rte_rdtsc();
+	waiting->packets[waiting->count] = m;
+	waiting->generations[waiting->count++] = packet_in_port(w, m)->generation;
+	return true;
+}
+
 static uint16_t host_resolve(struct rte_graph *graph, struct rte_node *node, void **objs,
 			     uint16_t count)
 {
 	struct worker *w = worker_self;
 
 	for (uint16_t i = 0; i < count; i++) {
-		uint16_t out_slot = packet_meta(objs[i])->out_slot;
-		bool ipv4 =
-			*rte_pktmbuf_mtod((struct rte_mbuf *)objs[i], const uint8_t *) >> 4 == 4;
-		struct rte_mbuf *question = NULL;
+		struct rte_mbuf *m = objs[i], *question = NULL;
+		uint16_t out_slot = packet_meta(m)->out_slot;
 
-		drop(objs[i], DROP_HOST_UNKNOWN);
 		if (icmp_error_allowed(w, out_slot))
-			question = ipv4 ? ask_by_arp(w->snapshot, objs[i])
-					: ask_by_solicitation(w->snapshot, objs[i]);
-		if (question == NULL)
-			continue;
-		packet_meta(question)->out_slot = out_slot;
-		rte_node_enqueue_x1(graph, node, EDGE_TX, question);
+			question = packet_is_ipv4(m) ? ask_by_arp(w->snapshot, m)
+						     : ask_by_solicitation(w->snapshot, m);
+		if (question != NULL) {
+			packet_meta(question)->out_slot = out_slot;
+			rte_node_enqueue_x1(graph, node, EDGE_TX, question);
+		}
+		if (!wait_for_host(w, m))
+			rte_node_enqueue_x1(graph, node, drop(m, DROP_HOST_UNKNOWN), m);
 	}
-	rte_node_enqueue(graph, node, EDGE_DROP, objs, count);
 	return count;
 }
 

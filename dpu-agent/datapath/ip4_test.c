@@ -400,33 +400,6 @@ static void a_broken_echo_is_counted(void **state)
 	}
 }
 
-// ---- the host's MAC ------------------------------------------------------------------------------
-
-static void a_host_that_was_never_heard_is_asked(void **state)
-{
-	struct datapath_port config = graph_port_config(HOST);
-	uint8_t expected[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-	graph_replace_port(&config); // as after a restart
-	frame_udp4(&f, POD_A, A4, GATEWAY4, 10);
-	inject(POD_A, &f);
-	assert_dropped(POD_A, DROP_HOST_UNKNOWN);
-	memcpy(expected + 6, router_mac, 6);
-	memcpy(expected + 12, (uint8_t[]){8, 6, 0, 1, 8, 0, 6, 4, 0, 1}, 10);
-	memcpy(expected + 22, router_mac, 6);
-	memcpy(expected + 28, (uint8_t[]){169, 254, 1, 1}, 4);
-	inet_pton(AF_INET, GATEWAY4, expected + 38);
-	assert_true(pull_frame(HOST, &got));
-	assert_int_equal(sizeof(expected), got.size);
-	assert_memory_equal(expected, got.bytes, sizeof(expected));
-	assert_nothing_out();
-
-	frame_arp(&f, HOST, 2, GATEWAY4, "169.254.1.1"); // it answers
-	assert_drops(HOST, &f, DROP_ARP_IGNORED);
-	frame_udp4(&f, POD_A, A4, GATEWAY4, 10);
-	assert_forwards(POD_A, &f, HOST);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,7 +426,6 @@ int main(void)
 		GRAPH_TEST(without_a_host_port_the_router_answers_for_the_gateway),
 		GRAPH_TEST(the_router_has_no_other_service),
 		GRAPH_TEST(a_broken_echo_is_counted),
-		GRAPH_TEST(a_host_that_was_never_heard_is_asked),
 	};
 
 	return cmocka_run_group_tests(tests, graph_start, graph_stop);

@@ -348,41 +348,6 @@ static void a_broken_echo_is_counted(void **state)
 	}
 }
 
-// ---- the host's MAC ------------------------------------------------------------------------------
-
-static void a_host_that_was_never_heard_is_asked(void **state)
-{
-	struct datapath_port config = graph_port_config(HOST);
-	struct in6_addr address;
-
-	graph_replace_port(&config); // as after a restart
-	frame_udp6(&f, POD_A, A6, GATEWAY6, 10);
-	inject(POD_A, &f);
-	assert_dropped(POD_A, DROP_HOST_UNKNOWN);
-	assert_true(pull_frame(HOST, &got));
-	assert_nothing_out();
-	assert_int_equal(14 + 40 + 32, got.size);
-	assert_memory_equal(((uint8_t[]){0x33, 0x33, 0xff, 0, 0, 1}), got.bytes, 6);
-	assert_memory_equal(router_mac, got.bytes + 6, 6);
-	assert_int_equal(255, got.bytes[got.l3 + 7]);
-	inet_pton(AF_INET6, "fe80::1", &address);
-	assert_memory_equal(&address, got.bytes + got.l3 + 8, 16);
-	inet_pton(AF_INET6, "ff02::1:ff00:1", &address);
-	assert_memory_equal(&address, got.bytes + got.l3 + 24, 16);
-	assert_int_equal(135, got.bytes[got.l4]);
-	inet_pton(AF_INET6, GATEWAY6, &address);
-	assert_memory_equal(&address, got.bytes + got.l4 + 8, 16);
-	assert_memory_equal(router_mac, got.bytes + got.l4 + 26, 6);
-	assert_true(l4_checksum_good(&got));
-
-	frame_solicitation(&f, HOST, GATEWAY6, "fe80::1", "fe80::1", true);
-	f.bytes[f.l4] = 136; // an advertisement, as good as any frame
-	frame_fix_icmp6(&f);
-	assert_drops(HOST, &f, DROP_ND_IGNORED);
-	frame_udp6(&f, POD_A, A6, GATEWAY6, 10);
-	assert_forwards(POD_A, &f, HOST);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,7 +371,6 @@ int main(void)
 		GRAPH_TEST(without_a_host_port_the_router_answers_for_the_gateway),
 		GRAPH_TEST(the_router_has_no_other_service),
 		GRAPH_TEST(a_broken_echo_is_counted),
-		GRAPH_TEST(a_host_that_was_never_heard_is_asked),
 	};
 
 	return cmocka_run_group_tests(tests, graph_start, graph_stop);

@@ -52,7 +52,7 @@ static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **o
 			take_in(w, port, packets, count);
 		total = (uint16_t)(total + count);
 	}
-	w->walk_packets = total;
+	w->walk_packets += total;
 	if (total > 0) {
 		node->idx = total;
 		rte_node_next_stream_move(graph, node, EDGE_CLASSIFY);

@@ -140,7 +140,9 @@ static bool sleep_until_something(struct worker *w, struct publication *publicat
 
 	if (worker_walk(w, publication) > 0)
 		return true;
-	return wait_for_event(w, publication, all_ring ? 0 : poll_sleep_us);
+	// Nothing rings when another worker hears from the host, nor when a packet has waited long enough.
+	return wait_for_event(w, publication,
+			      all_ring && w->waiting.count == 0 ? 0 : poll_sleep_us);
 }
 
 int worker_main(void *start)
@@ -193,7 +195,8 @@ void worker_unwatch(struct worker *w, int interrupt_fd)
 
 int worker_open(struct worker *w, struct error *err)
 {
-	static const char *const sources[] = {NODE("port_rx")}; // what they lead to comes along
+	static const char *const sources[] = {
+		NODE("port_rx"), NODE("host_release")}; // what they lead to comes along
 	struct rte_graph_param param = {
 		.socket_id = SOCKET_ID_ANY,
 		.nb_node_patterns = RTE_DIM(sources),
@@ -223,6 +226,8 @@ void worker_close(struct worker *w)
 	if (w->graph != NULL)
 		rte_graph_destroy(w->graph->id);
 	w->graph = NULL;
+	rte_pktmbuf_free_bulk(w->waiting.packets, w->waiting.count);
+	w->waiting.count = 0;
 	if (w->epoll_fd > 0)
 		close(w->epoll_fd);
 	if (w->wake_fd > 0)

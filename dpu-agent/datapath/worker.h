@@ -27,7 +27,12 @@
 _Static_assert((int)DROP_REASON_COUNT <= (int)LIMIT_DROPS,
 	       "every reason has room in datapath_counters");
 
-enum { TX_BATCH = 64 }; // packets sent to one port at once
+enum {
+	TX_BATCH = 64, // packets sent to one port at once
+	WAITING_MAX =
+		128, // packets that wait for the host's MAC address: what pods send in a round trip
+	WAITING_MS = 1000, // and for how long: RFC 1122 section 2.3.2.1 asks once a second
+};
 
 // A port as the graph sees it. Immutable once published, but for the learned MAC address.
 struct graph_port {
@@ -55,6 +60,14 @@ struct tx_batch {
 	bool active; // in the worker's list of those to send before the walk ends
 	uint16_t count;
 	struct rte_mbuf *packets[TX_BATCH];
+};
+
+// Packets for the host, held by host_resolve until its MAC address is known (RFC 1122 section 2.3.2.2).
+struct waiting {
+	uint64_t since_tsc; // of the first
+	uint16_t count;
+	uint32_t generations[WAITING_MAX]; // of the ports they came in on
+	struct rte_mbuf *packets[WAITING_MAX];
 };
 
 // Tokens for what the router says on its own account because of one port.
@@ -90,6 +103,7 @@ struct worker {
 	uint16_t batched[DATAPATH_PORTS_MAX]; // slots with an active batch
 	uint16_t batched_count;
 	struct tx_batch tx[DATAPATH_PORTS_MAX];
+	struct waiting waiting;
 
 	struct rte_hash *routes_ipv4, *routes_ipv6; // shared by all workers: address -> slot
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
@@ -142,6 +156,12 @@ static inline bool port_is_known(const struct graph_port *port)
 {
 	return likely(port->config.role == DATAPATH_ROLE_POD) ||
 	       atomic_load_explicit(&port->learned_mac, memory_order_relaxed) != 0;
+}
+
+// Of a packet whose data starts at layer 3.
+static inline bool packet_is_ipv4(const struct rte_mbuf *m)
+{
+	return *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 4;
 }
 
 static inline void count_drop(struct worker *w, uint16_t slot, enum drop_reason reason)

@@ -45,6 +45,7 @@ static void the_smallest_file_has_the_documented_defaults(void **state)
 	assert_string_equal("/var/lib/podport/agent", config.state_dir);
 	assert_string_equal("net_x0", config.nic_device);
 	assert_string_equal("podport", config.file_prefix);
+	assert_string_equal("", config.metrics);
 	assert_int_equal(4, config.functions);
 	assert_int_equal(LOG_LEVEL_INFO, config.log_level);
 	assert_int_equal(256, config.memory_mb);
@@ -53,7 +54,7 @@ static void the_smallest_file_has_the_documented_defaults(void **state)
 	assert_int_equal(1500, config.network.common.mtu);
 	assert_int_equal(0, config.network.link_group);
 	assert_memory_equal(&mac, &config.network.common.router_mac, sizeof(mac));
-	assert_true(config.host_port && config.huge_pages && !config.insecure);
+	assert_true(config.host_port && config.offload && config.huge_pages && !config.insecure);
 	assert_false(agent_config_has_network(&config));
 	assert_int_equal(0, config.cpus.count + config.drivers.count);
 }
@@ -70,10 +71,12 @@ static void every_key_is_taken(void **state)
 		 "tls: {ca: %s, certificate: %s, key: %s}\n"
 		 "state_dir: /tmp/x\n"
 		 "log_level: debug\n"
+		 "metrics: '[::1]:9473'\n"
 		 "nic:\n"
 		 "  device: net_x0,card=/run/card.sock\n"
 		 "  functions: 1000\n"
 		 "  host_port: false\n"
+		 "  offload: false\n"
 		 "dpdk:\n"
 		 "  drivers: [%s]\n"
 		 "  huge_pages: false\n"
@@ -95,8 +98,9 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(file, config.tls_ca);
 	assert_string_equal("net_x0,card=/run/card.sock", config.nic_device);
 	assert_int_equal(LOG_LEVEL_DEBUG, config.log_level);
+	assert_string_equal("[::1]:9473", config.metrics);
 	assert_int_equal(1000, config.functions);
-	assert_false(config.host_port || config.huge_pages);
+	assert_false(config.host_port || config.offload || config.huge_pages);
 	assert_int_equal(1, config.drivers.count);
 	assert_string_equal(file, config.drivers.paths[0]);
 	assert_int_equal(3, config.cpus.count);
@@ -161,6 +165,14 @@ static void an_error_names_file_line_and_key(void **state)
 		     "tls: {ca: /nowhere/ca, certificate: /x, key: /x}\n",
 		 3, "tls.ca: cannot read /nowhere/ca"},
 		{NIC "log_level: loud\n", 2, "log_level: "},
+		{"nic:\n  device: net_x0\n  functions: 4\n  offload: perhaps\n", 4,
+		 "nic.offload: "},
+		{NIC "metrics: 10.0.0.1:9473\n", 2, "metrics: tcp://10.0.0.1:9473"},
+		{NIC "metrics: 127.0.0.1\n", 2, "metrics: tcp://127.0.0.1: has no port"},
+		{NIC "metrics: 127.0.0.1:9473/metrics\n", 2,
+		 "metrics: tcp://127.0.0.1:9473/metrics: "},
+		{NIC "metrics: http://127.0.0.1:9473\n", 2,
+		 "metrics: 'http://127.0.0.1:9473' is not"},
 		{NIC "nic_device: x\n", 2, "nic_device"},
 		{NIC NIC, 2, "nic"},
 		{NIC "insecure: maybe\n", 2, "insecure: "},

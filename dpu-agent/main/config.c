@@ -187,9 +187,11 @@ static const struct config_key keys[] = {
 	{"tls.key", config_parse_path, AT(tls_key), false, false},
 	{"state_dir", config_parse_path, AT(state_dir), false, false},
 	{"log_level", config_parse_log_level, AT(log_level), false, false},
+	{"metrics", config_parse_path, AT(metrics), false, false},
 	{"nic.device", parse_device, AT(nic_device), true, false},
 	{"nic.functions", parse_functions, AT(functions), true, false},
 	{"nic.host_port", config_parse_bool, AT(host_port), false, false},
+	{"nic.offload", config_parse_bool, AT(offload), false, false},
 	{"dpdk.drivers", parse_driver, 0, false, true},
 	{"dpdk.huge_pages", config_parse_bool, AT(huge_pages), false, false},
 	{"dpdk.memory_mb", parse_memory, AT(memory_mb), false, false},
@@ -213,6 +215,7 @@ static void set_defaults(struct agent_config *config)
 	snprintf(config->file_prefix, sizeof(config->file_prefix), "podport");
 	config->log_level = LOG_LEVEL_INFO;
 	config->host_port = true;
+	config->offload = true;
 	config->huge_pages = true;
 	config->memory_mb = 256;
 	config->workers = 1;
@@ -263,6 +266,23 @@ static int check_tls(const char *file, const struct agent_config *config, struct
 	return 0;
 }
 
+// Whoever reaches it sees who runs here: as plain tcp://, on loopback only unless that is wanted.
+static int check_metrics(const char *file, const struct agent_config *config, struct error *err)
+{
+	char url[LIMIT_PATH + sizeof("tcp://")];
+	struct error why = {0};
+
+	if (config->metrics[0] == '\0')
+		return 0;
+	if (strstr(config->metrics, "://") != NULL)
+		return config_error(file, "metrics", err, "'%s' is not ADDRESS:PORT",
+				    config->metrics);
+	snprintf(url, sizeof(url), "tcp://%s", config->metrics);
+	if (wire_check_url(url, config->insecure, &why) < 0)
+		return config_error(file, "metrics", err, "%.400s", why.message);
+	return 0;
+}
+
 static int check_dpdk(const char *file, const struct agent_config *config, struct error *err)
 {
 	uint64_t needed_mb = (uint64_t)config->packet_buffers * PACKET_BUFFER_BYTES / 1024 / 1024 +
@@ -299,6 +319,8 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 	if (wire_check_url(config->listen, config->insecure, &why) < 0)
 		return config_error(file, "listen", err, "%.400s", why.message);
 	r = check_tls(file, config, err);
+	if (r == 0)
+		r = check_metrics(file, config, err);
 	if (r == 0)
 		r = check_dpdk(file, config, err);
 	if (r == 0 && !agent_config_has_network(config) &&

@@ -31,10 +31,12 @@ struct agent_config {
 	char tls_key[LIMIT_PATH + 1];
 	char state_dir[LIMIT_PATH + 1];
 	enum log_level log_level;
+	char metrics[LIMIT_PATH + 1]; // "": none; ADDRESS:PORT
 
 	char nic_device[LIMIT_PATH + 1];
 	uint32_t functions;
 	bool host_port;
+	bool offload;
 
 	struct {
 		size_t count;

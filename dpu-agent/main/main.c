@@ -22,6 +22,9 @@
 #include "datapath/datapath.h"
 #include "main/config.h"
 #include "main/eal.h"
+#include "main/preflight.h"
+#include "metrics/metrics.h"
+#include "offload/offload.h"
 #include "pod/restore.h"
 #include "pod/store.h"
 #include "port/port.h"
@@ -40,7 +43,9 @@ struct agent {
 	uv_timer_t retry;
 	struct store *store;
 	struct nic *nic;
+	struct offload *offload; // NULL from when it is control's
 	struct control *control;
+	struct metrics *metrics; // NULL: not wanted
 	struct rpc *rpc;
 };
 
@@ -185,10 +190,27 @@ static void datapath_module_stop(struct agent *agent)
 	datapath_stop();
 }
 
+// Before control starts the uplink: what the NIC can do is configured while it is stopped.
+static int offload_module_start(struct agent *agent, struct error *err)
+{
+	const struct offload_config config = {
+		.nic = agent->nic,
+		.enabled = agent->config.offload,
+	};
+
+	return offload_new(&config, &agent->offload, err);
+}
+
+static void offload_module_stop(struct agent *agent)
+{
+	offload_free(agent->offload);
+}
+
 static int control_start(struct agent *agent, struct error *err)
 {
 	const struct control_config config = {
 		.nic = agent->nic,
+		.offload = agent->offload,
 		.store = agent->store,
 		.instance_id = agent->instance_id,
 		.nic_device = agent->config.nic_device,
@@ -208,6 +230,8 @@ static int control_start(struct agent *agent, struct error *err)
 	r = control_new(&config, &restored, &agent->control, err);
 	if (r < 0)
 		pods_free(restored.pods);
+	else
+		agent->offload = NULL;
 	return r;
 }
 
@@ -234,6 +258,19 @@ static int retry_start(struct agent *agent, struct error *err)
 static void retry_stop(struct agent *agent)
 {
 	uv_close((uv_handle_t *)&agent->retry, NULL);
+}
+
+static int metrics_module_start(struct agent *agent, struct error *err)
+{
+	if (agent->config.metrics[0] == '\0')
+		return 0;
+	return metrics_start(agent->config.metrics, &agent->loop, agent->control, &agent->metrics,
+			     err);
+}
+
+static void metrics_module_stop(struct agent *agent)
+{
+	metrics_stop(agent->metrics);
 }
 
 static int rpc_module_start(struct agent *agent, struct error *err)
@@ -269,73 +306,111 @@ static const struct module modules[] = {
 	{"dpdk", eal_module_start, eal_module_stop},
 	{"nic", nic_start, nic_stop},
 	{"datapath", datapath_module_start, datapath_module_stop},
+	{"offload", offload_module_start, offload_module_stop},
 	{"control", control_start, control_stop}, // restores
 	{"retry", retry_start, retry_stop},
+	{"metrics", metrics_module_start, metrics_module_stop},
 	{"rpc", rpc_module_start, rpc_module_stop},
 };
 
-enum { MODULE_COUNT = sizeof(modules) / sizeof(modules[0]) };
+// What the preflight needs: no store, nobody to answer, no pod touched.
+static const struct module preflight_modules[] = {
+	{"limits", limits_start, NULL},
+	{"dpdk", eal_module_start, eal_module_stop},
+	{"nic", nic_start, nic_stop},
+	{"datapath", datapath_module_start, datapath_module_stop},
+};
 
-static void stop_modules(struct agent *agent, size_t started)
+enum {
+	MODULE_COUNT = sizeof(modules) / sizeof(modules[0]),
+	PREFLIGHT_MODULE_COUNT = sizeof(preflight_modules) / sizeof(preflight_modules[0]),
+};
+
+static void stop_modules(struct agent *agent, const struct module *table, size_t started)
 {
 	while (started-- > 0) {
-		log_debug("stopping module", "name=%s", modules[started].name);
-		if (modules[started].stop != NULL)
-			modules[started].stop(agent);
+		log_debug("stopping module", "name=%s", table[started].name);
+		if (table[started].stop != NULL)
+			table[started].stop(agent);
 	}
+}
+
+// False: one failed, why is logged, and those before it are stopped.
+static bool start_modules(struct agent *agent, const struct module *table, size_t count)
+{
+	struct error err = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		log_debug("starting module", "name=%s", table[i].name);
+		if (table[i].start(agent, &err) < 0) {
+			log_error("start failed", "module=%s error=\"%s\"", table[i].name,
+				  err.message);
+			stop_modules(agent, table, i);
+			return false;
+		}
+	}
+	return true;
 }
 
 static int run(struct agent *agent)
 {
-	struct error err = {0};
-	size_t started;
-
-	for (started = 0; started < MODULE_COUNT; started++) {
-		log_debug("starting module", "name=%s", modules[started].name);
-		if (modules[started].start(agent, &err) < 0) {
-			log_error("start failed", "module=%s error=\"%s\"", modules[started].name,
-				  err.message);
-			stop_modules(agent, started);
-			return EXIT_FAILURE;
-		}
-	}
+	if (!start_modules(agent, modules, MODULE_COUNT))
+		return EXIT_FAILURE;
 	log_info("agent ready", "version=%s instance=%s listen=%s device=%s functions=%u",
 		 PODPORT_VERSION, agent->instance_id, agent->config.listen,
 		 agent->config.nic_device, agent->config.functions);
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
-	stop_modules(agent, MODULE_COUNT);
+	stop_modules(agent, modules, MODULE_COUNT);
 	log_info("agent stopped", "instance=%s", agent->instance_id);
 	return EXIT_SUCCESS;
+}
+
+static int run_preflight(struct agent *agent)
+{
+	struct error err = {0};
+	int r;
+
+	if (!start_modules(agent, preflight_modules, PREFLIGHT_MODULE_COUNT))
+		return EXIT_FAILURE;
+	r = preflight(agent->nic, agent->config.network.common.mtu, &err);
+	if (r < 0 && r != -ENOTSUP) // which the table says
+		log_error("preflight failed", "error=\"%s\"", err.message);
+	stop_modules(agent, preflight_modules, PREFLIGHT_MODULE_COUNT);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 // ---- command line ----------------------------------------------------------------------------------
 
 static void print_help(void)
 {
-	puts("Usage: podport-agent --config FILE [--check-config]\n"
+	puts("Usage: podport-agent --config FILE [--check-config | --preflight]\n"
 	     "\n"
 	     "The DPU agent of podport: it answers the host's calls and programs the NIC.\n"
 	     "\n"
 	     "  -c, --config FILE    the configuration, YAML (default /etc/podport/agent.yaml)\n"
 	     "      --check-config   read the configuration, say what is wrong, and end\n"
+	     "      --preflight      ask the NIC what it can forward by itself, print the "
+	     "answers,\n"
+	     "                       and end; while no agent runs on it\n"
 	     "      --version        print the version and end\n"
 	     "  -h, --help           print this and end");
 }
 
-enum { OPTION_CHECK = 256, OPTION_VERSION };
+enum { OPTION_CHECK = 256, OPTION_PREFLIGHT, OPTION_VERSION };
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"preflight", no_argument, NULL, OPTION_PREFLIGHT},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	static struct agent agent = {.config_file = "/etc/podport/agent.yaml"};
 	struct error err = {0};
-	bool check = false;
+	bool check = false, ask_only = false;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -345,6 +420,9 @@ int main(int argc, char **argv)
 			break;
 		case OPTION_CHECK:
 			check = true;
+			break;
+		case OPTION_PREFLIGHT:
+			ask_only = true;
 			break;
 		case OPTION_VERSION:
 			puts("podport-agent " PODPORT_VERSION);
@@ -371,5 +449,5 @@ int main(int argc, char **argv)
 	}
 	log_set_level(agent.config.log_level);
 	umask(077); // the store says which pods run here
-	return run(&agent);
+	return ask_only ? run_preflight(&agent) : run(&agent);
 }

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the NIC's e-switch forwards by itself: rte_flow transfer rules, made from what control/ knows about pods. Everything
-// that has no rule misses into the slow path (datapath/), which gives the same answer; so nothing here can fail an
-// attachment. What is missing, and why, is status. Control thread; this header is free of DPDK.
+// What the NIC's e-switch forwards by itself: rte_flow transfer rules, made from what control/
+// knows about pods. Everything that has no rule misses into the slow path (datapath/), which gives
+// the same answer; so nothing here can fail an attachment. What is missing, and why, is status.
+// Control thread; this header is free of DPDK.
 //
-//     group 0   every frame from a function                      -> jump 1
-//     group 1   TTL or hop limit 0 or 1                          -> jump to an empty group: slow path      (shared)
-//               to the router's MAC, to a pod's address          -> jump 2             one per pod and family
-//     group 2   from this function, with its MAC and address     -> count, jump 3      one per pod and family
-//     group 3   to a pod's address        -> rewrite MACs, decrement TTL, count, out   one per pod and family
+//     group 0  every frame from a function                    -> jump 1                (shared)
+//     group 1  TTL or hop limit 0 or 1, neighbour discovery   -> empty group: slow path (shared)
+//              to the router's MAC, to a pod's address        -> jump 2                (pod, family)
+//     group 2  from this function, with its MAC and address   -> count, jump 3         (pod, family)
+//     group 3  to a pod's address           -> count, rewrite MACs, decrement TTL, out (pod, family)
 //     a miss in any of them is the slow path, with the frame untouched
 //
-// So a frame is counted for its sender in group 2 only if group 3 will send it: the rule in group 3 is installed before the
-// one in group 1 and removed after it. Hence a pod's figures are exactly those of the rules plus those of the slow path.
+// So a frame is counted for its sender in group 2 only if group 3 will send it: the rule in group 3
+// is installed before the one in group 1 and removed after it. Hence a pod's figures are exactly
+// those of the rules plus those of the slow path.
 
 #pragma once
 
@@ -31,24 +33,28 @@ struct offload_config {
 	bool enabled;    // false: no rule is ever made, state is OFFLOAD_OFF
 };
 
-// Ask the NIC what it can do and choose how to program it. A NIC that can do nothing is no error: status says so. Call
-// before the uplink port is started: the asynchronous API is configured between its configuration and its start, by a hook
-// that this registers with the NIC. Errors: -ENOMEM.
+// Call before the uplink port is started: the asynchronous API is configured between its
+// configuration and its start, by a hook that this registers with the NIC. Also listens to the
+// ports' events. A NIC that can do nothing is no error: status says so. Errors: -ENOMEM.
 int offload_new(const struct offload_config *config, struct offload **ret_offload,
 		struct error *err);
 // Rules are removed. Before the NIC's ports are stopped. NULL is fine.
 void offload_free(struct offload *offload);
 
-// The uplink port (transfer proxy) has been started, or started again: make the shared rules. The router's MAC address and the pod
-// network's MTU are in every pod's rules; must be set before the first pod is added.
+// The router's MAC address is in every pod's rules, and the pod network's MTU decides which a pod
+// has.
 struct offload_router {
 	struct mac mac;
 	uint32_t mtu; // of the pod network, bytes of layer 3
 };
+// The uplink port (transfer proxy) has been started, or started again: ask the NIC what it can do
+// (the preflight), choose how to program it, make the shared rules and those of the pods that were
+// added.
 void offload_begin(struct offload *offload, const struct offload_router *router);
 
-// A pod whose port is started. Of a pod whose MTU is below the pod network's only what it sends is offloaded; of
-// one above, only what it receives: rules cannot match a packet's size, so nothing oversize may reach a rule.
+// A pod whose port is started. Of a pod whose MTU is below the pod network's only what it sends is
+// offloaded; of one above, only what it receives: rules cannot match a packet's size, so nothing
+// oversize may reach a rule.
 struct offload_pod {
 	uint32_t slot;     // port_slot(): names the pod here
 	struct port *port; // its function's
@@ -59,16 +65,19 @@ struct offload_pod {
 	struct in6_addr ipv6;
 };
 
-// Program the rules of these pods, each pod a transaction, all of them pushed together. A slot that is there already: -> replaced.
-// `count` pods of up to all there are (restart).
+// Program the rules of these pods, each pod a transaction, all of them pushed together. A slot that
+// is there already: its rules are replaced if the pod is another, and else left alone. `count` pods
+// of up to all there are (restart). Blocks for 0.2 s and 2 ms a pod, or as long as the NIC takes for
+// its first answer: what it has not taken by then, and what it has refused, offload_retry does.
 void offload_add(struct offload *offload, const struct offload_pod *pods, size_t count);
-// Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot that is not there: no effect.
+// Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot
+// that is not there: no effect.
 void offload_remove(struct offload *offload, uint32_t slot);
-// Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when nothing is; to be called every
-// few seconds.
+// Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when
+// nothing is; to be called every few seconds. Blocks for 0.1 s, or for one answer of the NIC.
 void offload_retry(struct offload *offload);
 
-// ---- what is installed ------------------------------------------------------------------------------------
+// ---- what is installed --------------------------------------------------------------------------
 
 enum offload_state {
 	OFFLOAD_OFF,     // switched off, or the NIC cannot do it at all
@@ -80,11 +89,11 @@ const char *offload_state_name(enum offload_state state); // "off", "none", "par
 
 struct offload_pod_status {
 	enum offload_state state;
-	char reason
-		[LIMIT_TEXT +
-		 1]; // "" if full: "table full", "the NIC refuses ...", "MTU 1400 is below the pod network's 1500"
+	// "" if full; "table full", "the NIC refuses …", "MTU 1400 is below the pod network's 1500"
+	char reason[LIMIT_TEXT + 1];
 	uint32_t rules, rules_wanted;
-	// Forwarded by the e-switch since the slot was added, kept over changes of rules; segments as on a wire.
+	// Forwarded by the e-switch since the slot was added, kept over changes of rules; segments
+	// as on a wire.
 	uint64_t rx_packets, rx_bytes; // from the function
 	uint64_t tx_packets, tx_bytes; // to the function
 };

@@ -44,6 +44,8 @@ struct nic {
 	uint32_t workers;
 	uint32_t function_count;
 	bool has_host_port;
+	void (*uplink_hook)(void *argument);
+	void *uplink_hook_argument;
 	struct port ports[]; // by slot
 };
 
@@ -65,6 +67,18 @@ struct rte_mempool *nic_packet_pool(const struct nic *nic)
 uint32_t nic_worker_count(const struct nic *nic)
 {
 	return nic->workers;
+}
+
+void nic_set_uplink_hook(struct nic *nic, void (*hook)(void *argument), void *argument)
+{
+	nic->uplink_hook = hook;
+	nic->uplink_hook_argument = argument;
+}
+
+void nic_call_uplink_hook(const struct nic *nic)
+{
+	if (nic->uplink_hook != NULL)
+		nic->uplink_hook(nic->uplink_hook_argument);
 }
 
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)

@@ -71,6 +71,11 @@ uint32_t nic_function_count(const struct nic *nic);
 // else 0. Owned by nic.
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index);
 
+// Call `hook` whenever the uplink is configured and not yet started: the moment at which a NIC
+// takes the resources for asynchronous rules (rte_flow_configure). Whatever it does, the start goes
+// on. NULL: none.
+void nic_set_uplink_hook(struct nic *nic, void (*hook)(void *argument), void *argument);
+
 // Start. On success packets flow. Errors: CODE_NIC; -EALREADY if it is started.
 int port_start(struct port *port, const struct port_config *config, struct error *err);
 // Stop; when it returns nobody sends to or receives from the port. A stopped port: no effect.

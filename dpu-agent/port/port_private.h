@@ -39,5 +39,6 @@ struct port {
 struct rte_mempool;
 struct rte_mempool *nic_packet_pool(const struct nic *nic);
 uint32_t nic_worker_count(const struct nic *nic);
+void nic_call_uplink_hook(const struct nic *nic);
 
 extern const struct port_ops representor_ops;

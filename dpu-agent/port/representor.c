@@ -11,6 +11,7 @@
 #include <rte_ethdev.h>
 
 #include "datapath/datapath_port.h"
+#include "port/port_dpdk.h"
 #include "port/port_private.h"
 #include "proto/base/log.h"
 
@@ -173,6 +174,8 @@ static int representor_start(struct port *port, const struct port_config *config
 	r = configure(port, config, &info, &conf, err);
 	if (r < 0)
 		return r;
+	if (port->kind == PORT_UPLINK)
+		nic_call_uplink_hook(port->nic);
 	r = set_up_queues(port, &info, &conf, err);
 	if (r < 0)
 		return r;
@@ -223,6 +226,11 @@ static void representor_read_state(const struct port *port, struct port_state *r
 	}
 	ret_state->link_up = rte_eth_link_get_nowait(port->port_id, &link) == 0 &&
 			     link.link_status == RTE_ETH_LINK_UP;
+}
+
+uint16_t port_ethdev_id(const struct port *port)
+{
+	return port->port_id;
 }
 
 const struct port_ops representor_ops = {

@@ -19,7 +19,8 @@ enum {
 
 struct options {
 	bool json;
-	bool drops; // ports --drops
+	bool drops;      // ports --drops
+	const char *pod; // flows POD; NULL: all
 };
 
 struct command {
@@ -27,12 +28,14 @@ struct command {
 	const char *summary; // for --help
 	const char *help;    // for COMMAND --help: what is printed, and the keys of --json
 	bool has_drops;      // knows --drops
+	bool has_pod;        // takes a POD
 	// Returns 0 or an exit status, having printed the answer; or a negative errno with *error.
 	int (*run)(struct podport_client *client, const struct options *options,
 		   struct podport_error *error);
 };
 
-extern const struct command command_status, command_pods, command_ports, command_ipam;
+extern const struct command command_status, command_pods, command_ports, command_ipam,
+	command_flows, command_offload;
 
 // Print and release; NULL (out of memory) ends the program.
 void command_print_json(json_t *json);
@@ -41,3 +44,5 @@ void command_print_json(json_t *json);
 json_t *command_json_address(bool has, int family, const void *address);
 // {"pf": 0, "vf": 3}
 json_t *command_json_function(unsigned int pf, unsigned int vf);
+// What `offload --json` documents, without the capabilities; NULL: null.
+json_t *command_json_offload(const struct podport_offload_summary *summary);

@@ -75,6 +75,10 @@ static enum fake_answer one(const struct fake_call *call, struct reply *reply, v
 		reply->body.list.count = 1;
 	if (call->request.call == CALL_LIST_PORTS)
 		reply->body.ports.count = 1;
+	if (call->request.call == CALL_LIST_FLOWS)
+		reply->body.flows.count = 2;
+	if (call->request.call == CALL_GET_OFFLOAD)
+		reply->body.offload.count = 1;
 	return FAKE_REPLY;
 }
 
@@ -94,7 +98,8 @@ static void the_json_of_pods_is_as_documented(void **state)
 		    "'netns_inode':4026532208,'ipv4':'10.88.0.2','gateway_ipv4':'10.88.0.1',"
 		    "'ipv6':'fd00:88::2','gateway_ipv6':'fd00:88::1','mac':'02:00:5e:10:20:30',"
 		    "'gateway_mac':'02:00:5e:10:20:30','function':{'pf':1,'vf':7},'mtu':1500,"
-		    "'link_group':42,'created_unix_ms':1795900000000}]}");
+		    "'link_group':42,'created_unix_ms':1795900000000,'offload':'partial',"
+		    "'offload_reason':'table full'}]}");
 	fake_hostd_stop(fake);
 }
 
@@ -110,7 +115,9 @@ static void the_json_of_ports_is_as_documented(void **state)
 		    "'function':{'pf':1,'vf':7},'attachment':{'network':'pod-network',"
 		    "'container_id':'c0','ifname':'eth0','pod':'default/web-0'},'link_up':true,"
 		    "'mtu':1500,'mac':'02:00:5e:10:20:30','rx_packets':1000,'rx_bytes':64000,"
-		    "'tx_packets':2000,'tx_bytes':128000,'dropped_packets':15,"
+		    "'tx_packets':2000,'tx_bytes':128000,'offloaded_rx_packets':900,"
+		    "'offloaded_rx_bytes':57600,'offloaded_tx_packets':1500,"
+		    "'offloaded_tx_bytes':96000,'dropped_packets':15,"
 		    "'drops':{'ipv4-source':5}}]}");
 	fake_hostd_stop(fake);
 }
@@ -125,6 +132,58 @@ static void the_json_of_ipam_is_as_documented(void **state)
 			    "'allocated':11,'never_used':200,'released':42,'next':'10.88.0.9'},"
 			    "'ipv6':{'prefix':'fd00:88::/64','gateway':'fd00:88::1','total':253,"
 			    "'allocated':11,'never_used':200,'released':42,'next':'fd00:88::9'}}");
+	fake_hostd_stop(fake);
+}
+
+#define SUMMARY                                                                                    \
+	"'enabled':true,'usable':true,'why_not':'the NIC cannot match ethernet',"                  \
+	"'api':'asynchronous','rules':74,'rules_missing':2,'missing_reason':'table full',"         \
+	"'pods_full':11,'pods_partial':1,'pods_none':3,'inserted':80,'removed':6,'failed':4"
+
+static void the_json_of_offload_is_as_documented(void **state)
+{
+	struct fake_hostd *fake = start(one, NULL);
+	char output[16384];
+
+	assert_int_equal(run("offload --json", output), 0);
+	assert_json(output, "{" SUMMARY ",'capabilities':[{'name':'decrement TTL',"
+			    "'supported':true,'needed':true,'remark':'by MODIFY_FIELD'}]}");
+	fake_hostd_stop(fake);
+}
+
+// The first rule serves c0, a pod that is listed, the second one all.
+static enum fake_answer two_rules(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_LIST_FLOWS) {
+		struct flow_info *shared = &reply->body.flows.flows[1];
+
+		shared->has_key = shared->has_function = shared->counted = false;
+	}
+	return one(call, reply, arg);
+}
+
+#define RULE_OF_WEB                                                                                \
+	"{'id':1000,'attachment':{'network':'pod-network','container_id':'c0','ifname':'eth0',"    \
+	"'pod':'default/web-0'},'function':{'pf':1,'vf':7},'group':2,'priority':1,"                \
+	"'match':'from pf0vf7 ipv4 src 10.88.0.2','actions':'count, jump 3','packets':1500,"       \
+	"'bytes':126000,'age_ms':61000}"
+
+static void the_json_of_flows_is_as_documented(void **state)
+{
+	struct fake_hostd *fake = start(two_rules, NULL);
+	char output[16384];
+
+	assert_int_equal(run("flows --json", output), 0);
+	assert_json(output, "{'flows':[" RULE_OF_WEB
+			    ",{'id':1001,'attachment':null,'function':null,'group':2,"
+			    "'priority':1,'match':'from pf0vf7 ipv4 src 10.88.0.2',"
+			    "'actions':'count, jump 3','packets':null,'bytes':null,"
+			    "'age_ms':61000}]}");
+	assert_int_equal(run("flows default/web-0 --json", output), 0);
+	assert_json(output, "{'flows':[" RULE_OF_WEB "]}");
+	assert_int_equal(run("flows --json nobody", output), 1);
+	assert_has(output, "\"name\": \"not-found\"");
+	assert_has(output, "no pod is called 'nobody'");
 	fake_hostd_stop(fake);
 }
 
@@ -174,7 +233,7 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'attachments':12,'workers':2,'pod_network':{'ipv4':'10.88.0.0/24',"
 		    "'gateway_ipv4':'10.88.0.1','ipv6':'fd00:88::/64','gateway_ipv6':'fd00:88::1',"
 		    "'router_mac':'02:00:5e:10:20:30','mtu':1500},'ipv4_free':241,"
-		    "'ipv6_free':65000}}");
+		    "'ipv6_free':65000,'offload':{" SUMMARY "}}}");
 	fake_hostd_stop(fake);
 
 	fake = start(agent_away, NULL);
@@ -214,10 +273,12 @@ static void tables_have_a_header_and_a_line_each(void **state)
 	assert_has(output, "10.88.0.2");
 	assert_has(output, "fd00:88::2");
 	assert_has(output, "pf1vf7");
+	assert_has(output, " partial (table full) ");
 	assert_int_equal(run("ports", output), 0);
 	assert_has(output, "RX-PKTS");
 	assert_has(output, "62.5 KiB");
 	assert_has(output, "2.00k");
+	assert_has(output, " 80% ");
 	assert_has(output, "  15\n");
 	assert_int_equal(run("ports --drops", output), 0);
 	assert_has(output, "REASON");
@@ -226,6 +287,98 @@ static void tables_have_a_header_and_a_line_each(void **state)
 	assert_has(output, "NEVER-USED");
 	assert_has(output, "10.88.0.9");
 	assert_has(output, "fd00:88::/64");
+	fake_hostd_stop(fake);
+}
+
+static void rules_are_shown_of_all_pods_or_of_one(void **state)
+{
+	static const char *const names[] = {"web-0", "default/web-0", "c0"};
+	struct fake_hostd *fake = start(two_rules, NULL);
+	char output[16384], arguments[64];
+
+	assert_int_equal(run("flows", output), 0);
+	assert_has(output, "MATCH");
+	assert_has(output, "from pf0vf7 ipv4 src 10.88.0.2");
+	assert_has(output, "count, jump 3");
+	assert_has(output, "1.50k");
+	assert_has(output, "123 KiB");
+	assert_has(output, "1m 1s");
+	assert_has(output, "(all)");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(arguments, sizeof(arguments), "flows %s", names[i]);
+		assert_int_equal(run(arguments, output), 0);
+		assert_has(output, "default/web-0");
+		assert_null(strstr(output, "(all)"));
+	}
+	assert_int_equal(run("flows web-1", output), 1);
+	assert_string_equal(output,
+			    "podportctl: no pod is called 'web-1'; see 'podportctl pods'\n");
+	fake_hostd_stop(fake);
+}
+
+static enum fake_answer rules_off(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_GET_OFFLOAD)
+		reply->body.offload.summary.enabled = false;
+	return FAKE_REPLY;
+}
+
+static enum fake_answer rules_unusable(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_GET_OFFLOAD)
+		reply->body.offload.summary.usable = false;
+	return FAKE_REPLY;
+}
+
+static void offload_tells_what_is_missing_and_why(void **state)
+{
+	struct fake_hostd *fake = start(NULL, NULL);
+	char output[16384];
+
+	assert_int_equal(run("offload", output), 0);
+	assert_has(output, "on, 74 rules, 2 missing: table full\n");
+	assert_has(output, "asynchronous");
+	assert_has(output, "11 full, 1 partial, 3 none\n");
+	assert_has(output, "80 inserted, 6 removed, 4 failed");
+	assert_has(output, "decrement TTL");
+	assert_has(output, "by MODIFY_FIELD");
+	assert_has(output, "default/web-0 partial table full\n");
+	fake_hostd_stop(fake);
+
+	fake = start(rules_off, NULL);
+	assert_int_equal(run("offload", output), 0);
+	assert_has(output, "off (nic.offload of the agent's configuration)\n");
+	assert_null(strstr(output, "itself forwards"));
+	fake_hostd_stop(fake);
+
+	fake = start(rules_unusable, NULL);
+	assert_int_equal(run("offload", output), 0);
+	assert_has(output, "NOT usable: the NIC cannot match ethernet\n");
+	fake_hostd_stop(fake);
+}
+
+// An agent that is older than offload.
+static enum fake_answer older(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_LIST)
+		for (size_t i = 0; i < reply->body.list.count; i++)
+			reply->body.list.items[i].has_offload = false;
+	if (call->request.call == CALL_GET_STATUS)
+		reply->body.status.agent.has_offload = false;
+	return FAKE_REPLY;
+}
+
+static void an_older_agent_is_no_reason_to_make_something_up(void **state)
+{
+	struct fake_hostd *fake = start(older, NULL);
+	char output[16384];
+
+	assert_int_equal(run("pods", output), 0);
+	assert_has(output, " 1500 - ");
+	assert_int_equal(run("status", output), 0);
+	assert_null(strstr(output, "offload"));
+	assert_int_equal(run("status --json", output), 0);
+	assert_has(output, "\"offload\": null");
 	fake_hostd_stop(fake);
 }
 
@@ -249,6 +402,10 @@ static void nothing_is_said_in_words(void **state)
 	assert_string_equal(output, "the agent has no ports\n");
 	assert_int_equal(run("ipam", output), 0);
 	assert_string_equal(output, "the agent knows no pod network yet\n");
+	assert_int_equal(run("flows", output), 0);
+	assert_string_equal(output, "the e-switch has no rule; 'podportctl offload' says why\n");
+	assert_int_equal(run("flows --json", output), 0);
+	assert_json(output, "{'flows':[]}");
 	assert_int_equal(run("ipam --json", output), 0);
 	assert_json(output, "{'ipv4':null,'ipv6':null}");
 	assert_int_equal(run("pods --json", output), 0);
@@ -267,6 +424,7 @@ static void status_begins_with_the_verdict(void **state)
 	assert_has(output, "12 of 256 functions used");
 	assert_has(output, "10.88.0.0/24, gateway 10.88.0.1, 241 addresses free");
 	assert_has(output, "podport0, ready\n");
+	assert_has(output, "on, 74 rules, 2 missing: table full\n");
 	fake_hostd_stop(fake);
 
 	fake = start(agent_away, NULL);
@@ -315,6 +473,7 @@ static void a_wrong_command_line_is_explained(void **state)
 		{"", "which command"},
 		{"podz", "podz"},
 		{"pods ports", "'ports' is one argument too many"},
+		{"flows web-0 web-1", "'web-1' is one argument too many"},
 		{"pods --jsom", "jsom"},
 		{"pods --drops", "--drops goes with 'ports'"},
 		{"pods --timeout x", "--timeout: 'x'"},
@@ -333,11 +492,12 @@ static void a_wrong_command_line_is_explained(void **state)
 
 static void help_documents_every_command(void **state)
 {
-	static const char *const commands[] = {"status", "pods", "ports", "ipam"};
+	static const char *const commands[] = {"status", "pods",  "ports",
+					       "ipam",   "flows", "offload"};
 	char output[16384], arguments[64];
 
 	assert_int_equal(run("--help", output), 0);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		assert_has(output, commands[i]);
 		char whole[16384];
 		snprintf(arguments, sizeof(arguments), "%s --help", commands[i]);
@@ -354,9 +514,14 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_json_of_pods_is_as_documented),
 		cmocka_unit_test(the_json_of_ports_is_as_documented),
 		cmocka_unit_test(the_json_of_ipam_is_as_documented),
+		cmocka_unit_test(the_json_of_flows_is_as_documented),
+		cmocka_unit_test(the_json_of_offload_is_as_documented),
 		cmocka_unit_test(the_json_of_status_is_as_documented),
 		cmocka_unit_test(an_error_is_json_for_a_program),
 		cmocka_unit_test(tables_have_a_header_and_a_line_each),
+		cmocka_unit_test(rules_are_shown_of_all_pods_or_of_one),
+		cmocka_unit_test(offload_tells_what_is_missing_and_why),
+		cmocka_unit_test(an_older_agent_is_no_reason_to_make_something_up),
 		cmocka_unit_test(nothing_is_said_in_words),
 		cmocka_unit_test(status_begins_with_the_verdict),
 		cmocka_unit_test(without_hostd_it_says_what_to_start),

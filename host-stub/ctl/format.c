@@ -124,3 +124,30 @@ const char *format_pod(struct text *text, const struct podport_attachment *attac
 		return put(text, "%s", attachment->pod_name);
 	return put(text, "%s/%s", attachment->pod_namespace, attachment->pod_name);
 }
+
+const char *format_share(struct text *text, uint64_t part, uint64_t whole)
+{
+	unsigned int percent;
+
+	if (whole == 0)
+		return put(text, "-");
+	if (part >= whole)
+		return put(text, "100%%");
+	// Not part * 100, which has no room in 64 bits.
+	percent = (unsigned int)((double)part / (double)whole * 100);
+	if (percent == 0)
+		return put(text, part == 0 ? "0%%" : "<1%%");
+	return put(text, "%u%%", percent > 99 ? 99 : percent);
+}
+
+const char *format_offload(struct text *text, const struct podport_offload_summary *summary)
+{
+	if (!summary->enabled)
+		return put(text, "off (nic.offload of the agent's configuration)");
+	if (!summary->usable)
+		return put(text, "NOT usable: %.400s", summary->why_not);
+	if (summary->rules_missing == 0)
+		return put(text, "on, %u rules", summary->rules);
+	return put(text, "on, %u rules, %u missing: %.400s", summary->rules, summary->rules_missing,
+		   summary->missing_reason);
+}

@@ -18,6 +18,8 @@ struct text {
 
 // Two units at most: "850 ms", "12s", "3m 20s", "2h 5m", "4d 1h".
 const char *format_duration(struct text *text, uint64_t ms);
+// "0%", "<1%", "97%", "100%": cut, so that 100% is all. "-" of nothing.
+const char *format_share(struct text *text, uint64_t part, uint64_t whole);
 // "999", "12.3k", "4.56M", "1.2G"
 const char *format_count(struct text *text, uint64_t count);
 // "512 B", "1.5 KiB", "23 MiB"
@@ -35,3 +37,5 @@ const char *format_pod(struct text *text, const struct podport_attachment *attac
 // The container ID as people know it from other tools: the first 12 characters of a long hexadecimal
 // one, others whole ("default-web").
 const char *format_container(struct text *text, const char *container_id);
+// Of the e-switch in a few words: "on, 74 rules", "on, 70 rules, 4 missing: table full", "off".
+const char *format_offload(struct text *text, const struct podport_offload_summary *summary);

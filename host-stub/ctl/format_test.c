@@ -98,6 +98,35 @@ static void addresses_are_written_as_usual(void **state)
 	assert_string_equal(format_function(&text, 0, 255), "pf0vf255");
 }
 
+static void a_share_is_all_only_if_it_is(void **state)
+{
+	struct text text;
+
+	assert_string_equal(format_share(&text, 0, 0), "-");
+	assert_string_equal(format_share(&text, 0, 10), "0%");
+	assert_string_equal(format_share(&text, 1, 1000), "<1%");
+	assert_string_equal(format_share(&text, 999, 1000), "99%");
+	assert_string_equal(format_share(&text, UINT64_MAX - 1, UINT64_MAX), "99%");
+	assert_string_equal(format_share(&text, UINT64_MAX / 2, UINT64_MAX), "50%");
+	assert_string_equal(format_share(&text, 10, 10), "100%");
+}
+
+static void offload_is_one_line_that_says_what_is_wrong(void **state)
+{
+	struct podport_offload_summary summary = {
+		.why_not = "no e-switch", .rules = 70, .missing_reason = "table full"};
+	struct text text;
+
+	assert_string_equal(format_offload(&text, &summary),
+			    "off (nic.offload of the agent's configuration)");
+	summary.enabled = true;
+	assert_string_equal(format_offload(&text, &summary), "NOT usable: no e-switch");
+	summary.usable = true;
+	assert_string_equal(format_offload(&text, &summary), "on, 70 rules");
+	summary.rules_missing = 4;
+	assert_string_equal(format_offload(&text, &summary), "on, 70 rules, 4 missing: table full");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +134,8 @@ int main(void)
 		cmocka_unit_test(counts_and_bytes_are_never_rounded_up),
 		cmocka_unit_test(a_pod_is_called_what_people_call_it),
 		cmocka_unit_test(addresses_are_written_as_usual),
+		cmocka_unit_test(a_share_is_all_only_if_it_is),
+		cmocka_unit_test(offload_is_one_line_that_says_what_is_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,8 @@
 
 #include "ctl/command.h"
 
-static const struct command *const commands[] = {&command_status, &command_pods, &command_ports,
-						 &command_ipam};
+static const struct command *const commands[] = {&command_status, &command_pods,  &command_ports,
+						 &command_ipam,   &command_flows, &command_offload};
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 // ---- for the commands ----------------------------------------------------------------------------
@@ -56,8 +56,10 @@ static const char help_options[] =
 static void help(const struct command *command)
 {
 	if (command != NULL) {
-		printf("Usage: podportctl %s [--json]%s [--socket PATH] [--timeout SECONDS]\n\n%s",
-		       command->name, command->has_drops ? " [--drops]" : "", command->help);
+		printf("Usage: podportctl %s%s [--json]%s [--socket PATH] [--timeout "
+		       "SECONDS]\n\n%s",
+		       command->name, command->has_pod ? " [POD]" : "",
+		       command->has_drops ? " [--drops]" : "", command->help);
 		return;
 	}
 	printf("Usage: podportctl [OPTIONS] COMMAND\n\n"
@@ -179,6 +181,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 			return -1;
 		}
 	}
+	if (optind + 1 < argc && ret->command->has_pod)
+		ret->options.pod = argv[++optind];
 	if (optind + 1 < argc) {
 		fprintf(stderr, "podportctl: '%s' is one argument too many\n", argv[optind + 1]);
 		usage();
@@ -203,7 +207,8 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (arguments.command == NULL) {
-		fprintf(stderr, "podportctl: which command? status, pods, ports or ipam\n");
+		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows or "
+				"offload\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {

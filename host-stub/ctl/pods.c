@@ -18,18 +18,24 @@ static uint64_t age_ms(const struct podport_attachment *pod)
 	return now_ms > pod->created_unix_ms ? now_ms - pod->created_unix_ms : 0;
 }
 
+// "full", "partial (table full)", "-": the agent does not tell.
+static const char *offload_of(const struct podport_attachment *pod, struct text *text)
+{
+	snprintf(text->text, sizeof(text->text),
+		 pod->offload_reason[0] != '\0' ? "%s (%.400s)" : "%s",
+		 pod->offload[0] != '\0' ? pod->offload : "-", pod->offload_reason);
+	return text->text;
+}
+
 static void print_table(const struct podport_pods *pods)
 {
-	static const struct table_column columns[] = {{.name = "POD"},
-						      {.name = "NETWORK"},
-						      {.name = "IFNAME"},
-						      {.name = "IPV4"},
-						      {.name = "IPV6"},
-						      {.name = "MAC"},
-						      {.name = "FUNCTION"},
-						      {.name = "MTU", .right = true},
-						      {.name = "AGE", .right = true},
-						      {.name = NULL}};
+	static const struct table_column columns[] = {
+		{.name = "POD"},      {.name = "NETWORK"},
+		{.name = "IFNAME"},   {.name = "IPV4"},
+		{.name = "IPV6"},     {.name = "MAC"},
+		{.name = "FUNCTION"}, {.name = "MTU", .right = true},
+		{.name = "OFFLOAD"},  {.name = "AGE", .right = true},
+		{.name = NULL}};
 	struct table *table = table_new(columns);
 	struct text text;
 
@@ -46,6 +52,7 @@ static void print_table(const struct podport_pods *pods)
 		table_put(table, format_function(&text, pod->pf, pod->vf));
 		snprintf(text.text, sizeof(text.text), "%u", pod->mtu);
 		table_put(table, text.text);
+		table_put(table, offload_of(pod, &text));
 		table_put(table, format_duration(&text, age_ms(pod)));
 	}
 	table_print(table);
@@ -57,7 +64,7 @@ static json_t *pod_json(const struct podport_attachment *pod)
 
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:I, s:I, "
-		"s:I}",
+		"s:I, s:s, s:s}",
 		"namespace", pod->pod_namespace, "name", pod->pod_name, "network", pod->key.network,
 		"container_id", pod->key.container_id, "ifname", pod->key.ifname, "netns",
 		pod->netns, "netns_inode", (json_int_t)pod->netns_inode, "ipv4",
@@ -68,7 +75,8 @@ static json_t *pod_json(const struct podport_attachment *pod)
 		format_mac(&mac, pod->mac), "gateway_mac",
 		format_mac(&gateway_mac, pod->gateway_mac), "function",
 		command_json_function(pod->pf, pod->vf), "mtu", (json_int_t)pod->mtu, "link_group",
-		(json_int_t)pod->link_group, "created_unix_ms", (json_int_t)pod->created_unix_ms);
+		(json_int_t)pod->link_group, "created_unix_ms", (json_int_t)pod->created_unix_ms,
+		"offload", pod->offload, "offload_reason", pod->offload_reason);
 }
 
 static void print_json(const struct podport_pods *pods)
@@ -107,6 +115,9 @@ const struct command command_pods = {
 		"long\n"
 		"hexadecimal one is cut to 12 characters. FUNCTION is the function of the NIC that "
 		"the pod has.\n"
+		"OFFLOAD is how far the NIC's e-switch forwards for it, without the agent: full, "
+		"partial, none,\n"
+		"off. Whatever it is, the pod has its network.\n"
 		"\n"
 		"--json: {\"pods\": [{\n"
 		"  namespace, name          strings, \"\" if the runtime does not tell\n"
@@ -118,6 +129,9 @@ const struct command command_pods = {
 		"  function                 {pf, vf}, numbers\n"
 		"  mtu, link_group          numbers\n"
 		"  created_unix_ms          number\n"
+		"  offload, offload_reason  strings: \"full\", \"partial\", \"none\", \"off\", "
+		"\"\": not told;\n"
+		"                           and why it is not full\n"
 		"}]}\n",
 	.run = run,
 };

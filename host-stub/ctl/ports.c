@@ -8,23 +8,13 @@
 
 #include "ctl/command.h"
 #include "ctl/format.h"
+#include "ctl/lookup.h"
 #include "ctl/table.h"
 
-// A port has the key of what it serves, not its pod's name: that is the list of pods'. Empty if the
-// attachment went between the two questions.
 static const char *pod_of(const struct podport_port *port, const struct podport_pods *pods,
 			  struct text *text)
 {
-	if (!port->has_key)
-		return "-";
-	for (size_t i = 0; i < podport_pods_count(pods); i++) {
-		const struct podport_attachment *pod = podport_pods_get(pods, i);
-		if (strcmp(pod->key.network, port->key.network) == 0 &&
-		    strcmp(pod->key.container_id, port->key.container_id) == 0 &&
-		    strcmp(pod->key.ifname, port->key.ifname) == 0)
-			return format_pod(text, pod);
-	}
-	return format_container(text, port->key.container_id);
+	return port->has_key ? lookup_name(pods, &port->key, text) : "-";
 }
 
 static bool is_function(const struct podport_port *port)
@@ -39,6 +29,15 @@ static uint64_t drops_of(const struct podport_port *port)
 	for (size_t i = 0; i < port->drop_count; i++)
 		packets += port->drops[i].packets;
 	return packets;
+}
+
+// What part of its packets did not need the agent. Only pods' ports can be offloaded.
+static const char *share_of(const struct podport_port *port, struct text *text)
+{
+	if (!is_function(port))
+		return "-";
+	return format_share(text, port->offloaded_rx_packets + port->offloaded_tx_packets,
+			    port->rx_packets + port->tx_packets);
 }
 
 // ---- tables --------------------------------------------------------------------------------------
@@ -56,6 +55,7 @@ static void print_table(const struct podport_ports *ports, const struct podport_
 						      {.name = "RX-BYTES", .right = true},
 						      {.name = "TX-PKTS", .right = true},
 						      {.name = "TX-BYTES", .right = true},
+						      {.name = "OFFLOADED", .right = true},
 						      {.name = "DROPS", .right = true},
 						      {.name = NULL}};
 	struct table *table = table_new(columns);
@@ -79,6 +79,7 @@ static void print_table(const struct podport_ports *ports, const struct podport_
 		table_put(table, format_bytes(&text, port->rx_bytes));
 		table_put(table, format_count(&text, port->tx_packets));
 		table_put(table, format_bytes(&text, port->tx_bytes));
+		table_put(table, share_of(port, &text));
 		table_put(table, format_count(&text, drops_of(port)));
 	}
 	table_print(table);
@@ -131,14 +132,19 @@ static json_t *port_json(const struct podport_port *port, const struct podport_p
 				       "container_id", port->key.container_id, "ifname",
 				       port->key.ifname, "pod", pod_of(port, pods, &pod));
 	return json_pack(
-		"{s:I, s:s, s:s, s:o, s:o, s:b, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "slot",
-		(json_int_t)port->slot, "kind", port->kind, "name", port->name, "function",
+		"{s:I, s:s, s:s, s:o, s:o, s:b, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:I, s:o}",
+		"slot", (json_int_t)port->slot, "kind", port->kind, "name", port->name, "function",
 		is_function(port) ? command_json_function(port->pf, port->vf) : json_null(),
 		"attachment", attachment, "link_up", (int)port->link_up, "mtu",
 		(json_int_t)port->mtu, "mac", format_mac(&mac, port->mac), "rx_packets",
 		(json_int_t)port->rx_packets, "rx_bytes", (json_int_t)port->rx_bytes, "tx_packets",
 		(json_int_t)port->tx_packets, "tx_bytes", (json_int_t)port->tx_bytes,
-		"dropped_packets", (json_int_t)drops_of(port), "drops", drops);
+		"offloaded_rx_packets", (json_int_t)port->offloaded_rx_packets,
+		"offloaded_rx_bytes", (json_int_t)port->offloaded_rx_bytes, "offloaded_tx_packets",
+		(json_int_t)port->offloaded_tx_packets, "offloaded_tx_bytes",
+		(json_int_t)port->offloaded_tx_bytes, "dropped_packets", (json_int_t)drops_of(port),
+		"drops", drops);
 }
 
 static void print_json(const struct podport_ports *ports, const struct podport_pods *pods)
@@ -184,7 +190,10 @@ const struct command command_ports = {
 	.summary = "the agent's ports: whom they serve, packets, drops",
 	.help = "One line for each port of the agent. RX is what came from the function (what the "
 		"pod\n"
-		"sent), TX what went to it. DROPS counts packets that came in on this port and "
+		"sent), TX what went to it, by the e-switch and by the agent together; OFFLOADED "
+		"is the share\n"
+		"of these packets that the e-switch forwarded by itself. DROPS counts packets that "
+		"came in on this port and "
 		"were\n"
 		"dropped in the software path; --drops lists them by reason.\n"
 		"\n"
@@ -197,7 +206,10 @@ const struct command command_ports = {
 		"none\n"
 		"  link_up                  true, false\n"
 		"  mtu, mac                 number, string\n"
-		"  rx_packets, rx_bytes, tx_packets, tx_bytes    numbers\n"
+		"  rx_packets, rx_bytes, tx_packets, tx_bytes    numbers, by either path; of "
+		"these:\n"
+		"  offloaded_rx_packets, offloaded_rx_bytes,\n"
+		"  offloaded_tx_packets, offloaded_tx_bytes      numbers, by the e-switch alone\n"
 		"  dropped_packets          number, the sum of:\n"
 		"  drops                    {reason: packets}, only reasons that occurred\n"
 		"}]}\n",

@@ -70,6 +70,8 @@ static void print_agent(const struct podport_agent_status *agent)
 	printf(LINE "%s (%s), %u of %u functions used\n", "NIC", agent->nic_device,
 	       agent->nic_driver, agent->functions_used, agent->functions);
 	printf(LINE "%u\n", "attachments", agent->attachments);
+	if (agent->offload != NULL)
+		printf(LINE "%s\n", "offload", format_offload(&uptime, agent->offload));
 	print_network(agent);
 }
 
@@ -126,7 +128,7 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 	if (agent == NULL)
 		return json_null();
 	return json_pack(
-		"{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I}",
+		"{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o}",
 		"version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
 		(json_int_t)agent->uptime_ms, "ready", (int)agent->ready, "not_ready_reason",
 		agent->not_ready_reason, "notice", agent->notice, "nic_device", agent->nic_device,
@@ -134,7 +136,8 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 		"functions_used", (json_int_t)agent->functions_used, "attachments",
 		(json_int_t)agent->attachments, "workers", (json_int_t)agent->workers,
 		"pod_network", network_json(agent->pod_network), "ipv4_free",
-		(json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free);
+		(json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free, "offload",
+		command_json_offload(agent->offload));
 }
 
 static json_t *host_json(const struct podport_host_status *host)
@@ -201,6 +204,8 @@ const struct command command_status = {
 		"    pod_network: null if not known yet, else {ipv4, gateway_ipv4, ipv6,\n"
 		"      gateway_ipv6, router_mac, mtu}, null for a family that it does not have\n"
 		"    ipv4_free, ipv6_free   numbers\n"
+		"    offload                as 'offload --json' without capabilities; null: an "
+		"older agent\n"
 		"  }\n"
 		"}\n",
 	.run = run,

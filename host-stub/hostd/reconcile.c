@@ -146,11 +146,11 @@ static int each_attachment(struct reconcile *reconcile, struct hostd *hostd,
 			return r;
 		}
 		for (size_t i = 0; i < list->count; i++)
-			visit(reconcile, hostd, &list->attachments[i]);
+			visit(reconcile, hostd, &list->items[i].attachment);
 		more = list->more && list->count > 0;
 		if (more) {
 			request.body.list.has_after = true;
-			request.body.list.after = list->attachments[list->count - 1].key;
+			request.body.list.after = list->items[list->count - 1].attachment.key;
 		}
 		reply_clear(&reply);
 	}

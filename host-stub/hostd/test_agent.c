@@ -92,7 +92,7 @@ static void list(const struct list_request *request, struct reply *reply)
 	const struct attachment_key *after = request->has_after ? &request->after : NULL;
 
 	reply->call = CALL_LIST;
-	answer->attachments = calloc(2, sizeof(*answer->attachments));
+	answer->items = calloc(2, sizeof(*answer->items));
 	for (;;) {
 		const struct attachment *next = NULL;
 
@@ -110,8 +110,8 @@ static void list(const struct list_request *request, struct reply *reply)
 			answer->more = true;
 			return;
 		}
-		answer->attachments[answer->count] = *next;
-		after = &answer->attachments[answer->count++].key;
+		answer->items[answer->count].attachment = *next;
+		after = &answer->items[answer->count++].attachment.key;
 	}
 }
 
@@ -147,6 +147,16 @@ static void act(const struct request *request, struct reply *reply)
 		reply->call = CALL_GET_STATUS;
 		reply->body.status.has_agent = true;
 		strcpy(reply->body.status.agent.instance_id, "test");
+		break;
+	case CALL_LIST_FLOWS:
+		reply->call = CALL_LIST_FLOWS;
+		reply->body.flows.flows = calloc(1, sizeof(struct flow_info));
+		reply->body.flows.flows[0].id = request->body.list_flows.after + 1;
+		reply->body.flows.count = 1;
+		break;
+	case CALL_GET_OFFLOAD:
+		reply->call = CALL_GET_OFFLOAD;
+		reply->body.offload.summary.rules = 1;
 		break;
 	default:
 		refuse(reply, CODE_UNSUPPORTED);

@@ -266,6 +266,10 @@ static void status_and_list_show_both_sides(void **state)
 	struct request status = {.timeout_ms = 5000, .call = CALL_GET_STATUS};
 	struct request list = {
 		.timeout_ms = 5000, .call = CALL_LIST, .body.list.limit = LIMIT_PAGE};
+	struct request flows = {.timeout_ms = 5000,
+				.call = CALL_LIST_FLOWS,
+				.body.list_flows = {.after = 7, .limit = 1}};
+	struct request offload = {.timeout_ms = 5000, .call = CALL_GET_OFFLOAD};
 	struct request hello = {.timeout_ms = 5000, .call = CALL_HELLO};
 	struct request attach = test_attach("a");
 	int sandbox = test_sandbox_new();
@@ -280,7 +284,14 @@ static void status_and_list_show_both_sides(void **state)
 	assert_int_equal(reply.body.status.host.calls_in_flight, 0);
 	assert_int_equal(test_call(&hostd, &list, -1, &reply), CODE_OK);
 	assert_int_equal(reply.body.list.count, 1);
-	assert_string_equal(reply.body.list.attachments[0].key.container_id, "a");
+	assert_string_equal(reply.body.list.items[0].attachment.key.container_id, "a");
+	reply_clear(&reply);
+	assert_int_equal(test_call(&hostd, &flows, -1, &reply), CODE_OK);
+	assert_int_equal(reply.body.flows.count, 1);
+	assert_int_equal(reply.body.flows.flows[0].id, 8); // the one after what was asked for
+	reply_clear(&reply);
+	assert_int_equal(test_call(&hostd, &offload, -1, &reply), CODE_OK);
+	assert_int_equal(reply.body.offload.summary.rules, 1);
 	reply_clear(&reply);
 	strcpy(hello.body.hello.boot_id, "x");
 	strcpy(hello.body.hello.host_id, "x");

@@ -263,7 +263,7 @@ static int list_pods(struct podport_client *client, struct podport_pods *pods, s
 			r = error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 		if (more) {
 			const struct attachment *last =
-				page->count > 0 ? &page->attachments[page->count - 1] : NULL;
+				page->count > 0 ? &page->items[page->count - 1].attachment : NULL;
 			if (last == NULL || (list->has_after &&
 					     attachment_key_compare(&last->key, &list->after) <= 0))
 				r = no_progress(err);
@@ -339,6 +339,51 @@ int podport_list_ports(struct podport_client *client, struct podport_ports **ret
 	return 0;
 }
 
+static int list_flows(struct podport_client *client, struct podport_flows *flows, struct error *err)
+{
+	struct request request = {.call = CALL_LIST_FLOWS};
+	struct list_flows_request *list = &request.body.list_flows;
+	bool more = true;
+
+	list->limit = LIMIT_FLOWS_PAGE;
+	while (more) {
+		struct reply reply;
+		int r = client_call(client, &request, -1, &reply, err);
+
+		if (r < 0)
+			return r;
+		const struct flows_reply *page = &reply.body.flows;
+		more = page->more;
+		if (object_flows_append(flows, page) < 0)
+			r = error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+		if (more) {
+			uint64_t after = page->count > 0 ? page->flows[page->count - 1].id : 0;
+			if (after <= list->after)
+				r = no_progress(err);
+			list->after = after;
+		}
+		reply_clear(&reply);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int podport_list_flows(struct podport_client *client, struct podport_flows **ret_flows,
+		       struct podport_error *error)
+{
+	struct podport_flows *flows = object_flows();
+	struct error err = {.code = CODE_INTERNAL, .message = "out of memory"};
+	int r = flows == NULL ? -ENOMEM : list_flows(client, flows, &err);
+
+	if (r < 0) {
+		podport_flows_free(flows);
+		return client_error(error, &err, r);
+	}
+	*ret_flows = flows;
+	return 0;
+}
+
 // ---- status and addresses ------------------------------------------------------------------------
 
 int podport_get_status(struct podport_client *client, struct podport_status **ret_status,
@@ -386,5 +431,26 @@ int podport_get_ipam(struct podport_client *client, struct podport_ipam **ret_ip
 		return client_error(error, &err, r);
 	}
 	*ret_ipam = ipam;
+	return 0;
+}
+
+int podport_get_offload(struct podport_client *client, struct podport_offload **ret_offload,
+			struct podport_error *error)
+{
+	struct request request = {.call = CALL_GET_OFFLOAD};
+	struct podport_offload *offload;
+	struct reply reply;
+	struct error err;
+	int r = client_call(client, &request, -1, &reply, &err);
+
+	if (r < 0)
+		return client_error(error, &err, r);
+	offload = object_offload(&reply.body.offload);
+	reply_clear(&reply);
+	if (offload == NULL) {
+		r = error_set(&err, ENOMEM, CODE_INTERNAL, "out of memory");
+		return client_error(error, &err, r);
+	}
+	*ret_offload = offload;
 	return 0;
 }

@@ -103,6 +103,26 @@ static int call_ipam(struct podport_client *client, struct podport_error *error)
 	return r;
 }
 
+static int call_flows(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_flows *flows;
+	int r = podport_list_flows(client, &flows, error);
+
+	if (r == 0)
+		podport_flows_free(flows);
+	return r;
+}
+
+static int call_offload(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_offload *offload;
+	int r = podport_get_offload(client, &offload, error);
+
+	if (r == 0)
+		podport_offload_free(offload);
+	return r;
+}
+
 static int call_connect(struct podport_client *client, struct podport_error *error)
 {
 	struct podport_client *another;
@@ -116,7 +136,8 @@ static int call_connect(struct podport_client *client, struct podport_error *err
 static void any_allocation_may_fail(void **state)
 {
 	static int (*const calls[])(struct podport_client *, struct podport_error *) = {
-		call_add, call_del, call_pods, call_ports, call_status, call_ipam, call_connect,
+		call_add,  call_del,   call_pods,    call_ports,   call_status,
+		call_ipam, call_flows, call_offload, call_connect,
 	};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);

@@ -28,9 +28,16 @@ int sandbox_open(struct sandbox *sandbox, int *ret_fd, struct error *err);
 struct podport_attachment *object_attachment(const struct attachment *from);
 struct podport_status *object_status(const struct status_reply *from);
 struct podport_ipam *object_ipam(const struct ipam_reply *from);
+struct podport_offload *object_offload(const struct offload_reply *from);
 
 // Append a page; 0 or -ENOMEM, after which the list is as before.
 struct podport_pods *object_pods(void);
 int object_pods_append(struct podport_pods *pods, const struct list_reply *from);
 struct podport_ports *object_ports(void);
 int object_ports_append(struct podport_ports *ports, const struct ports_reply *from);
+struct podport_flows *object_flows(void);
+int object_flows_append(struct podport_flows *flows, const struct flows_reply *from);
+
+// The public view of what `from` holds, which it points into.
+void object_fill_offload(struct podport_offload_summary *to, const struct offload_info *from);
+struct podport_key object_key(const struct attachment_key *key);

@@ -133,7 +133,8 @@ static void fit_reply(struct reply *reply, const struct request *request)
 	case CALL_LIST:
 		reply->body.list.more = false;
 		for (size_t i = 0; i < reply->body.list.count; i++)
-			snprintf(reply->body.list.attachments[i].key.container_id, 32, "c%zu", i);
+			snprintf(reply->body.list.items[i].attachment.key.container_id, 32, "c%zu",
+				 i);
 		break;
 	case CALL_LIST_PORTS:
 		reply->body.ports.more = false;
@@ -141,6 +142,11 @@ static void fit_reply(struct reply *reply, const struct request *request)
 			reply->body.ports.ports[i].slot = (uint32_t)i;
 			snprintf(reply->body.ports.ports[i].key.container_id, 32, "c%zu", i);
 		}
+		break;
+	case CALL_LIST_FLOWS:
+		reply->body.flows.more = false;
+		for (size_t i = 0; i < reply->body.flows.count; i++)
+			snprintf(reply->body.flows.flows[i].key.container_id, 32, "c%zu", i);
 		break;
 	default:
 		break;

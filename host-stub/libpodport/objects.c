@@ -16,24 +16,29 @@
 struct attachment_object {
 	struct podport_attachment public;
 	struct attachment wire;
+	struct attachment_offload offload;
 };
 
-static struct podport_key key_of(const struct attachment_key *key)
+struct podport_key object_key(const struct attachment_key *key)
 {
 	return (struct podport_key){key->network, key->container_id, key->ifname};
 }
 
-struct podport_attachment *object_attachment(const struct attachment *from)
+// offload: NULL: was not told.
+static struct podport_attachment *make_attachment(const struct attachment *from,
+						  const struct attachment_offload *offload)
 {
 	struct attachment_object *object = calloc(1, sizeof(*object));
 
 	if (object == NULL)
 		return NULL;
 	object->wire = *from;
+	if (offload != NULL)
+		object->offload = *offload;
 
 	const struct attachment *wire = &object->wire;
 	object->public = (struct podport_attachment){
-		.key = key_of(&wire->key),
+		.key = object_key(&wire->key),
 		.netns = wire->sandbox.path,
 		.netns_inode = wire->sandbox.inode,
 		.pod_namespace = wire->pod.namespace_,
@@ -49,11 +54,18 @@ struct podport_attachment *object_attachment(const struct attachment *from)
 		.mtu = wire->mtu,
 		.link_group = wire->link_group,
 		.created_unix_ms = wire->created_unix_ms,
+		.offload = object->offload.state,
+		.offload_reason = object->offload.reason,
 	};
 	memcpy(object->public.mac, wire->mac.bytes, sizeof(object->public.mac));
 	memcpy(object->public.gateway_mac, wire->gateway_mac.bytes,
 	       sizeof(object->public.gateway_mac));
 	return &object->public;
+}
+
+struct podport_attachment *object_attachment(const struct attachment *from)
+{
+	return make_attachment(from, NULL);
 }
 
 void podport_attachment_free(struct podport_attachment *attachment)
@@ -84,7 +96,10 @@ int object_pods_append(struct podport_pods *pods, const struct list_reply *from)
 		return -1;
 	pods->items = items;
 	for (size_t i = 0; i < from->count; i++) {
-		items[count + i] = object_attachment(&from->attachments[i]);
+		const struct list_item *item = &from->items[i];
+
+		items[count + i] = make_attachment(&item->attachment,
+						   item->has_offload ? &item->offload : NULL);
 		if (items[count + i] == NULL) {
 			while (i-- > 0)
 				podport_attachment_free(items[count + i]);
@@ -137,7 +152,7 @@ static struct port_object *object_port(const struct port_info *from)
 		.pf = wire->function.pf,
 		.vf = wire->function.vf,
 		.has_key = wire->has_key,
-		.key = key_of(&wire->key),
+		.key = object_key(&wire->key),
 		.link_up = wire->link_up,
 		.mtu = wire->mtu,
 		.rx_packets = wire->rx_packets,
@@ -146,6 +161,10 @@ static struct port_object *object_port(const struct port_info *from)
 		.tx_bytes = wire->tx_bytes,
 		.drop_count = wire->drop_count,
 		.drops = object->drops,
+		.offloaded_rx_packets = wire->offloaded_rx_packets,
+		.offloaded_rx_bytes = wire->offloaded_rx_bytes,
+		.offloaded_tx_packets = wire->offloaded_tx_packets,
+		.offloaded_tx_bytes = wire->offloaded_tx_bytes,
 	};
 	memcpy(object->public.mac, wire->mac.bytes, sizeof(object->public.mac));
 	for (size_t i = 0; i < wire->drop_count; i++)
@@ -212,6 +231,7 @@ struct status_object {
 	struct podport_host_status host;
 	struct podport_agent_status agent;
 	struct podport_pod_network pod_network;
+	struct podport_offload_summary offload;
 	struct status_reply wire;
 };
 
@@ -282,6 +302,10 @@ struct podport_status *object_status(const struct status_reply *from)
 		if (from->agent.has_pod_network) {
 			fill_pod_network(&object->pod_network, &object->wire.agent.pod_network);
 			object->agent.pod_network = &object->pod_network;
+		}
+		if (from->agent.has_offload) {
+			object_fill_offload(&object->offload, &object->wire.agent.offload);
+			object->agent.offload = &object->offload;
 		}
 	}
 	return &object->public;

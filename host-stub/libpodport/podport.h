@@ -107,6 +107,13 @@ int podport_connect(const char *socket_path, uint32_t timeout_ms,
 // Close and free. NULL is fine.
 void podport_free(struct podport_client *client);
 
+// Let calls of this client be given up: while `fd` is readable (an eventfd, the end of a pipe) no
+// call begins, and one that waits for its answer returns -ECANCELED, with PODPORT_HOSTD_AWAY. hostd
+// sees that nobody waits any more: it drops a call that has not begun, and undoes an attachment that
+// such a call made, before it serves another call for the same key. fd stays the caller's, and must
+// be open while calls are made; -1: calls are not given up, as after podport_connect().
+void podport_set_cancel_fd(struct podport_client *client, int fd);
+
 // ---- attachments ----------------------------------------------------------------------------
 
 // The key of an attachment. This struct does not grow.
@@ -131,6 +138,9 @@ struct podport_attachment {
 	uint32_t mtu;
 	uint32_t link_group;
 	uint64_t created_unix_ms;
+	// How far the NIC's e-switch forwards for it: "off", "none", "partial", "full", and why it is not
+	// full. From podport_list_pods() only; else, and from an agent that is older than offload, "".
+	const char *offload, *offload_reason;
 };
 
 // NULL is fine.
@@ -223,10 +233,14 @@ struct podport_port {
 	bool link_up;
 	uint32_t mtu;
 	uint8_t mac[6];
-	uint64_t rx_packets, rx_bytes; // from the function, as the graph saw them
+	uint64_t rx_packets,
+		rx_bytes; // from the function, by the agent's graph and by the e-switch
 	uint64_t tx_packets, tx_bytes; // to the function
 	size_t drop_count;             // reasons that occurred
 	const struct podport_drop *drops;
+	// Of the above, what the e-switch forwarded by itself.
+	uint64_t offloaded_rx_packets, offloaded_rx_bytes;
+	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
 };
 
 struct podport_ports;
@@ -239,6 +253,33 @@ size_t podport_ports_count(const struct podport_ports *ports);
 const struct podport_port *podport_ports_get(const struct podport_ports *ports, size_t index);
 // NULL is fine.
 void podport_ports_free(struct podport_ports *ports);
+
+// A rule in the NIC's e-switch. Allocated by the library.
+struct podport_flow {
+	uint64_t id; // ascending, never used again
+	uint32_t group, priority;
+	const char *match,
+		*actions; // for people: "from pf0vf3 ipv4 src 10.88.0.4", "count, jump 3"
+	bool counted;
+	uint64_t packets, bytes; // if counted
+	uint64_t age_ms;         // since it was installed
+	bool has_function;       // it serves one function's pod, else all:
+	uint16_t pf, vf;         // valid if has_function
+	bool has_key;
+	struct podport_key key; // of the attachment it serves, valid if has_key
+};
+
+struct podport_flows;
+
+// All rules of the agent in the e-switch, ordered by ID, in pages, as podport_list_pods().
+// ret_flows: podport_flows_free().
+int podport_list_flows(struct podport_client *client, struct podport_flows **ret_flows,
+		       struct podport_error *error);
+size_t podport_flows_count(const struct podport_flows *flows);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_flow *podport_flows_get(const struct podport_flows *flows, size_t index);
+// NULL is fine.
+void podport_flows_free(struct podport_flows *flows);
 
 // ---- status and addresses -------------------------------------------------------------------
 
@@ -265,6 +306,19 @@ struct podport_host_status {
 	const char *host_port_error; // why it is not ready, "" if it is
 };
 
+// How far the NIC's e-switch forwards by itself.
+struct podport_offload_summary {
+	bool enabled; // nic.offload of the agent's configuration
+	bool usable;
+	const char *why_not;        // if enabled and not usable, else ""
+	const char *api;            // "asynchronous", "synchronous", "": neither
+	uint32_t rules;             // installed
+	uint32_t rules_missing;     // wanted by pods, not installed
+	const char *missing_reason; // of the last refusal, while rules are missing
+	uint32_t pods_full, pods_partial, pods_none;
+	uint64_t inserted, removed, failed; // rule operations since the agent started
+};
+
 struct podport_agent_status {
 	const char *version;
 	const char *instance_id; // new at each start of the agent
@@ -280,6 +334,7 @@ struct podport_agent_status {
 	uint32_t workers;
 	const struct podport_pod_network *pod_network; // NULL: not known yet
 	uint32_t ipv4_free, ipv6_free;                 // addresses that can be allocated now
+	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
 };
 
 struct podport_status {
@@ -317,6 +372,29 @@ int podport_get_ipam(struct podport_client *client, struct podport_ipam **ret_ip
 		     struct podport_error *error);
 // NULL is fine.
 void podport_ipam_free(struct podport_ipam *ipam);
+
+// ---- the e-switch ---------------------------------------------------------------------------
+
+// What the agent found out about the NIC at its start. This struct does not grow.
+struct podport_capability {
+	const char *name; // "decrement TTL"
+	bool supported;
+	bool needed;        // without it nothing is offloaded
+	const char *remark; // what the NIC said, or what is done without it
+};
+
+struct podport_offload {
+	const struct podport_offload_summary *summary;
+	size_t capability_count;
+	const struct podport_capability *capabilities;
+};
+
+// ret_offload: podport_offload_free(). Errors: as podport_list_ports(); PODPORT_UNSUPPORTED from an
+// agent that is older than offload.
+int podport_get_offload(struct podport_client *client, struct podport_offload **ret_offload,
+			struct podport_error *error);
+// NULL is fine.
+void podport_offload_free(struct podport_offload *offload);
 
 #ifdef __cplusplus
 }

@@ -17,8 +17,10 @@
 
 #include "sim/simnic/test_support.h"
 
-static const char *card_program, *forward_program, *plugin;
-static char folder[] = "/tmp/simnic-attach-test.XXXXXX";
+static const char *card_program, *forward_program;
+static char plugin[64];
+// Not below /tmp, nor where the build is: DPDK loads no plugin from below a folder that everybody may write to.
+static char folder[] = "/run/simnic-attach-test.XXXXXX";
 static pid_t card, driver, pods[2]; // 0: none
 
 // ---- processes ------------------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ static pid_t start_driver(const char *name, unsigned int representors, const cha
 	char device[256];
 	char *arguments[] = {(char *)(uintptr_t)forward_program,
 			     (char[]){"-d"},
-			     (char *)(uintptr_t)plugin,
+			     plugin,
 			     (char[]){"--no-huge"},
 			     (char[]){"-m"},
 			     (char *)(uintptr_t)memory_mb,
@@ -424,10 +426,11 @@ int main(int argc, char **argv)
 	}
 	card_program = argv[1];
 	forward_program = argv[2];
-	plugin = argv[3];
 	enter_fresh_netns();
 	if (mkdtemp(folder) == NULL)
 		return 1;
+	shell("cp %s %s/driver.so", argv[3], folder);
+	snprintf(plugin, sizeof(plugin), "%s/driver.so", folder);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	shell("rm -rf %s", folder);
 	return failed;

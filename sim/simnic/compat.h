@@ -58,6 +58,16 @@ static inline int representors_parse(const char *arguments, struct rte_eth_devar
 #endif
 }
 
+// A template table's rules are told apart by their patterns, not by an index.
+static inline bool flow_table_inserts_by_pattern(const struct rte_flow_template_table_attr *attr)
+{
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+	return true;
+#else
+	return attr->insertion_type == RTE_FLOW_TABLE_INSERTION_TYPE_PATTERN;
+#endif
+}
+
 // MODIFY_FIELD: which tag.
 #if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
 static inline uint32_t modify_tag_index(const struct rte_flow_action_modify_data *data)

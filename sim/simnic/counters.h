@@ -17,12 +17,13 @@
 	X(rx_error_oversize, ERROR)    /* beyond the port's MTU */                                 \
 	X(rx_error_offload, ERROR)     /* wants segmentation or a checksum nobody can do */        \
 	X(rx_dropped_stopped, OTHER)   /* the port is not started */                               \
+	X(rx_dropped_link_down, OTHER) /* the function's carrier is off: frames on their way */    \
 	X(tx_packets, PACKETS)         /* written to the function */                               \
 	X(tx_bytes, BYTES)                                                                         \
 	X(tx_error_runt, ERROR)                                                                    \
 	X(tx_error_oversize, ERROR)                                                                \
 	X(tx_error_offload, ERROR)       /* offload fields that contradict the packet */           \
-	X(tx_error_function_down, ERROR) /* the netdev is down */                                  \
+	X(tx_error_function_down, ERROR) /* the netdev is down, or its carrier off */              \
 	X(tx_error_function_gone, ERROR) /* its netns died and it is not back yet */               \
 	X(tx_error_refused, ERROR)       /* the kernel did not take the frame */                   \
 	X(rule_from_packets, OTHER)      /* of the function, sent on to another, as on a wire */   \
@@ -46,6 +47,13 @@ struct counters {
 static inline void counter_add(uint64_t *counter, uint64_t value)
 {
 	__atomic_store_n(counter, *counter + value, __ATOMIC_RELAXED);
+}
+
+static inline void counters_clear(struct counters *counters)
+{
+#define X(name, class) __atomic_store_n(&counters->name, 0, __ATOMIC_RELAXED);
+	SIMNIC_COUNTERS(X)
+#undef X
 }
 
 static inline uint64_t counter_read(const uint64_t *counter)

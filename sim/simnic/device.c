@@ -148,6 +148,24 @@ static int get_functions(struct device *device, char *ret_why, size_t why_size)
 	return 0;
 }
 
+struct function *device_vf(struct device *device, uint16_t number)
+{
+	if (number == SIMNIC_VF_PF)
+		return &device->functions[CARD_INDEX_PF];
+	return number < device->vfs ? &device->functions[CARD_INDEX_VF0 + number] : NULL;
+}
+
+void device_lose_card(struct device *device)
+{
+	if (device->card_fd < 0)
+		return;
+	close(device->card_fd);
+	device->card_fd = -1;
+	__atomic_store_n(&device->removed, true, __ATOMIC_RELEASE);
+	for (uint16_t i = 0; i < device->function_count; i++)
+		function_removed(&device->functions[i]);
+}
+
 static void function_close(struct function *function)
 {
 	if (function->device == NULL)
@@ -234,6 +252,16 @@ static int connect_card(struct device *device, const struct device_config *confi
 	return fcntl(device->card_fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+static void recursive_mutex_init(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(mutex, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
 int device_new(struct rte_device *rte_device, const struct device_config *config,
 	       struct device **ret_device, char *ret_why, size_t why_size)
 {
@@ -247,6 +275,10 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	device->rte_device = rte_device;
 	device->card_fd = -1;
 	pthread_mutex_init(&device->fd_lock, NULL);
+	pthread_mutex_init(&device->dress_lock, NULL);
+	recursive_mutex_init(&device->notify_lock);
+	faults_init(&device->faults);
+	meters_init(&device->meters);
 	device->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
 	error = pipeline_init(device);
 	if (error == 0)
@@ -291,5 +323,9 @@ void device_free(struct device *device)
 	(void)rte_eth_switch_domain_free(device->domain_id);
 	free(device->functions);
 	pthread_mutex_destroy(&device->fd_lock);
+	pthread_mutex_destroy(&device->dress_lock);
+	pthread_mutex_destroy(&device->notify_lock);
+	faults_fini(&device->faults);
+	meters_fini(&device->meters);
 	free(device);
 }

@@ -72,14 +72,6 @@ static int parse_config(const struct rte_kvargs *arguments, struct device_config
 	return 0;
 }
 
-// The function that representor=vf<number> means; NULL.
-static struct function *representor_function(struct device *device, uint16_t number)
-{
-	if (number == SIMNIC_VF_PF)
-		return &device->functions[CARD_INDEX_PF];
-	return number < device->vfs ? &device->functions[CARD_INDEX_VF0 + number] : NULL;
-}
-
 static int check_representors(struct device *device, const struct rte_eth_devargs *wanted)
 {
 	if (wanted->type == RTE_ETH_REPRESENTOR_NONE)
@@ -93,7 +85,7 @@ static int check_representors(struct device *device, const struct rte_eth_devarg
 		return -EINVAL;
 	}
 	for (uint16_t i = 0; i < wanted->nb_representor_ports; i++) {
-		if (representor_function(device, wanted->representor_ports[i]) == NULL) {
+		if (device_vf(device, wanted->representor_ports[i]) == NULL) {
 			SIMNIC_LOG(ERR, "%s: representor=vf%u: the card has %u VFs", device->name,
 				   wanted->representor_ports[i], device->vfs);
 			return -ENODEV;
@@ -133,7 +125,7 @@ static int create_ports(struct device *device, const struct rte_eth_devargs *wan
 		uint16_t number = wanted->representor_ports[i];
 
 		snprintf(name, sizeof(name), "%.40s_representor_vf%u", device->name, number);
-		error = create_port(device, representor_function(device, number), name);
+		error = create_port(device, device_vf(device, number), name);
 	}
 	return error;
 }

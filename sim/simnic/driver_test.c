@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -488,24 +487,11 @@ static void malformed_mbufs_are_counted_and_freed(void **state)
 
 static void telemetry_tells_about_the_device(void **state)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	static const char question[] = "/simnic/info," DEVICE;
-	char answer[16384];
-	ssize_t size;
+	const char *answer = telemetry_ask("/simnic/info," DEVICE);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/dpdk/rte/dpdk_telemetry.v2",
-		 folder);
-	assert_return_code(connect(fd, (struct sockaddr *)&address, sizeof(address)), errno);
-	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
-	assert_int_equal(send(fd, question, strlen(question), 0), strlen(question));
-	size = recv(fd, answer, sizeof(answer) - 1, 0);
-	assert_true(size > 0);
-	answer[size] = '\0';
 	assert_non_null(strstr(answer, "\"vfs\":4"));
 	assert_non_null(strstr(answer, "\"ports\":6"));
 	assert_non_null(strstr(answer, "\"functions_present\":6"));
-	close(fd);
 }
 
 int main(void)

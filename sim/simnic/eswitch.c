@@ -21,7 +21,8 @@ int eswitch_init(struct device *device)
 	TAILQ_INIT(&eswitch->ages);
 	pthread_mutex_init(&eswitch->lock, NULL);
 	eswitch->tables = flow_tables_new();
-	return eswitch->tables != NULL ? 0 : -ENOMEM;
+	eswitch->groups = calloc(FLOW_GROUP_MAX + 1, sizeof(*eswitch->groups));
+	return eswitch->tables != NULL && eswitch->groups != NULL ? 0 : -ENOMEM;
 }
 
 void eswitch_fini(struct device *device)
@@ -31,6 +32,7 @@ void eswitch_fini(struct device *device)
 	flow_age_stop(device);
 	pthread_mutex_destroy(&device->eswitch->lock);
 	flow_tables_free(device->eswitch->tables);
+	free(device->eswitch->groups);
 	free(device->eswitch);
 	device->eswitch = NULL;
 }
@@ -56,6 +58,11 @@ void eswitch_remove(struct device *device, struct rte_flow *rule)
 {
 	take_out(device, rule);
 	TAILQ_REMOVE(&device->eswitch->rules, rule, next);
+}
+
+void eswitch_keep(struct device *device, struct rte_flow *rule)
+{
+	TAILQ_INSERT_TAIL(&device->eswitch->rules, rule, next);
 }
 
 void eswitch_forget_function(struct device *device, uint16_t index)
@@ -131,12 +138,16 @@ struct verdict eswitch(struct frame_buffer *buffer)
 	flow_key_read(frame, &packet.key, &packet.offsets);
 	for (unsigned int i = 0; i <= JUMPS_MAX; i++) {
 		struct flow *flow = flow_tables_lookup(eswitch->tables, group, &packet.key);
+		struct group_counters *counters = &eswitch->groups[group];
 		const struct flow_op *fate;
 
 		if (flow == NULL) {
 			counter_add(&eswitch->misses, 1);
+			counter_add(&counters->misses, packet.on_wire.packets);
 			return default_way(frame);
 		}
+		counter_add(&counters->hits, packet.on_wire.packets);
+		counter_add(&counters->bytes, packet.on_wire.bytes);
 		counter_add(&flow->hits, packet.on_wire.packets);
 		counter_add(&flow->bytes, packet.on_wire.bytes);
 		fate = flow_actions_run(flow->actions, &packet);

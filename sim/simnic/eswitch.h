@@ -25,13 +25,26 @@ struct rte_flow {
 	uint16_t origin;             // index of the function or wire that it names; FLOW_ORIGIN_ANY
 	struct flow_count_base base; // of a COUNT of its own; control threads
 	struct flow_age age;         // if AGE is among its own actions
+	// Of the asynchronous API; the threads of its queue.
+	struct rte_flow_template_table *table; // NULL: of the synchronous one
+	const struct flow_match
+		*match; // the pattern template's: its mask, and the layers that are there
+	uint16_t queue;
+	bool busy; // it waits for the result of an operation
 	struct flow flow;
 };
 
 enum { FLOW_ORIGIN_ANY = UINT16_MAX };
 
+// What was looked up in a group since the device is there; (P), read by all. In packets and bytes as on a wire.
+struct group_counters {
+	uint64_t hits, bytes, misses;
+};
+
 struct eswitch {
 	struct flow_tables *tables;
+	struct group_counters
+		*groups; // of all there can be; the kernel gives memory to those that are used
 	TAILQ_HEAD(rule_list, rte_flow) rules; // all that have a handle
 	uint64_t misses; // frames that took the default way though there are rules; read by all
 	// What control threads keep for themselves, the lock always inside that of a port's calls.
@@ -66,5 +79,7 @@ struct verdict eswitch(struct frame_buffer *buffer);
 // As flow_tables_insert(): -EEXIST, -ENOMEM.
 int eswitch_insert(struct device *device, struct rte_flow *rule, const struct flow_match *match);
 void eswitch_remove(struct device *device, struct rte_flow *rule);
+// Have a rule that is not in force among those that have a handle.
+void eswitch_keep(struct device *device, struct rte_flow *rule);
 // Take out of force what names this function as origin or target: it was reset. Handles stay.
 void eswitch_forget_function(struct device *device, uint16_t index);

@@ -13,7 +13,8 @@
 #include <rte_atomic.h>
 #include <rte_malloc.h>
 
-#include "sim/simnic/flow_api.h"
+#include "sim/simnic/compat.h"
+#include "sim/simnic/flow_async.h"
 #include "sim/simnic/frame.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
@@ -40,22 +41,23 @@ static void get_wish(void *argument)
 
 	wish->fd = wish->function->fd >= 0 ? dup(wish->function->fd) : -1;
 	wish->offloads = wish->function->offloads;
-	wish->carrier = wish->function->carrier;
+	wish->carrier = function_has_carrier(wish->function);
 }
 
-// Bring the netdev to what the port is set to. A function that is gone gets it when it comes back.
-static int dress_netdev(struct function *function)
+int simnic_dress_netdev(struct function *function)
 {
 	struct netdev_wish wish = {.function = function};
-	int error;
+	int error = 0;
 
+	pthread_mutex_lock(&function->device->dress_lock);
 	pipeline_call(function->device, get_wish, &wish);
-	if (wish.fd < 0)
-		return 0;
-	error = tap_set_offloads(wish.fd, wish.offloads);
-	if (error == 0)
-		error = tap_set_carrier(wish.fd, wish.carrier);
-	close(wish.fd);
+	if (wish.fd >= 0) {
+		error = tap_set_offloads(wish.fd, wish.offloads);
+		if (error == 0)
+			error = tap_set_carrier(wish.fd, wish.carrier);
+		close(wish.fd);
+	}
+	pthread_mutex_unlock(&function->device->dress_lock);
 	return error == -EBADFD ? 0 : error;
 }
 
@@ -145,7 +147,7 @@ static int dev_start(struct rte_eth_dev *dev)
 	if (dev->data->nb_rx_queues > 0 && dev->data->rx_queues[0] == NULL)
 		return -EINVAL;
 	pipeline_call(function->device, start_in_pipeline, dev);
-	error = dress_netdev(function);
+	error = simnic_dress_netdev(function);
 	if (error < 0) {
 		SIMNIC_LOG(ERR, "%s: setting up netdev %s: %s", dev->data->name, function->netdev,
 			   strerror(-error));
@@ -188,7 +190,10 @@ static int dev_close(struct rte_eth_dev *dev)
 		if (dev->data->tx_queues[i] != NULL)
 			simnic_tx_queue_release(dev, i);
 	flow_port_closed(function);
+	// When nobody tells anything by it just now: ethdev is about to take it apart.
+	pthread_mutex_lock(&device->notify_lock);
 	__atomic_store_n(&function->port.ethdev, NULL, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&device->notify_lock);
 	if (--device->ports == 0)
 		device_free(device);
 	return 0;
@@ -234,13 +239,13 @@ static void carrier_off(void *argument)
 static int set_link_up(struct rte_eth_dev *dev)
 {
 	pipeline_call(function_of(dev)->device, carrier_on, function_of(dev));
-	return dress_netdev(function_of(dev));
+	return simnic_dress_netdev(function_of(dev));
 }
 
 static int set_link_down(struct rte_eth_dev *dev)
 {
 	pipeline_call(function_of(dev)->device, carrier_off, function_of(dev));
-	return dress_netdev(function_of(dev));
+	return simnic_dress_netdev(function_of(dev));
 }
 
 static int is_removed(struct rte_eth_dev *dev)
@@ -256,25 +261,58 @@ static void close_old(struct function *function)
 		close(fd);
 }
 
+static bool take_bit(uint64_t *bits, uint16_t index)
+{
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	return __atomic_fetch_and(&bits[index / 64], ~bit, __ATOMIC_SEQ_CST) & bit;
+}
+
+// The port as it is now: a callback may have closed it.
+static struct rte_eth_dev *port_of(struct function *function)
+{
+	return __atomic_load_n(&function->port.ethdev, __ATOMIC_ACQUIRE);
+}
+
+void simnic_port_tell(struct function *function, enum rte_eth_event_type event)
+{
+	struct rte_eth_dev *dev;
+
+	pthread_mutex_lock(&function->device->notify_lock);
+	dev = port_of(function);
+	if (dev != NULL)
+		rte_eth_dev_callback_process(dev, event, NULL);
+	pthread_mutex_unlock(&function->device->notify_lock);
+}
+
+static void port_notify(struct device *device, struct function *function)
+{
+	bool reset = take_bit(device->resets_of, function->index),
+	     removed = take_bit(device->removals_of, function->index), lsc = false;
+	struct rte_eth_dev *dev;
+
+	pthread_mutex_lock(&device->notify_lock);
+	dev = port_of(function);
+	if ((dev != NULL && dev->data->dev_started) || !function_has_carrier(function))
+		(void)simnic_dress_netdev(function);
+	if (dev != NULL) {
+		removed &= dev->data->dev_conf.intr_conf.rmv;
+		lsc = link_update(dev, 0) == 0 && dev->data->dev_conf.intr_conf.lsc;
+	}
+	if (lsc)
+		simnic_port_tell(function, RTE_ETH_EVENT_INTR_LSC);
+	if (reset)
+		simnic_port_tell(function, RTE_ETH_EVENT_INTR_RESET);
+	if (removed)
+		simnic_port_tell(function, RTE_ETH_EVENT_INTR_RMV);
+	pthread_mutex_unlock(&device->notify_lock);
+}
+
 void simnic_ports_notify(struct device *device)
 {
-	bool removed = __atomic_load_n(&device->removed, __ATOMIC_ACQUIRE);
-
-	for (uint16_t i = 0; i < device->function_count; i++) {
-		struct function *function = &device->functions[i];
-		struct rte_eth_dev *dev = __atomic_load_n(&function->port.ethdev, __ATOMIC_ACQUIRE);
-		uint64_t bit = UINT64_C(1) << (i % 64);
-
-		if (!(__atomic_fetch_and(&device->news_of[i / 64], ~bit, __ATOMIC_SEQ_CST) & bit) ||
-		    dev == NULL)
-			continue;
-		if (dev->data->dev_started)
-			(void)dress_netdev(function);
-		if (link_update(dev, 0) == 0 && dev->data->dev_conf.intr_conf.lsc)
-			rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
-		if (removed && dev->data->dev_conf.intr_conf.rmv)
-			rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RMV, NULL);
-	}
+	for (uint16_t i = 0; i < device->function_count; i++)
+		if (take_bit(device->news_of, i))
+			port_notify(device, &device->functions[i]);
 	for (uint16_t i = 0; i < device->function_count; i++)
 		close_old(&device->functions[i]);
 }
@@ -393,8 +431,7 @@ static void clear(void *argument)
 {
 	struct function *function = argument;
 
-	for (unsigned int i = 0; i < RTE_DIM(counter_table); i++)
-		__atomic_store_n((uint64_t *)&function->port.counters + i, 0, __ATOMIC_RELAXED);
+	counters_clear(&function->port.counters);
 }
 
 static int stats_reset(struct rte_eth_dev *dev)
@@ -429,6 +466,14 @@ static int flow_ops_get(struct rte_eth_dev *dev, const struct rte_flow_ops **ops
 	return 0;
 }
 
+// Since DPDK 24.03 the operations of flow queues are a table of their own.
+static void set_flow_fast_path(struct rte_eth_dev *dev)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+	dev->flow_fp_ops = &simnic_flow_fp_ops;
+#endif
+}
+
 // ---- the port -------------------------------------------------------------------------------------------
 
 static const struct eth_dev_ops operations = {
@@ -459,6 +504,7 @@ static const struct eth_dev_ops operations = {
 	.xstats_get_names = xstats_get_names,
 	.xstats_reset = stats_reset,
 	.representor_info_get = representor_info_get,
+	.mtr_ops_get = meter_ops_get,
 	.flow_ops_get = flow_ops_get,
 };
 
@@ -488,6 +534,7 @@ int simnic_port_init(struct rte_eth_dev *dev, void *argument)
 	data->dev_link.link_speed = RTE_ETH_SPEED_NUM_25G;
 	*(struct function **)data->dev_private = function;
 	dev->dev_ops = &operations;
+	set_flow_fast_path(dev);
 	dev->rx_pkt_burst = simnic_rx_burst;
 	dev->tx_pkt_burst = simnic_tx_burst;
 	dev->tx_pkt_prepare = simnic_tx_prepare;

@@ -132,6 +132,31 @@ static int compile_count(struct action_compiler *compiler, const struct rte_flow
 	return 0;
 }
 
+static int compile_meter(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_meter *conf = action->conf;
+	struct meter *meter = NULL;
+	int error = 0;
+
+	if (need_conf(compiler, action) < 0)
+		return -rte_errno;
+	if (compiler->metered)
+		return refuse_second(compiler, action);
+	compiler->metered = true;
+	if (!compiler->unknown)
+		error = meter_hold(compiler->device, conf->mtr_id, &meter);
+	if (error == -EBUSY)
+		return refuse_action(compiler, EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "the meter is another rule's and not shared");
+	if (error < 0)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "no such meter");
+	error = add_op(compiler, action, FLOW_METER, &meter, sizeof(meter));
+	if (error < 0 && meter != NULL)
+		meter_release(meter);
+	return error;
+}
+
 static int compile_age(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
 	const struct rte_flow_action_age *age = action->conf;
@@ -282,6 +307,8 @@ int compile_action(struct action_compiler *compiler, const struct rte_flow_actio
 		return compile_port(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_COUNT:
 		return compile_count(compiler, action);
+	case RTE_FLOW_ACTION_TYPE_METER:
+		return compile_meter(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_AGE:
 		return compile_age(compiler, action);
 	case RTE_FLOW_ACTION_TYPE_INDIRECT:
@@ -327,7 +354,7 @@ int compile_action(struct action_compiler *compiler, const struct rte_flow_actio
 
 // ---- lists ----------------------------------------------------------------------------------------------
 
-void compiler_init(struct action_compiler *compiler, const struct device *device,
+void compiler_init(struct action_compiler *compiler, struct device *device,
 		   const struct flow_match *match, uint32_t group, struct rte_flow_error *error)
 {
 	*compiler = (struct action_compiler){
@@ -342,16 +369,20 @@ void compiler_init(struct action_compiler *compiler, const struct device *device
 	compiler->in_vxlan = compiler->in_tunnel && match->value.tunnel == FLOW_TUNNEL_VXLAN;
 }
 
-static void free_encaps(const struct flow_op *ops, uint16_t count)
+// What the operations hold.
+static void release_ops(const struct flow_op *ops, uint16_t count)
 {
-	for (uint16_t i = 0; i < count; i++)
+	for (uint16_t i = 0; i < count; i++) {
 		if (ops[i].kind == FLOW_ENCAP)
 			free(ops[i].encap);
+		else if (ops[i].kind == FLOW_METER && ops[i].meter != NULL)
+			meter_release(ops[i].meter);
+	}
 }
 
 void compiler_clear(struct action_compiler *compiler)
 {
-	free_encaps(compiler->ops, compiler->op_count);
+	release_ops(compiler->ops, compiler->op_count);
 	compiler->op_count = 0;
 }
 
@@ -377,14 +408,14 @@ int make_actions(struct action_compiler *compiler, struct flow_actions **ret_act
 	made->op_count = count;
 	memcpy(made->ops, compiler->ops, compiler->op_count * sizeof(made->ops[0]));
 	made->ops[compiler->op_count] = compiler->fate;
-	compiler->op_count = 0;
+	compiler->op_count = 0; // what they hold is the program's
 	*ret_actions = made;
 	return 0;
 }
 
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error)
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error)
 {
 	struct action_compiler compiler;
 
@@ -409,7 +440,7 @@ void flow_actions_free(struct flow_actions *actions)
 		flow_shared_put(actions->shared_count);
 	if (actions->shared_age != NULL)
 		flow_shared_put(actions->shared_age);
-	free_encaps(actions->ops, actions->op_count);
+	release_ops(actions->ops, actions->op_count);
 	free(actions);
 }
 

@@ -31,6 +31,7 @@ enum flow_op_kind {
 	FLOW_SET_PORT_DST,
 	FLOW_SET_TTL,   // bytes[0]
 	FLOW_ADD_TTL,   // bytes[0], modulo 256 as the silicon has it
+	FLOW_METER,     // meter: what it does not let pass is dropped
 	FLOW_PUSH_VLAN, // bytes[0..1]: the ether type
 	FLOW_POP_VLAN,
 	FLOW_SET_VLAN,     // of the first tag's TCI: number, mask
@@ -59,6 +60,7 @@ struct flow_op {
 		struct rte_flow_action_handle *handle;
 		struct flow_encap *encap; // belongs to the program
 		struct function *function;
+		struct meter *meter; // held
 	};
 };
 
@@ -75,8 +77,9 @@ struct flow_actions {
 
 // Compile a list of actions for a rule with this match in this group.
 //
-// Supported: VOID, COUNT, AGE, INDIRECT, SET_META, SET_TAG (0 to 3), SET_MAC_SRC/DST, SET_IPV4_SRC/DST, SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, OF_PUSH_VLAN, OF_POP_VLAN, OF_SET_VLAN_VID,
-// OF_SET_VLAN_PCP, VXLAN_ENCAP, VXLAN_DECAP, RAW_ENCAP, RAW_DECAP (flow_encap.h), MODIFY_FIELD
+// Supported: VOID, COUNT, AGE, INDIRECT, METER, SET_META, SET_TAG (0 to 3), SET_MAC_SRC/DST, SET_IPV4_SRC/DST,
+// SET_IPV6_SRC/DST, SET_TP_SRC/DST, DEC_TTL, SET_TTL, OF_PUSH_VLAN, OF_POP_VLAN, OF_SET_VLAN_VID, OF_SET_VLAN_PCP,
+// VXLAN_ENCAP, VXLAN_DECAP, RAW_ENCAP, RAW_DECAP (flow_encap.h), MODIFY_FIELD
 // (SET of these fields, whole and at the outermost level, to a value or what a pointer points to; ADD and SUB of the TTL); and
 // exactly one fate, behind which only COUNT and AGE may stand: DROP, JUMP, REPRESENTED_PORT, PORT_REPRESENTOR.
 // What changes a header needs the pattern to ask for that header, of the group's own rule: what an earlier group asked for
@@ -84,9 +87,9 @@ struct flow_actions {
 //
 // Returns 0, or a negative errno with rte_errno and *error set: ACTION, ACTION_CONF or ACTION_NUM with the action as cause;
 // -ENOTSUP for what is meaningful but unknown here, -EINVAL for what makes no sense. To be freed with flow_actions_free().
-int flow_actions_compile(const struct device *device, const struct flow_match *match,
-			 uint32_t group, const struct rte_flow_action actions[],
-			 struct flow_actions **ret_actions, struct rte_flow_error *error);
+int flow_actions_compile(struct device *device, const struct flow_match *match, uint32_t group,
+			 const struct rte_flow_action actions[], struct flow_actions **ret_actions,
+			 struct rte_flow_error *error);
 void flow_actions_free(struct flow_actions *actions); // NULL is fine
 
 // An actions template. masks: of each action, whether its configuration is the template's for all rules (any byte of the
@@ -95,14 +98,13 @@ void flow_actions_free(struct flow_actions *actions); // NULL is fine
 // stands for, has any configuration. What can be said of the list without a rule is checked here, all else when a rule
 // comes. Errors as above.
 struct flow_actions_template;
-int flow_actions_template_new(const struct device *device, const struct rte_flow_action actions[],
+int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],
 			      const struct rte_flow_action masks[],
 			      struct flow_actions_template **ret_template,
 			      struct rte_flow_error *error);
 void flow_actions_template_free(struct flow_actions_template *template); // NULL is fine
 // Compile the actions of a rule: types as in the template, VOID apart.
-int flow_actions_compile_rule(const struct device *device,
-			      const struct flow_actions_template *template,
+int flow_actions_compile_rule(struct device *device, const struct flow_actions_template *template,
 			      const struct flow_match *match, uint32_t group,
 			      const struct rte_flow_action actions[],
 			      struct flow_actions **ret_actions, struct rte_flow_error *error);

@@ -8,7 +8,7 @@
 #include "sim/simnic/flow_action.h"
 
 struct action_compiler {
-	const struct device *device;
+	struct device *device;
 	struct rte_flow_error *error;
 	uint32_t group;
 	const struct rte_flow_action
@@ -19,6 +19,7 @@ struct action_compiler {
 	bool in_tunnel, in_vxlan; // every frame of the rule is in a tunnel
 	bool cut_l2;              // it has lost its Ethernet header and needs another one
 	bool count, age;
+	bool metered;
 	uint32_t age_timeout_s;
 	void *age_context;
 	struct rte_flow_action_handle *shared_count, *shared_age;
@@ -28,7 +29,7 @@ struct action_compiler {
 	struct flow_op ops[FLOW_OPS_MAX];
 };
 
-void compiler_init(struct action_compiler *compiler, const struct device *device,
+void compiler_init(struct action_compiler *compiler, struct device *device,
 		   const struct flow_match *match, uint32_t group, struct rte_flow_error *error);
 // Free what was compiled and not made use of.
 void compiler_clear(struct action_compiler *compiler);

@@ -2,6 +2,8 @@
 //
 // Running a rule's program on a frame. Pipeline thread only.
 
+#include <rte_cycles.h>
+
 #include "sim/simnic/flow_action.h"
 
 static void set_bits(uint32_t *value, const struct flow_op *op)
@@ -58,6 +60,7 @@ static bool run_op(const struct flow_op *op, struct flow_packet *packet)
 		counter_add(&op->handle->hits, packet->on_wire.packets);
 		counter_add(&op->handle->bytes, packet->on_wire.bytes);
 		break;
+	case FLOW_METER: // flow_actions_run()'s
 	case FLOW_DROP:
 	case FLOW_JUMP:
 	case FLOW_TO_FUNCTION:
@@ -70,12 +73,20 @@ static bool run_op(const struct flow_op *op, struct flow_packet *packet)
 const struct flow_op *flow_actions_run(const struct flow_actions *actions,
 				       struct flow_packet *packet)
 {
+	static const struct flow_op drop = {.kind = FLOW_DROP};
 	uint16_t last = actions->op_count - 1;
 
 	for (uint16_t i = 0; i < last; i++) {
+		const struct flow_op *op = &actions->ops[i];
+
 		flow_packet_refresh(packet);
-		if (!run_op(&actions->ops[i], packet))
+		if (op->kind == FLOW_METER) {
+			if (!meter_passes(op->meter, packet->on_wire.packets, packet->on_wire.bytes,
+					  rte_rdtsc()))
+				return &drop;
+		} else if (!run_op(op, packet)) {
 			return NULL;
+		}
 	}
 	return &actions->ops[last];
 }

@@ -32,6 +32,8 @@ static size_t conf_size(enum rte_flow_action_type type)
 	case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
 	case RTE_FLOW_ACTION_TYPE_PORT_REPRESENTOR:
 		return sizeof(struct rte_flow_action_ethdev);
+	case RTE_FLOW_ACTION_TYPE_METER:
+		return sizeof(struct rte_flow_action_meter);
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
 		return sizeof(struct rte_flow_action_set_mac);
@@ -299,7 +301,7 @@ static int copy_list(struct flow_actions_template *template, const struct rte_fl
 }
 
 // What is known of the list, as the actions of a rule that asks for all headers.
-static int check_list(const struct device *device, const struct flow_actions_template *template,
+static int check_list(struct device *device, const struct flow_actions_template *template,
 		      const struct rte_flow_action *actions, struct rte_flow_error *error)
 {
 	struct action_compiler compiler;
@@ -319,7 +321,7 @@ static int check_list(const struct device *device, const struct flow_actions_tem
 	return result;
 }
 
-int flow_actions_template_new(const struct device *device, const struct rte_flow_action actions[],
+int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],
 			      const struct rte_flow_action masks[],
 			      struct flow_actions_template **ret_template,
 			      struct rte_flow_error *error)
@@ -383,8 +385,7 @@ static const void *merge(const struct template_action *own, const struct rte_flo
 	return rule->conf;
 }
 
-int flow_actions_compile_rule(const struct device *device,
-			      const struct flow_actions_template *template,
+int flow_actions_compile_rule(struct device *device, const struct flow_actions_template *template,
 			      const struct flow_match *match, uint32_t group,
 			      const struct rte_flow_action actions[],
 			      struct flow_actions **ret_actions, struct rte_flow_error *error)

@@ -40,15 +40,6 @@ static void look(struct flow_age *age, uint64_t now)
 
 // ---- the timer ------------------------------------------------------------------------------------------
 
-static void tell(struct device *device, uint16_t index)
-{
-	struct rte_eth_dev *ethdev =
-		__atomic_load_n(&device->functions[index].port.ethdev, __ATOMIC_ACQUIRE);
-
-	if (ethdev != NULL)
-		rte_eth_dev_callback_process(ethdev, RTE_ETH_EVENT_FLOW_AGED, NULL);
-}
-
 // The application may call us back from its callback, so that is called without the lock.
 static void tick(void *argument)
 {
@@ -77,7 +68,7 @@ static void tick(void *argument)
 	pthread_mutex_unlock(&eswitch->lock);
 	for (uint16_t i = 0; i < device->function_count; i++)
 		if (owners[i / 64] & UINT64_C(1) << (i % 64))
-			tell(device, i);
+			simnic_port_tell(&device->functions[i], RTE_ETH_EVENT_FLOW_AGED);
 }
 
 void flow_age_stop(struct device *device)

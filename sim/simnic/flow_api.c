@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sim/simnic/flow_api.h"
+#include "sim/simnic/flow_async.h"
 #include "sim/simnic/flow_dump.h"
 
 // ---- attributes -----------------------------------------------------------------------------------------
@@ -66,14 +66,34 @@ struct rte_flow *flow_rule_new(const struct function *owner, const struct flow_m
 
 void flow_rule_free(struct rte_flow *rule)
 {
+	if (rule->table != NULL)
+		__atomic_sub_fetch(&rule->table->rules, 1, __ATOMIC_ACQ_REL);
 	flow_actions_free(rule->flow.actions);
 	free(rule);
+}
+
+int flow_rule_try(struct device *device, struct rte_flow *rule, const struct flow_match *match,
+		  struct rte_flow_error *error)
+{
+	int result = fault_check_insert(device, flow_tables_total(device->eswitch->tables), error);
+
+	if (result < 0)
+		return result;
+	result = eswitch_insert(device, rule, match);
+	if (result == -EEXIST)
+		return rte_flow_error_set(error, EEXIST, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "there is a rule with this group, priority and pattern");
+	if (result < 0)
+		return rte_flow_error_set(error, -result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "out of memory");
+	return 0;
 }
 
 struct change {
 	struct device *device;
 	struct rte_flow *rule;
 	const struct flow_match *match;
+	struct rte_flow_error *error;
 	int result;
 };
 
@@ -81,7 +101,7 @@ static void insert(void *argument)
 {
 	struct change *change = argument;
 
-	change->result = eswitch_insert(change->device, change->rule, change->match);
+	change->result = flow_rule_try(change->device, change->rule, change->match, change->error);
 }
 
 static void take_out(void *argument)
@@ -94,18 +114,15 @@ static void take_out(void *argument)
 int flow_rule_link(struct device *device, struct rte_flow *rule, const struct flow_match *match,
 		   struct rte_flow_error *error)
 {
-	struct change change = {.device = device, .rule = rule, .match = match};
+	struct change change = {.device = device, .rule = rule, .match = match, .error = error};
 
+	fault_wait_insert(device);
 	pipeline_call(device, insert, &change);
-	if (change.result == -EEXIST)
-		return rte_flow_error_set(error, EEXIST, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "there is a rule with this group, priority and pattern");
 	if (change.result < 0)
-		return rte_flow_error_set(error, -change.result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED,
-					  NULL, "out of memory");
-	if (rule->flow.actions->age)
+		rte_errno = -change.result;
+	else if (rule->flow.actions->age)
 		flow_age_add(device, &rule->age);
-	return 0;
+	return change.result;
 }
 
 void flow_rule_unlink(struct device *device, struct rte_flow *rule)
@@ -123,7 +140,7 @@ static int compile(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
 		   struct flow_match *ret_match, struct flow_actions **ret_actions,
 		   struct rte_flow_error *error)
 {
-	const struct device *device = function_of(dev)->device;
+	struct device *device = function_of(dev)->device;
 
 	if (flow_attr_check(attr, error) < 0 ||
 	    flow_match_compile(device, pattern, ret_match, error) < 0)
@@ -180,6 +197,9 @@ static int destroy(struct rte_eth_dev *dev, struct rte_flow *rule, struct rte_fl
 {
 	if (check_owner(dev, rule, error) < 0)
 		return -rte_errno;
+	if (rule->table != NULL)
+		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_HANDLE, rule,
+					  "the rule is a queue's to destroy");
 	flow_rule_unlink(function_of(dev)->device, rule);
 	flow_rule_free(rule);
 	return 0;
@@ -222,11 +242,14 @@ static void flush_function(struct function *function)
 void flow_port_closed(struct function *function)
 {
 	flush_function(function);
+	flow_engine_free(function->port.flow_engine);
+	function->port.flow_engine = NULL;
 	flow_shared_port_closed(function);
 }
 
 static int flush_port(struct rte_eth_dev *dev, struct rte_flow_error *error)
 {
+	flow_async_settle(function_of(dev));
 	flush_function(function_of(dev));
 	return 0;
 }
@@ -287,82 +310,20 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *rule,
 				  "no action is asked for");
 }
 
-// ---- dump -----------------------------------------------------------------------------------------------
-
-// The rules of a port, which stay while it is asked: in the pipeline only what it owns is looked at.
-struct listing {
-	struct function *owner;
-	struct rte_flow **rules; // NULL: only count
-	size_t room, count;
-};
-
-static void list_rules(void *argument)
-{
-	struct listing *listing = argument;
-	struct rte_flow *rule;
-
-	listing->count = 0;
-	TAILQ_FOREACH (rule, &listing->owner->device->eswitch->rules, next) {
-		if (rule->owner != listing->owner->index)
-			continue;
-		if (listing->count < listing->room)
-			listing->rules[listing->count] = rule;
-		listing->count++;
-	}
-}
-
-struct look {
-	struct rte_flow *rule;
-	struct flow_match match;
-	bool in_force;
-};
-
-static void look_at_rule(void *argument)
-{
-	struct look *look = argument;
-
-	look->in_force = look->rule->flow.table != NULL;
-	if (look->in_force)
-		flow_match_of(&look->rule->flow, &look->match);
-}
-
-static void dump_rule(struct device *device, struct rte_flow *rule, FILE *file)
-{
-	struct look look = {.rule = rule};
-
-	pipeline_call(device, look_at_rule, &look);
-	flow_dump(file, rule, &look.match, look.in_force);
-}
-
 static int dev_dump(struct rte_eth_dev *dev, struct rte_flow *rule, FILE *file,
 		    struct rte_flow_error *error)
 {
-	struct listing listing = {.owner = function_of(dev)};
-	struct device *device = listing.owner->device;
+	int result = -EINVAL;
 
-	if (file == NULL)
-		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "no file");
-	if (rule != NULL) {
-		if (check_owner(dev, rule, error) < 0)
-			return -rte_errno;
-		dump_rule(device, rule, file);
-		return 0;
-	}
-	pipeline_call(device, list_rules, &listing);
-	listing.room = listing.count;
-	listing.rules = calloc(listing.room + 1, sizeof(struct rte_flow *));
-	if (listing.rules == NULL)
-		return rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "out of memory");
-	pipeline_call(device, list_rules, &listing);
-	for (size_t i = 0; i < listing.room; i++)
-		dump_rule(device, listing.rules[i], file);
-	free(listing.rules);
+	if (rule != NULL && check_owner(dev, rule, error) < 0)
+		return -rte_errno;
+	if (file != NULL)
+		result = flow_dump(function_of(dev), rule, file);
+	if (result < 0)
+		return rte_flow_error_set(error, -result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "no file, or no memory");
 	return 0;
 }
-
-// ---- the rest -------------------------------------------------------------------------------------------
 
 static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t count,
 			  struct rte_flow_error *error)
@@ -371,6 +332,13 @@ static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t cou
 		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
 					  "no place for the contexts");
 	return flow_age_get(function_of(dev)->device, function_of(dev)->index, contexts, count);
+}
+
+// Without RTE_FLOW_PORT_FLAG_STRICT_QUEUE, the queue does not count.
+static int get_q_aged_flows(struct rte_eth_dev *dev, uint32_t queue, void **contexts,
+			    uint32_t count, struct rte_flow_error *error)
+{
+	return get_aged_flows(dev, contexts, count, error);
 }
 
 // What no rule matches comes to the application: there is no other mode.
@@ -403,9 +371,31 @@ const struct rte_flow_ops simnic_flow_ops = {
 	.isolate = isolate,
 	.dev_dump = dev_dump,
 	.get_aged_flows = get_aged_flows,
+	.get_q_aged_flows = get_q_aged_flows,
 	.action_handle_create = flow_shared_create,
 	.action_handle_destroy = flow_shared_destroy,
 	.action_handle_update = flow_shared_update,
 	.action_handle_query = flow_shared_query,
 	.pick_transfer_proxy = pick_transfer_proxy,
+	.info_get = flow_info_get,
+	.configure = flow_configure,
+	.pattern_template_create = flow_pattern_template_create,
+	.pattern_template_destroy = flow_pattern_template_destroy,
+	.actions_template_create = flow_actions_template_create,
+	.actions_template_destroy = flow_actions_template_destroy,
+	.template_table_create = flow_template_table_create,
+	.template_table_destroy = flow_template_table_destroy,
+#if RTE_VERSION < RTE_VERSION_NUM(24, 3, 0, 0)
+	.async_create = flow_async_create,
+	.async_destroy = flow_async_destroy,
+	.push = flow_async_push,
+	.pull = flow_async_pull,
+	.async_action_handle_create = flow_async_handle_create,
+	.async_action_handle_destroy = flow_async_handle_destroy,
+	.async_action_handle_update = flow_async_handle_update,
+	.async_action_handle_query = flow_async_handle_query,
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 7, 0, 0)
+	.async_actions_update = flow_async_actions_update,
+#endif
+#endif
 };

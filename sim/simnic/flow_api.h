@@ -27,6 +27,9 @@ int flow_attr_check(const struct rte_flow_attr *attr, struct rte_flow_error *err
 struct rte_flow *flow_rule_new(const struct function *owner, const struct flow_match *match,
 			       uint32_t group, uint32_t priority, struct flow_actions *actions,
 			       struct rte_flow_error *error);
+// What flow_rule_link() does in the pipeline's thread, for who is there already. rte_errno is the caller's to set, in its own thread.
+int flow_rule_try(struct device *device, struct rte_flow *rule, const struct flow_match *match,
+		  struct rte_flow_error *error);
 // Put it in force; waits for the pipeline.
 int flow_rule_link(struct device *device, struct rte_flow *rule, const struct flow_match *match,
 		   struct rte_flow_error *error);

@@ -133,6 +133,30 @@ static void a_jump_leads_on_and_a_rewritten_frame_that_misses_stays_rewritten(vo
 	end();
 }
 
+static void telemetry_tells_what_groups_met(void **state)
+{
+	const char *answer;
+
+	begin();
+	rule_of(ports[UPLINK], PATTERN(FROM(ports[0]), OURS), ACTIONS(JUMP(7)));
+	rule_of(ports[UPLINK], PATTERN(FROM(ports[1]), OURS), ACTIONS(TO(ports[2])));
+	rule_at(ports[UPLINK], 7, 0, PATTERN(ITEM(IPV4)), ACTIONS(ACTION(DROP)));
+	rule_at(ports[UPLINK], 7, 0, PATTERN(ITEM(IPV6)), ACTIONS(ACTION(DROP)));
+	send_frame(0, 1);
+	expect_at_port(0, 1);
+	send_frame(1, 2);
+	expect_at_function(2, 2);
+	answer = telemetry_ask("/simnic/rules," DEVICE);
+	if (strstr(answer, "\"rules\":4,") == NULL || strstr(answer, "\"groups\":2,") == NULL ||
+	    strstr(answer, "\"group_0\":{\"rules\":2,\"masks\":1,\"hits\":2,\"bytes\":200,") ==
+		    NULL ||
+	    strstr(answer,
+		   "\"group_7\":{\"rules\":2,\"masks\":2,\"hits\":0,\"bytes\":0,\"misses\":1}") ==
+		    NULL)
+		fail_msg("%s", answer);
+	end();
+}
+
 static void jumps_in_a_circle_end(void **state)
 {
 	struct rte_flow *circle;
@@ -323,6 +347,7 @@ int main(void)
 		TEST(what_misses_or_is_destroyed_takes_the_default_way),
 		TEST(the_better_priority_decides_and_a_drop_is_counted),
 		TEST(a_jump_leads_on_and_a_rewritten_frame_that_misses_stays_rewritten),
+		TEST(telemetry_tells_what_groups_met),
 		TEST(jumps_in_a_circle_end),
 		TEST(a_chain_of_thirty_two_jumps_is_none_too_many),
 		TEST(rules_see_what_ports_send),

@@ -9,21 +9,26 @@
 #include <unistd.h>
 
 #include "sim/simnic/card_link.h"
+#include "sim/simnic/eswitch.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
+
+static void set_bit(uint64_t *bits, uint16_t index)
+{
+	__atomic_fetch_or(&bits[index / 64], UINT64_C(1) << (index % 64), __ATOMIC_SEQ_CST);
+}
 
 static void tell(struct device *device, uint16_t index)
 {
 	uint64_t one = 1;
 
-	__atomic_fetch_or(&device->news_of[index / 64], UINT64_C(1) << (index % 64),
-			  __ATOMIC_SEQ_CST);
+	set_bit(device->news_of, index);
 	(void)!write(rte_intr_fd_get(device->news), &one, sizeof(one));
 }
 
 static void link_set(struct function *function, bool netdev_up)
 {
-	bool up = netdev_up && function->carrier;
+	bool up = netdev_up && function_has_carrier(function);
 
 	if (up == function->link_up)
 		return;
@@ -43,7 +48,32 @@ bool function_link_now(struct function *function)
 	pthread_mutex_lock(&function->device->fd_lock);
 	up = tap_is_up(function->fd);
 	pthread_mutex_unlock(&function->device->fd_lock);
-	return up && __atomic_load_n(&function->carrier, __ATOMIC_RELAXED);
+	return up && function_has_carrier(function);
+}
+
+void function_hold_down(struct function *function, unsigned int why, bool down)
+{
+	__atomic_store_n(&function->down_by,
+			 down ? function->down_by | why : function->down_by & ~why,
+			 __ATOMIC_RELAXED);
+	function_look(function);
+}
+
+// Frames that are still on their way, in the TAP or on the representor's Tx rings, meet a carrier that is
+// off and are dropped.
+void function_reset_begin(struct function *function)
+{
+	SIMNIC_LOG(INFO, "function reset netdev=%s", function->netdev);
+	function_hold_down(function, FAULT_DOWN_RESET, true);
+	eswitch_forget_function(function->device, function->index);
+}
+
+void function_reset_end(struct function *function)
+{
+	counters_clear(&function->port.counters);
+	function_hold_down(function, FAULT_DOWN_RESET, false);
+	set_bit(function->device->resets_of, function->index);
+	tell(function->device, function->index);
 }
 
 void function_rest(struct function *function)
@@ -85,6 +115,12 @@ void function_set_fd(struct function *function, int fd)
 			   strerror(errno));
 	function_look(function);
 	tell(function->device, function->index);
+}
+
+void function_removed(struct function *function)
+{
+	set_bit(function->device->removals_of, function->index);
+	function_set_fd(function, -1);
 }
 
 // Its netns died, or somebody deleted the netdev. The card makes a new one.

@@ -138,6 +138,8 @@ static int deliver_to_function(const struct frame *frame, struct function *funct
 {
 	if (function->fd < 0)
 		return -ENODEV;
+	if (!function_has_carrier(function))
+		return -EIO;
 	if (writev(function->fd, frame->iov, frame->parts) >= 0)
 		return 0;
 	switch (errno) {
@@ -242,6 +244,10 @@ static void receive_one(struct function *function, struct frame_buffer *buffer, 
 {
 	struct counters *counters = &function->port.counters;
 
+	if (!function_has_carrier(function)) {
+		counter_add(&counters->rx_dropped_link_down, 1);
+		return;
+	}
 	switch (frame_from_netdev(buffer, function, size)) {
 	case FRAME_OK:
 		forward(buffer);
@@ -372,11 +378,7 @@ static void on_card(struct device *device)
 	if (error == 0 || error == -EAGAIN)
 		return;
 	SIMNIC_LOG(ERR, "the card is gone: %s", strerror(-error));
-	close(device->card_fd);
-	device->card_fd = -1;
-	__atomic_store_n(&device->removed, true, __ATOMIC_RELEASE);
-	for (uint16_t i = 0; i < device->function_count; i++)
-		function_set_fd(&device->functions[i], -1);
+	device_lose_card(device);
 }
 
 // ---- the thread -----------------------------------------------------------------------------------------

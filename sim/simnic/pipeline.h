@@ -63,6 +63,14 @@ void function_set_fd(struct function *function, int fd);
 void function_look(struct function *function);
 // The same for any thread, without telling anybody, and without waiting for the pipeline.
 bool function_link_now(struct function *function);
+// The device is gone, and the function with it.
+void function_removed(struct function *function);
+// Keep its carrier off for this reason (FAULT_DOWN_*), or no longer. The netdev is not touched:
+// simnic_dress_netdev().
+void function_hold_down(struct function *function, unsigned int why, bool down);
+// A function-level reset, from the loss of its link to the return of it, when the application is told.
+void function_reset_begin(struct function *function);
+void function_reset_end(struct function *function);
 // Its descriptor is dead: the netns died, or somebody deleted the netdev. The card makes a new one.
 void function_lost(struct function *function);
 // What epoll says about its descriptor.

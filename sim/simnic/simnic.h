@@ -29,6 +29,8 @@
 #include "sim/simnic/card.h"
 #include "sim/simnic/card_protocol.h"
 #include "sim/simnic/counters.h"
+#include "sim/simnic/fault.h"
+#include "sim/simnic/meter.h"
 #include "sim/simnic/pipeline.h"
 
 enum {
@@ -46,6 +48,7 @@ enum {
 
 struct device;
 struct eswitch;
+struct flow_engine;
 struct function;
 
 struct rx_queue {
@@ -71,6 +74,8 @@ struct port {
 	struct rx_queue rx;
 	struct tx_queue tx[SIMNIC_TX_QUEUES_MAX];
 	struct counters counters; // written by (P), read by all
+	struct flow_engine
+		*flow_engine; // (C) of the asynchronous rte_flow API; NULL: not configured
 };
 
 struct function {
@@ -81,6 +86,7 @@ struct function {
 	int fd;                   // (P), changed under fd_lock; -1: the function is gone for now
 	int closing_fd;           // atomic: a descriptor of before, for the news thread to close
 	bool carrier; // written by (P), read by all: what rte_eth_dev_set_link_up/down asked for
+	unsigned int down_by;  // the same: FAULT_DOWN_*, what else keeps its carrier off
 	unsigned int offloads; // (P) TAP_*: what the netdev's stack may leave to us
 	bool link_up;          // atomic: as last seen; see function_look()
 	bool readable;         // (P) on pipeline.readable
@@ -102,11 +108,18 @@ struct device {
 	pthread_t card_thread;
 	pthread_mutex_t fd_lock; // held for as long as it takes to look at, or change, a descriptor
 	struct pipeline pipeline;
+	pthread_mutex_t
+		notify_lock; // recursive: held while an application is told something by a port
+	pthread_mutex_t dress_lock; // from what a netdev is to look like until it does
+	struct faults faults;
+	struct meters meters;
 	struct eswitch *eswitch;
 	// Ports with news for the EAL interrupt thread: functions came or went, links changed.
 	struct rte_intr_handle *news;
-	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64]; // atomic
-	bool removed;                                 // atomic: the card is gone
+	uint64_t news_of[(CARD_INDEX_MAX + 63) / 64];     // atomic
+	uint64_t resets_of[(CARD_INDEX_MAX + 63) / 64];   // of these: it was reset
+	uint64_t removals_of[(CARD_INDEX_MAX + 63) / 64]; // and: the device is gone
+	bool removed;                                     // atomic: the card is gone
 };
 
 extern int simnic_log_type;
@@ -127,8 +140,19 @@ void device_free(struct device *device);
 struct device *device_find(const struct rte_device *rte_device);
 // The next device after this one, for telemetry; NULL is the start and the end.
 struct device *device_next(const struct device *device);
+// The function that representor=vf<number> means; NULL.
+struct function *device_vf(struct device *device, uint16_t number);
+// The card is gone, or the device is no longer on its bus: no function has a descriptor any more, and
+// applications are told. Pipeline thread.
+void device_lose_card(struct device *device);
 void device_list_lock(void);
 void device_list_unlock(void);
+
+static inline bool function_has_carrier(const struct function *function)
+{
+	return __atomic_load_n(&function->carrier, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&function->down_by, __ATOMIC_RELAXED) == 0;
+}
 
 static inline struct function *function_of(const struct rte_eth_dev *dev)
 {
@@ -156,5 +180,10 @@ bool simnic_rx_queue_fits(const struct rx_queue *rx, uint64_t rx_offloads, uint3
 
 // ethdev.c: fill in a fresh ethdev as this function's port. init_params of rte_eth_dev_create().
 int simnic_port_init(struct rte_eth_dev *ethdev, void *function);
+// Bring a function's netdev to what its port is set to. A function that is gone gets it when it comes
+// back. Waits for the kernel's rtnl lock: any thread but the pipeline's.
+int simnic_dress_netdev(struct function *function);
+// Tell the application of an event, unless the port is closed. EAL's interrupt thread.
+void simnic_port_tell(struct function *function, enum rte_eth_event_type event);
 // Tell applications what happened, from the EAL interrupt thread.
 void simnic_ports_notify(struct device *device);

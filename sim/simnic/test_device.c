@@ -3,10 +3,12 @@
 // See test_device.h. Frames of an Ethernet type of our own are told from what the kernel sends by
 // itself.
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -138,4 +140,28 @@ bool link_is_up(uint16_t port)
 
 	assert_int_equal(rte_eth_link_get_nowait(port, &link), 0);
 	return link.link_status == RTE_ETH_LINK_UP;
+}
+
+const char *telemetry_ask(const char *format, ...)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	static char answer[16384];
+	char question[1100];
+	va_list arguments;
+	ssize_t size;
+
+	va_start(arguments, format);
+	vsnprintf(question, sizeof(question), format, arguments);
+	va_end(arguments);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/dpdk/rte/dpdk_telemetry.v2",
+		 folder);
+	assert_return_code(connect(fd, (struct sockaddr *)&address, sizeof(address)), errno);
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
+	assert_int_equal(send(fd, question, strlen(question), 0), strlen(question));
+	size = recv(fd, answer, sizeof(answer) - 1, 0);
+	assert_true(size > 0);
+	answer[size] = '\0';
+	close(fd);
+	return answer;
 }

@@ -40,3 +40,6 @@ unsigned int count_ours(uint16_t port);
 // The next frame of ours at a netdev; -1.
 ssize_t read_ours(int packet, uint8_t *frame, size_t size);
 bool link_is_up(uint16_t port);
+
+// What EAL's telemetry answers; good until the next question.
+const char *telemetry_ask(const char *format, ...) __attribute__((format(printf, 1, 2)));

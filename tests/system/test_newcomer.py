@@ -65,6 +65,8 @@ def test_sim_up_shows_two_pods_that_reach_each_other_and_sim_down_leaves_nothing
     assert re.search(r"pod1 +10\.88\.\d+\.\d+ +fd00:10:88::\w+ ", output), output
     assert re.search(r"pod1 +pod2 +10\.88\.\d+\.\d+ +0 of 5 +[\d.]+ / [\d.]+ / [\d.]+ ms", output), output
     assert re.search(r"pod2 +pod1 +fd00:10:88::\w+ +0 of 5 ", output), output
+    # Two pods, two families, five questions and five answers each way: the agent saw none of these.
+    assert re.search(r"Of \d+ packets that the pods sent meanwhile, the NIC's e-switch forwarded 40 by itself, the agent \d+", output), output
     assert "sim/down" in output and "podportctl pods" in output
 
     # Again: it is up, and says so.
@@ -72,6 +74,10 @@ def test_sim_up_shows_two_pods_that_reach_each_other_and_sim_down_leaves_nothing
     assert "up already" in again and "pod2" in again
     # More, without a word about the ones that are there.
     assert "pod3" in run("up", "--pods", "3").stdout
+
+    # What it cannot be any more.
+    refused = run("up", "--no-offload", check=False)
+    assert refused.returncode == 1 and "nic.offload: true" in refused.stderr and "sim/down" in refused.stderr
 
     # What it told to try next.
     assert "10.88.0." in run("enter", "podportctl", "pods").stdout
@@ -84,6 +90,13 @@ def test_sim_up_shows_two_pods_that_reach_each_other_and_sim_down_leaves_nothing
     assert "nothing is left" in run("down").stdout
     settled(untouched)
     assert "nothing was up" in run("down").stdout
+
+
+def test_without_offload_every_packet_goes_through_the_agent(untouched):
+    output = up("--no-offload").stdout
+    assert re.search(r"Of (\d+) packets .* forwarded 0 by itself, the agent \1\.", output), output
+    assert "--no-offload" in output
+    assert run("enter", "podportctl", "offload").stdout.startswith("offload     off ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -118,6 +131,7 @@ def test_sim_up_that_fails_says_why_and_undoes_itself(untouched):
         programs.mkdir()
         for program in ("podport-hostd", "podport-cni", "podportctl", "simnic-card"):
             (programs / program).symlink_to(BUILD / "bin" / program)
+        (pathlib.Path(folder) / "lib").symlink_to(BUILD / "lib")
         agent = programs / "podport-agent"
         agent.write_text("#!/bin/sh\necho the dog has eaten the agent >&2\nexit 3\n")
         agent.chmod(0o755)

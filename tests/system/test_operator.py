@@ -6,7 +6,7 @@ import json
 import pytest
 
 
-@pytest.mark.parametrize("what", ["status", "pods", "ports", "ipam"])
+@pytest.mark.parametrize("what", ["status", "pods", "ports", "ipam", "flows", "offload"])
 def test_every_table_exists_for_people_and_for_programs(sim, what):
     pod = sim.pod().add()
     json.loads(sim.podportctl(what, "--json").stdout)
@@ -55,6 +55,43 @@ def test_more_pods_than_fit_in_one_message_are_all_listed(make_sim):
     assert len(sim.ports()) >= 70
     names = [a["container_id"] for a in sim.attachments()]
     assert len(names) == len(set(names))
+
+
+def test_the_packets_of_two_pods_are_hits_of_their_rules_and_the_agent_sees_none(sim):
+    a, b = sim.pod().add(), sim.pod().add()
+
+    def port_of(pod):
+        return next(p for p in sim.ports() if p["attachment"] and p["attachment"]["container_id"] == pod.container_id)
+
+    before = port_of(a)
+    for address in (b.ipv4, b.ipv6):
+        a.netns.ping(address, count=3)
+    after = port_of(a)
+    assert after["offloaded_rx_packets"] - before["offloaded_rx_packets"] == 6
+    assert after["offloaded_tx_packets"] - before["offloaded_tx_packets"] == 6
+
+    flows = json.loads(sim.podportctl("flows", "--json", a.container_id).stdout)["flows"]
+    assert flows and all(flow["attachment"]["container_id"] == a.container_id for flow in flows)
+    counted = [flow["packets"] for flow in flows if flow["packets"] is not None]
+    assert sorted(counted) == [3, 3, 3, 3]  # each family, each direction
+    offload = json.loads(sim.podportctl("offload", "--json").stdout)
+    assert offload["enabled"] and offload["usable"] and offload["rules_missing"] == 0
+    assert {pod["container_id"]: pod["offload"] for pod in sim.attachments()}[a.container_id] == "full"
+
+
+def test_the_metrics_are_what_podportctl_shows(make_sim):
+    sim = make_sim(functions=4, agent_yaml="metrics: 127.0.0.1:9473\n")
+    a, b = sim.pod().add(), sim.pod().add()
+    a.netns.ping(b.ipv4, count=2)
+    get = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9473/metrics').read().decode())"
+    lines = sim.dpu.run("/usr/bin/python3", "-c", get).stdout.splitlines()
+    assert "podport_attachments 2" in lines
+    assert "podport_functions_used 2" in lines
+    rules = json.loads(sim.podportctl("offload", "--json").stdout)["rules"]
+    assert f"podport_offload_rules {rules}" in lines
+    hits = [line for line in lines if line.startswith("podport_pod_packets_total") and 'path="e-switch"' in line
+            and f'container_id="{a.container_id}"' in line and 'direction="rx"' in line]
+    assert len(hits) == 1 and hits[0].endswith(" 2"), hits
 
 
 def test_podportctl_explains_a_wrong_command_line(sim):

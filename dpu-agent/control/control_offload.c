@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The e-switch as the attachments want it, and what an operator is told of it: ListFlows, GetOffload. Offload
+// is an effect that may fail without failing anything: a pod without rules is served by the slow path.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/control_private.h"
+#include "datapath/datapath.h"
+#include "proto/base/text.h"
+
+// ---- rules come and go -----------------------------------------------------------------------------
+
+void rules_add(struct control *control, struct pod *const *pods, size_t count)
+{
+	size_t wanted = 0;
+
+	if (!control->offload_begun)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct attachment *a = &pods[i]->record.attachment;
+		struct port *port = nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
+
+		if (!pods[i]->port_started)
+			continue;
+		control->offload_wanted[wanted++] = (struct offload_pod){
+			.slot = port_slot(port),
+			.port = port,
+			.mac = a->mac,
+			.mtu = a->mtu,
+			.has_ipv4 = a->has_ipv4,
+			.has_ipv6 = a->has_ipv6,
+			.ipv4 = a->ipv4,
+			.ipv6 = a->ipv6,
+		};
+	}
+	if (wanted > 0)
+		offload_add(control->config.offload, control->offload_wanted, wanted);
+}
+
+void rules_begin(struct control *control)
+{
+	const struct pod_network *network = &control->pods->network.common;
+	const struct offload_router router = {.mac = network->router_mac, .mtu = network->mtu};
+
+	offload_begin(control->config.offload, &router);
+	control->offload_begun = true;
+	rules_add(control, control->pods->sorted, control->pods->count);
+}
+
+void rules_retry(struct control *control)
+{
+	struct offload_summary summary = {0};
+
+	if (!control->offload_begun)
+		return;
+	offload_read_summary(control->config.offload, &summary);
+	control->counts.offload_retries += summary.rules_missing > 0;
+	offload_retry(control->config.offload);
+}
+
+void rules_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1])
+{
+	struct offload_summary summary = {0};
+
+	ret_text[0] = '\0';
+	if (!control->offload_begun) // what keeps the uplink down is told already
+		return;
+	offload_read_summary(control->config.offload, &summary);
+	if (summary.enabled && !summary.usable)
+		snprintf(ret_text, LIMIT_TEXT + 1,
+			 "offload: the NIC forwards nothing by itself: %.400s", summary.why_not);
+	else if (summary.rules_missing > 0)
+		snprintf(ret_text, LIMIT_TEXT + 1, "offload: %u rules are missing: %.400s",
+			 summary.rules_missing, summary.missing_reason);
+	text_clean(ret_text);
+}
+
+// ---- what is told ----------------------------------------------------------------------------------
+
+// Of these texts some are a driver's.
+#define COPY_TEXT(to, from)                                                                        \
+	do {                                                                                       \
+		snprintf(to, sizeof(to), "%s", from);                                              \
+		text_clean(to);                                                                    \
+	} while (0)
+
+void rules_describe_pod(const struct control *control, const struct pod *pod,
+			struct attachment_offload *ret_offload)
+{
+	const struct port *port =
+		nic_port(control->config.nic, PORT_FUNCTION, pod->record.attachment.function.vf);
+	struct offload_pod_status status = {0};
+
+	if (port != NULL)
+		offload_read_pod(control->config.offload, port_slot(port), &status);
+	COPY_TEXT(ret_offload->state, offload_state_name(status.state));
+	COPY_TEXT(ret_offload->reason, status.reason);
+}
+
+void rules_describe(const struct control *control, struct offload_info *ret_info)
+{
+	struct offload_summary summary = {0};
+
+	offload_read_summary(control->config.offload, &summary);
+	*ret_info = (struct offload_info){
+		.enabled = summary.enabled,
+		.usable = summary.usable,
+		.rules = summary.rules,
+		.rules_missing = summary.rules_missing,
+		.pods_full = summary.pods_full,
+		.pods_partial = summary.pods_partial,
+		.pods_none = summary.pods_none,
+		.inserted = summary.inserted,
+		.removed = summary.removed,
+		.failed = summary.failed,
+	};
+	COPY_TEXT(ret_info->why_not, summary.why_not);
+	COPY_TEXT(ret_info->api, summary.api);
+	COPY_TEXT(ret_info->missing_reason, summary.missing_reason);
+}
+
+void offload_call(struct control *control, struct control_call *call)
+{
+	const struct offload *offload = control->config.offload;
+	struct reply reply = {.call = CALL_GET_OFFLOAD};
+	struct offload_reply *body = &reply.body.offload;
+	size_t count = offload_capability_count(offload);
+
+	rules_describe(control, &body->summary);
+	body->capabilities = calloc(count + 1, sizeof(*body->capabilities));
+	if (body->capabilities == NULL) {
+		answer_no_memory(control, call);
+		return;
+	}
+	for (; body->count < count && body->count < LIMIT_CAPABILITIES; body->count++) {
+		const struct offload_capability *from = offload_capability(offload, body->count);
+		struct capability_info *to = &body->capabilities[body->count];
+
+		to->supported = from->supported;
+		to->needed = from->needed;
+		COPY_TEXT(to->name, from->name);
+		COPY_TEXT(to->remark, from->remark);
+	}
+	answer(control, call, &reply);
+	reply_clear(&reply);
+}
+
+enum { NO_FUNCTION = UINT16_MAX };
+
+// Whose ports the slots are: the VF, NO_FUNCTION for all else.
+static void map_slots(const struct control *control, uint16_t functions[DATAPATH_PORTS_MAX])
+{
+	struct nic *nic = control->config.nic;
+
+	for (size_t slot = 0; slot < DATAPATH_PORTS_MAX; slot++)
+		functions[slot] = NO_FUNCTION;
+	for (uint32_t vf = 0; vf < nic_function_count(nic); vf++) {
+		const struct port *port = nic_port(nic, PORT_FUNCTION, vf);
+
+		if (port != NULL)
+			functions[port_slot(port)] = (uint16_t)vf;
+	}
+}
+
+static void describe_rule(const struct control *control, const struct offload_rule *rule,
+			  const uint16_t functions[DATAPATH_PORTS_MAX], struct flow_info *to)
+{
+	uint16_t vf = rule->has_slot && rule->slot < DATAPATH_PORTS_MAX ? functions[rule->slot]
+									: (uint16_t)NO_FUNCTION;
+	const struct pods *pods = control->pods;
+
+	to->id = rule->id;
+	to->group = rule->group;
+	to->priority = rule->priority;
+	to->counted = rule->counted;
+	to->packets = rule->packets;
+	to->bytes = rule->bytes;
+	to->age_ms = rule->age_ms;
+	COPY_TEXT(to->match, rule->match);
+	COPY_TEXT(to->actions, rule->actions);
+	to->has_function = vf != NO_FUNCTION;
+	if (!to->has_function)
+		return;
+	to->function = (struct function_id){.pf = 0, .vf = vf};
+	to->has_key = vf < pods->functions.size && pods->by_function[vf] != NULL;
+	if (to->has_key)
+		to->key = pods->by_function[vf]->record.attachment.key;
+}
+
+void list_flows_call(struct control *control, struct control_call *call)
+{
+	const struct list_flows_request *wanted = &call->request->body.list_flows;
+	struct reply reply = {.call = CALL_LIST_FLOWS};
+	struct flows_reply *body = &reply.body.flows;
+	uint16_t functions[DATAPATH_PORTS_MAX];
+	struct offload_rule rule;
+	uint64_t after = wanted->after;
+
+	body->flows = calloc(wanted->limit, sizeof(*body->flows));
+	if (body->flows == NULL) {
+		answer_no_memory(control, call);
+		return;
+	}
+	map_slots(control, functions);
+	while (!body->more && offload_next_rule(control->config.offload, after, &rule)) {
+		after = rule.id;
+		body->more = body->count == wanted->limit;
+		if (!body->more)
+			describe_rule(control, &rule, functions, &body->flows[body->count++]);
+	}
+	answer(control, call, &reply);
+	reply_clear(&reply);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The asynchronous API: one queue, one template table for each shape. Operations are enqueued,
+// pushed together, and their completions pulled until all are in.
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <rte_errno.h>
+
+#include "offload/engine.h"
+#include "offload/flow_table.h"
+#include "proto/base/log.h"
+
+enum {
+	QUEUE = 0,
+	QUEUE_SIZE = 512,        // operations under way; a restart with 1,000 pods has 6,000
+	COUNTERS_PER_POD = 4,    // both directions of both families
+	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
+	PULL_BURST = 64,
+	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
+	// then unknown.
+	SILENCE_MAX_MS = 10000,
+};
+
+struct async_engine {
+	struct engine engine;
+	uint32_t queue_size;
+	bool silent; // the NIC has stopped completing; nothing is asked of it again
+	struct flow_table tables[RULE_KINDS];
+};
+
+static struct async_engine *from_engine(struct engine *engine)
+{
+	return (struct async_engine *)engine;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_queue *ret_queue,
+			   char ret_why[ENGINE_WHY_SIZE])
+{
+	struct rte_flow_port_info port = {0};
+	struct rte_flow_queue_info queue = {0};
+	struct rte_flow_error error = {0};
+	int r = rte_flow_info_get(port_id, &port, &queue, &error);
+
+	if (r < 0)
+		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
+	struct rte_flow_queue_attr queue_attr = {.size = QUEUE_SIZE};
+	struct rte_flow_port_attr port_attr = {.nb_counters = functions * COUNTERS_PER_POD};
+	const struct rte_flow_queue_attr *queues[] = {&queue_attr};
+
+	// 0: the driver does not say.
+	if (queue.max_size != 0 && queue_attr.size > queue.max_size)
+		queue_attr.size = queue.max_size;
+	if (port.max_nb_counters != 0 && port_attr.nb_counters > port.max_nb_counters)
+		port_attr.nb_counters = port.max_nb_counters;
+	r = rte_flow_configure(port_id, &port_attr, 1, queues, &error);
+	if (r < 0)
+		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
+	ret_queue->size = queue_attr.size;
+	return 0;
+}
+
+// ---- operations ---------------------------------------------------------------------------------
+
+static int enqueue(struct async_engine *async, struct engine_op *op)
+{
+	const struct rte_flow_op_attr attr = {.postpone = 1};
+	struct rte_flow_error error = {0};
+	struct flow_words words;
+
+	rte_errno = 0;
+	if (!op->create) {
+		int r = rte_flow_async_destroy(async->engine.port_id, QUEUE, &attr, op->flow, op,
+					       &error);
+
+		if (r < 0)
+			op->result = flow_explain(-r, &error, op->why, sizeof(op->why));
+		return r;
+	}
+	flow_say(rule_shape(op->rule), op->rule, &async->engine.form, &words);
+	op->flow = rte_flow_async_create(async->engine.port_id, QUEUE, &attr,
+					 async->tables[op->rule->kind].table, words.items, 0,
+					 words.actions, 0, op, &error);
+	if (op->flow == NULL)
+		op->result = flow_explain(rte_errno, &error, op->why, sizeof(op->why));
+	return op->flow == NULL ? op->result : 0;
+}
+
+static void complete(struct engine_op *op, enum rte_flow_op_status status)
+{
+	const bool good = status == RTE_FLOW_OP_SUCCESS;
+
+	op->result = good ? 0 : -EIO;
+	if (!good)
+		snprintf(op->why, sizeof(op->why), "rejected on completion");
+	if (!op->create)
+		op->flow = NULL; // the handle is void either way
+}
+
+// Returns the number of completions, or a negative errno when the NIC will bring no more.
+static int pull(struct async_engine *async, int64_t *since_ms)
+{
+	struct rte_flow_op_result results[PULL_BURST];
+	struct rte_flow_error error = {0};
+	int n = rte_flow_pull(async->engine.port_id, QUEUE, results, PULL_BURST, &error);
+
+	for (int i = 0; i < n; i++)
+		complete(results[i].user_data, results[i].status);
+	if (n > 0) {
+		*since_ms = now_ms();
+		return n;
+	}
+	if (n < 0 || now_ms() - *since_ms > SILENCE_MAX_MS)
+		return n < 0 ? n : -ETIMEDOUT;
+	sched_yield();
+	return 0;
+}
+
+static void fall_silent(struct async_engine *async, struct engine_op *ops, size_t count, int r)
+{
+	if (!async->silent)
+		log_error("NIC does not complete rule operations", "error=\"%s\"",
+			  rte_strerror(-r));
+	async->silent = true;
+	for (size_t i = 0; i < count; i++) {
+		if (ops[i].result != -EINPROGRESS)
+			continue;
+		ops[i].result = -ETIMEDOUT;
+		ops[i].flow = NULL;
+		snprintf(ops[i].why, sizeof(ops[i].why), "the NIC does not answer");
+	}
+}
+
+static void run_all(struct async_engine *async, struct engine_op *ops, size_t count)
+{
+	struct rte_flow_error error = {0};
+	uint32_t under_way = 0;
+	size_t next = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ops[i].result = -EINPROGRESS;
+	if (async->silent) {
+		fall_silent(async, ops, count, -ETIMEDOUT);
+		return;
+	}
+	int64_t since_ms = now_ms();
+	while (next < count || under_way > 0) {
+		bool added = false;
+
+		for (; next < count && under_way < async->queue_size; next++) {
+			if (enqueue(async, &ops[next]) < 0)
+				continue;
+			under_way++;
+			added = true;
+		}
+		if (added)
+			r = rte_flow_push(async->engine.port_id, QUEUE, &error);
+		if (r == 0 && under_way > 0)
+			r = pull(async, &since_ms);
+		if (r < 0) {
+			fall_silent(async, ops, count, r);
+			return;
+		}
+		under_way -= (uint32_t)r;
+		r = 0;
+	}
+}
+
+// A rule that was rejected on completion has a handle all the same, which must be given back
+// (rte_flow guide, "Enqueue creation operation").
+static void give_back_rejected(struct async_engine *async, struct engine_op *ops, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!ops[i].create || ops[i].result == 0 || ops[i].flow == NULL)
+			continue;
+		struct engine_op back = {.flow = ops[i].flow};
+
+		run_all(async, &back, 1);
+		ops[i].flow = NULL;
+	}
+}
+
+static void async_run(struct engine *engine, struct engine_op *ops, size_t count)
+{
+	struct async_engine *async = from_engine(engine);
+
+	run_all(async, ops, count);
+	give_back_rejected(async, ops, count);
+}
+
+// ---- life ---------------------------------------------------------------------------------------
+
+static void async_free(struct engine *engine)
+{
+	struct async_engine *async = from_engine(engine);
+
+	for (size_t i = 0; i < RULE_KINDS; i++)
+		flow_table_destroy(engine->port_id, &async->tables[i]);
+	free(async);
+}
+
+static const struct engine_ops async_ops = {
+	.name = "asynchronous",
+	.bulk = true,
+	.run = async_run,
+	.free = async_free,
+};
+
+int engine_async_new(uint16_t port_id, const struct flow_form *form,
+		     const struct engine_queue *queue, uint32_t functions,
+		     struct engine **ret_engine, char ret_why[ENGINE_WHY_SIZE])
+{
+	struct async_engine *async = calloc(1, sizeof(*async));
+
+	if (async == NULL) {
+		snprintf(ret_why, ENGINE_WHY_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	async->engine = (struct engine){.ops = &async_ops, .port_id = port_id, .form = *form};
+	async->queue_size = queue->size;
+	for (unsigned int kind = 0; kind < RULE_KINDS; kind++) {
+		const struct rule rule = {.kind = kind};
+		const bool of_pods = rule_shapes[kind].match & (MATCH_IP_SRC | MATCH_IP_DST);
+		struct flow_words words;
+
+		// One of the two keeps neighbour discovery out: see program.h.
+		if (kind == (form->icmp6_type ? RULE_ICMP6 : RULE_NEIGHBOUR))
+			continue;
+		flow_say(&rule_shapes[kind], &rule, form, &words);
+		int r = flow_table_create(port_id, &words, of_pods ? functions : TABLES_SHARED_ROOM,
+					  &async->tables[kind], ret_why);
+		if (r < 0) {
+			async_free(&async->engine);
+			return r;
+		}
+	}
+	*ret_engine = &async->engine;
+	return 0;
+}

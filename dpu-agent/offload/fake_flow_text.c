@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a rule says, read back from rte_flow's structures: the test's own reading, not offload/'s.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "offload/fake_flow_private.h"
+
+struct reading {
+	struct rte_flow *rule;
+	size_t length;
+	uint16_t family;
+};
+
+static void say(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct reading *r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	r->length += (size_t)vsnprintf(r->rule->text + r->length, sizeof(r->rule->text) - r->length,
+				       format, arguments);
+	va_end(arguments);
+	assert_true(r->length < sizeof(r->rule->text));
+}
+
+static void say_mac(struct reading *r, const char *name, const uint8_t *mac)
+{
+	say(r, " %s=%02x:%02x:%02x:%02x:%02x:%02x", name, mac[0], mac[1], mac[2], mac[3], mac[4],
+	    mac[5]);
+}
+
+// All ones, or all zeros; nothing else is used.
+static bool is_set(const void *mask, size_t size)
+{
+	const uint8_t *bytes = mask;
+
+	for (size_t i = 1; i < size; i++)
+		assert_int_equal(bytes[i], bytes[0]);
+	assert_true(bytes[0] == 0 || bytes[0] == 0xff);
+	return bytes[0] != 0;
+}
+
+static void read_port(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_ethdev *spec = item->spec, *mask = item->mask;
+
+	if (mask == NULL || !is_set(&mask->port_id, sizeof(mask->port_id)))
+		say(r, " port=*");
+	else
+		say(r, " port=%u", spec->port_id);
+}
+
+static int read_eth(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
+{
+	const struct rte_flow_item_eth *spec = item->spec, *mask = item->mask;
+
+	if (is_set(&mask->hdr.ether_type, sizeof(mask->hdr.ether_type))) {
+		r->family = ntohs(spec->hdr.ether_type);
+		say(r, " type=%04x", r->family);
+	}
+	if (is_set(&mask->hdr.src_addr, 6))
+		say_mac(r, "src", spec->hdr.src_addr.addr_bytes);
+	if (is_set(&mask->hdr.dst_addr, 6))
+		say_mac(r, "dst", spec->hdr.dst_addr.addr_bytes);
+	if (!mask->has_vlan)
+		return 0;
+	assert_int_equal(spec->has_vlan, 0);
+	if (fake.no_untagged)
+		return fake_error(e, ENOTSUP, "has_vlan is not supported");
+	say(r, " untagged");
+	return 0;
+}
+
+static void say_address(struct reading *r, const char *name, int family, const void *address,
+			const void *mask, size_t size)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!is_set(mask, size))
+		return;
+	inet_ntop(family, address, text, sizeof(text));
+	say(r, " %s=%s", name, text);
+	if (strcmp(name, "ip.dst") != 0)
+		return;
+	r->rule->has_destination = true;
+	memcpy(r->rule->destination, address, size);
+}
+
+static void read_ipv4(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_ipv4 *spec = item->spec, *mask = item->mask;
+
+	if (r->family != 0) // a mask alone, in a template, has no type
+		assert_true(r->family == RTE_ETHER_TYPE_IPV4 || r->family == 0xffff);
+	if (is_set(&mask->hdr.version_ihl, 1))
+		say(r, " ihl=%02x", spec->hdr.version_ihl);
+	if (is_set(&mask->hdr.time_to_live, 1))
+		say(r, " ttl=%u", spec->hdr.time_to_live);
+	say_address(r, "ip.src", AF_INET, &spec->hdr.src_addr, &mask->hdr.src_addr, 4);
+	say_address(r, "ip.dst", AF_INET, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 4);
+}
+
+static void read_ipv6(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_ipv6 *spec = item->spec, *mask = item->mask;
+
+	if (r->family != 0)
+		assert_true(r->family == RTE_ETHER_TYPE_IPV6 || r->family == 0xffff);
+	if (is_set(&mask->hdr.hop_limits, 1))
+		say(r, " ttl=%u", spec->hdr.hop_limits);
+	if (is_set(&mask->hdr.proto, 1))
+		say(r, " proto=%u", spec->hdr.proto);
+	say_address(r, "ip.src", AF_INET6, &spec->hdr.src_addr, &mask->hdr.src_addr, 16);
+	say_address(r, "ip.dst", AF_INET6, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 16);
+}
+
+static int read_item(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
+{
+	assert_in_range(item->type, 0, FAKE_ITEM_TYPES - 1);
+	assert_null(item->last);
+	if (fake.no_item[item->type])
+		return fake_error(e, ENOTSUP, "item is not supported");
+	switch (item->type) {
+	case RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT:
+		read_port(r, item);
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_ETH:
+		return read_eth(r, item, e);
+	case RTE_FLOW_ITEM_TYPE_IPV4:
+		read_ipv4(r, item);
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_IPV6:
+		read_ipv6(r, item);
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_ICMP6:
+		say(r, " icmp6=%u", ((const struct rte_flow_item_icmp6 *)item->spec)->type);
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_INTEGRITY:
+		assert_int_equal(((const struct rte_flow_item_integrity *)item->mask)->l3_ok, 1);
+		assert_int_equal(((const struct rte_flow_item_integrity *)item->spec)->l3_ok, 1);
+		say(r, " l3_ok");
+		return 0;
+	default:
+		say(r, " item%d", item->type);
+		return 0;
+	}
+}
+
+static int read_modify(struct reading *r, const struct rte_flow_action_modify_field *conf,
+		       struct rte_flow_error *e)
+{
+	assert_int_equal(conf->src.field, RTE_FLOW_FIELD_VALUE);
+	if (conf->operation == RTE_FLOW_MODIFY_SET) {
+		assert_int_equal(conf->width, 48);
+		say_mac(r, conf->dst.field == RTE_FLOW_FIELD_MAC_SRC ? "modify.src" : "modify.dst",
+			conf->src.value);
+		return 0;
+	}
+	assert_int_equal(conf->dst.field, r->family == RTE_ETHER_TYPE_IPV6
+						  ? RTE_FLOW_FIELD_IPV6_HOPLIMIT
+						  : RTE_FLOW_FIELD_IPV4_TTL);
+	assert_int_equal(conf->width, 8);
+	if (conf->operation == RTE_FLOW_MODIFY_SUB && fake.no_subtract)
+		return fake_error(e, ENOTSUP, "no subtraction");
+	say(r, " ttl%c%u", conf->operation == RTE_FLOW_MODIFY_SUB ? '-' : '+', conf->src.value[0]);
+	return 0;
+}
+
+static int read_action(struct reading *r, const struct rte_flow_action *action,
+		       struct rte_flow_error *e)
+{
+	assert_in_range(action->type, 0, FAKE_ACTION_TYPES - 1);
+	if (fake.no_action[action->type])
+		return fake_error(e, ENOTSUP, "action is not supported");
+	switch (action->type) {
+	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
+		say_mac(r, "set.src",
+			((const struct rte_flow_action_set_mac *)action->conf)->mac_addr);
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
+		say_mac(r, "set.dst",
+			((const struct rte_flow_action_set_mac *)action->conf)->mac_addr);
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
+		return read_modify(r, action->conf, e);
+	case RTE_FLOW_ACTION_TYPE_DEC_TTL:
+		say(r, " dec_ttl");
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_COUNT:
+		say(r, " count");
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_JUMP:
+		say(r, " jump=%u", ((const struct rte_flow_action_jump *)action->conf)->group);
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
+		say(r, " to=%u", ((const struct rte_flow_action_ethdev *)action->conf)->port_id);
+		return 0;
+	default:
+		say(r, " action%d", action->type);
+		return 0;
+	}
+}
+
+int fake_describe(struct rte_flow *rule, const struct rte_flow_attr *attr,
+		  const struct rte_flow_item items[], const struct rte_flow_action actions[],
+		  struct rte_flow_error *e)
+{
+	struct reading r = {.rule = rule};
+	int result = 0;
+
+	assert_true(attr->transfer && !attr->ingress && !attr->egress);
+	rule->group = attr->group;
+	rule->text[0] = '\0';
+	say(&r, "g%u p%u", attr->group, attr->priority);
+	for (; result == 0 && items->type != RTE_FLOW_ITEM_TYPE_END; items++)
+		result = read_item(&r, items, e);
+	say(&r, " >");
+	for (; result == 0 && actions->type != RTE_FLOW_ACTION_TYPE_END; actions++)
+		result = read_action(&r, actions, e);
+	rule->family = r.family;
+	return result;
+}

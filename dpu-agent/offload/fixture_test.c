@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// See fixture_test.h.
+
+#include "offload/fixture_test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct offload *offload;
+static bool asynchronous;
+
+int use_synchronous(void **state)
+{
+	asynchronous = false;
+	return 0;
+}
+
+int use_asynchronous(void **state)
+{
+	asynchronous = true;
+	return 0;
+}
+
+bool is_asynchronous(void)
+{
+	return asynchronous;
+}
+
+void prepare(uint32_t functions)
+{
+	const struct offload_config config = {.nic = fake_handle(), .enabled = true};
+	struct error err = {0};
+
+	fake_reset(functions, asynchronous);
+	assert_int_equal(offload_new(&config, &offload, &err), 0);
+}
+
+void begin_prepared(void)
+{
+	fake_start_uplink();
+	offload_begin(offload, &fake_router);
+}
+
+void begin(uint32_t functions)
+{
+	prepare(functions);
+	begin_prepared();
+	assert_true(summary().usable);
+	assert_string_equal(summary().api, asynchronous ? "asynchronous" : "synchronous");
+	fake_forget_history();
+	fake.inserts = fake.removals = 0;
+}
+
+int end(void **state)
+{
+	fake.fail_removals = fake.fail_all = fake.silent = false;
+	fake.fail_insert = 0;
+	offload_free(offload);
+	offload = NULL;
+	assert_int_equal(fake_rule_count(), 0);
+	assert_int_equal(fake.templates, 0);
+	assert_int_equal(fake.handles, 0);
+	assert_int_equal(fake_listeners(), 0);
+	assert_false(fake_hooked());
+	return 0;
+}
+
+void add_pod(const struct offload_pod *pod)
+{
+	offload_add(offload, pod, 1);
+}
+
+void add(uint32_t vf)
+{
+	const struct offload_pod pod = fake_pod(vf);
+
+	add_pod(&pod);
+}
+
+void remove_pod(uint32_t vf)
+{
+	offload_remove(offload, FAKE_FIRST_SLOT + vf);
+}
+
+struct offload_pod_status status_of(uint32_t vf)
+{
+	struct offload_pod_status status;
+
+	offload_read_pod(offload, FAKE_FIRST_SLOT + vf, &status);
+	return status;
+}
+
+struct offload_summary summary(void)
+{
+	struct offload_summary result;
+
+	offload_read_summary(offload, &result);
+	return result;
+}
+
+size_t rules_of(uint32_t vf)
+{
+	char part[64];
+	size_t count;
+
+	snprintf(part, sizeof(part), "ip.dst=10.88.%u.%u ", (vf + 2) >> 8, (vf + 2) & 0xff);
+	count = fake_rules_with(part);
+	snprintf(part, sizeof(part), "ip.dst=fd00::%x ", vf + 2);
+	count += fake_rules_with(part);
+	snprintf(part, sizeof(part), " port=%u ", FAKE_FIRST_FUNCTION + vf);
+	return count + fake_rules_with(part);
+}
+
+void expect_full(uint32_t vf)
+{
+	struct offload_pod_status status = status_of(vf);
+
+	assert_string_equal(status.reason, "");
+	assert_int_equal(status.state, OFFLOAD_FULL);
+	assert_int_equal(status.rules, POD_RULES);
+	assert_int_equal(status.rules_wanted, POD_RULES);
+	assert_int_equal(rules_of(vf), POD_RULES);
+}
+
+void expect_none(uint32_t vf, const char *reason)
+{
+	struct offload_pod_status status = status_of(vf);
+
+	assert_string_equal(status.reason, reason);
+	assert_int_equal(status.state, OFFLOAD_NONE);
+	assert_int_equal(status.rules, 0);
+	assert_int_equal(status.rules_wanted, POD_RULES);
+	assert_int_equal(rules_of(vf), 0);
+}

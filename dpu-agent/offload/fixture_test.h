@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the tests of offload/ share: an offload on the fake NIC, for tests that are run with both
+// APIs.
+
+#pragma once
+
+#include "offload/fake_flow.h"
+
+enum {
+	SHARED_RULES =
+		10, // with the ICMPv6 type: 4 for TTL and hop limit, 5 for discovery, 1 at the entry
+	POD_RULES = 6,
+};
+
+extern struct offload *offload;
+
+// Group set-up: the tests use that API.
+int use_synchronous(void **state);
+int use_asynchronous(void **state);
+bool is_asynchronous(void);
+
+// A NIC with so many functions that does everything, its uplink started, offload begun.
+void begin(uint32_t functions);
+// The same of a NIC that the test has prepared after prepare().
+void prepare(uint32_t functions);
+void begin_prepared(void);
+// Teardown: offload_free leaves nothing in the NIC.
+int end(void **state);
+
+void add(uint32_t vf);
+void add_pod(const struct offload_pod *pod);
+void remove_pod(uint32_t vf);
+struct offload_pod_status status_of(uint32_t vf);
+struct offload_summary summary(void);
+// Its status, and the NIC's list, say so.
+void expect_full(uint32_t vf);
+void expect_none(uint32_t vf, const char *reason);
+// The NIC's rules for this pod, by its addresses and ethdev.
+size_t rules_of(uint32_t vf);
+
+#define TEST(name) cmocka_unit_test_teardown(name, end)

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Shapes into items and actions: an item or action is put where the shape asks for it, in the order
+// of the layers, with a mask that is all ones or nothing.
+
+#include "offload/flow.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_errno.h>
+
+enum { IPV4_NO_OPTIONS = 0x45, MAC_BITS = 48, TTL_BITS = 8 };
+
+static void add_item(struct flow_words *words, enum rte_flow_item_type type, const void *spec,
+		     const void *mask)
+{
+	words->items[words->item_count++] =
+		(struct rte_flow_item){.type = type, .spec = spec, .mask = mask};
+}
+
+void flow_add_action(struct flow_words *words, enum rte_flow_action_type type, const void *conf,
+		     const void *mask)
+{
+	size_t i = words->action_count++;
+
+	words->actions[i] = (struct rte_flow_action){.type = type, .conf = conf};
+	words->action_masks[i] = (struct rte_flow_action){.type = type, .conf = mask};
+}
+
+// ---- items --------------------------------------------------------------------------------------
+
+static void say_port(struct flow_words *w, uint32_t match, const struct rule *rule)
+{
+	if (match & MATCH_ANY_FUNCTION) // no spec: whatever port it is
+		add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, NULL, NULL);
+	if (!(match & MATCH_FUNCTION))
+		return;
+	w->port.port_id = rule->port_id;
+	w->port_mask.port_id = UINT16_MAX;
+	add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, &w->port, &w->port_mask);
+}
+
+static void say_eth(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
+		    const struct flow_form *form)
+{
+	if (shape->family == RULE_NO_IP && !(shape->match & (MATCH_ETH_SRC | MATCH_ETH_DST)))
+		return;
+	if (shape->match & MATCH_ETH_SRC) {
+		memcpy(&w->eth.hdr.src_addr, rule->mac.bytes, sizeof(w->eth.hdr.src_addr));
+		memset(&w->eth_mask.hdr.src_addr, 0xff, sizeof(w->eth_mask.hdr.src_addr));
+	}
+	if (shape->match & MATCH_ETH_DST) {
+		memcpy(&w->eth.hdr.dst_addr, rule->router.bytes, sizeof(w->eth.hdr.dst_addr));
+		memset(&w->eth_mask.hdr.dst_addr, 0xff, sizeof(w->eth_mask.hdr.dst_addr));
+	}
+	if (shape->family != RULE_NO_IP) {
+		w->eth.hdr.ether_type = rte_cpu_to_be_16(
+			shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+		w->eth_mask.hdr.ether_type = UINT16_MAX;
+	}
+	if ((shape->match & MATCH_UNTAGGED) && form->untagged)
+		w->eth_mask.has_vlan = 1;
+	add_item(w, RTE_FLOW_ITEM_TYPE_ETH, &w->eth, &w->eth_mask);
+}
+
+static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *rule)
+{
+	struct rte_ipv4_hdr *spec = &w->ipv4.hdr, *mask = &w->ipv4_mask.hdr;
+
+	if (match & MATCH_NO_OPTIONS) {
+		spec->version_ihl = IPV4_NO_OPTIONS;
+		mask->version_ihl = UINT8_MAX;
+	}
+	if (match & MATCH_HOP_LIMIT) {
+		spec->time_to_live = rule->number;
+		mask->time_to_live = UINT8_MAX;
+	}
+	if (match & MATCH_IP_SRC) {
+		spec->src_addr = rule->ipv4.s_addr;
+		mask->src_addr = UINT32_MAX;
+	}
+	if (match & MATCH_IP_DST) {
+		spec->dst_addr = rule->ipv4.s_addr;
+		mask->dst_addr = UINT32_MAX;
+	}
+	add_item(w, RTE_FLOW_ITEM_TYPE_IPV4, &w->ipv4, &w->ipv4_mask);
+}
+
+static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *rule)
+{
+	struct rte_ipv6_hdr *spec = &w->ipv6.hdr, *mask = &w->ipv6_mask.hdr;
+
+	if (match & MATCH_HOP_LIMIT) {
+		spec->hop_limits = rule->number;
+		mask->hop_limits = UINT8_MAX;
+	}
+	if (match & (MATCH_ICMP6 | MATCH_ICMP6_TYPE)) {
+		spec->proto = IPPROTO_ICMPV6;
+		mask->proto = UINT8_MAX;
+	}
+	if (match & MATCH_IP_SRC) {
+		memcpy(&spec->src_addr, &rule->ipv6, sizeof(spec->src_addr));
+		memset(&mask->src_addr, 0xff, sizeof(mask->src_addr));
+	}
+	if (match & MATCH_IP_DST) {
+		memcpy(&spec->dst_addr, &rule->ipv6, sizeof(spec->dst_addr));
+		memset(&mask->dst_addr, 0xff, sizeof(mask->dst_addr));
+	}
+	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);
+	if (!(match & MATCH_ICMP6_TYPE))
+		return;
+	w->icmp6.type = rule->number;
+	w->icmp6_mask.type = UINT8_MAX;
+	add_item(w, RTE_FLOW_ITEM_TYPE_ICMP6, &w->icmp6, &w->icmp6_mask);
+}
+
+static void say_items(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
+		      const struct flow_form *form)
+{
+	say_port(w, shape->match, rule);
+	say_eth(w, shape, rule, form);
+	if (shape->family == RULE_IPV4)
+		say_ipv4(w, shape->match, rule);
+	if (shape->family == RULE_IPV6)
+		say_ipv6(w, shape->match, rule);
+	// Last: some drivers want to know the layers before they are asked whether those are good.
+	if ((shape->match & MATCH_INTACT) && form->intact) {
+		w->integrity.l3_ok = 1;
+		// With mlx5's hardware steering l3_ok says nothing about this.
+		w->integrity.ipv4_csum_ok = shape->family == RULE_IPV4;
+		w->integrity_mask = w->integrity;
+		add_item(w, RTE_FLOW_ITEM_TYPE_INTEGRITY, &w->integrity, &w->integrity_mask);
+	}
+}
+
+// ---- actions ------------------------------------------------------------------------------------
+
+// In a template's mask all is fixed; a value of zeros there says that each rule brings its own.
+static void say_modify(struct flow_words *w, unsigned int index, enum rte_flow_modify_op operation,
+		       enum rte_flow_field_id field, const void *value, size_t value_size,
+		       uint32_t bits, bool per_rule)
+{
+	struct rte_flow_action_modify_field *conf = &w->fields[index],
+					    *mask = &w->field_masks[index];
+
+	conf->operation = operation;
+	conf->dst.field = field;
+	conf->src.field = RTE_FLOW_FIELD_VALUE;
+	memcpy(conf->src.value, value, value_size);
+	conf->width = bits;
+	memset(mask, 0xff, sizeof(*mask));
+	if (per_rule)
+		memset(mask->src.value, 0, sizeof(mask->src.value));
+	flow_add_action(w, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD, conf, mask);
+}
+
+static void say_macs(struct flow_words *w, const struct rule *rule, const struct flow_form *form)
+{
+	const struct mac *macs[2] = {&rule->router, &rule->mac};
+	static const enum rte_flow_action_type types[2] = {RTE_FLOW_ACTION_TYPE_SET_MAC_SRC,
+							   RTE_FLOW_ACTION_TYPE_SET_MAC_DST};
+	static const enum rte_flow_field_id fields[2] = {RTE_FLOW_FIELD_MAC_SRC,
+							 RTE_FLOW_FIELD_MAC_DST};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (form->macs == FLOW_MACS_MODIFY) {
+			say_modify(w, i, RTE_FLOW_MODIFY_SET, fields[i], macs[i]->bytes,
+				   sizeof(macs[i]->bytes), MAC_BITS, true);
+			continue;
+		}
+		memcpy(w->macs[i].mac_addr, macs[i]->bytes, sizeof(w->macs[i].mac_addr));
+		flow_add_action(w, types[i], &w->macs[i], &w->no_mac);
+	}
+}
+
+static void say_hop_limit(struct flow_words *w, enum rule_family family,
+			  const struct flow_form *form)
+{
+	const bool add = form->ttl == FLOW_TTL_ADD_255;
+	const uint8_t value = add ? 255 : 1;
+
+	if (form->ttl == FLOW_TTL_DECREMENT)
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_DEC_TTL, NULL, NULL);
+	else
+		say_modify(w, 2, add ? RTE_FLOW_MODIFY_ADD : RTE_FLOW_MODIFY_SUB,
+			   family == RULE_IPV4 ? RTE_FLOW_FIELD_IPV4_TTL
+					       : RTE_FLOW_FIELD_IPV6_HOPLIMIT,
+			   &value, sizeof(value), TTL_BITS, false);
+}
+
+static void say_actions(struct flow_words *w, const struct rule_shape *shape,
+			const struct rule *rule, const struct flow_form *form)
+{
+	// Before what rewrites: mlx5's hardware steering takes no other order.
+	if (shape->actions & ACTION_COUNT)
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_COUNT, NULL, NULL);
+	if (shape->actions & ACTION_REWRITE_MACS)
+		say_macs(w, rule, form);
+	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)
+		say_hop_limit(w, shape->family, form);
+	if (shape->actions & ACTION_JUMP) {
+		w->jump.group = shape->jump;
+		w->jump_mask.group = UINT32_MAX;
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_JUMP, &w->jump, &w->jump_mask);
+	}
+	if (shape->actions & ACTION_TO_FUNCTION) {
+		w->to.port_id = rule->port_id;
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &w->to, &w->to_mask);
+	}
+}
+
+void flow_say(const struct rule_shape *shape, const struct rule *rule, const struct flow_form *form,
+	      struct flow_words *ret_words)
+{
+	memset(ret_words, 0, sizeof(*ret_words));
+	ret_words->attr.transfer = 1;
+	ret_words->attr.group = shape->group;
+	ret_words->attr.priority = shape->priority;
+	say_items(ret_words, shape, rule, form);
+	say_actions(ret_words, shape, rule, form);
+}
+
+int flow_explain(int errno_value, const struct rte_flow_error *error, char *ret_why, size_t size)
+{
+	if (errno_value == 0)
+		errno_value = EIO; // a driver that fails and does not say why
+	if (errno_value == ENOSPC)
+		snprintf(ret_why, size, "table full");
+	else if (error->message != NULL && error->message[0] != '\0')
+		snprintf(ret_why, size, "%s", error->message);
+	else
+		snprintf(ret_why, size, "%s", rte_strerror(errno_value));
+	return -errno_value;
+}

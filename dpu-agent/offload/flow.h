@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A rule in rte_flow's words. One translation serves all: a rule created synchronously takes items
+// and actions, a template takes the masks of both, a rule made from a template their values.
+
+#pragma once
+
+#include <stdbool.h>
+
+#include <rte_flow.h>
+
+#include "offload/rule.h"
+
+// What can be said in more than one way, or left out; the preflight finds out how this NIC wants
+// it.
+struct flow_form {
+	bool untagged;   // can match frames without a VLAN tag
+	bool intact;     // can match by the integrity of the IP header
+	bool icmp6_type; // can match the type of ICMPv6
+	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
+	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
+};
+
+enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 6 }; // with END, which is what zeros say
+
+// Points into itself: not to be copied.
+struct flow_words {
+	struct rte_flow_attr attr;
+	struct rte_flow_item items[FLOW_ITEMS_MAX]; // spec and mask
+	size_t item_count;
+	struct rte_flow_action actions[FLOW_ACTIONS_MAX];
+	struct rte_flow_action
+		action_masks[FLOW_ACTIONS_MAX]; // for a template: fixed where ones are
+	size_t action_count;
+
+	struct rte_flow_item_ethdev port, port_mask;
+	struct rte_flow_item_eth eth, eth_mask;
+	struct rte_flow_item_ipv4 ipv4, ipv4_mask;
+	struct rte_flow_item_ipv6 ipv6, ipv6_mask;
+	struct rte_flow_item_icmp6 icmp6, icmp6_mask;
+	struct rte_flow_item_integrity integrity, integrity_mask;
+
+	struct rte_flow_action_set_mac macs[2], no_mac;
+	struct rte_flow_action_modify_field fields[3], field_masks[3];
+	struct rte_flow_action_jump jump, jump_mask;
+	struct rte_flow_action_ethdev to, to_mask;
+};
+
+// Say `rule` in the shape given, which need not be its kind's own: the preflight asks for parts of
+// shapes.
+void flow_say(const struct rule_shape *shape, const struct rule *rule, const struct flow_form *form,
+	      struct flow_words *ret_words);
+
+// Add an action at the end; conf and mask must outlive the words.
+void flow_add_action(struct flow_words *words, enum rte_flow_action_type type, const void *conf,
+		     const void *mask);
+
+// What the NIC said, in a few words: "table full", its own message, or that of the errno. Returns
+// -errno_value.
+int flow_explain(int errno_value, const struct rte_flow_error *error, char *ret_why, size_t size);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the files of offload/ share: the object, and sets of rules. Not for other folders. Control
+// thread, but for the bits of `event`.
+//
+//     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
+//     pods.c         which rules are wanted and missing; retry
+//     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
+//     ledger.c       every installed rule by its ID
+//     status.c       what people are told
+
+#pragma once
+
+#include <stdatomic.h>
+
+#include "datapath/datapath.h"
+#include "offload/engine.h"
+#include "offload/offload.h"
+#include "offload/preflight.h"
+#include "offload/program.h"
+
+enum {
+	OFFLOAD_SLOTS = DATAPATH_PORTS_MAX,
+	NO_SLOT = OFFLOAD_SLOTS, // of the shared rules
+	BATCH_SETS = 48,         // pods whose rules are given to the NIC at once
+	LEDGER_SIZE = 2 * (OFFLOAD_SLOTS + 1) * PROGRAM_RULES_MAX,
+};
+
+struct installed {
+	struct rule rule;
+	struct rte_flow *flow; // NULL: not installed
+	uint64_t id;
+	int64_t since_us;
+	struct engine_count last; // read from the NIC
+};
+
+// Rules that are installed or removed together: a pod's, or the shared ones.
+struct rule_set {
+	uint32_t slot;
+	bool wanted;   // false, and rules installed: the NIC refused to remove them
+	bool fresh;    // nothing programmed yet for this pod: the counts are somebody else's
+	bool outdated; // what is installed must be removed and made again
+	struct offload_pod pod;
+	struct installed rules[PROGRAM_RULES_MAX];
+	size_t count;     // of rules[]: as programmed last
+	size_t installed; // of those
+	int error;        // of the last attempt, negative errno
+	char reason[LIMIT_TEXT + 1];
+	// Counted by rules that are no more.
+	struct engine_count received,
+		sent; // by the agent's names: from the function, to the function
+};
+
+struct ledger {
+	struct {
+		uint64_t id;
+		struct installed *installed; // NULL: removed
+		struct rule_set *set;
+	} entries[LEDGER_SIZE]; // by ID
+	size_t count, holes;
+	uint64_t last_id;
+};
+
+struct offload {
+	struct nic *nic;
+	bool enabled;
+	bool begun;
+	uint16_t uplink, first_function; // ethdevs
+	uint32_t uplink_slot;
+	struct offload_router router;
+	struct preflight preflight;
+	struct engine_queue queue; // of the asynchronous API; size 0: it was refused
+	char queue_why[ENGINE_WHY_SIZE];
+	struct engine *engine; // NULL: no rule can be made
+	char why_not[LIMIT_TEXT + 1];
+	bool passing; // why_not may pass
+
+	struct rule_set shared;
+	struct rule_set pods[OFFLOAD_SLOTS]; // by slot
+	uint32_t cursor;                     // where retry goes on
+	bool told_missing;                   // the log knows that rules are missing
+
+	struct ledger ledger;
+	uint64_t inserted, removed, failed;
+	int64_t op_us; // what an insert took lately; 0: not known
+	size_t burst;  // inserts that may be given to the NIC before the next look at the clock
+	char missing_reason[LIMIT_TEXT + 1];
+
+	struct engine_op ops[BATCH_SETS * PROGRAM_RULES_MAX];
+	struct installed *op_rules[BATCH_SETS * PROGRAM_RULES_MAX];
+	struct rule_set *op_sets[BATCH_SETS * PROGRAM_RULES_MAX];
+	size_t op_count;
+
+	// Set by ethdev's event callback on EAL's interrupt thread.
+	_Atomic bool event[OFFLOAD_SLOTS];
+	_Atomic bool any_event;
+	uint16_t vf_of_slot[OFFLOAD_SLOTS];
+	uint32_t slot_of_port[RTE_MAX_ETHPORTS]; // NO_SLOT: not ours
+};
+
+int64_t offload_now_us(void);
+// The shared rules are in place.
+bool offload_usable(const struct offload *offload);
+// Nothing will ever be installed.
+bool offload_off(const struct offload *offload);
+// Choose an engine if there is none, and make the shared rules if they are not in place.
+void offload_set_up(struct offload *offload);
+
+// ---- pods.c -------------------------------------------------------------------------------------
+
+// The set has not all the rules it is to have.
+bool rule_set_missing(const struct rule_set *set);
+// Install what is missing, as far as two seconds go.
+void pods_fill(struct offload *offload);
+// To the log: one line when rules begin to be missing, one when none is any more.
+void pods_tell(struct offload *offload);
+
+// ---- transaction.c ------------------------------------------------------------------------------
+
+// Install what is not yet installed of the rules of these sets, at most BATCH_SETS. A set of which
+// one is refused is rolled back, in reverse, and says why (error, reason). When time is up, though
+// never before something was done, sets may be left half done, without error: another call goes on
+// with them. Returns how many sets are in.
+size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count,
+			   int64_t deadline_us);
+// Remove them, at most BATCH_SETS. What they counted stays in the set. A rule that the NIC does not
+// let go stays installed.
+void transaction_remove(struct offload *offload, struct rule_set **sets, size_t count);
+// The rules are gone with what the NIC was configured to; only forget them.
+void transaction_forget(struct offload *offload, struct rule_set *set);
+// Read the counters of a rule; what it shows never goes back.
+void transaction_read(struct offload *offload, struct rule_set *set, struct installed *installed);
+
+// ---- ledger.c -----------------------------------------------------------------------------------
+
+void ledger_add(struct ledger *ledger, struct rule_set *set, struct installed *installed);
+void ledger_remove(struct ledger *ledger, const struct installed *installed);
+// The first with an ID greater than `after`; NULL: none.
+struct installed *ledger_next(const struct ledger *ledger, uint64_t after,
+			      struct rule_set **ret_set);

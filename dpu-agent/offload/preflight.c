@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The table of questions. Each is a rule with only the part in question and what carries it.
+
+#include "offload/preflight.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_mtr.h>
+
+#include "offload/flow_table.h"
+#include "offload/program.h"
+
+struct question {
+	const char *name;
+	struct rule_shape shape;
+	// NULL: it is needed. Else the row is about form.*has, and this is what becomes of it
+	// without.
+	const char *without;
+	size_t has; // offset of the bool in struct flow_form
+};
+
+#define TO_NEXT .actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE
+
+// clang-format off
+static const struct question questions[] = {
+	{"jump to a group",
+	 {.match = MATCH_ANY_FUNCTION, .actions = ACTION_JUMP, .jump = RULE_GROUP_DESTINATION},
+	 NULL, 0},
+	{"match the function a frame is from",
+	 {.group = 1, .match = MATCH_FUNCTION, TO_NEXT}, NULL, 0},
+	{"match Ethernet addresses",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_ETH_SRC | MATCH_ETH_DST, TO_NEXT}, NULL, 0},
+	{"match untagged frames only",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_ETH_DST | MATCH_UNTAGGED, TO_NEXT},
+	 "if the NIC looks behind VLAN tags it forwards tagged frames, tag and all",
+	 offsetof(struct flow_form, untagged)},
+	{"match IPv4 destination, without options",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_NO_OPTIONS | MATCH_IP_DST, TO_NEXT},
+	 NULL, 0},
+	{"match IPv4 source",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_SRC, TO_NEXT}, NULL, 0},
+	{"match IPv4 TTL",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_HOP_LIMIT, TO_NEXT}, NULL, 0},
+	{"match IPv6 destination",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_IP_DST, TO_NEXT}, NULL, 0},
+	{"match IPv6 source",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_IP_SRC, TO_NEXT}, NULL, 0},
+	{"match IPv6 hop limit",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_HOP_LIMIT, TO_NEXT}, NULL, 0},
+	{"match ICMPv6 type",
+	 {.group = 1, .family = RULE_IPV6, .match = MATCH_ICMP6_TYPE, TO_NEXT},
+	 "all ICMPv6 takes the slow path", offsetof(struct flow_form, icmp6_type)},
+	{"match the IP header's integrity",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_INTACT, TO_NEXT},
+	 "bad IPv4 header checksums are not dropped by the NIC", offsetof(struct flow_form, intact)},
+	{"count",
+	 {.group = 1, .family = RULE_IPV4, .actions = ACTION_COUNT | ACTION_JUMP, .jump = 2}, NULL, 0},
+	{"forward to a function",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_DST, .actions = ACTION_TO_FUNCTION},
+	 NULL, 0},
+};
+
+static const struct rule_shape rewrite_macs =
+	{.group = 1, .family = RULE_IPV4, .actions = ACTION_REWRITE_MACS | ACTION_TO_FUNCTION};
+static const struct rule_shape decrement[2] = {
+	{.group = 1, .family = RULE_IPV4, .actions = ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_FUNCTION},
+	{.group = 1, .family = RULE_IPV6, .actions = ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_FUNCTION},
+};
+// What the informative questions match.
+static const struct rule_shape some_ipv4 = {.group = 1, .family = RULE_IPV4, .match = MATCH_IP_DST};
+// clang-format on
+
+// ---- asking -------------------------------------------------------------------------------------
+
+static int ask_words(const struct preflight *p, const struct flow_words *words,
+		     char ret_why[ENGINE_WHY_SIZE])
+{
+	struct rte_flow_error error = {0};
+	struct flow_table table;
+	int r;
+
+	if (p->async) {
+		r = flow_table_create(p->proxy, words, 1, &table, ret_why);
+		if (r == 0)
+			flow_table_destroy(p->proxy, &table);
+		return r;
+	}
+	r = rte_flow_validate(p->proxy, &words->attr, words->items, words->actions, &error);
+	return r < 0 ? flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE) : 0;
+}
+
+static struct rule sample(const struct preflight *p)
+{
+	return (struct rule){
+		.port_id = p->port_id,
+		.mac = {{0x02, 0, 0, 0, 0, 1}},
+		.router = {{0x02, 0, 0, 0, 0, 2}},
+		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
+		.ipv6 = {{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}},
+	};
+}
+
+static int ask(const struct preflight *p, const struct rule_shape *shape,
+	       char ret_why[ENGINE_WHY_SIZE])
+{
+	const struct rule rule = sample(p);
+	struct flow_words words;
+
+	flow_say(shape, &rule, &p->form, &words);
+	return ask_words(p, &words, ret_why);
+}
+
+static struct offload_capability *add_row(struct preflight *p, const char *name, bool supported,
+					  bool needed)
+{
+	struct offload_capability *row = &p->rows[p->count++];
+
+	*row = (struct offload_capability){.supported = supported, .needed = needed};
+	snprintf(row->name, sizeof(row->name), "%s", name);
+	return row;
+}
+
+void preflight_note(struct preflight *preflight, const char *name, bool supported,
+		    const char *remark)
+{
+	struct offload_capability *row = add_row(preflight, name, supported, false);
+
+	snprintf(row->remark, sizeof(row->remark), "%s", remark);
+}
+
+bool preflight_may_pass(int r)
+{
+	return r == -ENOSPC || r == -ENOMEM || r == -EBUSY || r == -EAGAIN || r == -EIO ||
+	       r == -ETIMEDOUT;
+}
+
+// A row that must be there. r: what was answered.
+static void need(struct preflight *p, const char *name, int r, const char *remark)
+{
+	struct offload_capability *row = add_row(p, name, r == 0, true);
+
+	snprintf(row->remark, sizeof(row->remark), "%s", remark);
+	if (r == 0)
+		return;
+	if (p->usable) {
+		snprintf(p->why_not, sizeof(p->why_not), "the NIC cannot %s: %s", name, remark);
+		p->passing = preflight_may_pass(r);
+	}
+	p->usable = false;
+}
+
+// ---- what the program is made of ----------------------------------------------------------------
+
+static void ask_question(struct preflight *p, const struct question *question)
+{
+	char why[ENGINE_WHY_SIZE] = "";
+	bool *has;
+	int r;
+
+	if (question->without == NULL) {
+		r = ask(p, &question->shape, why);
+		need(p, question->name, r, why);
+		return;
+	}
+	has = (bool *)((char *)&p->form + question->has);
+	*has = true;
+	r = ask(p, &question->shape, why);
+	if (r == 0 && question->shape.family == RULE_IPV4) {
+		struct rule_shape other = question->shape; // the rules of both families have it
+
+		other.family = RULE_IPV6;
+		r = ask(p, &other, why);
+	}
+	*has = r == 0;
+	struct offload_capability *row = add_row(p, question->name, r == 0, false);
+	if (r < 0)
+		snprintf(row->remark, sizeof(row->remark), "%s; without: %s", why,
+			 question->without);
+}
+
+static void ask_macs(struct preflight *p)
+{
+	static const char *const names[] = {"by SET_MAC_SRC and SET_MAC_DST", "by MODIFY_FIELD"};
+	char why[ENGINE_WHY_SIZE] = "";
+	int r = -1;
+
+	for (int form = FLOW_MACS_SET; r < 0 && form <= FLOW_MACS_MODIFY; form++) {
+		p->form.macs = form;
+		r = ask(p, &rewrite_macs, why);
+	}
+	need(p, "rewrite MAC addresses", r, r == 0 ? names[p->form.macs] : why);
+}
+
+static void ask_hop_limit(struct preflight *p)
+{
+	static const char *const names[] = {"by DEC_TTL", "by MODIFY_FIELD, subtract 1",
+					    "by MODIFY_FIELD, add 255"};
+	char why[ENGINE_WHY_SIZE] = "";
+	int r = -1;
+
+	for (int form = FLOW_TTL_DECREMENT; r < 0 && form <= FLOW_TTL_ADD_255; form++) {
+		p->form.ttl = form;
+		r = ask(p, &decrement[0], why);
+		if (r == 0)
+			r = ask(p, &decrement[1], why);
+	}
+	need(p, "decrement TTL and hop limit", r, r == 0 ? names[p->form.ttl] : why);
+}
+
+// Parts that are taken one by one may still be refused together.
+static void ask_shapes(struct preflight *p)
+{
+	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
+	int r = 0;
+
+	for (int kind = 0; r == 0 && kind < RULE_KINDS; kind++) {
+		if (kind == (p->form.icmp6_type ? RULE_ICMP6 : RULE_NEIGHBOUR))
+			continue;
+		r = ask(p, &rule_shapes[kind], why);
+		if (r < 0)
+			snprintf(remark, sizeof(remark), "%s: %s", rule_shapes[kind].name, why);
+	}
+	need(p, "take the rules as a whole", r, remark);
+}
+
+// ---- what will be needed later ------------------------------------------------------------------
+
+static void note_words(struct preflight *p, const char *name, const struct flow_words *words)
+{
+	char why[ENGINE_WHY_SIZE] = "";
+	int r = ask_words(p, words, why);
+
+	preflight_note(p, name, r == 0, why);
+}
+
+static void add_output(const struct preflight *p, struct flow_words *words)
+{
+	words->to.port_id = p->port_id;
+	flow_add_action(words, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &words->to, &words->to_mask);
+}
+
+static void note_age(struct preflight *p)
+{
+	const struct rte_flow_action_age age = {.timeout = 30};
+	const struct rule rule = sample(p);
+	struct flow_words words;
+
+	flow_say(&some_ipv4, &rule, &p->form, &words);
+	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_AGE, &age, &age);
+	add_output(p, &words);
+	note_words(p, "age", &words);
+}
+
+static void note_source_nat(struct preflight *p)
+{
+	const struct rte_flow_action_set_ipv4 address = {.ipv4_addr = htonl(0xc0000202)};
+	const struct rte_flow_action_set_tp port = {.port = htons(1024)};
+	const struct rte_flow_action_set_ipv4 no_address = {0};
+	const struct rte_flow_action_set_tp no_port = {0};
+	const struct rule rule = sample(p);
+	struct flow_words words;
+
+	flow_say(&some_ipv4, &rule, &p->form, &words);
+	words.items[words.item_count++].type = RTE_FLOW_ITEM_TYPE_TCP;
+	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC, &address, &no_address);
+	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_SET_TP_SRC, &port, &no_port);
+	add_output(p, &words);
+	note_words(p, "source NAT", &words);
+}
+
+static void note_vxlan(struct preflight *p)
+{
+	struct rte_flow_item_eth eth = {.hdr.ether_type = htons(RTE_ETHER_TYPE_IPV4)};
+	struct rte_flow_item_ipv4 ipv4 = {
+		.hdr = {.version_ihl = 0x45, .time_to_live = 64, .next_proto_id = IPPROTO_UDP}};
+	struct rte_flow_item_udp udp = {.hdr.dst_port = htons(4789)}; // RFC 7348
+	struct rte_flow_item_vxlan vxlan = {.vni = {0, 0, 1}};
+	struct rte_flow_item headers[] = {
+		{.type = RTE_FLOW_ITEM_TYPE_ETH, .spec = &eth, .mask = &rte_flow_item_eth_mask},
+		{.type = RTE_FLOW_ITEM_TYPE_IPV4, .spec = &ipv4, .mask = &rte_flow_item_ipv4_mask},
+		{.type = RTE_FLOW_ITEM_TYPE_UDP, .spec = &udp, .mask = &rte_flow_item_udp_mask},
+		{.type = RTE_FLOW_ITEM_TYPE_VXLAN,
+		 .spec = &vxlan,
+		 .mask = &rte_flow_item_vxlan_mask},
+		{.type = RTE_FLOW_ITEM_TYPE_END},
+	};
+	const struct rte_flow_action_vxlan_encap encap = {.definition = headers};
+	const struct rule rule = sample(p);
+	struct flow_words words;
+
+	flow_say(&some_ipv4, &rule, &p->form, &words);
+	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_VXLAN_ENCAP, &encap, &encap);
+	add_output(p, &words);
+	note_words(p, "VXLAN encapsulation", &words);
+}
+
+static void note_shared_counter(struct preflight *p)
+{
+	const struct rte_flow_indir_action_conf conf = {.transfer = 1};
+	const struct rte_flow_action count = {.type = RTE_FLOW_ACTION_TYPE_COUNT};
+	struct rte_flow_error error = {0};
+	char why[ENGINE_WHY_SIZE] = "";
+
+	rte_errno = 0;
+	struct rte_flow_action_handle *handle =
+		rte_flow_action_handle_create(p->proxy, &conf, &count, &error);
+	if (handle != NULL)
+		rte_flow_action_handle_destroy(p->proxy, handle, &error);
+	else
+		flow_explain(rte_errno, &error, why, sizeof(why));
+	preflight_note(p, "shared counter", handle != NULL, why);
+}
+
+static void note_meter(struct preflight *p)
+{
+	struct rte_mtr_capabilities capabilities = {0};
+	struct rte_mtr_error error = {0};
+	int r = rte_mtr_capabilities_get(p->proxy, &capabilities, &error);
+	char remark[64];
+
+	if (r < 0)
+		snprintf(remark, sizeof(remark), "%s",
+			 error.message != NULL ? error.message : rte_strerror(-r));
+	else
+		snprintf(remark, sizeof(remark), "up to %u", capabilities.n_max);
+	preflight_note(p, "meter", r == 0 && capabilities.n_max > 0, remark);
+}
+
+void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async)
+{
+	struct preflight *p = ret_preflight;
+	struct rte_flow_error error = {0};
+	char why[ENGINE_WHY_SIZE] = "";
+
+	memset(p, 0, sizeof(*p));
+	p->usable = true;
+	p->async = async;
+	p->port_id = function;
+	int r = rte_flow_pick_transfer_proxy(uplink, &p->proxy, &error);
+	if (r < 0)
+		flow_explain(-r, &error, why, sizeof(why));
+	need(p, "take transfer rules", r, why);
+	if (r < 0)
+		return;
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+		ask_question(p, &questions[i]);
+	ask_macs(p);
+	ask_hop_limit(p);
+	ask_shapes(p);
+	note_meter(p);
+	note_age(p);
+	note_shared_counter(p);
+	note_vxlan(p);
+	note_source_nat(p);
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The program of offload.h, rule by rule.
+
+#include "offload/program.h"
+
+enum {
+	ICMP6_ROUTER_SOLICITATION = 133, // RFC 4861 section 4
+	ICMP6_REDIRECT = 137,
+};
+
+size_t program_shared(bool by_icmp6_type, struct rule ret_rules[PROGRAM_RULES_MAX])
+{
+	size_t count = 0;
+
+	for (uint8_t limit = 0; limit <= 1; limit++) {
+		ret_rules[count++] = (struct rule){.kind = RULE_EXPIRING_IPV4, .number = limit};
+		ret_rules[count++] = (struct rule){.kind = RULE_EXPIRING_IPV6, .number = limit};
+	}
+	if (!by_icmp6_type)
+		ret_rules[count++] = (struct rule){.kind = RULE_ICMP6};
+	for (uint8_t type = ICMP6_ROUTER_SOLICITATION; by_icmp6_type && type <= ICMP6_REDIRECT;
+	     type++)
+		ret_rules[count++] = (struct rule){.kind = RULE_NEIGHBOUR, .number = type};
+	ret_rules[count++] = (struct rule){.kind = RULE_ENTRY};
+	return count;
+}
+
+size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
+		   uint16_t port_id, uint16_t vf, struct rule ret_rules[PROGRAM_RULES_MAX])
+{
+	static const enum rule_kind receiving[2][2] = {
+		{RULE_OUTPUT_IPV4, RULE_OUTPUT_IPV6},
+		{RULE_DESTINATION_IPV4, RULE_DESTINATION_IPV6},
+	};
+	static const enum rule_kind sending[2] = {RULE_SOURCE_IPV4, RULE_SOURCE_IPV6};
+	const bool has[2] = {pod->has_ipv4, pod->has_ipv6};
+	const bool receives = pod->mtu >= router->mtu, sends = pod->mtu <= router->mtu;
+	size_t count = 0;
+
+	for (int family = 0; family < 2; family++) {
+		struct rule rule = {
+			.port_id = port_id,
+			.vf = vf,
+			.mac = pod->mac,
+			.router = router->mac,
+			.ipv4 = pod->ipv4,
+			.ipv6 = pod->ipv6,
+		};
+
+		for (int i = 0; has[family] && receives && i < 2; i++) {
+			rule.kind = receiving[i][family];
+			ret_rules[count++] = rule;
+		}
+		rule.kind = sending[family];
+		if (has[family] && sends)
+			ret_rules[count++] = rule;
+	}
+	return count;
+}

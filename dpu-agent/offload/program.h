@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Which rules there are to be: those that all pods share, and those of one pod. A pod's are a
+// constant number, whatever else is on the node. Pure functions, free of DPDK.
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "offload/offload.h"
+#include "offload/rule.h"
+
+enum { PROGRAM_RULES_MAX = 10 }; // of a pod, or shared
+
+// by_icmp6_type: the NIC can match it.
+size_t program_shared(bool by_icmp6_type, struct rule ret_rules[PROGRAM_RULES_MAX]);
+
+// Both directions of both families, but of a pod whose MTU is not the network's one direction only:
+// see offload.h.
+size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
+		   uint16_t port_id, uint16_t vf, struct rule ret_rules[PROGRAM_RULES_MAX]);

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The table of shapes, and rules as text.
+
+#include "offload/rule.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// clang-format off
+const struct rule_shape rule_shapes[RULE_KINDS] = {
+	[RULE_ENTRY] = {
+		.name = "entry", .group = RULE_GROUP_ENTRY, .opens = true,
+		.match = MATCH_ANY_FUNCTION,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_DESTINATION},
+	[RULE_EXPIRING_IPV4] = {
+		.name = "expiring IPv4", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
+		.match = MATCH_HOP_LIMIT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_EXPIRING_IPV6] = {
+		.name = "expiring IPv6", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.match = MATCH_HOP_LIMIT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_NEIGHBOUR] = {
+		.name = "neighbour discovery", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.match = MATCH_ICMP6_TYPE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_ICMP6] = {
+		.name = "ICMPv6", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.match = MATCH_ICMP6,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_DESTINATION_IPV4] = {
+		.name = "IPv4 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
+		.priority = 1, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS |
+			 MATCH_IP_DST,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
+	[RULE_DESTINATION_IPV6] = {
+		.name = "IPv6 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.priority = 1, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_IP_DST,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
+	[RULE_SOURCE_IPV4] = {
+		.name = "IPv4 source", .group = RULE_GROUP_SOURCE, .family = RULE_IPV4,
+		.match = MATCH_FUNCTION | MATCH_ETH_SRC | MATCH_ETH_DST | MATCH_IP_SRC,
+		.actions = ACTION_COUNT | ACTION_JUMP, .jump = RULE_GROUP_OUTPUT},
+	[RULE_SOURCE_IPV6] = {
+		.name = "IPv6 source", .group = RULE_GROUP_SOURCE, .family = RULE_IPV6,
+		.match = MATCH_FUNCTION | MATCH_ETH_SRC | MATCH_ETH_DST | MATCH_IP_SRC,
+		.actions = ACTION_COUNT | ACTION_JUMP, .jump = RULE_GROUP_OUTPUT},
+	[RULE_OUTPUT_IPV4] = {
+		.name = "IPv4 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV4,
+		.match = MATCH_IP_DST,
+		.actions = ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT |
+			   ACTION_TO_FUNCTION},
+	[RULE_OUTPUT_IPV6] = {
+		.name = "IPv6 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV6,
+		.match = MATCH_IP_DST,
+		.actions = ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT |
+			   ACTION_TO_FUNCTION},
+};
+// clang-format on
+
+static bool same_mac(const struct mac *a, const struct mac *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+bool rule_same_match(const struct rule *a, const struct rule *b)
+{
+	const struct rule_shape *shape = rule_shape(a);
+	uint32_t match = shape->match;
+
+	if (a->kind != b->kind)
+		return false;
+	if ((match & MATCH_FUNCTION) && a->port_id != b->port_id)
+		return false;
+	if ((match & MATCH_ETH_SRC) && !same_mac(&a->mac, &b->mac))
+		return false;
+	if ((match & MATCH_ETH_DST) && !same_mac(&a->router, &b->router))
+		return false;
+	if ((match & (MATCH_HOP_LIMIT | MATCH_ICMP6_TYPE)) && a->number != b->number)
+		return false;
+	if (!(match & (MATCH_IP_SRC | MATCH_IP_DST)))
+		return true;
+	if (shape->family == RULE_IPV4)
+		return a->ipv4.s_addr == b->ipv4.s_addr;
+	return memcmp(&a->ipv6, &b->ipv6, sizeof(a->ipv6)) == 0;
+}
+
+// ---- text ---------------------------------------------------------------------------------------
+
+struct text {
+	char *start;
+	size_t size, length;
+	const char *separator;
+};
+
+static void text_add(struct text *text, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void text_add(struct text *text, const char *format, ...)
+{
+	va_list arguments;
+	int n;
+
+	if (text->length > 0)
+		text->length += (size_t)snprintf(text->start + text->length,
+						 text->size - text->length, "%s", text->separator);
+	if (text->length >= text->size) {
+		text->length = text->size - 1;
+		return;
+	}
+	va_start(arguments, format);
+	n = vsnprintf(text->start + text->length, text->size - text->length, format, arguments);
+	va_end(arguments);
+	text->length += (size_t)n;
+	if (text->length >= text->size)
+		text->length = text->size - 1;
+}
+
+static void add_mac(struct text *text, const char *before, const struct mac *mac)
+{
+	text_add(text, "%s%02x:%02x:%02x:%02x:%02x:%02x", before, mac->bytes[0], mac->bytes[1],
+		 mac->bytes[2], mac->bytes[3], mac->bytes[4], mac->bytes[5]);
+}
+
+static void add_ip(struct text *text, const struct rule *rule)
+{
+	const struct rule_shape *shape = rule_shape(rule);
+	const bool v4 = shape->family == RULE_IPV4;
+	const char *family = v4 ? "ipv4" : "ipv6";
+	char address[INET6_ADDRSTRLEN] = "?";
+
+	if (shape->match & MATCH_HOP_LIMIT)
+		text_add(text, "%s %s %u", family, v4 ? "ttl" : "hop limit", rule->number);
+	if (shape->match & MATCH_ICMP6)
+		text_add(text, "ipv6 icmpv6");
+	if (shape->match & MATCH_ICMP6_TYPE)
+		text_add(text, "ipv6 icmpv6 type %u", rule->number);
+	if (!(shape->match & (MATCH_IP_SRC | MATCH_IP_DST)))
+		return;
+	if (v4)
+		inet_ntop(AF_INET, &rule->ipv4, address, sizeof(address));
+	else
+		inet_ntop(AF_INET6, &rule->ipv6, address, sizeof(address));
+	text_add(text, "%s %s %s", family, shape->match & MATCH_IP_SRC ? "src" : "dst", address);
+}
+
+void rule_print_match(const struct rule *rule, char *ret_text, size_t size)
+{
+	const uint32_t match = rule_shape(rule)->match;
+	struct text text = {.start = ret_text, .size = size, .separator = " "};
+
+	ret_text[0] = '\0';
+	if (match & MATCH_ANY_FUNCTION)
+		text_add(&text, "from any function");
+	if (match & MATCH_FUNCTION)
+		text_add(&text, "from pf0vf%u", rule->vf);
+	if (match & MATCH_ETH_SRC)
+		add_mac(&text, "eth src ", &rule->mac);
+	if (match & MATCH_ETH_DST)
+		add_mac(&text, match & MATCH_ETH_SRC ? "dst " : "eth dst ", &rule->router);
+	add_ip(&text, rule);
+}
+
+void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)
+{
+	const struct rule_shape *shape = rule_shape(rule);
+	struct text text = {.start = ret_text, .size = size, .separator = ", "};
+
+	ret_text[0] = '\0';
+	if (shape->actions & ACTION_COUNT)
+		text_add(&text, "count");
+	if (shape->actions & ACTION_REWRITE_MACS) {
+		add_mac(&text, "set eth src ", &rule->router);
+		add_mac(&text, "set eth dst ", &rule->mac);
+	}
+	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)
+		text_add(&text, "decrement %s", shape->family == RULE_IPV4 ? "ttl" : "hop limit");
+	if (shape->actions & ACTION_JUMP)
+		text_add(&text, shape->jump == RULE_GROUP_SLOW ? "slow path" : "jump %u",
+			 shape->jump);
+	if (shape->actions & ACTION_TO_FUNCTION)
+		text_add(&text, "to pf0vf%u", rule->vf);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A rule as plain data: its shape (where it is, what it looks at, what it does) and the values of
+// this one. All that podport says to an e-switch is made of the shapes below; flow.h turns them
+// into rte_flow's words, and with the asynchronous API a shape is a template table. Pure functions,
+// free of DPDK.
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+enum {
+	RULE_GROUP_ENTRY,
+	RULE_GROUP_DESTINATION,
+	RULE_GROUP_SOURCE,
+	RULE_GROUP_OUTPUT,
+	RULE_GROUP_SLOW, // has no rule: whatever gets here misses
+};
+
+enum rule_family { RULE_NO_IP, RULE_IPV4, RULE_IPV6 }; // the Ethernet type that is matched
+
+// What a rule looks at, besides the Ethernet type.
+enum {
+	MATCH_ANY_FUNCTION = 1 << 0, // from whatever the e-switch has a port for
+	MATCH_FUNCTION = 1 << 1,     // from the function of rule.port_id
+	MATCH_ETH_SRC = 1 << 2,      // rule.mac
+	MATCH_ETH_DST = 1 << 3,      // rule.router
+	MATCH_UNTAGGED = 1 << 4,     // no VLAN tag before the Ethernet type
+	MATCH_INTACT = 1 << 5,       // the NIC found the IP header's checksum and lengths good
+	MATCH_NO_OPTIONS = 1 << 6,   // IPv4: a header of 20 bytes
+	MATCH_IP_SRC = 1 << 7,       // rule.ipv4 or ipv6
+	MATCH_IP_DST = 1 << 8,       // rule.ipv4 or ipv6
+	MATCH_HOP_LIMIT = 1 << 9,    // rule.number
+	MATCH_ICMP6 = 1 << 10,       // next header is ICMPv6
+	MATCH_ICMP6_TYPE = 1 << 11,  // rule.number
+};
+
+// What it does, in this order.
+enum {
+	ACTION_COUNT = 1 << 0,
+	ACTION_REWRITE_MACS = 1 << 1, // source rule.router, destination rule.mac
+	ACTION_DECREMENT_HOP_LIMIT = 1 << 2,
+	ACTION_JUMP = 1 << 3,        // to shape.jump
+	ACTION_TO_FUNCTION = 1 << 4, // out of the function of rule.port_id
+};
+
+struct rule_shape {
+	const char *name; // for people: "destination ipv4"
+	uint32_t group, priority;
+	enum rule_family family;
+	uint32_t match, actions;
+	uint32_t jump;
+	// Lets frames into rules that must be there before: of a set, installed last and removed
+	// first.
+	bool opens;
+};
+
+enum rule_kind {
+	RULE_ENTRY,
+	RULE_EXPIRING_IPV4,
+	RULE_EXPIRING_IPV6,
+	RULE_NEIGHBOUR, // neighbour discovery stays on its link, whomever it is addressed to
+	RULE_ICMP6,     // in its place where the NIC cannot see the type: all of ICMPv6
+	RULE_DESTINATION_IPV4,
+	RULE_DESTINATION_IPV6,
+	RULE_SOURCE_IPV4,
+	RULE_SOURCE_IPV6,
+	RULE_OUTPUT_IPV4,
+	RULE_OUTPUT_IPV6,
+	RULE_KINDS,
+};
+
+extern const struct rule_shape rule_shapes[RULE_KINDS];
+
+struct rule {
+	enum rule_kind kind;
+	uint16_t port_id; // of the function's ethdev
+	uint16_t vf;      // the function, for people
+	struct mac mac;   // the pod's
+	struct mac router;
+	struct in_addr ipv4; // the pod's
+	struct in6_addr ipv6;
+	uint8_t number; // hop limit, or ICMPv6 type
+};
+
+static inline const struct rule_shape *rule_shape(const struct rule *rule)
+{
+	return &rule_shapes[rule->kind];
+}
+
+// Would a NIC that has both know which one a frame meets?
+bool rule_same_match(const struct rule *a, const struct rule *b);
+
+// "from pf0vf3 eth src 02:… dst 02:… ipv4 src 10.88.0.4"; cut if it does not fit.
+void rule_print_match(const struct rule *rule, char *ret_text, size_t size);
+// "count, jump 3"
+void rule_print_actions(const struct rule *rule, char *ret_text, size_t size);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Whom an attachment's key means.
+
+#include "ctl/lookup.h"
+
+#include <string.h>
+
+const struct podport_attachment *lookup_pod(const struct podport_pods *pods,
+					    const struct podport_key *key)
+{
+	for (size_t i = 0; i < podport_pods_count(pods); i++) {
+		const struct podport_attachment *pod = podport_pods_get(pods, i);
+
+		if (strcmp(pod->key.network, key->network) == 0 &&
+		    strcmp(pod->key.container_id, key->container_id) == 0 &&
+		    strcmp(pod->key.ifname, key->ifname) == 0)
+			return pod;
+	}
+	return NULL;
+}
+
+const char *lookup_name(const struct podport_pods *pods, const struct podport_key *key,
+			struct text *text)
+{
+	const struct podport_attachment *pod = lookup_pod(pods, key);
+
+	return pod != NULL ? format_pod(text, pod) : format_container(text, key->container_id);
+}
+
+bool lookup_is(const struct podport_attachment *pod, const char *name)
+{
+	struct text text;
+
+	return strcmp(format_pod(&text, pod), name) == 0 ||
+	       strcmp(format_container(&text, pod->key.container_id), name) == 0 ||
+	       strcmp(pod->key.container_id, name) == 0 ||
+	       (pod->pod_name[0] != '\0' && strcmp(pod->pod_name, name) == 0);
+}
