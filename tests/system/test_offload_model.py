@@ -13,7 +13,7 @@ from eswitch import RULES_PER_POD, flows, function_of, misbehave, offload, rules
 from simulation import SANITIZED, wait_until
 
 SEED = int(os.environ.get("PODPORT_SEED", "3"))
-STEPS = int(os.environ.get("PODPORT_STEPS", "150" if SANITIZED else "400"))
+STEPS = int(os.environ.get("PODPORT_STEPS", "100" if SANITIZED else "250"))
 FUNCTIONS = 6
 FAMILIES = [4, 6]
 
