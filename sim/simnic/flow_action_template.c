@@ -300,6 +300,20 @@ static int copy_list(struct flow_actions_template *template, const struct rte_fl
 	}
 }
 
+static int compile_known(struct action_compiler *compiler,
+			 const struct flow_actions_template *template,
+			 const struct rte_flow_action *actions)
+{
+	for (unsigned int i = 0; i < template->count; i++, actions++) {
+		actions = skip_void(actions);
+		compiler->cause = actions;
+		compiler->unknown = !template->actions[i].constant;
+		if (compile_action(compiler, &template->actions[i].action) < 0)
+			return -rte_errno;
+	}
+	return 0;
+}
+
 // What is known of the list, as the actions of a rule that asks for all headers.
 static int check_list(struct device *device, const struct flow_actions_template *template,
 		      const struct rte_flow_action *actions, struct rte_flow_error *error)
