@@ -210,7 +210,6 @@ static const struct {
 	[FLOW_ENCAP] = {"encap", ENCAP, 0, NUMBER},
 	[FLOW_CUT] = {"cut", BYTES, 4, HOST},
 	[FLOW_DECAP_TUNNEL] = {"decap_tunnel", NOTHING, 0, NUMBER},
-	[FLOW_METER] = {"meter", NOTHING, 0, NUMBER},
 	[FLOW_SET_META] = {"set_meta", NUMBER_MASK, 0, NUMBER},
 	[FLOW_SET_TAG] = {"set_tag", NUMBER_MASK, 0, NUMBER},
 	[FLOW_COUNT_SHARED] = {"indirect", NOTHING, 0, NUMBER},
