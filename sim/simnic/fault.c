@@ -55,6 +55,8 @@ int fault_check_insert(struct device *device, uint32_t rules_now, struct rte_flo
 	struct faults *faults = &device->faults;
 	int result;
 
+	if (__atomic_load_n(&device->removed, __ATOMIC_ACQUIRE))
+		return refuse(error, EIO, "the device is gone");
 	pthread_mutex_lock(&faults->lock);
 	result = check(&faults->inserts, rules_now, error);
 	faults->tried++;

@@ -306,17 +306,12 @@ static int check_list(struct device *device, const struct flow_actions_template 
 {
 	struct action_compiler compiler;
 	struct flow_match all;
-	int result = 0;
+	int result;
 
 	memset(&all, 0xff, sizeof(all));
 	all.value.tunnel = FLOW_TUNNEL_VXLAN;
 	compiler_init(&compiler, device, &all, UINT32_MAX, error);
-	for (unsigned int i = 0; result == 0 && i < template->count; i++, actions++) {
-		actions = skip_void(actions);
-		compiler.cause = actions;
-		compiler.unknown = !template->actions[i].constant;
-		result = compile_action(&compiler, &template->actions[i].action);
-	}
+	result = compile_known(&compiler, template, actions);
 	compiler_clear(&compiler);
 	return result;
 }
@@ -385,36 +380,43 @@ static const void *merge(const struct template_action *own, const struct rte_flo
 	return rule->conf;
 }
 
+static int compile_merged(struct action_compiler *compiler,
+			  const struct flow_actions_template *template,
+			  const struct rte_flow_action actions[], struct flow_actions **ret_actions)
+{
+	union merged_conf space;
+
+	for (unsigned int i = 0; i < template->count; i++, actions++) {
+		const struct template_action *own = &template->actions[i];
+		struct rte_flow_action merged = own->action;
+
+		actions = skip_void(actions);
+		if (actions->type != own->type)
+			return refuse_template(compiler->error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION,
+					       actions,
+					       "not the action that the template has here");
+		if (!own->constant)
+			merged.conf = merge(own, actions, &space);
+		compiler->cause = actions;
+		if (compile_action(compiler, &merged) < 0)
+			return -rte_errno;
+	}
+	return make_actions(compiler, ret_actions);
+}
+
 int flow_actions_compile_rule(struct device *device, const struct flow_actions_template *template,
 			      const struct flow_match *match, uint32_t group,
 			      const struct rte_flow_action actions[],
 			      struct flow_actions **ret_actions, struct rte_flow_error *error)
 {
 	struct action_compiler compiler;
-	union merged_conf space;
-	int result = 0;
+	int result;
 
 	if (actions == NULL)
 		return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
 				       "no actions");
 	compiler_init(&compiler, device, match, group, error);
-	for (unsigned int i = 0; result == 0 && i < template->count; i++, actions++) {
-		const struct template_action *own = &template->actions[i];
-		struct rte_flow_action merged = own->action;
-
-		actions = skip_void(actions);
-		compiler.cause = actions;
-		if (!own->constant)
-			merged.conf = merge(own, actions, &space);
-		if (actions->type == own->type)
-			result = compile_action(&compiler, &merged);
-		else
-			result =
-				refuse_action(&compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION,
-					      actions, "not the action that the template has here");
-	}
-	if (result == 0)
-		return make_actions(&compiler, ret_actions);
+	result = compile_merged(&compiler, template, actions, ret_actions);
 	compiler_clear(&compiler);
 	return result;
 }

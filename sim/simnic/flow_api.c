@@ -310,82 +310,20 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *rule,
 				  "no action is asked for");
 }
 
-// ---- dump -----------------------------------------------------------------------------------------------
-
-// The rules of a port, which stay while it is asked: in the pipeline only what it owns is looked at.
-struct listing {
-	struct function *owner;
-	struct rte_flow **rules; // NULL: only count
-	size_t room, count;
-};
-
-static void list_rules(void *argument)
-{
-	struct listing *listing = argument;
-	struct rte_flow *rule;
-
-	listing->count = 0;
-	TAILQ_FOREACH (rule, &listing->owner->device->eswitch->rules, next) {
-		if (rule->owner != listing->owner->index)
-			continue;
-		if (listing->count < listing->room)
-			listing->rules[listing->count] = rule;
-		listing->count++;
-	}
-}
-
-struct look {
-	struct rte_flow *rule;
-	struct flow_match match;
-	bool in_force;
-};
-
-static void look_at_rule(void *argument)
-{
-	struct look *look = argument;
-
-	look->in_force = look->rule->flow.table != NULL;
-	if (look->in_force)
-		flow_match_of(&look->rule->flow, &look->match);
-}
-
-static void dump_rule(struct device *device, struct rte_flow *rule, FILE *file)
-{
-	struct look look = {.rule = rule};
-
-	pipeline_call(device, look_at_rule, &look);
-	flow_dump(file, rule, &look.match, look.in_force);
-}
-
 static int dev_dump(struct rte_eth_dev *dev, struct rte_flow *rule, FILE *file,
 		    struct rte_flow_error *error)
 {
-	struct listing listing = {.owner = function_of(dev)};
-	struct device *device = listing.owner->device;
+	int result = -EINVAL;
 
-	if (file == NULL)
-		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "no file");
-	if (rule != NULL) {
-		if (check_owner(dev, rule, error) < 0)
-			return -rte_errno;
-		dump_rule(device, rule, file);
-		return 0;
-	}
-	pipeline_call(device, list_rules, &listing);
-	listing.room = listing.count;
-	listing.rules = calloc(listing.room + 1, sizeof(struct rte_flow *));
-	if (listing.rules == NULL)
-		return rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "out of memory");
-	pipeline_call(device, list_rules, &listing);
-	for (size_t i = 0; i < listing.room; i++)
-		dump_rule(device, listing.rules[i], file);
-	free(listing.rules);
+	if (rule != NULL && check_owner(dev, rule, error) < 0)
+		return -rte_errno;
+	if (file != NULL)
+		result = flow_dump(function_of(dev), rule, file);
+	if (result < 0)
+		return rte_flow_error_set(error, -result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "no file, or no memory");
 	return 0;
 }
-
-// ---- the rest -------------------------------------------------------------------------------------------
 
 static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t count,
 			  struct rte_flow_error *error)

@@ -458,14 +458,14 @@ static void a_dump_says_what_rules_do(void **state)
 		"group=1 priority=0 any: metadata=7 eth !vlan ipv4 udp port_dst=1024-2048 -> "
 		"set_tag[2]=0x5/0xf "
 		"port=pf age=9s; hits=0 bytes=0\n",
-		"group=2 priority=0 not in force: its function was reset -> function=vf1; hits=0 "
+		"group=2 priority=0 not in force -> function=vf1; hits=0 "
 		"bytes=0\n",
 	};
 	const struct rte_ether_addr mac = {{2, 1, 1, 1, 1, 1}}, other = {{2, 2, 2, 2, 2, 2}};
 	struct device *device = function_of(&rte_eth_devices[ports[UPLINK]])->device;
 	struct rte_flow *first;
 	char *text = NULL;
-	size_t size;
+	size_t size, own;
 	FILE *file = open_memstream(&text, &size);
 	char *at;
 
@@ -487,7 +487,8 @@ static void a_dump_says_what_rules_do(void **state)
 		ACTIONS(ACTION(SET_TAG, .conf = DO(set_tag, 5, 15, 2)),
 			ACTION(AGE, .conf = DO(age, .timeout = 9)), TO_PORT_OF(ports[PF])));
 	rule_at(ports[UPLINK], 2, 0, PATTERN(ITEM(ETH)), ACTIONS(TO(ports[1])));
-	rule_at(ports[0], 3, 0, PATTERN(ITEM(ETH)), ACTIONS(ACTION(DROP))); // of another port
+	for (unsigned int i = 0; i < 300; i++) // of another port; more than a piece
+		rule_at(ports[0], 3, i, PATTERN(ITEM(ETH)), ACTIONS(ACTION(DROP)));
 	pipeline_call(device, forget_vf1, device);
 	assert_int_equal(rte_flow_dev_dump(ports[UPLINK], NULL, file, NULL), 0);
 	fflush(file);
@@ -496,6 +497,19 @@ static void a_dump_says_what_rules_do(void **state)
 		if (strncmp(at, expected[i], strlen(expected[i])) != 0)
 			fail_msg("not '%s' but '%s'", expected[i], at);
 		at += strlen(expected[i]);
+	}
+	assert_string_equal(at, "");
+	own = size;
+	assert_int_equal(rte_flow_dev_dump(ports[0], NULL, file, NULL), 0);
+	fflush(file);
+	at = text + own; // the text has moved
+	for (unsigned int i = 0; i < 300; i++) {
+		unsigned int number;
+
+		assert_int_equal(
+			sscanf(at, "group=3 priority=%u any: eth -> drop; hits=0", &number), 1);
+		assert_int_equal(number, i);
+		at = strchr(at, '\n') + 1;
 	}
 	assert_string_equal(at, "");
 	assert_int_equal(rte_flow_dev_dump(ports[UPLINK], first, file, NULL), 0);

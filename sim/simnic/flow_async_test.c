@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <rte_mtr.h>
+
 #include "sim/simnic/flow_async.h"
 #include "sim/simnic/test_device.h"
 #include "sim/simnic/test_flow.h"
@@ -788,6 +790,48 @@ static void indirect_actions_go_by_queues_too(void **state)
 	end_traffic();
 }
 
+static void rules_of_queues_hold_their_meters(void **state)
+{
+	struct rte_mtr_meter_profile profile = {.alg = RTE_MTR_SRTCM_RFC2697,
+						.srtcm_rfc2697 = {.cir = 1000, .cbs = 1000}};
+	struct rte_mtr_meter_policy_params policy = {
+		.actions = {NULL, NULL, ACTIONS(ACTION(DROP))}};
+	struct rte_mtr_params params = {.meter_enable = 1};
+	const struct rte_flow_actions_template_attr attr = {.transfer = 1};
+	const struct rte_flow_action_meter nowhere = {9}, whole = {UINT32_MAX};
+	const struct rte_flow_action *constant =
+		ACTIONS(ACTION(METER, .conf = &nowhere), ACTION(DROP));
+	struct rte_flow_pattern_template *pattern = pattern_template();
+	struct rte_flow_actions_template *actions = actions_template(
+		ACTIONS(ACTION(METER), ACTION(DROP)), ACTIONS(ACTION(METER), ACTION(DROP)));
+	struct rte_flow_template_table *table = make_table(&pattern, 1, &actions, 1, 8);
+	const struct rte_flow_item_eth source = {.hdr.src_addr = address(1)};
+	const struct rte_flow_item *items = PATTERN(FROM(ports[0]), ITEM(ETH, .spec = &source));
+	struct rte_mtr_error meter_error;
+	struct rte_flow *rule;
+
+	assert_int_equal(rte_mtr_meter_profile_add(ports[UPLINK], 0, &profile, &meter_error), 0);
+	assert_int_equal(rte_mtr_meter_policy_add(ports[UPLINK], 0, &policy, &meter_error), 0);
+	assert_int_equal(rte_mtr_create(ports[UPLINK], 5, &params, 0, &meter_error), 0);
+	assert_null(rte_flow_actions_template_create(
+		ports[UPLINK], &attr, constant,
+		ACTIONS(ACTION(METER, .conf = &whole), ACTION(DROP)), &error));
+	expect_refusal(EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF);
+	assert_ptr_equal(error.cause, &constant[0]);
+	rule = rte_flow_async_create(ports[UPLINK], 0, &now, table, items, 0,
+				     ACTIONS(ACTION(METER, .conf = DO(meter, 5)), ACTION(DROP)), 0,
+				     NULL, &error);
+	assert_non_null(rule);
+	expect_result(0, RTE_FLOW_OP_SUCCESS, 0);
+	assert_null(rte_flow_async_create(
+		ports[UPLINK], 0, &now, table, items, 0,
+		ACTIONS(ACTION(METER, .conf = DO(meter, 5)), ACTION(DROP)), 0, NULL, &error));
+	expect_refusal(EBUSY, RTE_FLOW_ERROR_TYPE_ACTION_CONF);
+	assert_int_equal(rte_mtr_destroy(ports[UPLINK], 5, &meter_error), -EBUSY);
+	destroy(rule);
+	assert_int_equal(rte_mtr_destroy(ports[UPLINK], 5, &meter_error), 0);
+}
+
 static void rules_of_queues_age(void **state)
 {
 	const struct rte_flow_action_age age = {.timeout = 1}, mask = {.timeout = 0xffffff};
@@ -931,6 +975,7 @@ int main(void)
 		QUEUE_TEST(slow_inserts_have_their_results_later),
 		QUEUE_TEST(the_actions_of_a_rule_can_be_changed),
 		QUEUE_TEST(indirect_actions_go_by_queues_too),
+		QUEUE_TEST(rules_of_queues_hold_their_meters),
 		QUEUE_TEST(rules_of_queues_age),
 		QUEUE_TEST(a_flush_takes_what_waits_along),
 		QUEUE_TEST(a_port_takes_its_queues_with_it),

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/simnic/flow_dump.h"
+
+enum { PIECE = 128 }; // rules that are printed before it is the frames' turn again
 
 // ---- fields of the key ----------------------------------------------------------------------------------
 
@@ -199,6 +203,7 @@ static const struct {
 	[FLOW_SET_PORT_DST] = {"set_port_dst", BYTES, 2, NUMBER},
 	[FLOW_SET_TTL] = {"set_ttl", BYTES, 1, NUMBER},
 	[FLOW_ADD_TTL] = {"add_ttl", BYTES, 1, NUMBER},
+	[FLOW_METER] = {"meter", NOTHING, 0, NUMBER},
 	[FLOW_PUSH_VLAN] = {"push_vlan", BYTES, 2, HEX},
 	[FLOW_POP_VLAN] = {"pop_vlan", NOTHING, 0, NUMBER},
 	[FLOW_SET_VLAN] = {"set_vlan", NUMBER_MASK, 0, NUMBER},
@@ -244,23 +249,77 @@ static void print_op(FILE *file, const struct flow_op *op)
 	}
 }
 
-void flow_dump(FILE *file, const struct rte_flow *rule, const struct flow_match *match,
-	       bool in_force)
+static void print_rule(FILE *file, const struct rte_flow *rule)
 {
 	const struct flow_actions *actions = rule->flow.actions;
+	struct flow_match match;
 
 	fprintf(file, "group=%u priority=%u", rule->flow.group, rule->flow.priority);
-	if (in_force)
-		print_match(file, match);
-	else
-		fputs(" not in force: its function was reset", file);
+	if (rule->flow.table != NULL) {
+		flow_match_of(&rule->flow, &match);
+		print_match(file, &match);
+	} else {
+		fputs(" not in force", file);
+	}
 	fputs(" ->", file);
-	for (uint16_t i = 0; i < actions->op_count; i++)
+	for (uint16_t i = 0; actions != NULL && i < actions->op_count; i++)
 		print_op(file, &actions->ops[i]);
-	if (actions->count)
+	if (actions != NULL && actions->count)
 		fputs(" count", file);
-	if (actions->age)
+	if (actions != NULL && actions->age)
 		fprintf(file, " age=%us", actions->age_timeout_s);
 	fprintf(file, "; hits=%" PRIu64 " bytes=%" PRIu64 "\n", counter_read(&rule->flow.hits),
 		counter_read(&rule->flow.bytes));
+}
+
+// ---- all of a port --------------------------------------------------------------------------------------
+
+struct piece {
+	struct function *owner;
+	const struct rte_flow *only;
+	FILE *memory;
+	size_t from, next; // places in the list of rules; next 0: that was all
+};
+
+// In the pipeline's thread: there rules stay what they are. It writes to memory and does not block.
+static void print_piece(void *argument)
+{
+	struct piece *piece = argument;
+	const struct rte_flow *rule;
+	size_t place = 0, printed = 0;
+
+	piece->next = 0;
+	if (piece->only != NULL) {
+		print_rule(piece->memory, piece->only);
+		return;
+	}
+	TAILQ_FOREACH (rule, &piece->owner->device->eswitch->rules, next) {
+		if (place++ < piece->from || rule->owner != piece->owner->index)
+			continue;
+		print_rule(piece->memory, rule);
+		if (++printed == PIECE) {
+			piece->next = place;
+			return;
+		}
+	}
+}
+
+int flow_dump(struct function *owner, const struct rte_flow *only, FILE *file)
+{
+	struct piece piece = {.owner = owner, .only = only};
+
+	do {
+		char *text = NULL;
+		size_t size;
+
+		piece.from = piece.next;
+		piece.memory = open_memstream(&text, &size);
+		if (piece.memory == NULL)
+			return -ENOMEM;
+		pipeline_call(owner->device, print_piece, &piece);
+		if (fclose(piece.memory) == 0)
+			fwrite(text, 1, size, file);
+		free(text);
+	} while (piece.next != 0);
+	return 0;
 }

@@ -10,6 +10,6 @@
 
 #include "sim/simnic/eswitch.h"
 
-// The rule, with its match, in force or not. Control threads; the rule must stay meanwhile.
-void flow_dump(FILE *file, const struct rte_flow *rule, const struct flow_match *match,
-	       bool in_force);
+// Print a rule, or (NULL) all that were made through the owner's port. In pieces, between which the pipeline goes on: rules that
+// are destroyed by a queue's thread meanwhile may make others be missed. Control threads; 0 or -ENOMEM.
+int flow_dump(struct function *owner, const struct rte_flow *only, FILE *file);
