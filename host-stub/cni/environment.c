@@ -24,13 +24,19 @@ static int invalid(struct cni_error *error, const struct error *err)
 	return cni_error_set(error, CNI_INVALID_ENVIRONMENT, "%s", err->message);
 }
 
+static const char *const command_names[] = {
+	[CNI_COMMAND_ADD] = "ADD",     [CNI_COMMAND_DEL] = "DEL",
+	[CNI_COMMAND_CHECK] = "CHECK", [CNI_COMMAND_STATUS] = "STATUS",
+	[CNI_COMMAND_GC] = "GC",       [CNI_COMMAND_VERSION] = "VERSION",
+};
+
+const char *cni_command_name(enum cni_command command)
+{
+	return command_names[command];
+}
+
 int environment_command(enum cni_command *ret_command, struct cni_error *error)
 {
-	static const char *const names[] = {
-		[CNI_COMMAND_ADD] = "ADD",     [CNI_COMMAND_DEL] = "DEL",
-		[CNI_COMMAND_CHECK] = "CHECK", [CNI_COMMAND_STATUS] = "STATUS",
-		[CNI_COMMAND_GC] = "GC",       [CNI_COMMAND_VERSION] = "VERSION",
-	};
 	const char *name = get("CNI_COMMAND");
 
 	if (name[0] == '\0')
@@ -38,8 +44,8 @@ int environment_command(enum cni_command *ret_command, struct cni_error *error)
 			error, CNI_INVALID_ENVIRONMENT,
 			"CNI_COMMAND: not set; this is a CNI plugin, which a container "
 			"runtime runs");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(name, names[i]) == 0) {
+	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++) {
+		if (strcmp(name, command_names[i]) == 0) {
 			*ret_command = (enum cni_command)i;
 			return 0;
 		}

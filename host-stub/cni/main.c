@@ -234,10 +234,15 @@ static int run_version(struct run *run, const char *text, size_t size)
 
 	if (netconf_parse_version(text, size, &root, &version, &run->error) < 0)
 		return -1;
-	run->output = json_pack("{s:s, s:[s, s, s]}", "cniVersion", version, "supportedVersions",
-				cni_version_name(CNI_0_4_0), cni_version_name(CNI_1_0_0),
-				cni_version_name(CNI_1_1_0));
+	json_t *supported = json_array();
+	int r = 0;
+	for (int i = 0; i < CNI_VERSION_COUNT; i++)
+		r |= json_array_append_new(supported,
+					   json_string(cni_version_name((enum cni_version)i)));
+	run->output = json_pack("{s:s, s:o}", "cniVersion", version, "supportedVersions", supported);
 	json_decref(root);
+	if (r < 0 || run->output == NULL)
+		return cni_error_from(&run->error, CODE_INTERNAL, "out of memory");
 	return 0;
 }
 
@@ -292,7 +297,7 @@ static int about(int argc, char **argv)
 	bool version = argc == 2 && strcmp(argv[1], "--version") == 0;
 	FILE *to = help || version ? stdout : stderr;
 
-	fprintf(to, "podport-cni %s, a CNI plugin (CNI 0.4.0, 1.0.0, 1.1.0)\n", PODPORT_VERSION);
+	fprintf(to, "podport-cni %s, a CNI plugin (CNI 0.3.0 to 1.1.0)\n", PODPORT_VERSION);
 	if (!version)
 		fprintf(to,
 			"Container runtimes run it with CNI_COMMAND and others in the environment "

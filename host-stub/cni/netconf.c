@@ -13,6 +13,8 @@
 const char *cni_version_name(enum cni_version version)
 {
 	static const char *const names[] = {
+		[CNI_0_3_0] = "0.3.0",
+		[CNI_0_3_1] = "0.3.1",
 		[CNI_0_4_0] = "0.4.0",
 		[CNI_1_0_0] = "1.0.0",
 		[CNI_1_1_0] = "1.1.0",
@@ -59,7 +61,8 @@ static int parse_version(const json_t *root, enum cni_version *ret_version, stru
 		}
 	}
 	return cni_error_set(error, CNI_INCOMPATIBLE_VERSION,
-			     "cniVersion: %s%.32s%s; podport-cni knows 0.4.0, 1.0.0 and 1.1.0",
+			     "cniVersion: %s%.32s%s; podport-cni knows 0.3.0, 0.3.1, 0.4.0, 1.0.0 and "
+			     "1.1.0",
 			     text != NULL ? "'" : "", text != NULL ? text : "not set",
 			     text != NULL ? "' is not supported" : "");
 }
@@ -67,14 +70,19 @@ static int parse_version(const json_t *root, enum cni_version *ret_version, stru
 static int check_command(enum cni_command command, enum cni_version version,
 			 struct cni_error *error)
 {
-	const char *name = command == CNI_COMMAND_GC ? "GC" : "STATUS";
+	// The version that brought the command; the others were always there.
+	static const enum cni_version since[] = {
+		[CNI_COMMAND_CHECK] = CNI_0_4_0,
+		[CNI_COMMAND_STATUS] = CNI_1_1_0,
+		[CNI_COMMAND_GC] = CNI_1_1_0,
+		[CNI_COMMAND_VERSION] = CNI_0_3_0,
+	};
 
-	if (command != CNI_COMMAND_GC && command != CNI_COMMAND_STATUS)
-		return 0;
-	if (version < CNI_1_1_0)
+	if (version < since[command])
 		return cni_error_set(error, CNI_INCOMPATIBLE_VERSION,
-				     "cniVersion: '%s' has no command %s; 1.1.0 has",
-				     cni_version_name(version), name);
+				     "cniVersion: '%s' has no command %s; %s has",
+				     cni_version_name(version), cni_command_name(command),
+				     cni_version_name(since[command]));
 	// To succeed without having looked would tell the runtime that nothing is left over.
 	if (command == CNI_COMMAND_GC)
 		return cni_error_set(error, CNI_INVALID_ENVIRONMENT,

@@ -20,6 +20,8 @@
 #include "cni/wishes.h"
 
 enum cni_version {
+	CNI_0_3_0,
+	CNI_0_3_1,
 	CNI_0_4_0,
 	CNI_1_0_0,
 	CNI_1_1_0,

@@ -88,7 +88,13 @@ static void versions_that_are_not_ours_are_refused(void **state)
 	refused("{'cniVersion':null,'name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: not set");
 	refused("{'cniVersion':'','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: ''");
 	refused("{'cniVersion':'0.2.0','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: '0.2.0'");
-	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_DEL, 1, "cniVersion: '0.3.1'");
+	refused("{'cniVersion':'0.3.2','name':'n'}", CNI_COMMAND_DEL, 1, "cniVersion: '0.3.2'");
+	refused("{'cniVersion':'0.3.0','name':'n'}", CNI_COMMAND_CHECK, 1,
+		"cniVersion: '0.3.0' has no command CHECK; 0.4.0 has");
+	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_CHECK, 1,
+		"cniVersion: '0.3.1' has no command CHECK; 0.4.0 has");
+	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_GC, 1, "cniVersion: '0.3.1'");
+	refused("{'cniVersion':'0.3.0','name':'n'}", CNI_COMMAND_STATUS, 1, "cniVersion: '0.3.0'");
 	refused("{'cniVersion':'9.0.0','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: '9.0.0'");
 	refused("{'cniVersion':1,'name':'n'}", CNI_COMMAND_ADD, 7, "cniVersion: is a whole number");
 	refused("{'cniVersion':'1.0.0','name':'n'}", CNI_COMMAND_STATUS, 1, "cniVersion: '1.0.0'");

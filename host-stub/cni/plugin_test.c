@@ -177,14 +177,14 @@ static void need_sandbox(void)
 
 static void add_prints_the_result_and_passes_the_sandbox(void **state)
 {
-	static const char *const versions[] = {"0.4.0", "1.0.0", "1.1.0"};
+	static const char *const versions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct outcome outcome;
 	struct fake_call call;
 	struct stat netns;
 
 	need_sandbox();
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
 		const char *version, *name, *path, *address;
 
 		run("ADD", sandbox, fake, versions[i],
@@ -263,18 +263,21 @@ static void version_needs_nobody(void **state)
 {
 	char command[] = "CNI_COMMAND=VERSION";
 	char *environment[] = {command, NULL};
-	static const char input[] = "{\"cniVersion\":\"0.3.1\"}";
-	const char *version, *first, *second, *third;
+	static const char input[] = "{\"cniVersion\":\"0.2.0\"}";
+	const char *version, *supported[5];
 	struct outcome outcome;
 
 	run_bytes(environment, input, strlen(input), &outcome);
 	assert_int_equal(outcome.status, 0);
-	assert_int_equal(json_unpack(outcome.json, "{s:s, s:[s, s, s !] !}", "cniVersion", &version,
-				     "supportedVersions", &first, &second, &third),
+	assert_int_equal(json_unpack(outcome.json, "{s:s, s:[s, s, s, s, s !] !}", "cniVersion",
+				     &version, "supportedVersions", &supported[0],
+				     &supported[1], &supported[2], &supported[3],
+				     &supported[4]),
 			 0);
-	assert_string_equal(version, "0.3.1");
-	assert_string_equal(first, "0.4.0");
-	assert_string_equal(third, "1.1.0");
+	assert_string_equal(version, "0.2.0");
+	assert_string_equal(supported[0], "0.3.0");
+	assert_string_equal(supported[1], "0.3.1");
+	assert_string_equal(supported[4], "1.1.0");
 	clear(&outcome);
 	run_bytes(environment, "", 0, &outcome);
 	assert_int_equal(outcome.status, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // prevResult: what an earlier plugin of the chain made (ADD), or what ADD as a whole did (CHECK).
-// The shapes of 0.4.0, 1.0.0 and 1.1.0 differ in optional keys only, so one parser reads all.
+// The shapes of 0.3.0 to 1.1.0 differ in optional keys only, so one parser reads all.
 
 #pragma once
 
