@@ -88,6 +88,11 @@ static int take_pod_name(struct args *args, const char *field, char *value, stru
 	return take_text(field, value, args->pod.name, sizeof(args->pod.name), error);
 }
 
+static int take_pod_uid(struct args *args, const char *field, char *value, struct cni_error *error)
+{
+	return take_text(field, value, args->pod.uid, sizeof(args->pod.uid), error);
+}
+
 static int take_ips(struct args *args, const char *field, char *value, struct cni_error *error)
 {
 	char *rest = NULL;
@@ -137,7 +142,7 @@ static int take_pair(struct args *args, const char *key, char *value, struct cni
 		{"K8S_POD_NAMESPACE", take_namespace},
 		{"K8S_POD_NAME", take_pod_name},
 		{"K8S_POD_INFRA_CONTAINER_ID", take_nothing}, // CNI_CONTAINERID says it
-		{"K8S_POD_UID", take_nothing},
+		{"K8S_POD_UID", take_pod_uid},
 	};
 	char field[64];
 
