@@ -172,7 +172,7 @@ static int refuse_what_cannot_be_done(const json_t *config, struct cni_error *er
 		{"portMappings", maps_no_port,
 		 "take it out of this plugin's capabilities and let the plugin portmap follow"},
 		{"bandwidth", limits_nothing,
-		 "take it out of this plugin's capabilities and let the plugin bandwidth follow"},
+		 "podport limits no rates yet; take it out of this plugin's capabilities"},
 		{"ipRanges", ranges_over_nothing,
 		 "the pod network is the agent's; take it out of this plugin's capabilities"},
 		{"aliases", is_empty,

@@ -67,9 +67,15 @@ class Network:
     def cached(self, pod):
         return self.cache / f"{self.name}-{pod.container_id}-{pod.ifname}"
 
-    def cached_result(self, pod):
+    def read_cache(self, pod, key):
         path = self.cached(pod)
-        return json.loads(path.read_text())["result"] if path.exists() else None
+        return json.loads(path.read_text())[key] if path.exists() else None
+
+    def cached_result(self, pod):
+        return self.read_cache(pod, "result")
+
+    def cached_capabilities(self, pod):
+        return self.read_cache(pod, "capabilityArgs")
 
     def add(self, pod, **capabilities):
         result = None
@@ -82,14 +88,15 @@ class Network:
         pod.result = result
         return result
 
-    def check(self, pod):
-        for plugin in self.plugins:
-            self.run("CHECK", plugin, self.environment(pod), prev_result=self.cached_result(pod))
+    def check(self, pod, without=()):
+        for plugin in (plugin for plugin in self.plugins if plugin["type"] not in without):
+            self.run("CHECK", plugin, self.environment(pod), self.cached_capabilities(pod), self.cached_result(pod))
 
     def delete(self, pod, netns=None):
+        capabilities = self.cached_capabilities(pod)
         result = self.cached_result(pod) if self.version >= "0.4.0" else None
         for plugin in reversed(self.plugins):
-            self.run("DEL", plugin, self.environment(pod, netns), prev_result=result)
+            self.run("DEL", plugin, self.environment(pod, netns), capabilities, result)
         self.cached(pod).unlink(missing_ok=True)
         pod.result = None
 

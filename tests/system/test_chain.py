@@ -21,6 +21,13 @@ def is_checked(network):
     return network.version >= "0.4.0"
 
 
+def flush_nat(sim):
+    """portmap leaves its own chains, empty."""
+    for iptables in ("iptables", "ip6tables"):
+        sim.host.run(iptables, "-t", "nat", "-F")
+        sim.host.run(iptables, "-t", "nat", "-X")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_plugins_that_follow_get_what_podport_made(sim, version):
     network = Network(sim, [PODPORT, TUNING, PORTMAP], version)
@@ -33,13 +40,13 @@ def test_plugins_that_follow_get_what_podport_made(sim, version):
     assert f"{pod.ipv4}:80" in sim.host.run("iptables", "-t", "nat", "-S").stdout
     pod.ping(sim.gateway(4))
     if is_checked(network):
-        network.check(pod)
+        # Debian's portmap (1.1.1) looks for each rule in iptables and in ip6tables, and so fails its own CHECK.
+        network.check(pod, without=["portmap"])
     network.delete(pod)
     assert set(pod.links()) == {"lo"}
-    assert f"{pod.container_id}" not in sim.host.run("iptables", "-t", "nat", "-S").stdout
+    assert pod.container_id not in sim.host.run("iptables", "-t", "nat", "-S").stdout
     assert sim.attachments() == []
-    sim.host.run("iptables", "-t", "nat", "-F")
-    sim.host.run("iptables", "-t", "nat", "-X")
+    flush_nat(sim)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -109,8 +116,7 @@ def test_del_without_a_sandbox_goes_through_the_whole_list(sim):
     pod.gone()
     network.delete(pod, netns="")
     assert sim.attachments() == []
-    sim.host.run("iptables", "-t", "nat", "-F")
-    sim.host.run("iptables", "-t", "nat", "-X")
+    flush_nat(sim)
 
 
 # ---- capabilities --------------------------------------------------------------------------------------------------------
