@@ -107,6 +107,13 @@ int podport_connect(const char *socket_path, uint32_t timeout_ms,
 // Close and free. NULL is fine.
 void podport_free(struct podport_client *client);
 
+// Let calls of this client be given up: while `fd` is readable (an eventfd, the end of a pipe) no
+// call begins, and one that waits for its answer returns -ECANCELED, with PODPORT_HOSTD_AWAY. hostd
+// sees that nobody waits any more: it drops a call that has not begun, and undoes an attachment that
+// such a call made, before it serves another call for the same key. fd stays the caller's, and must
+// be open while calls are made; -1: calls are not given up, as after podport_connect().
+void podport_set_cancel_fd(struct podport_client *client, int fd);
+
 // ---- attachments ----------------------------------------------------------------------------
 
 // The key of an attachment. This struct does not grow.
