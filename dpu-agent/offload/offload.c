@@ -187,6 +187,15 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	pods_tell(offload);
 }
 
+void offload_end(struct offload *offload)
+{
+	if (!offload->begun)
+		return;
+	remove_all(offload);
+	drop_engine(offload);
+	offload->begun = false;
+}
+
 // ---- life ---------------------------------------------------------------------------------------
 
 // EAL's interrupt thread.

@@ -52,6 +52,9 @@ struct offload_router {
 // added.
 void offload_begin(struct offload *offload, const struct offload_router *router);
 
+// The uplink port is about to be stopped for a while: all rules go, and come back with offload_begin.
+void offload_end(struct offload *offload);
+
 // A pod whose port is started. Of a pod whose MTU is below the pod network's only what it sends is
 // offloaded; of one above, only what it receives: rules cannot match a packet's size, so nothing
 // oversize may reach a rule.

@@ -376,10 +376,27 @@ static void switched_off_nothing_is_asked_of_the_nic(void **state)
 			TEST(adding_a_pod_again_with_another_address_replaces_its_rules),          \
 			TEST(an_uplink_that_starts_again_has_all_rules_again),                     \
 			TEST(beginning_again_with_another_router_remakes_all_rules),               \
+			TEST(rules_go_with_the_uplink_and_come_back_with_it),                      \
 			TEST(rules_are_listed_in_the_order_of_their_ids_with_what_they_do),        \
 			TEST(the_list_is_whole_after_any_number_of_changes),                       \
 			TEST(switched_off_nothing_is_asked_of_the_nic),                            \
 	}
+
+static void rules_go_with_the_uplink_and_come_back_with_it(void **state)
+{
+	const struct offload_router router = fake_router;
+
+	begin(4);
+	add(0);
+	add(1);
+	offload_end(offload);
+	assert_int_equal(fake_rule_count(), 0);
+	assert_false(summary().usable);
+	remove_pod(1);
+	offload_begin(offload, &router);
+	expect_full(0);
+	assert_int_equal(rules_of(1), 0);
+}
 
 int main(void)
 {

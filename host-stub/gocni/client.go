@@ -273,6 +273,7 @@ func add(ctx context.Context, config *config, ns *Namespace, wishes *wishes) (*a
 		netns:         m.string("path", ns.path),
 		pod_namespace: m.string("K8S_POD_NAMESPACE", ns.args["K8S_POD_NAMESPACE"]),
 		pod_name:      m.string("K8S_POD_NAME", ns.args["K8S_POD_NAME"]),
+		pod_uid:       m.string("K8S_POD_UID", ns.args["K8S_POD_UID"]),
 		ipv4:          (*C.struct_in_addr)(m.bytes(wishes.ipv4)),
 		ipv6:          (*C.struct_in6_addr)(m.bytes(wishes.ipv6)),
 		mac:           (*C.uint8_t)(m.bytes(wishes.mac)),

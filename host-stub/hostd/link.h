@@ -50,7 +50,7 @@ bool link_is_up(struct agent_link *link);
 // Run greeted() (not fresh) now rather than at the next Hello. Any thread.
 void link_nudge(struct agent_link *link);
 
-// Ask the agent, at most timeout_ms; the request is changed to say so. Any thread, any number at
+// Ask the agent, at most timeout_ms, as this host; the request is changed to say so. Any thread, any number at
 // once.
 //   0              ret_reply is filled (reply_clear it); its code may be an error of the agent's
 //   -ENOTCONN      CODE_AGENT_AWAY; nothing was sent
