@@ -43,7 +43,9 @@ class Cri:
     """runtime.v1.RuntimeService: cri.Status(verbose=True)."""
 
     def __init__(self, socket):
-        self.channel = grpc.insecure_channel(f"unix:{socket}")
+        # A containerd that has just been started is asked again at once, not after seconds.
+        self.channel = grpc.insecure_channel(f"unix:{socket}", options=[
+            (f"grpc.{name}_reconnect_backoff_ms", 50) for name in ("initial", "min", "max")])
 
     def __getattr__(self, method):
         call = self.channel.unary_unary(f"/runtime.v1.RuntimeService/{method}",
@@ -62,9 +64,9 @@ class Cri:
 class CriContainerd:
     """A containerd of the tests' own with CRI; program: of the distribution's, or with host-stub/gocni."""
 
-    def __init__(self, sim, program):
+    def __init__(self, sim, name, program):
         self.sim = sim
-        folder = self.folder = sim.folder / "cri"
+        folder = self.folder = sim.folder / name
         folder.mkdir()
         self.networks, self.plugins = folder / "net.d", folder / "cni-bin"
         self.networks.mkdir()
@@ -81,7 +83,7 @@ class CriContainerd:
                           '  [plugins."io.containerd.grpc.v1.cri".containerd]\n    snapshotter = "native"\n'
                           '  [plugins."io.containerd.grpc.v1.cri".cni]\n'
                           f'    conf_dir = "{self.networks}"\n    bin_dir = "{self.plugins}"\n')
-        self.daemon = Daemon(sim, "cri", sim.host, "env", f"PODPORT_SOCKET={sim.hostd_socket}", program, "--config", config)
+        self.daemon = Daemon(sim, f"containerd-{name}", sim.host, "env", f"PODPORT_SOCKET={sim.hostd_socket}", program, "--config", config)
         self.sandboxes = []
 
     def start(self):
@@ -118,14 +120,16 @@ class CriContainerd:
         self.sandboxes.append(sandbox)
         return sandbox
 
-    def stop(self):
+    def remove_sandboxes(self):
         for sandbox in list(self.sandboxes):
             sandbox.remove()
         left = self.cri.ListPodSandbox().items
+        assert not left, f"sandboxes are left: {left}"
+
+    def end(self):
         self.cri.channel.close()
         self.daemon.kill(signal.SIGTERM)
-        shutil.rmtree(self.folder)
-        assert not left, f"sandboxes are left: {left}"
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Sandbox(Netns):

@@ -15,38 +15,50 @@ from rootfs import private_folders
 from simulation import BIN, wait_until
 
 
-def start(sim, program):
-    private_folders()
-    containerd = cri.CriContainerd(sim, program)
-    containerd.start()
-    containerd.import_pause()
+@pytest.fixture(scope="module")
+def running():
+    """The containerds that tests share, by kind."""
+    containerds = {}
+    yield containerds
+    for containerd in containerds.values():
+        containerd.end()
+
+
+def shared(running, kind, sim, program):
+    """A containerd that stays for the next test, unless a test has spoilt the simulation that it is part of."""
+    containerd = running.get(kind)
+    if containerd is None or containerd.sim is not sim:
+        if containerd is not None:
+            containerd.end()
+        private_folders()
+        containerd = running[kind] = cri.CriContainerd(sim, kind, program).start()
+        containerd.import_pause()
     return containerd
 
 
 @pytest.fixture
-def drop_in(sim):
+def drop_in(sim, running):
     """containerd with host-stub/gocni: no plugin, no configuration."""
     assert cri.DROP_IN, "there is no containerd with host-stub/gocni: tests/run builds it, and said why it could not"
-    containerd = start(sim, pathlib.Path(cri.DROP_IN, "containerd"))
+    containerd = shared(running, "drop-in", sim, pathlib.Path(cri.DROP_IN, "containerd"))
     caches = set(pathlib.Path("/var/lib/cni").rglob("*"))
     yield containerd
     assert set(pathlib.Path("/var/lib/cni").rglob("*")) <= caches, "go-cni's caches are not gocni's"
-    containerd.stop()
+    containerd.remove_sandboxes()
 
 
 @pytest.fixture
-def with_plugin(sim):
+def with_plugin(sim, running):
     """The distribution's containerd, with its own go-cni, which runs podport-cni."""
-    containerd = start(sim, "containerd")
-    (containerd.plugins / "podport-cni").symlink_to(BIN / "podport-cni")
-    loopback = containerd.plugins / "loopback"
-    loopback.symlink_to("/usr/lib/cni/loopback")
+    containerd = shared(running, "plugin", sim, "containerd")
+    for name, program in (("podport-cni", BIN / "podport-cni"), ("loopback", "/usr/lib/cni/loopback")):
+        (containerd.plugins / name).symlink_to(program)
     (containerd.networks / "10-podport.conflist").write_text(json.dumps({
         "cniVersion": "1.0.0", "name": "podport",
         "plugins": [{"type": "podport-cni", "socket": str(sim.hostd_socket)}]}))
     wait_until(lambda: containerd.cri.network_ready()[0], lambda: f"the network is ready: {containerd.cri.network_ready()}")
     yield containerd
-    containerd.stop()
+    containerd.remove_sandboxes()
 
 
 def two_sandboxes_ping_each_other(sim, containerd):
