@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -42,10 +43,8 @@ def message(name, **fields):
 class Cri:
     """runtime.v1.RuntimeService: cri.Status(verbose=True)."""
 
-    def __init__(self, socket):
-        # A containerd that has just been started is asked again at once, not after seconds.
-        self.channel = grpc.insecure_channel(f"unix:{socket}", options=[
-            (f"grpc.{name}_reconnect_backoff_ms", 50) for name in ("initial", "min", "max")])
+    def __init__(self, path):
+        self.channel = grpc.insecure_channel(f"unix:{path}")
 
     def __getattr__(self, method):
         call = self.channel.unary_unary(f"/runtime.v1.RuntimeService/{method}",
@@ -88,11 +87,19 @@ class CriContainerd:
 
     def start(self):
         self.daemon.start()
+
+        # gRPC would ask again only seconds after it has found nobody.
+        def listens():
+            self.sim.alive(self.daemon)
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.socket))
+                return True
+
+        wait_until(listens, lambda: f"containerd listens\n{self.daemon.tail()}")
         self.cri = Cri(self.socket)
 
         def answers():
-            self.sim.alive(self.daemon)
-            with contextlib.suppress(grpc.RpcError):
+            with contextlib.suppress(grpc.RpcError):  # its CRI plugin starts a moment later
                 return self.cri.Status()
 
         wait_until(answers, lambda: f"containerd answers\n{self.daemon.tail()}")
