@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Installed rules in the order of their IDs. IDs ascend, so that a new one is appended; a removed
-// one leaves a hole until there are as many holes as rules. Room for twice of all there can be:
-// never full.
+// Installed rules in the order of their IDs. IDs ascend, so that a new one is appended; a removed one
+// leaves a hole. Holes are closed when they are more than half: there are never more entries than
+// twice the rules there can be, which is LEDGER_SIZE.
 
 #include "offload/offload_private.h"
 
@@ -36,8 +36,6 @@ static void close_holes(struct ledger *ledger)
 
 void ledger_add(struct ledger *ledger, struct rule_set *set, struct installed *installed)
 {
-	if (ledger->count == LEDGER_SIZE)
-		close_holes(ledger);
 	installed->id = ++ledger->last_id;
 	ledger->entries[ledger->count].id = installed->id;
 	ledger->entries[ledger->count].installed = installed;

@@ -44,11 +44,11 @@ static void a_pod_has_a_rule_for_each_step_and_family(void **state)
 			    "g2 p0 port=10 type=86dd src=02:00:00:01:00:01 dst=02:00:00:00:00:01 "
 			    "ip.src=fd00::3 > count jump=3");
 	assert_string_equal(fake_rule_with("g3 p0 type=0800"),
-			    "g3 p0 type=0800 ip.dst=10.88.0.3 > set.src=02:00:00:00:00:01 "
-			    "set.dst=02:00:00:01:00:01 dec_ttl count to=10");
+			    "g3 p0 type=0800 ip.dst=10.88.0.3 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:01 dec_ttl to=10");
 	assert_string_equal(fake_rule_with("g3 p0 type=86dd"),
-			    "g3 p0 type=86dd ip.dst=fd00::3 > set.src=02:00:00:00:00:01 "
-			    "set.dst=02:00:00:01:00:01 dec_ttl count to=10");
+			    "g3 p0 type=86dd ip.dst=fd00::3 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:01 dec_ttl to=10");
 	expect_full(1);
 	assert_int_equal(fake_rule_count(), SHARED_RULES + POD_RULES);
 	remove_pod(1);
@@ -206,7 +206,7 @@ static void a_restart_installs_all_pods_in_bulk(void **state)
 	assert_int_equal(summary().pods_full, PODS);
 	assert_int_equal(fake.inserts, PODS * POD_RULES);
 	if (is_asynchronous())
-		assert_in_range(fake.pushes, 1, PODS / 10);
+		assert_in_range(fake.pushes, 1, PODS / 5);
 }
 
 static void pods_that_came_before_the_uplink_are_installed_when_it_starts(void **state)
@@ -298,7 +298,7 @@ static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **
 		assert_true(rule.id > after);
 		after = rule.id;
 		count++;
-		assert_true(rule.age_ms >= 5000 && rule.age_ms < 60000);
+		assert_int_equal(rule.age_ms, 5000);
 		if (!rule.has_slot)
 			continue;
 		of_pod++;
@@ -320,12 +320,14 @@ static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **
 
 static void the_list_is_whole_after_any_number_of_changes(void **state)
 {
+	enum { ROUNDS = 4000 };
 	struct offload_rule rule;
 	uint64_t after = 0, first = 0;
 	size_t count = 0;
 
 	begin(64);
-	for (uint32_t round = 0; round < 1500; round++) {
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		fake_forget_history();
 		add(round % 64);
 		if (round >= 3)
 			remove_pod((round - 3) % 64);
@@ -337,10 +339,10 @@ static void the_list_is_whole_after_any_number_of_changes(void **state)
 		count++;
 	}
 	assert_int_equal(count, SHARED_RULES + 3 * POD_RULES);
-	assert_int_equal(after, SHARED_RULES + 1500 * POD_RULES);
+	assert_int_equal(after, SHARED_RULES + ROUNDS * POD_RULES);
 	assert_int_equal(first, after - 3 * POD_RULES + 1);
-	assert_int_equal(summary().inserted, SHARED_RULES + 1500 * POD_RULES);
-	assert_int_equal(summary().removed, 1497 * POD_RULES);
+	assert_int_equal(summary().inserted, SHARED_RULES + ROUNDS * POD_RULES);
+	assert_int_equal(summary().removed, (ROUNDS - 3) * POD_RULES);
 }
 
 static void switched_off_nothing_is_asked_of_the_nic(void **state)

@@ -50,7 +50,7 @@ def sim(_shared):
         try:
             _warm_up(shared.start())
         except BaseException:
-            _abandon(shared)
+            shared.abandon()
             raise
         _shared["simulation"] = shared
     simulation = _shared["simulation"]
@@ -61,17 +61,8 @@ def sim(_shared):
     except BaseException:
         # The next test gets a fresh one, so that it fails only for reasons of its own.
         _shared["simulation"] = None
-        _abandon(simulation)
+        simulation.abandon()
         raise
-
-
-def _abandon(simulation):
-    for daemon in simulation.daemons:
-        daemon.kill()
-    for pod in simulation.pods:
-        pod.netns.delete()
-    simulation.host.delete()
-    simulation.dpu.delete()
 
 
 @pytest.fixture
@@ -96,7 +87,7 @@ def make_sim():
             simulation.stop()
         except BaseException as error:  # pylint: disable=broad-except
             problem = problem or error
-            _abandon(simulation)
+            simulation.abandon()
     if problem:
         raise problem
 

@@ -311,7 +311,7 @@ class Simulation:
     """A host and its DPU. Options are the keys of the two configuration files that tests change."""
 
     def __init__(self, functions=8, ipv4="10.88.0.0/16", ipv6="fd00:10:88::/64", mtu=1500, reclaim_grace_s=1,
-                 timeout_ms=5000, agent_yaml="", hostd_yaml=""):
+                 timeout_ms=5000, offload=None, memory_mb=128, agent_yaml="", hostd_yaml=""):
         self.id = f"{os.getpid()}x{next(_numbers)}"
         self.functions, self.ipv4, self.ipv6 = functions, ipv4, ipv6
         self.folder = pathlib.Path(f"/run/podport-{self.id}")
@@ -328,22 +328,9 @@ class Simulation:
         self.boot_id.write_text("11111111-2222-3333-4444-555555555555\n")
         self.pods = []
 
-        pod_network = "".join(f"  {key}: {value}\n" for key, value in
-                              (("ipv4", ipv4), ("ipv6", ipv6), ("mtu", mtu)) if value)
         self.agent_config = self.folder / "agent.yaml"
-        self.agent_config.write_text(
-            f"listen: ipc://{self.agent_socket}\n"
-            f"state_dir: {self.folder}/agent\n"
-            "nic:\n"
-            f"  device: net_simnic0,card={self.card_socket}\n"
-            f"  functions: {functions}\n"
-            "dpdk:\n"
-            f"  drivers: [{self.folder}/librte_net_simnic.so]\n"
-            "  huge_pages: false\n"
-            "  memory_mb: 128\n"
-            "  packet_buffers: 8192\n"
-            f"  file_prefix: podport-{self.id}\n"
-            f"pod_network:\n{pod_network}{agent_yaml}")
+        self.agent_options = {"mtu": mtu, "offload": offload, "memory_mb": memory_mb, "more": agent_yaml}
+        self.configure()
         self.hostd_config = self.folder / "hostd.yaml"
         self.hostd_config.write_text(
             f"agent: ipc://{self.agent_socket}\n"
@@ -362,6 +349,28 @@ class Simulation:
         self.agent = Daemon(self, "agent", self.dpu, BIN / "podport-agent", "--config", self.agent_config)
         self.hostd = Daemon(self, "hostd", self.host, BIN / "podport-hostd", "--config", self.hostd_config)
         self.daemons = [self.card, self.agent, self.hostd]
+
+    def configure(self, **changes):
+        """Write the agent's configuration, with other values of its options; read when the agent starts."""
+        options = self.agent_options
+        options.update(changes)
+        pod_network = "".join(f"  {key}: {value}\n" for key, value in
+                              (("ipv4", self.ipv4), ("ipv6", self.ipv6), ("mtu", options["mtu"])) if value)
+        # None: as it is when nobody says anything.
+        offload = "" if options["offload"] is None else f"  offload: {str(options['offload']).lower()}\n"
+        self.agent_config.write_text(
+            f"listen: ipc://{self.agent_socket}\n"
+            f"state_dir: {self.folder}/agent\n"
+            "nic:\n"
+            f"  device: net_simnic0,card={self.card_socket}\n"
+            f"  functions: {self.functions}\n{offload}"
+            "dpdk:\n"
+            f"  drivers: [{self.folder}/librte_net_simnic.so]\n"
+            "  huge_pages: false\n"
+            f"  memory_mb: {options['memory_mb']}\n"
+            "  packet_buffers: 8192\n"
+            f"  file_prefix: podport-{self.id}\n"
+            f"pod_network:\n{pod_network}{options['more']}")
 
     def environment(self):
         options = f"log_path={self.folder}/sanitizer/report:abort_on_error=0:exitcode=99"
@@ -459,6 +468,15 @@ class Simulation:
             except AssertionError as error:
                 problems.append(str(error))
         assert not problems, "\n".join(problems)
+
+    def abandon(self):
+        """End all at once, without a look at how."""
+        for daemon in self.daemons:
+            daemon.kill()
+        for pod in self.pods:
+            pod.netns.delete()
+        self.host.delete()
+        self.dpu.delete()
 
     def stop(self):
         """End all, in order, as a service manager would; whoever does not end cleanly fails the test."""

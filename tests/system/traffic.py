@@ -91,6 +91,18 @@ def udp_echo(source, destination, address, sizes):
         done()
 
 
+def udp_segmented(source, destination, address, size, count):
+    """One message that the stack, or the NIC, cuts into `count` datagrams of `size` bytes; all arrive, in order."""
+    payload = random.Random(size).randbytes(size * count)
+    with destination.socket(family_of(address), socket.SOCK_DGRAM) as server, \
+            source.socket(family_of(address), socket.SOCK_DGRAM) as client:
+        server.bind((address, 0))
+        client.connect(server.getsockname()[:2])
+        client.setsockopt(socket.IPPROTO_UDP, 103, size)  # UDP_SEGMENT
+        client.send(payload)
+        assert b"".join(server.recv(65536) for _ in range(count)) == payload, "datagrams came changed, or in another order"
+
+
 def raw_socket(netns, ifname, protocol=3):
     """A packet socket (all protocols) on an interface; scapy's layers go in and out as bytes."""
     made = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a pod's packets meet is the same whether the e-switch forwards them or the agent: the table of packets.py is sent with
+offload on and with offload off, and everything that arrives anywhere is compared."""
+
+import dataclasses
+import itertools
+import socket
+import struct
+
+import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.l2 import Ether
+
+from packets import ANSWERED, CASES, COMES_BACK, DROPPED, FORWARDED, LARGE, MTU, ROUTER, RULES, SLOW, SMALL, TO_HOST, Scene
+from simulation import PATIENCE_S, Leaks, Simulation
+from traffic import raw_socket, tcp_transfer, udp_echo, udp_segmented
+
+MEGABYTE = 1 << 20
+FAMILIES = [4, 6]
+ROUTER_IPV4 = "169.254.1.1"
+MADE_BY_ROUTER = {64, 255}  # hop limits of what the router says itself; what it forwards has one less than that
+
+
+def layer3(frame):
+    """Behind the Ethernet header, up to the IP packet's length. Ethernet's padding behind that is no part of the packet:
+    the slow path takes it off, a NIC carries it along, and nobody may mind either."""
+    kind, packet = frame[12:14], frame[14:]
+    if kind == b"\x08\0" and len(packet) >= 4:
+        return packet[:struct.unpack_from("!H", packet, 2)[0]]
+    if kind == b"\x86\xdd" and len(packet) >= 6:
+        return packet[:40 + struct.unpack_from("!H", packet, 4)[0]]
+    return packet
+
+
+class Place:
+    """An end of the node where frames are sent and seen."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, name, netns, ifname, ipv4, ipv6):
+        self.name, self.ipv4, self.ipv6 = name, ipv4, ipv6
+        self.mac = netns.links()[ifname]["address"]
+        self.own = {socket.inet_aton(ipv4), socket.inet_pton(socket.AF_INET6, ipv6)}
+        # Two sockets, because one does not see what it has sent itself.
+        self.out, self.into = raw_socket(netns, ifname), raw_socket(netns, ifname)
+        self.into.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        self.into.settimeout(PATIENCE_S)
+        self.sent = 0  # by us and by the kernel
+
+    def address(self, family):
+        return self.ipv4 if family == 4 else self.ipv6
+
+    def close(self):
+        self.out.close()
+        self.into.close()
+
+    def until_router_answers(self):
+        """What was received before the router answered a question that is asked now. There is no rule for the router's own
+        address, so that the question stands in line behind whatever went to the slow path before it."""
+        mark = b"barrier" + next(self.numbers).to_bytes(8, "big")
+        self.out.send(bytes(Ether(src=self.mac, dst=ROUTER) / IP(src=self.ipv4, dst=ROUTER_IPV4) / ICMP(id=9) / mark))
+        seen = []
+        while True:
+            try:
+                frame, (_, _, packet_type, _, _) = self.into.recvfrom(65536)
+            except TimeoutError:
+                raise AssertionError(f"the router does not answer {self.name}") from None
+            if packet_type == socket.PACKET_OUTGOING:
+                self.sent += 1
+            elif mark in frame and frame[34] == 0:
+                return seen
+            elif b"barrier" not in frame:
+                seen.append(frame)
+
+
+def is_of_a_kernel(frame, place, sender):
+    """Is it what a kernel of the test's says of its own accord, or in answer to a packet? That is not the same twice."""
+    ipv4, ipv6 = frame[12:14] == b"\x08\0", frame[12:14] == b"\x86\xdd"
+    if place.name == "host" and (frame[12:14] == b"\x08\x06" or ipv6 and frame[20] == 58 and frame[54] in (135, 136)):
+        return True
+    if place.name != sender or not (ipv4 or ipv6):
+        return False
+    limit, source = (frame[22], frame[26:30]) if ipv4 else (frame[21], frame[22:38])
+    return limit not in MADE_BY_ROUTER and source not in place.own
+
+
+@dataclasses.dataclass
+class Seen:
+    """What became of a case: at each place, (source MAC, destination MAC, Ethernet type, layer 3); and what of it the
+    e-switch forwarded."""
+    at: dict
+    sent: int
+    offloaded: int
+
+
+class Run:
+    """One pass through the table."""
+
+    def __init__(self, sim, pods):
+        self.sim, self.pods = sim, pods
+        self.places = [Place(name, pod, "eth0", pod.ipv4, pod.ipv6) for name, pod in pods.items()]
+        self.places.append(Place("host", sim.host, "podport0", sim.gateway(4), sim.gateway(6)))
+        self.scene = Scene(*self.places)
+        self.results = {}
+        self.totals = {}
+
+    def counters(self, sender):
+        port = self.sim.port_of(self.pods[sender]) if sender in self.pods \
+            else next(port for port in self.sim.ports() if port["kind"] == "host")
+        return port["rx_packets"], port["offloaded_rx_packets"]
+
+    def collect(self, sender):
+        # The sender's line is through the slow path when its question is answered, and what the graph made of it is on its
+        # way when a second one is; the others' questions then come behind that.
+        frames = {place.name: [] for place in self.places}
+        for place in [sender, sender, *self.places]:
+            frames[place.name] += place.until_router_answers()
+        return {place.name: [(frame[6:12].hex(":"), frame[:6].hex(":"), frame[12:14].hex(), layer3(frame).hex())
+                             for frame in frames[place.name] if not is_of_a_kernel(frame, place, sender.name)]
+                for place in self.places}
+
+    def send_table(self):
+        self.pods["a"].run("ip", "link", "set", "eth0", "mtu", LARGE)  # nobody can keep a pod from that
+        try:
+            for place in self.places:
+                place.until_router_answers()
+            rx, offloaded = self.counters("a")
+            before = self.scene.a.sent
+            for case in CASES:
+                self.results[case.name] = self.send(case)
+            rx_after, offloaded_after = self.counters("a")
+            # Asked after the counters were, so that nothing that they have is missing.
+            self.scene.a.until_router_answers()
+            self.totals = {"sent": self.scene.a.sent - before, "offloaded": offloaded_after - offloaded,
+                           "slow": rx_after - offloaded_after - (rx - offloaded)}
+        finally:
+            self.pods["a"].run("ip", "link", "set", "eth0", "mtu", MTU)
+            for place in self.places:
+                place.close()
+        return self
+
+    def send(self, case):
+        sender = getattr(self.scene, case.sender)
+        frames = case.build(dataclasses.replace(self.scene, a=sender, b=getattr(self.scene, case.receiver)))
+        frames = [bytes(frame) for frame in (frames if isinstance(frames, list) else [frames])]
+        _, before = self.counters(case.sender)
+        for frame in frames:
+            sender.out.send(frame)
+        try:
+            at = self.collect(sender)
+        except AssertionError as error:
+            raise AssertionError(f"after '{case.name}': {error}; {self.sim.ports()}") from None
+        _, after = self.counters(case.sender)
+        return Seen(at, len(frames), after - before)
+
+
+def run_sockets(pods):
+    """What programs send: segmented and checksummed by the NIC, or by nobody, as the kernel likes it."""
+    a, b = pods["a"], pods["b"]
+    for family in FAMILIES:
+        header = 28 if family == 4 else 48
+        tcp_transfer(a, b, b.address(family), 16 * MEGABYTE)
+        tcp_transfer(b, a, a.address(family), 16 * MEGABYTE + 1)
+        udp_echo(a, b, b.address(family), [0, 1, 17, MTU - header, MTU - header + 1, 9000, 65507 if family == 4 else 65487])
+        udp_segmented(a, b, b.address(family), 1400, 20)
+
+
+@dataclasses.dataclass
+class Outcome:
+    on: Run
+    off: Run
+    sockets: dict  # of the programs' traffic with offload on: what of it went to the slow path, what did not
+
+
+def both_passes(sim):
+    pods = {name: sim.pod(mtu=mtu).add() for name, mtu in
+            {"a": None, "b": None, "c": None, "small": SMALL, "large": LARGE}.items()}
+    on = Run(sim, pods).send_table()
+    rx, offloaded = on.counters("a")
+    run_sockets(pods)
+    rx_after, offloaded_after = on.counters("a")
+    sockets = {"slow": rx_after - offloaded_after - (rx - offloaded), "offloaded": offloaded_after - offloaded}
+
+    sim.configure(offload=False)
+    sim.restart(sim.agent)
+    off = Run(sim, pods).send_table()
+    run_sockets(pods)
+    return Outcome(on, off, sockets)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    sim = Simulation(mtu=MTU, offload=True)
+    try:
+        sim.start()
+        sim.pod().add().close()
+        leaks = Leaks(sim)
+        result = both_passes(sim)
+        sim.close_pods()
+        leaks.check()
+        sim.stop()
+    except BaseException:
+        sim.abandon()
+        raise
+    return result
+
+
+def describe(at):
+    return "\n".join(f"  at {name}: {' '.join(frame)}" for name, frames in at.items() for frame in frames) or "  nothing"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_offload_makes_no_difference_to(outcome, case):
+    on, off = outcome.on.results[case.name], outcome.off.results[case.name]
+    assert on.at == off.at, f"{case.name}:\nwith offload\n{describe(on.at)}\nwithout\n{describe(off.at)}"
+    # And it is not the same by nothing ever arriving.
+    count = {name: len(frames) for name, frames in off.at.items()}
+    nothing = dict.fromkeys(count, 0)
+    expected = {FORWARDED: {**nothing, case.receiver: case.count or off.sent}, DROPPED: nothing, TO_HOST: {**nothing, "host": off.sent},
+                ANSWERED: {**nothing, case.sender: off.sent}, COMES_BACK: {**nothing, case.sender: off.sent}}[case.outcome]
+    assert count == expected, f"{case.name} {case.outcome}:\n{describe(off.at)}"
+    if case.path == RULES:
+        assert on.offloaded == on.sent, f"{case.name}: the e-switch forwarded {on.offloaded} of {on.sent}"
+    elif case.path == SLOW:
+        assert on.offloaded == 0, f"{case.name}: the e-switch forwarded {on.offloaded}"
+    assert off.offloaded == 0
+
+
+def test_the_representor_sees_nothing_that_the_e_switch_forwards(outcome):
+    totals = outcome.on.totals
+    assert totals["slow"] <= totals["sent"] - totals["offloaded"], totals
+    assert totals["offloaded"] >= sum(case.path == RULES for case in CASES), totals
+
+
+def test_programs_send_and_receive_the_same_by_rules_alone(outcome):
+    # Their content was compared on the way. What may go to the slow path: a neighbour that is asked for, a group joined.
+    assert outcome.sockets["offloaded"] > 16 * MEGABYTE // MTU, outcome.sockets
+    assert outcome.sockets["slow"] < 50, outcome.sockets
