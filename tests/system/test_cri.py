@@ -140,6 +140,20 @@ def test_a_stopped_agent_holds_up_no_status_and_no_stop(sim, drop_in):
     wait_until(lambda: sim.attachments() == [], lambda: f"the release is delivered: {sim.attachments()}")
 
 
+def test_a_sandbox_that_the_kubelet_gives_up_waiting_for_leaves_nothing(sim, drop_in):
+    sim.agent.send(signal.SIGSTOP)
+    try:
+        with pytest.raises(grpc.RpcError) as error:
+            drop_in.cri.RunPodSandbox(timeout=1, config=drop_in.config("late"))
+        assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    finally:
+        sim.agent.send(signal.SIGCONT)
+    sim.wait_ready()
+    wait_until(lambda: sim.attachments() == [] and not drop_in.cri.ListPodSandbox().items and drop_in.cri.network_ready()[0],
+               lambda: f"nothing is left: {sim.attachments()}, {drop_in.cri.ListPodSandbox()}\n{drop_in.daemon.tail()}")
+    drop_in.run("late")
+
+
 def test_sandboxes_outlive_restarts_of_containerd_and_hostd(sim, drop_in):
     one, two = drop_in.run("one"), drop_in.run("two")
     before = one.ips()
