@@ -66,6 +66,8 @@ class Row:
 
     def end_as_containerd(self):
         """After a failed ADD: DEL once, whatever becomes of it, and the sandbox is removed."""
+        if not self.late:
+            self.sim.revive()
         self.note("DEL", PluginCall(self.pod, "DEL").result())
         self.end_sandbox()
 
@@ -116,7 +118,9 @@ class Row:
         self.fail_at(call)
         # The runtime knows the pod, so it repeats DEL until it succeeds. That takes hostd, not the agent.
         good = self.note("DEL", call.result())
-        if not good and not self.sim.hostd.alive():
+        if not self.late:
+            self.sim.revive()
+        elif not good and not self.sim.hostd.alive():
             self.sim.hostd.start()
         if not good:
             wait_until(lambda: PluginCall(self.pod, "DEL").result(), lambda: f"DEL succeeds\n{self.sim.logs()}")
