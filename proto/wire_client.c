@@ -8,8 +8,7 @@
 // each within what is left of its time. Waiting for the connection is done here and not in nng's
 // send queue, so that the request says how long the caller really still waits.
 //
-// nng dials, and dials again when a connection breaks. Where that fails for good (wire_private.h), a
-// thread of the client's own, the keeper, replaces the whole socket.
+// The connections are wire_client_link.c's.
 
 #include "proto/wire_client.h"
 
@@ -17,212 +16,15 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
 
-#include "proto/base/log.h"
 #include "proto/codec.h"
-#include "proto/wire_private.h"
+#include "proto/wire_client_private.h"
 
 enum {
-	RENEW_MIN_MS = 1000,   // a link is not replaced before it was down for so long
-	RENEW_BACKOFFS = 4,    // nor before so many times the longest wait of nng's dialer
 	SEND_SUSPECT_MS = 900, // a connected link that takes no request for so long is none
 };
-
-struct client_call {
-	struct link *link;
-	nng_ctx ctx;
-	nng_aio *aio;
-	int64_t deadline_ms; // of wire_now_ms
-	LIST_ENTRY(client_call) entry;
-};
-
-// A socket with its dialer, and the one connection that it has or has not.
-struct link {
-	struct wire_client *client; // NULL: the link was replaced, or its client is closed
-	nng_socket socket;
-	bool up;
-	int pipe;         // while up
-	int removed_pipe; // the last one gone: its "added" may come later, from another thread
-	bool suspect;
-	int64_t down_since_ms;
-	LIST_HEAD(, client_call) calls;
-};
-
-struct wire_client {
-	char *url;
-	nng_tls_config *tls_config; // NULL: none
-	uint32_t reconnect_min_ms, reconnect_max_ms;
-	void (*on_link)(bool up, void *arg);
-	void *arg;
-	pthread_t keeper;
-
-	struct link *link;
-	bool closing;
-	unsigned int callers;   // threads in wire_client_call
-	pthread_cond_t changed; // any of the above, also in the link
-};
-
-// Guards all clients and links: an event of a link may come when its client is long gone. Held while
-// nng is told to begin or cancel an operation, never while waiting for one, and while on_link runs,
-// so that ups and downs come in their order.
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-
-// ---- the link ------------------------------------------------------------------------------------
-
-// Under the mutex.
-static void report_link(struct wire_client *client, bool up)
-{
-	pthread_cond_broadcast(&client->changed);
-	if (client->on_link != NULL && !client->closing)
-		client->on_link(up, client->arg);
-}
-
-// nng's threads. Of a pipe that lives shortly both events may come at once, in any order.
-static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-	struct link *link = arg;
-	int id = nng_pipe_id(pipe);
-
-	pthread_mutex_lock(&mutex);
-	if (link->client != NULL) {
-		bool before = link->up;
-
-		if (event == NNG_PIPE_EV_ADD_POST && id != link->removed_pipe) {
-			link->up = true;
-			link->pipe = id;
-		} else if (event == NNG_PIPE_EV_REM_POST) {
-			link->removed_pipe = id;
-			if (link->up && link->pipe == id) {
-				link->up = false;
-				link->down_since_ms = wire_now_ms();
-			}
-		}
-		if (link->up != before)
-			report_link(link->client, link->up);
-	}
-	pthread_mutex_unlock(&mutex);
-}
-
-// A link that does not dial yet. Returns 0 or an error of nng's.
-static int open_link(struct wire_client *client, struct link **ret_link)
-{
-	struct link *link = calloc(1, sizeof(*link));
-	int rv;
-
-	if (link == NULL)
-		return NNG_ENOMEM;
-	link->client = client;
-	link->down_since_ms = wire_now_ms();
-	LIST_INIT(&link->calls);
-	rv = nng_req0_open(&link->socket);
-	if (rv != 0) {
-		free(link);
-		return rv;
-	}
-	*ret_link = link;
-	return 0;
-}
-
-// Options first, then the dialer, which inherits them, then the dialling.
-static int start_dialer(const struct wire_client *client, struct link *link)
-{
-	nng_socket socket = link->socket;
-	nng_dialer dialer;
-	int rv;
-
-	if ((rv = nng_socket_set_ms(socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE)) != 0 ||
-	    (rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, WIRE_RECV_BYTES_MAX)) != 0 ||
-	    (rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT,
-				    (nng_duration)client->reconnect_min_ms)) != 0 ||
-	    (rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT,
-				    (nng_duration)client->reconnect_max_ms)) != 0 ||
-	    (rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, pipe_event, link)) != 0 ||
-	    (rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, pipe_event, link)) != 0 ||
-	    (rv = nng_dialer_create(&dialer, socket, client->url)) != 0)
-		return rv;
-	if (client->tls_config != NULL &&
-	    (rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, client->tls_config)) != 0)
-		return rv;
-	return nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
-}
-
-// Nobody calls on it any more.
-static void close_link(struct link *link)
-{
-	pthread_mutex_lock(&mutex);
-	link->client = NULL;
-	pthread_mutex_unlock(&mutex);
-	wire_close_socket(link->socket, link); // until it is closed, events may come
-}
-
-// End the calls on a link, so that it can be closed. Under the mutex, which is let go of meanwhile.
-static void end_calls(struct wire_client *client, struct link *link, int nng_error)
-{
-	struct client_call *call;
-
-	LIST_FOREACH (call, &link->calls, entry)
-		nng_aio_abort(call->aio, nng_error);
-	while (!LIST_EMPTY(&link->calls))
-		pthread_cond_wait(&client->changed, &mutex);
-}
-
-static void replace_link(struct wire_client *client)
-{
-	struct link *link = NULL;
-	int rv = open_link(client, &link);
-
-	pthread_mutex_lock(&mutex);
-	struct link *old = client->link;
-	if (rv == 0) {
-		client->link = link;
-		old->client = NULL;
-		if (old->up)
-			report_link(client, false);
-		end_calls(client, old, NNG_ECONNRESET);
-	} else { // no memory, no file descriptors: again after the same time
-		old->down_since_ms = wire_now_ms();
-		old->suspect = false;
-	}
-	pthread_mutex_unlock(&mutex);
-	if (rv == 0) {
-		log_debug("link replaced", "url=%s", client->url);
-		rv = start_dialer(client, link);
-		close_link(old);
-	}
-	if (rv != 0)
-		log_warning("dialling failed", "url=%s error=\"%s\"", client->url,
-			    nng_strerror(rv));
-}
-
-static void *keep_link(void *arg)
-{
-	struct wire_client *client = arg;
-	int64_t renew_ms = (int64_t)client->reconnect_max_ms * RENEW_BACKOFFS;
-
-	if (renew_ms < RENEW_MIN_MS)
-		renew_ms = RENEW_MIN_MS;
-	pthread_mutex_lock(&mutex);
-	while (!client->closing) {
-		struct link *link = client->link;
-		int64_t renew_at_ms = link->down_since_ms + renew_ms;
-
-		if (link->suspect || (!link->up && wire_now_ms() >= renew_at_ms)) {
-			pthread_mutex_unlock(&mutex);
-			replace_link(client);
-			pthread_mutex_lock(&mutex);
-		} else if (link->up) {
-			pthread_cond_wait(&client->changed, &mutex);
-		} else {
-			wire_wait_until(&client->changed, &mutex, renew_at_ms);
-		}
-	}
-	pthread_mutex_unlock(&mutex);
-	return NULL;
-}
 
 // ---- open ----------------------------------------------------------------------------------------
 
@@ -272,10 +74,10 @@ int wire_client_open(const struct wire_client_config *config, struct wire_client
 			nng_tls_config_free(tls_config);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "%s: out of memory", config->url);
 	}
-	int rv = open_link(client, &client->link);
-	if (rv == 0 && ((rv = start_dialer(client, client->link)) != 0 ||
-			(rv = pthread_create(&client->keeper, NULL, keep_link, client)) != 0))
-		close_link(client->link);
+	int rv = wire_link_open(client, &client->link);
+	if (rv == 0 && ((rv = wire_link_start(client, tls_config, client->link)) != 0 ||
+			(rv = pthread_create(&client->keeper, NULL, wire_link_keep, client)) != 0))
+		wire_link_close(client->link);
 	if (rv != 0) {
 		r = error_set(err, wire_errno(rv), CODE_BAD_REQUEST, "%s: %s", client->url,
 			      nng_strerror(rv));
@@ -302,9 +104,9 @@ static int open_call(struct wire_client *client, struct client_call *call)
 
 	if (nng_aio_alloc(&call->aio, NULL, NULL) != 0)
 		return -ENOMEM;
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	while (!client->link->up && !client->closing && r == 0)
-		r = wire_wait_until(&client->changed, &mutex, call->deadline_ms);
+		r = wire_wait_until(&client->changed, &wire_client_mutex, call->deadline_ms);
 	if (client->closing)
 		r = -ECANCELED;
 	else if (!client->link->up)
@@ -315,7 +117,7 @@ static int open_call(struct wire_client *client, struct client_call *call)
 		call->link = client->link;
 		LIST_INSERT_HEAD(&call->link->calls, call, entry);
 	}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 	if (r < 0)
 		nng_aio_free(call->aio);
 	return r;
@@ -324,10 +126,10 @@ static int open_call(struct wire_client *client, struct client_call *call)
 static void close_call(struct wire_client *client, struct client_call *call)
 {
 	nng_ctx_close(call->ctx);
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	LIST_REMOVE(call, entry);
 	pthread_cond_broadcast(&client->changed);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 	nng_aio_free(call->aio);
 }
 
@@ -341,16 +143,16 @@ static int run(struct wire_client *client, struct client_call *call,
 
 	if (left == 0)
 		return -ETIMEDOUT;
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	if (client->closing) {
 		r = -ECANCELED;
-	} else if (call->link != client->link) {
+	} else if (call->link->ended) {
 		r = -ECONNRESET;
 	} else {
 		nng_aio_set_timeout(call->aio, left);
 		operation(call->ctx, call->aio);
 	}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 	if (r < 0)
 		return r;
 	nng_aio_wait(call->aio);
@@ -360,12 +162,12 @@ static int run(struct wire_client *client, struct client_call *call,
 // A request that a connected link did not take: the connection may be gone without nng's telling.
 static void suspect_link(struct wire_client *client, struct link *link)
 {
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	if (link == client->link && link->up) {
 		link->suspect = true;
 		pthread_cond_broadcast(&client->changed);
 	}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 }
 
 static int make_message(const struct request *request, const struct client_call *call,
@@ -452,9 +254,9 @@ static int exchange(struct wire_client *client, struct client_call *call,
 // The sentence for an error that came without one.
 static int explain(struct wire_client *client, int r, uint32_t timeout_ms, struct error *err)
 {
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	bool link_up = client->link->up;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 
 	switch (r) {
 	case -ETIMEDOUT:
@@ -486,9 +288,9 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 		timeout_ms = TIMEOUT_MAX_MS;
 	call.deadline_ms = wire_now_ms() + timeout_ms;
 
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	client->callers++;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 
 	r = open_call(client, &call);
 	if (r == 0) {
@@ -503,10 +305,10 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 	}
 
 	// From here on the client may be gone.
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	if (--client->callers == 0)
 		pthread_cond_broadcast(&client->changed);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 	return r;
 }
 
@@ -514,16 +316,51 @@ void wire_client_close(struct wire_client *client)
 {
 	if (client == NULL)
 		return;
-	pthread_mutex_lock(&mutex);
+	pthread_mutex_lock(&wire_client_mutex);
 	client->closing = true;
 	pthread_cond_broadcast(&client->changed);
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
 	pthread_join(client->keeper, NULL); // from here on the link stays the same
-	pthread_mutex_lock(&mutex);
-	end_calls(client, client->link, NNG_ECANCELED);
+	pthread_mutex_lock(&wire_client_mutex);
+	wire_link_end_calls(client, client->link, NNG_ECANCELED);
+	if (client->former != NULL)
+		wire_link_end_calls(client, client->former, NNG_ECANCELED);
 	while (client->callers > 0)
-		pthread_cond_wait(&client->changed, &mutex);
-	pthread_mutex_unlock(&mutex);
-	close_link(client->link);
+		pthread_cond_wait(&client->changed, &wire_client_mutex);
+	pthread_mutex_unlock(&wire_client_mutex);
+	wire_link_close(client->link);
+	if (client->next != NULL)
+		wire_link_close(client->next);
+	if (client->former != NULL)
+		wire_link_close(client->former);
 	free_client(client);
+}
+
+bool wire_is_worn(void)
+{
+	// Each is a thread and some file descriptors; one comes in a minute at most.
+	enum { LEFT_BEHIND_MAX = 32 };
+
+	return wire_left_behind() >= LEFT_BEHIND_MAX;
+}
+
+int wire_client_renew(struct wire_client *client, const struct wire_tls *tls, struct error *err)
+{
+	nng_tls_config *config, *old;
+	int r;
+
+	// Whether there is TLS never changes.
+	if (client->tls_config == NULL)
+		return 0;
+	r = wire_endpoint_check(client->url, tls, false, NNG_TLS_MODE_CLIENT, &config, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&wire_client_mutex);
+	old = client->tls_config;
+	client->tls_config = config;
+	client->renew = true;
+	pthread_cond_broadcast(&client->changed);
+	pthread_mutex_unlock(&wire_client_mutex);
+	nng_tls_config_free(old);
+	return 0;
 }

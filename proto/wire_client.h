@@ -52,5 +52,13 @@ int wire_client_open(const struct wire_client_config *config, struct wire_client
 int wire_client_call(struct wire_client *client, const struct request *request, uint32_t timeout_ms,
 		     struct reply *ret_reply, struct error *err);
 
+// Has nng left so much behind in this process that it should be restarted (wire_private.h)? Any thread.
+bool wire_is_worn(void);
+
+// Read the files anew, and connect with them. The connection that is there serves until the new one is up, and its calls end in
+// peace; if the peer refuses the new certificates it stays, and that is logged. On error (-EINVAL, CODE_BAD_REQUEST, names the
+// file) all stays as it was; so it does without TLS.
+int wire_client_renew(struct wire_client *client, const struct wire_tls *tls, struct error *err);
+
 // Calls under way return -ECANCELED; returns when they have. None may begin any more. NULL is fine.
 void wire_client_close(struct wire_client *client);

@@ -4,6 +4,7 @@
 // afterwards nng may be of little use in it.
 
 #include <errno.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,13 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
 
 #include "proto/wire_harness.h"
+#include "proto/wire_private.h"
 
 // ---- nng's reaper, stuck -------------------------------------------------------------------------
 //
@@ -80,6 +85,47 @@ static void a_client_finds_a_restarted_server_though_the_reaper_is_stuck(void **
 	wire_server_stop(server);
 }
 
+static int connect_and_leave(void)
+{
+	static const uint8_t hello[8] = {0, 'S', 'P', 0, 0, 0x30}; // a REQ
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct pollfd peer = {.events = POLLIN};
+	uint8_t answer[8];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", harness_socket);
+	peer.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (peer.fd < 0 || connect(peer.fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    send(peer.fd, hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello) ||
+	    poll(&peer, 1, LONG_MS) != 1 || recv(peer.fd, answer, sizeof(answer), 0) < 0)
+		return -1;
+	return close(peer.fd);
+}
+
+static void
+a_server_whose_connections_are_not_freed_asks_for_a_restart_and_still_serves(void **state)
+{
+	enum { PEERS = 300 };
+	struct wire_server *server = start_server(2);
+	struct wire_client *client;
+	bool worn = false;
+
+	for (int i = 0; i < PEERS; i++) {
+		assert_int_equal(connect_and_leave(), 0);
+		assert_false(wire_server_watch(server));
+	}
+	stick_reaper();
+	for (int i = 0; i < PEERS && !worn; i++) {
+		assert_int_equal(connect_and_leave(), 0);
+		worn = wire_server_watch(server);
+	}
+	assert_true(worn);
+	client = open_client();
+	call_now(client);
+	unstick_reaper();
+	wire_client_close(client);
+	wire_server_stop(server);
+}
+
 static void closing_takes_seconds_though_the_reaper_is_stuck(void **state)
 {
 	struct wire_server *server = start_server(2);
@@ -94,6 +140,35 @@ static void closing_takes_seconds_though_the_reaper_is_stuck(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	assert_in_range(end.tv_sec - begin.tv_sec, 0, 15);
 	unstick_reaper();
+}
+
+// nng takes the broken pipe for its own end and would never dial again.
+static void a_client_comes_back_though_a_peer_took_its_connection_and_left(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct wire_server *server;
+	struct wire_client *client;
+	struct pollfd listener = {.events = POLLIN};
+	int64_t begin_ms;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", strchr(harness_url, '/') + 2);
+	for (int round = 0; round < 5; round++) {
+		unlink(address.sun_path);
+		listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(listener.fd, (struct sockaddr *)&address, sizeof(address)),
+				 0);
+		// Nobody takes the connection out of the queue; closing the listener ends it.
+		assert_int_equal(listen(listener.fd, 1), 0);
+		client = open_client();
+		assert_int_equal(poll(&listener, 1, LONG_MS), 1);
+		close(listener.fd);
+		server = start_server(2);
+		begin_ms = wire_now_ms();
+		call_now(client);
+		assert_in_range(wire_now_ms() - begin_ms, 0, 4000);
+		wire_client_close(client);
+		wire_server_stop(server);
+	}
 }
 
 // ---- closing in the midst of traffic -------------------------------------------------------------
@@ -131,8 +206,12 @@ static void closing_beside_calls_does_not_hang(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		// First: what the others leave behind makes the client slow to try again.
+		cmocka_unit_test(a_client_comes_back_though_a_peer_took_its_connection_and_left),
 		cmocka_unit_test(a_client_finds_a_restarted_server_though_the_reaper_is_stuck),
 		cmocka_unit_test(closing_takes_seconds_though_the_reaper_is_stuck),
+		cmocka_unit_test(
+			a_server_whose_connections_are_not_freed_asks_for_a_restart_and_still_serves),
 		cmocka_unit_test(closing_beside_calls_does_not_hang),
 	};
 

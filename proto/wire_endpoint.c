@@ -112,6 +112,8 @@ static int set_certificates(nng_tls_config *config, const struct wire_tls *tls, 
 			      "tls.certificate, tls.key: %s and %s are not a certificate and a key "
 			      "without passphrase in PEM form (%s)",
 			      tls->certificate_file, tls->key_file, nng_strerror(rv));
+	else
+		r = wire_check_certificates(tls, ca, certificate, key, err);
 out:
 	free(ca);
 	free(certificate);

@@ -25,7 +25,8 @@
 
 enum {
 	CONTEXTS_MAX = 1024,
-	SEND_TIMEOUT_MS = 5000, // for a peer that stopped reading; also bounds wire_server_stop
+	CONNECTIONS_SUSPECT = 256, // a host has one, two while it renews its certificate
+	SEND_TIMEOUT_MS = 5000,    // for a peer that stopped reading; also bounds wire_server_stop
 };
 
 struct wire_call {
@@ -41,7 +42,11 @@ struct wire_call {
 
 struct wire_server {
 	nng_socket socket;
+	nng_listener listener;
 	nng_tls_config *tls_config; // NULL: none
+	char *url;
+	uint64_t tls_failures; // that were logged
+	uint64_t connections_suspect;
 	wire_handler handler;
 	void *arg;
 
@@ -199,21 +204,21 @@ static int open_contexts(struct wire_server *server)
 
 static int start_listener(struct wire_server *server, const struct wire_server_config *config)
 {
-	nng_listener listener;
 	int rv;
 
 	if ((rv = nng_socket_set_size(server->socket, NNG_OPT_RECVMAXSZ, WIRE_RECV_BYTES_MAX)) !=
 		    0 ||
-	    (rv = nng_listener_create(&listener, server->socket, config->url)) != 0)
+	    (rv = nng_listener_create(&server->listener, server->socket, config->url)) != 0)
 		return rv;
 	if (strncmp(config->url, "ipc:", 4) == 0 &&
-	    (rv = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS,
+	    (rv = nng_listener_set_int(server->listener, NNG_OPT_IPC_PERMISSIONS,
 				       (int)config->socket_mode)) != 0)
 		return rv;
 	if (server->tls_config != NULL &&
-	    (rv = nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, server->tls_config)) != 0)
+	    (rv = nng_listener_set_ptr(server->listener, NNG_OPT_TLS_CONFIG, server->tls_config)) !=
+		    0)
 		return rv;
-	return nng_listener_start(listener, 0);
+	return nng_listener_start(server->listener, 0);
 }
 
 // In the order that nng 1.5 takes well: nothing received any more, everything sent, then close.
@@ -247,6 +252,7 @@ static void free_server(struct wire_server *server)
 	pthread_cond_destroy(&server->returned);
 	pthread_mutex_destroy(&server->mutex);
 	free(server->calls);
+	free(server->url);
 	free(server);
 }
 
@@ -257,13 +263,16 @@ static int make_server(const struct wire_server_config *config, struct wire_serv
 	if (server == NULL)
 		return -ENOMEM;
 	server->calls = calloc(config->contexts, sizeof(*server->calls));
-	if (server->calls == NULL || nng_rep0_open(&server->socket) != 0) {
+	server->url = strdup(config->url);
+	if (server->calls == NULL || server->url == NULL || nng_rep0_open(&server->socket) != 0) {
 		free(server->calls);
+		free(server->url);
 		free(server);
 		return -ENOMEM;
 	}
 	server->call_count = config->contexts;
 	server->handler = config->handler;
+	server->connections_suspect = CONNECTIONS_SUSPECT;
 	server->arg = config->arg;
 	pthread_mutex_init(&server->mutex, NULL);
 	pthread_cond_init(&server->returned, NULL);
@@ -302,6 +311,88 @@ int wire_server_start(const struct wire_server_config *config, struct wire_serve
 		begin_receive(&server->calls[i]);
 	*ret_server = server;
 	return 0;
+}
+
+// ---- certificates --------------------------------------------------------------------------------
+
+// nng already waits for the next connection, with the certificate that was in force when it began to. A connection of our own
+// takes that place.
+static void use_up_accept(const struct wire_server *server)
+{
+	nng_stream_dialer *dialer;
+	const char *address = strstr(server->url, "tcp://");
+	nng_stream *stream;
+	nng_aio *aio;
+
+	if (address == NULL || nng_stream_dialer_alloc(&dialer, address) != 0)
+		return;
+	if (nng_aio_alloc(&aio, NULL, NULL) == 0) {
+		nng_aio_set_timeout(aio, SEND_TIMEOUT_MS);
+		nng_stream_dialer_dial(dialer, aio);
+		nng_aio_wait(aio);
+		if (nng_aio_result(aio) == 0) {
+			stream = nng_aio_get_output(aio, 0);
+			nng_stream_close(stream);
+			nng_stream_free(stream);
+		}
+		nng_aio_free(aio);
+	}
+	nng_stream_dialer_close(dialer);
+	nng_stream_dialer_free(dialer);
+}
+
+int wire_server_renew(struct wire_server *server, const struct wire_tls *tls, struct error *err)
+{
+	nng_tls_config *config;
+	int r, rv;
+
+	if (server->tls_config == NULL)
+		return 0;
+	r = wire_endpoint_check(server->url, tls, false, NNG_TLS_MODE_SERVER, &config, err);
+	if (r < 0)
+		return r;
+	rv = nng_listener_set_ptr(server->listener, NNG_OPT_TLS_CONFIG, config);
+	if (rv != 0) {
+		nng_tls_config_free(config);
+		return error_set(err, wire_errno(rv), CODE_INTERNAL, "%s: TLS: %s", server->url,
+				 nng_strerror(rv));
+	}
+	use_up_accept(server);
+	// Only now: until then nng may just have been taking it for a connection.
+	nng_tls_config_free(server->tls_config);
+	server->tls_config = config;
+	log_info("certificates renewed", "url=%s", server->url);
+	return 0;
+}
+
+static void warn_of_tls(struct wire_server *server)
+{
+	static struct log_ratelimit limit = {.interval_ms = 60000, .burst = 5};
+	uint64_t failures = wire_statistic("listener", nng_listener_id(server->listener), "auth");
+
+	if (failures == server->tls_failures)
+		return;
+	if (log_ratelimit_ok(&limit))
+		log_warning(
+			"a peer was refused: it has no certificate that is of our authority and "
+			"in date, or refuses ours",
+			"url=%s times=%llu", server->url,
+			(unsigned long long)(failures - server->tls_failures));
+	server->tls_failures = failures;
+}
+
+bool wire_server_watch(struct wire_server *server)
+{
+	uint64_t connections;
+
+	if (server->tls_config != NULL)
+		warn_of_tls(server);
+	connections = wire_statistic("listener", nng_listener_id(server->listener), "pipes");
+	if (connections < server->connections_suspect)
+		return false;
+	// Asked again only when there are as many again: so many may be there by right.
+	server->connections_suspect = connections + CONNECTIONS_SUSPECT;
+	return !wire_reaper_works();
 }
 
 void wire_server_stop(struct wire_server *server)

@@ -34,6 +34,16 @@ struct wire_server;
 int wire_server_start(const struct wire_server_config *config, struct wire_server **ret_server,
 		      struct error *err);
 
+// Read the files anew: who connects from now on meets the new certificate and is measured by the new authority. Connections
+// that are there stay. One thread at a time. On error (-EINVAL, CODE_BAD_REQUEST, names the file) all stays as it was; so it
+// does without TLS.
+int wire_server_renew(struct wire_server *server, const struct wire_tls *tls, struct error *err);
+
+// To be called every second or so, by the thread of wire_server_renew: says in the log if peers were refused by TLS. True: nng
+// keeps the connections that end (wire_private.h), so many by now that the process should be restarted before it is out of
+// file descriptors.
+bool wire_server_watch(struct wire_server *server);
+
 // Valid until wire_call_reply.
 const struct request *wire_call_request(const struct wire_call *call);
 

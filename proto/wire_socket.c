@@ -4,8 +4,13 @@
 // that comes back.
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#include <nng/nng.h>
+#include <nng/protocol/pair0/pair.h>
 
 #include "proto/base/log.h"
 #include "proto/wire_private.h"
@@ -76,6 +81,31 @@ int wire_wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t d
 	return pthread_cond_timedwait(condition, mutex, &until);
 }
 
+// ---- statistics -----------------------------------------------------------------------------------
+
+static uint64_t value_of(nng_stat *parent, const char *name)
+{
+	for (nng_stat *stat = nng_stat_child(parent); stat != NULL; stat = nng_stat_next(stat))
+		if (strcmp(nng_stat_name(stat), name) == 0)
+			return nng_stat_value(stat);
+	return 0;
+}
+
+// nng's own nng_stat_find_dialer finds nothing in a process with a second socket.
+uint64_t wire_statistic(const char *kind, int id, const char *name)
+{
+	uint64_t value = 0;
+	nng_stat *all;
+
+	if (nng_stats_get(&all) != 0)
+		return 0;
+	for (nng_stat *stat = nng_stat_child(all); stat != NULL; stat = nng_stat_next(stat))
+		if (strcmp(nng_stat_name(stat), kind) == 0 && value_of(stat, "id") == (uint64_t)id)
+			value = value_of(stat, name);
+	nng_stats_free(all);
+	return value;
+}
+
 // ---- closing -------------------------------------------------------------------------------------
 
 // Shared by who waits and who closes; the last one frees it.
@@ -111,7 +141,14 @@ static void *close_socket(void *arg)
 	return NULL;
 }
 
-void wire_close_socket(nng_socket socket, void *owned)
+static atomic_uint left_behind;
+
+unsigned int wire_left_behind(void)
+{
+	return left_behind;
+}
+
+bool wire_close_socket(nng_socket socket, void *owned)
 {
 	struct closing *closing = calloc(1, sizeof(*closing));
 	int64_t deadline_ms = wire_now_ms() + CLOSE_TIMEOUT_MS;
@@ -119,14 +156,14 @@ void wire_close_socket(nng_socket socket, void *owned)
 	int r = 0;
 
 	if (closing == NULL)
-		return; // the socket is left behind
+		return false; // the socket is left behind
 	closing->socket = socket;
 	closing->owned = owned;
 	pthread_mutex_init(&closing->mutex, NULL);
 	wire_init_condition(&closing->changed);
 	if (pthread_create(&thread, NULL, close_socket, closing) != 0) {
 		free_closing(closing);
-		return;
+		return false;
 	}
 	pthread_detach(thread);
 	pthread_mutex_lock(&closing->mutex);
@@ -135,9 +172,31 @@ void wire_close_socket(nng_socket socket, void *owned)
 	bool done = closing->done;
 	closing->abandoned = !done;
 	pthread_mutex_unlock(&closing->mutex);
-	if (done)
+	if (done) {
 		free_closing(closing);
-	else
-		log_warning("nng does not close a socket, it is left behind", "waited_ms=%d",
-			    (int)CLOSE_TIMEOUT_MS);
+		return true;
+	}
+	left_behind++;
+	log_warning("nng does not close a socket, it is left behind", "waited_ms=%d",
+		    (int)CLOSE_TIMEOUT_MS);
+	return false;
+}
+
+bool wire_reaper_works(void)
+{
+	static const char url[] = "inproc://podport-reaper";
+	nng_socket near, far;
+	bool works;
+
+	if (nng_pair0_open(&near) != 0)
+		return false;
+	if (nng_pair0_open(&far) != 0) {
+		wire_close_socket(near, NULL);
+		return false;
+	}
+	// A connection must be taken apart before its socket is closed.
+	if (nng_listen(near, url, NULL, 0) == 0)
+		nng_dial(far, url, NULL, 0);
+	works = wire_close_socket(near, NULL);
+	return wire_close_socket(far, NULL) && works;
 }

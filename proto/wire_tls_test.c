@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <nng/nng.h>
@@ -251,6 +252,61 @@ static void a_client_finds_a_restarted_tls_server(void **state)
 	wire_client_close(client);
 }
 
+static void calls_under_way_survive_a_renewal_of_both_ends(void **state)
+{
+	struct wire_server *server = NULL;
+	struct wire_client *client = NULL;
+	struct files files;
+	struct wire_tls tls;
+	struct error err = {0};
+
+	if (start("ours", "agent", "agent", &server, &err) < 0 ||
+	    open_to("localhost", "ours", "host", "host", &client, &err) < 0)
+		fail_msg("%s", err.message);
+	call_now(client);
+	for (int round = 0; round < 10; round++) {
+		struct caller caller;
+
+		start_caller(&caller, client, "later", 5, LONG_MS);
+		WAIT_FOR(count_held() == 1);
+		tls = tls_of(&files, "ours", "agent", "agent");
+		assert_int_equal(wire_server_renew(server, &tls, &err), 0);
+		tls = tls_of(&files, "ours", "host", "host");
+		assert_int_equal(wire_client_renew(client, &tls, &err), 0);
+		for (int i = 0; i < 5; i++)
+			call_now(client);
+		answer_held();
+		pthread_join(caller.thread, NULL);
+		assert_int_equal(caller.r, 0);
+		assert_int_equal(caller.reply.body.detach.function.vf, 5);
+	}
+	wire_client_close(client);
+	wire_server_stop(server);
+}
+
+static void new_certificates_that_the_server_refuses_leave_the_old_connection(void **state)
+{
+	struct wire_server *server = NULL;
+	struct wire_client *client = NULL;
+	struct files files;
+	struct wire_tls tls = tls_of(&files, "ours", "forged", "forged");
+	struct error err = {0};
+
+	if (start("ours", "agent", "agent", &server, &err) < 0 ||
+	    open_to("localhost", "ours", "host", "host", &client, &err) < 0)
+		fail_msg("%s", err.message);
+	call_now(client);
+	assert_int_equal(wire_client_renew(client, &tls, &err), 0);
+	for (int i = 0; i < 300; i++) { // longer than it takes to replace a link that is down
+		struct timespec moment = {.tv_nsec = 5000000};
+
+		call_now(client);
+		nanosleep(&moment, NULL);
+	}
+	wire_client_close(client);
+	wire_server_stop(server);
+}
+
 static void files_that_do_not_do_are_named(void **state)
 {
 	static const struct {
@@ -263,6 +319,8 @@ static void files_that_do_not_do_are_named(void **state)
 		{"garbage", "host", "host",
 		 "tls.ca: %s/garbage.pem holds no certificates in PEM form"},
 		{"ours", "garbage", "host", "tls.certificate, tls.key: %s/garbage.pem and "},
+		{"ours", "host", "agent",
+		 "tls.key: %s/agent.key is not the key of the certificate "},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -296,6 +354,8 @@ int main(void)
 		cmocka_unit_test(a_client_without_certificate_is_refused),
 		cmocka_unit_test(bytes_in_the_clear_do_no_harm),
 		cmocka_unit_test(a_client_finds_a_restarted_tls_server),
+		cmocka_unit_test(calls_under_way_survive_a_renewal_of_both_ends),
+		cmocka_unit_test(new_certificates_that_the_server_refuses_leave_the_old_connection),
 		cmocka_unit_test(files_that_do_not_do_are_named),
 	};
 

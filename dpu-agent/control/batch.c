@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "control/control_private.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 struct batch {
@@ -228,6 +229,7 @@ static void operation_apply(struct control *control, struct operation *op)
 		op->started = !op->failed;
 		if (op->failed)
 			leave(control, op->pod);
+		crash_point("agent:add:started");
 		log_pod(op->failed ? "attach failed" : "attached", attachment,
 			op->failed ? &op->error : NULL);
 		return;
@@ -241,6 +243,7 @@ static void operation_apply(struct control *control, struct operation *op)
 	case OPERATION_DETACH:
 		op->function = op->pod->record.attachment.function;
 		pod_port_stop(control, op->pod);
+		crash_point("agent:del:stopped");
 		leave(control, op->pod);
 		log_pod("detached", attachment, NULL);
 		return;
@@ -293,6 +296,14 @@ static void operation_answer(struct control *control, struct operation *op)
 	answer(control, op->call, &reply);
 }
 
+static bool batch_has(const struct batch *batch, enum operation_kind kind)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->operations[i].kind == kind)
+			return true;
+	return false;
+}
+
 static void batch_apply(struct batch *batch)
 {
 	struct control *control = batch->control;
@@ -312,6 +323,8 @@ static void batch_apply(struct batch *batch)
 	}
 	// Before the answers: a pod's first packet may go by the e-switch already.
 	rules_add(control, started, started_count);
+	if (started_count > 0)
+		crash_point("agent:add:offloaded");
 	// Those who have their pod are answered before the second commit, which is not theirs.
 	for (size_t i = 0; i < batch->count; i++) {
 		struct operation *op = &batch->operations[i];
@@ -319,10 +332,14 @@ static void batch_apply(struct batch *batch)
 		if (op->kind != OPERATION_DETACH && !op->failed)
 			operation_answer(control, op);
 	}
+	if (started_count > 0)
+		crash_point("agent:add:answered");
 	r = batch_finish_leaving(control, &err);
 	if (r < 0)
 		log_error("releases could not be recorded, to be tried again", "error=\"%s\"",
 			  err.message);
+	if (batch_has(batch, OPERATION_DETACH))
+		crash_point("agent:del:released");
 	for (size_t i = 0; i < batch->count; i++) {
 		struct operation *op = &batch->operations[i];
 
@@ -333,6 +350,8 @@ static void batch_apply(struct batch *batch)
 		if (op->kind == OPERATION_DETACH || op->failed)
 			operation_answer(control, op);
 	}
+	if (batch_has(batch, OPERATION_DETACH))
+		crash_point("agent:del:answered");
 }
 
 void batch_run(struct control *control, struct control_call **calls, size_t count)
@@ -349,6 +368,10 @@ void batch_run(struct control *control, struct control_call **calls, size_t coun
 		batch_plan(&batch, kept, count);
 		if (batch.count == 0)
 			return;
+		if (batch_has(&batch, OPERATION_ATTACH))
+			crash_point("agent:add:planned");
+		if (batch_has(&batch, OPERATION_DETACH))
+			crash_point("agent:del:planned");
 		r = batch_commit(&batch, &err);
 		if (r < 0)
 			batch_unplan(&batch);
@@ -357,6 +380,11 @@ void batch_run(struct control *control, struct control_call **calls, size_t coun
 		else if (r < 0)
 			answer_all_failed(&batch, &err);
 	} while (r == -EAGAIN);
-	if (r == 0)
-		batch_apply(&batch);
+	if (r < 0)
+		return;
+	if (batch_has(&batch, OPERATION_ATTACH))
+		crash_point("agent:add:recorded");
+	if (batch_has(&batch, OPERATION_DETACH))
+		crash_point("agent:del:recorded");
+	batch_apply(&batch);
 }

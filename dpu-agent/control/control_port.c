@@ -8,6 +8,7 @@
 
 #include "control/control_private.h"
 #include "datapath/datapath.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 enum { RETRY_MAX = 8 }; // ports to try again at once: a driver that refuses may take long about it
@@ -59,6 +60,7 @@ void pod_port_stop(struct control *control, struct pod *pod)
 
 	if (port != NULL) {
 		offload_remove(control->config.offload, port_slot(port));
+		crash_point("agent:del:unoffloaded");
 		port_stop(port);
 	}
 	pod->port_started = false;

@@ -39,7 +39,7 @@ struct agent {
 	char instance_id[LIMIT_ID + 1];
 
 	uv_loop_t loop;
-	uv_signal_t terminate, interrupt;
+	uv_signal_t terminate, interrupt, hangup;
 	uv_timer_t retry;
 	struct store *store;
 	struct nic *nic;
@@ -47,6 +47,7 @@ struct agent {
 	struct control *control;
 	struct metrics *metrics; // NULL: not wanted
 	struct rpc *rpc;
+	bool worn; // ended by itself
 };
 
 struct module {
@@ -91,6 +92,28 @@ static void on_signal(uv_signal_t *handle, int number)
 	uv_stop(handle->loop);
 }
 
+static struct wire_tls tls_files(const struct agent *agent)
+{
+	return (struct wire_tls){.ca_file = agent->config.tls_ca,
+				 .certificate_file = agent->config.tls_certificate,
+				 .key_file = agent->config.tls_key};
+}
+
+// The names in the configuration stay; what is in the files is new.
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	struct agent *agent = handle->data;
+	const struct wire_tls tls = tls_files(agent);
+	struct error err = {0};
+
+	if (agent->rpc == NULL || tls.ca_file[0] == '\0')
+		log_info("signal without effect: there are no certificates to read", "signal=%d",
+			 number);
+	else if (rpc_renew(agent->rpc, &tls, &err) < 0)
+		log_error("new certificates are not taken, the old ones stay in use",
+			  "error=\"%s\"", err.message);
+}
+
 static int fail_uv(struct error *err, int r)
 {
 	return error_set(err, -r, CODE_INTERNAL, "event loop: %s", uv_strerror(r));
@@ -105,9 +128,13 @@ static int loop_start(struct agent *agent, struct error *err)
 		return fail_uv(err, r);
 	uv_signal_init(&agent->loop, &agent->terminate);
 	uv_signal_init(&agent->loop, &agent->interrupt);
+	uv_signal_init(&agent->loop, &agent->hangup);
+	agent->hangup.data = agent;
 	r = uv_signal_start(&agent->terminate, on_signal, SIGTERM);
 	if (r == 0)
 		r = uv_signal_start(&agent->interrupt, on_signal, SIGINT);
+	if (r == 0)
+		r = uv_signal_start(&agent->hangup, on_hangup, SIGHUP);
 	signal(SIGPIPE, SIG_IGN);
 	return r < 0 ? fail_uv(err, r) : 0;
 }
@@ -116,6 +143,7 @@ static void loop_stop(struct agent *agent)
 {
 	uv_close((uv_handle_t *)&agent->terminate, NULL);
 	uv_close((uv_handle_t *)&agent->interrupt, NULL);
+	uv_close((uv_handle_t *)&agent->hangup, NULL);
 	uv_run(&agent->loop, UV_RUN_DEFAULT); // until all handles are closed
 	uv_loop_close(&agent->loop);
 }
@@ -243,7 +271,16 @@ static void control_stop(struct agent *agent)
 
 static void on_retry(uv_timer_t *timer)
 {
-	control_retry(timer->data);
+	struct agent *agent = timer->data;
+
+	control_retry(agent->control);
+	if (!rpc_watch(agent->rpc))
+		return;
+	// Any moment does for that: pods keep what they have, and hosts ask again.
+	log_error("ending, to be started again: connections that end are not freed any more",
+		  "listen=%s", agent->config.listen);
+	agent->worn = true;
+	uv_stop(&agent->loop);
 }
 
 static int retry_start(struct agent *agent, struct error *err)
@@ -251,7 +288,7 @@ static int retry_start(struct agent *agent, struct error *err)
 	int r;
 
 	uv_timer_init(&agent->loop, &agent->retry);
-	agent->retry.data = agent->control;
+	agent->retry.data = agent;
 	r = uv_timer_start(&agent->retry, on_retry, RETRY_INTERVAL_MS, RETRY_INTERVAL_MS);
 	return r < 0 ? fail_uv(err, r) : 0;
 }
@@ -280,9 +317,7 @@ static int rpc_module_start(struct agent *agent, struct error *err)
 	const struct agent_config *config = &agent->config;
 	const struct rpc_config rpc = {
 		.url = config->listen,
-		.tls = {.ca_file = config->tls_ca,
-			.certificate_file = config->tls_certificate,
-			.key_file = config->tls_key},
+		.tls = tls_files(agent),
 		.insecure = config->insecure,
 		.instance_id = agent->instance_id,
 	};
@@ -297,6 +332,7 @@ static int rpc_module_start(struct agent *agent, struct error *err)
 static void rpc_module_stop(struct agent *agent)
 {
 	rpc_stop(agent->rpc);
+	agent->rpc = NULL;
 }
 
 static const struct module modules[] = {
@@ -363,7 +399,7 @@ static int run(struct agent *agent)
 	uv_run(&agent->loop, UV_RUN_DEFAULT);
 	stop_modules(agent, modules, MODULE_COUNT);
 	log_info("agent stopped", "instance=%s", agent->instance_id);
-	return EXIT_SUCCESS;
+	return agent->worn ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int run_preflight(struct agent *agent)

@@ -178,6 +178,16 @@ int rpc_start(const struct rpc_config *config, uv_loop_t *loop, struct control *
 	return 0;
 }
 
+int rpc_renew(struct rpc *rpc, const struct wire_tls *tls, struct error *err)
+{
+	return wire_server_renew(rpc->server, tls, err);
+}
+
+bool rpc_watch(struct rpc *rpc)
+{
+	return rpc != NULL && wire_server_watch(rpc->server);
+}
+
 void rpc_stop(struct rpc *rpc)
 {
 	if (rpc == NULL)

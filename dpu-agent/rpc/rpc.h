@@ -25,6 +25,10 @@ struct rpc;
 int rpc_start(const struct rpc_config *config, uv_loop_t *loop, struct control *control,
 	      struct rpc **ret_rpc, struct error *err);
 
+// Loop thread. As wire_server_renew and wire_server_watch; the latter copes with NULL.
+int rpc_renew(struct rpc *rpc, const struct wire_tls *tls, struct error *err);
+bool rpc_watch(struct rpc *rpc);
+
 // Loop thread. Calls that are queued are answered, new ones refused; then the socket is closed. The
 // loop has to run once more for its handle to go. NULL is fine.
 void rpc_stop(struct rpc *rpc);

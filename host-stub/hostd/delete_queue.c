@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 #include "proto/codec.h"
 
@@ -179,6 +180,7 @@ static int write_file(struct delete_queue *queue, const struct hash *hash,
 		r = -errno;
 	if (fd >= 0 && close(fd) < 0 && r == 0)
 		r = -errno;
+	crash_point("hostd:del:written");
 	if (r == 0 &&
 	    (step = "rename", renameat(queue->directory_fd, aside, queue->directory_fd, name)) < 0)
 		r = -errno;

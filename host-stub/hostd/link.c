@@ -16,7 +16,7 @@
 
 // An agent that restarts is away for about a second: look often. After that once in two seconds,
 // which on loopback or a local wire costs nothing.
-enum { RECONNECT_MIN_MS = 50, RECONNECT_MAX_MS = 2000 };
+enum { RECONNECT_MIN_MS = 50, RECONNECT_MAX_MS = 1000 };
 
 enum state { LINK_DOWN, LINK_STARTING, LINK_UP };
 
@@ -278,6 +278,11 @@ bool link_is_up(struct agent_link *link)
 	up = link->state == LINK_UP;
 	pthread_mutex_unlock(&link->mutex);
 	return up;
+}
+
+int link_renew(struct agent_link *link, struct error *err)
+{
+	return wire_client_renew(link->client, &link->config.wire.tls, err);
 }
 
 void link_nudge(struct agent_link *link)

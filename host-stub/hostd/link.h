@@ -47,6 +47,9 @@ void link_close(struct agent_link *link);
 
 bool link_is_up(struct agent_link *link);
 
+// New files of certificates under the same names: see wire_client_renew. The loop's thread.
+int link_renew(struct agent_link *link, struct error *err);
+
 // Run greeted() (not fresh) now rather than at the next Hello. Any thread.
 void link_nudge(struct agent_link *link);
 

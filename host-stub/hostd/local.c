@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "hostd/local_socket.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 #include "proto/codec.h"
 
@@ -168,6 +169,10 @@ static void on_done(struct host_call *call, const struct reply *reply, bool crea
 		forget_netns(connection);
 	}
 	heard = send_reply(connection, reply);
+	if (reply->call == CALL_ATTACH)
+		crash_point("hostd:add:answered");
+	if (reply->call == CALL_DETACH)
+		crash_point("hostd:del:answered");
 	if (!heard) {
 		close_connection(connection, true);
 		return;

@@ -32,6 +32,8 @@
 // safe (hostd.h).
 enum { STOP_MS = 10 * 1000 };
 
+enum { WATCH_MS = 10 * 1000 };
+
 struct daemon {
 	struct hostd hostd;
 	int lock_fd;
@@ -40,8 +42,9 @@ struct daemon {
 	struct local *local;
 	struct upkeep *upkeep;
 	uv_poll_t host_port_watch;
-	uv_signal_t sigterm, sigint;
-	uv_timer_t stop_timer;
+	uv_signal_t sigterm, sigint, sighup;
+	uv_timer_t stop_timer, watch;
+	bool worn; // ended by itself
 };
 
 // ---- modules -------------------------------------------------------------------------------------
@@ -296,32 +299,73 @@ static void on_stop_timer(uv_timer_t *timer)
 	_exit(EXIT_SUCCESS);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void stop(struct daemon *daemon)
 {
-	struct daemon *daemon = handle->data;
-
-	log_info("stopping", "signal=%s calls=%u", strsignal(number),
-		 daemon->hostd.calls_in_flight);
 	local_stop_listening(daemon->local);
 	link_stop(daemon->hostd.link);
 	uv_timer_start(&daemon->stop_timer, on_stop_timer, STOP_MS, 0);
 	calls_stop(daemon->calls, on_idle, daemon);
 }
 
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+
+	log_info("stopping", "signal=%s calls=%u", strsignal(number),
+		 daemon->hostd.calls_in_flight);
+	stop(daemon);
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+	struct daemon *daemon = timer->data;
+
+	if (!wire_is_worn() || daemon->worn)
+		return;
+	log_error("ending, to be started again: connections that end are not freed any more", "%s",
+		  "");
+	daemon->worn = true;
+	stop(daemon);
+}
+
+// The names in the configuration stay; what is in the files is new.
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+	struct error error;
+
+	if (daemon->hostd.config.tls_ca[0] == '\0')
+		log_info("signal without effect: there are no certificates to read", "signal=%s",
+			 strsignal(number));
+	else if (link_renew(daemon->hostd.link, &error) < 0)
+		log_error("new certificates are not taken, the old ones stay in use",
+			  "error=\"%s\"", error.message);
+	else
+		log_info("certificates read again", "%s", "");
+}
+
 static void run(struct daemon *daemon)
 {
 	uv_signal_init(&daemon->loop, &daemon->sigterm);
 	uv_signal_init(&daemon->loop, &daemon->sigint);
+	uv_signal_init(&daemon->loop, &daemon->sighup);
 	uv_timer_init(&daemon->loop, &daemon->stop_timer);
-	daemon->sigterm.data = daemon->sigint.data = daemon->stop_timer.data = daemon;
+	uv_timer_init(&daemon->loop, &daemon->watch);
+	daemon->watch.data = daemon;
+	uv_timer_start(&daemon->watch, on_watch, WATCH_MS, WATCH_MS);
+	daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon->stop_timer.data =
+		daemon;
 	uv_signal_start(&daemon->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&daemon->sigint, on_signal, SIGINT);
+	uv_signal_start(&daemon->sighup, on_hangup, SIGHUP);
 	log_info("podport-hostd is ready", "version=%s listen=%s agent=%s", PODPORT_VERSION,
 		 daemon->hostd.config.listen, daemon->hostd.config.agent);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_close((uv_handle_t *)&daemon->sigterm, NULL);
 	uv_close((uv_handle_t *)&daemon->sigint, NULL);
+	uv_close((uv_handle_t *)&daemon->sighup, NULL);
 	uv_close((uv_handle_t *)&daemon->stop_timer, NULL);
+	uv_close((uv_handle_t *)&daemon->watch, NULL);
 }
 
 static int serve(struct daemon *daemon, struct error *err)
@@ -441,5 +485,5 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	log_info("stopped", "%s", "");
-	return EXIT_SUCCESS;
+	return daemon.worn ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 // Would the agent answer the same to the same release next time?
@@ -39,6 +40,7 @@ int release_attachment(struct hostd *hostd, const struct detach_request *detach,
 	int r = tell(hostd, detach, timeout_ms, ret_detach, &error);
 
 	if (r == 0) {
+		crash_point("hostd:del:told");
 		delete_queue_remove(hostd->deletes, key);
 		return 0;
 	}
@@ -47,6 +49,7 @@ int release_attachment(struct hostd *hostd, const struct detach_request *detach,
 	r = delete_queue_put(hostd->deletes, detach, err);
 	if (r < 0)
 		return r;
+	crash_point("hostd:del:queued");
 	log_info("release queued until the agent takes it",
 		 "network=%s container=%s ifname=%s reason=\"%s\"", key->network, key->container_id,
 		 key->ifname, error.message);
@@ -64,6 +67,7 @@ static int deliver(struct hostd *hostd, const struct detach_request *detach, uin
 	int r = tell(hostd, detach, timeout_ms, NULL, &error);
 
 	if (r == 0) {
+		crash_point("hostd:deliver:told");
 		delete_queue_remove(hostd->deletes, key);
 		log_info("queued release delivered", "network=%s container=%s ifname=%s",
 			 key->network, key->container_id, key->ifname);

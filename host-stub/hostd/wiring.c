@@ -16,6 +16,7 @@
 
 #include "hostd/clock.h"
 #include "hostd/wiring_private.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 // ---- IPv6 settings -------------------------------------------------------------------------------
@@ -172,6 +173,7 @@ static int move_into_sandbox(struct dress *dress, struct error *err)
 	r = netlink_send(&dress->host, &batch, err);
 	if (r < 0)
 		return r;
+	crash_point("hostd:add:marked");
 	add_differences(dress, &link, &set);
 	netlink_add_link_change(&batch, link.ifindex, &set, "set MAC, MTU and group of %s",
 				link.ifname);
@@ -180,6 +182,7 @@ static int move_into_sandbox(struct dress *dress, struct error *err)
 	r = netlink_send(&dress->host, &batch, err);
 	if (r < 0)
 		return r;
+	crash_point("hostd:add:moved");
 	// Its index may be another one there.
 	r = netlink_get_link(&dress->sandbox, ifname, &dress->link, err);
 	if (r == -ENODEV)
@@ -338,8 +341,10 @@ int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachm
 			r = dress_interface(&dress, err);
 		if (r == 0 && attachment->has_ipv6)
 			r = wait_for_ipv6(&dress, err);
-		if (r < 0)
+		if (r < 0) {
 			roll_back(&dress);
+			crash_point("hostd:add:rolled-back");
+		}
 	}
 	netlink_close(&dress.host);
 	netlink_close(&dress.sandbox);

@@ -21,6 +21,7 @@
 #include "hostd/gc.h"
 #include "hostd/release.h"
 #include "hostd/upkeep.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 // Status must answer also when the agent hangs, before the link has noticed it: a runtime waits for
@@ -141,10 +142,12 @@ static int attach(struct hostd *hostd, struct work *work, struct error *err)
 	r = attach_at_agent(hostd, work, &attachment, err);
 	if (r < 0)
 		return r;
+	crash_point("hostd:add:asked");
 	r = wiring_dress(&hostd->wiring, work->netns_fd, &attachment, work->deadline_ms,
 			 &work->created, err);
 	if (r < 0)
 		return r;
+	crash_point("hostd:add:dressed");
 	work->reply = (struct reply){.call = CALL_ATTACH, .body.attach = attachment};
 	return 0;
 }
@@ -157,6 +160,7 @@ static void run_attach(struct hostd *hostd, struct work *work)
 	struct error error;
 
 	work->again = false;
+	crash_point("hostd:add:begun");
 	if (attach(hostd, work, &error) < 0) {
 		// Not yet, if it will be tried again: the agent would do it twice for nothing.
 		if (work->maybe_attached && !work->again) {
@@ -185,6 +189,7 @@ void work_undo(struct hostd *hostd, struct work *work)
 	const struct attachment_key *key = &work->request.body.attach.key;
 	struct error error;
 
+	crash_point("hostd:undo:begun");
 	if (work->created && work->netns_fd >= 0 &&
 	    wiring_undress(&hostd->wiring, work->netns_fd, key, &error) < 0) {
 		// Its DEL, or the sandbox's end and reconciliation, will release it.
@@ -193,7 +198,9 @@ void work_undo(struct hostd *hostd, struct work *work)
 			  key->container_id, key->ifname, error.message);
 		return;
 	}
+	crash_point("hostd:undo:undressed");
 	release_failed(hostd, work);
+	crash_point("hostd:undo:released");
 }
 
 // ---- detach, check -------------------------------------------------------------------------------
@@ -221,8 +228,11 @@ static void run_detach(struct hostd *hostd, struct work *work)
 	const struct attachment_key *key = &work->request.body.detach.key;
 	struct detach_reply detached;
 	struct error error;
-	int r = undress(hostd, work, &error);
+	int r;
 
+	crash_point("hostd:del:begun");
+	r = undress(hostd, work, &error);
+	crash_point("hostd:del:undressed");
 	if (r == 0)
 		r = release_attachment(hostd, &work->request.body.detach, agent_left_ms(work),
 				       &detached, &error);

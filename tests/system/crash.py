@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Daemons that die at a chosen point (proto/base/crash_point.h), a link that breaks on demand, a plugin that can be killed.
+
+    CrashSimulation   a Simulation whose daemons know a folder of crash points, and whose link goes through a Relay
+    Relay             stands between hostd and agent: passes everything on, until it is told to break or to hold the link
+    PluginCall        podport-cni as a process of its own
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+
+from simulation import BIN, PATIENCE_S, Simulation, wait_until
+
+
+class Relay:
+    """A Unix socket in front of the agent's, served by one thread. It is there while the agent's is: a hostd that comes too
+    early is refused, as it would be by the agent itself."""
+
+    def __init__(self, listen, target):
+        self.listen, self.target = listen, target
+        self.held = self.ended = False
+        self.listener = self.spare = None
+        self.pairs = []
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def hold(self):
+        """Break the link and let no new one come."""
+        self.held = True
+        wait_until(lambda: self.listener is None, "the relay listens no more")
+
+    def cut(self):
+        """Break the link, in the middle of whatever is on its way; a new one may come at once."""
+        with self.lock:
+            for pair in self.pairs:
+                for end in pair:
+                    with contextlib.suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
+
+    def let_go(self):
+        self.held = False
+
+    def close(self):
+        self.ended = True
+        self.thread.join(PATIENCE_S)
+
+    # ---- the thread ----
+
+    def _open(self):
+        far = socket.socket(socket.AF_UNIX)
+        try:
+            far.connect(str(self.target))
+        except OSError:
+            far.close()
+            return
+        self.spare = far
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.listen))
+        self.listener.listen(16)
+
+    def _shut(self):
+        if self.listener is None:
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(self.listen)
+        self.listener.close()
+        if self.spare:
+            self.spare.close()
+        self.listener = self.spare = None
+        self.cut()
+
+    def _accept(self):
+        near, _ = self.listener.accept()
+        far, self.spare = self.spare, None
+        try:
+            if far is None:
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(str(self.target))
+        except OSError:
+            near.close()
+            far.close()
+            self._shut()
+            return
+        with self.lock:
+            self.pairs.append((near, far))
+
+    def _pass_on(self, pair, source):
+        with contextlib.suppress(OSError):
+            data = source.recv(65536)
+            if data:
+                pair[pair[0] is source].sendall(data)
+                return
+        self._drop(pair)
+
+    def _drop(self, pair):
+        with self.lock:
+            self.pairs.remove(pair)
+        for end in pair:
+            end.close()
+
+    def _serve(self):
+        while not self.ended:
+            if self.held:
+                self._shut()
+            elif self.listener is None:
+                self._open()
+            ends = {end: pair for pair in self.pairs for end in pair}
+            fixed = [item for item in (self.listener, self.spare) if item]
+            ready, _, _ = select.select([*fixed, *ends], [], [], 0.01)
+            for item in ready:
+                if item is self.listener:
+                    self._accept()
+                elif item is self.spare:  # the agent speaks first, or has died
+                    if not self.spare.recv(1, socket.MSG_PEEK):
+                        self._shut()
+                    else:
+                        time.sleep(0.001)
+                elif item in ends and ends[item] in self.pairs:
+                    self._pass_on(ends[item], item)
+        self._shut()
+        for pair in list(self.pairs):
+            self._drop(pair)
+
+
+class PluginCall:
+    """One run of podport-cni that goes on beside us."""
+
+    def __init__(self, pod, command, timeout_ms=60000):
+        config = pod.configuration(timeout_ms=timeout_ms)
+        if command == "DEL" and pod.result is not None:
+            config["prevResult"] = pod.result
+        self.pod, self.command = pod, command
+        self.process = subprocess.Popen([BIN / "podport-cni"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=pod.environment(command))
+        self.process.stdin.write(json.dumps(config))
+        self.process.stdin.close()
+
+    def running(self):
+        return self.process.poll() is None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def result(self, codes=(5, 11)):
+        """True: success. An ADD's result is the pod's from then on. `codes`: what an error may be."""
+        output = self.process.stdout.read()
+        status = self.process.wait(PATIENCE_S)
+        self.process.stdout.close()
+        if status == 0:
+            self.pod.result = json.loads(output) if self.command == "ADD" else None
+        else:
+            assert json.loads(output)["code"] in codes, f"{self.command}: {output}"
+        return status == 0
+
+
+class CrashSimulation(Simulation):
+    """The daemons of a build with PODPORT_TEST_HOOKS. Without .points nothing is armed."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.points = self.folder / "points"
+        self.points.mkdir()
+        link = self.folder / "link.sock"
+        text = self.hostd_config.read_text()
+        self.hostd_config.write_text(text.replace(f"agent: ipc://{self.agent_socket}", f"agent: ipc://{link}"))
+        self.relay = Relay(link, self.agent_socket)
+
+    def environment(self):
+        return {**super().environment(), "PODPORT_CRASH_POINTS": str(self.points)}
+
+    def arm(self, point, action="stop", passing=1):
+        aside = self.points / "aside"
+        aside.write_text(f"{action} {passing}\n")
+        aside.rename(self.points / point)
+
+    def disarm(self):
+        """All of them; who stands at one goes on."""
+        for path in self.points.iterdir():
+            path.unlink(missing_ok=True)
+
+    def reached(self, point):
+        return (self.points / f"{point}.reached").exists()
+
+    def wait_reached(self, point, call=None):
+        """Until somebody stands at the point."""
+        def describe():
+            ended = "" if call is None or call.running() else f"; the call has ended: {call.process.stdout.read()}"
+            return f"{point} is passed{ended}\n{self.logs()}"
+        wait_until(lambda: self.reached(point), describe, interval_s=0.002)
+
+    def revive(self, ready=True):
+        """Start again whoever is dead, let the link be, and wait until all is well."""
+        self.relay.let_go()
+        for daemon in (self.agent, self.hostd):
+            if not daemon.alive():
+                daemon.start()
+        if ready:
+            self.wait_ready()
+
+    def stop(self):
+        super().stop()
+        self.relay.close()
+
+    def abandon(self):
+        super().abandon()
+        self.relay.close()
