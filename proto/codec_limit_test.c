@@ -81,9 +81,43 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	request.body.list_flows.limit = LIMIT_FLOWS_PAGE + 1;
 	check_request(&request, "list_flows.limit: 41 is not in 0..40");
 
+	sample_request(CALL_SET_POD_NETWORK, SAMPLE_TYPICAL, &request);
+	request.body.set_pod_network.ipv4_prefix_length = 31;
+	check_request(&request, "set_pod_network.ipv4_prefix_length: 31 is not in 8..30");
+	request.body.set_pod_network.has_ipv4 = false;
+	check_request(&request, NULL);
+	request.body.set_pod_network.ipv6_prefix_length = 127;
+	check_request(&request, "set_pod_network.ipv6_prefix_length: 127 is not in 48..126");
+	request.body.set_pod_network.has_ipv6 = false;
+	check_request(&request, "set_pod_network: has neither ipv4 nor ipv6");
+
 	sample_request(CALL_CHECK, SAMPLE_TYPICAL, &request);
 	request.body.check.expected.mtu = MTU_MAX + 1;
 	check_request(&request, "check.expected.mtu: 9001 is not in 1280..9000");
+}
+
+static void what_is_valid_comes_in_order(void **state)
+{
+	struct request request;
+	struct gc_request *gc = &request.body.gc;
+	struct encoded encoded;
+	struct error err = {0};
+
+	sample_request(CALL_GC, SAMPLE_TYPICAL, &request);
+	gc->valid[2] = gc->valid[1];
+	check_request(&request, "gc.valid[2]: is out of order");
+	gc->count = 2;
+	gc->valid[0] = gc->after;
+	check_request(&request, "gc.valid[0]: is out of order");
+	gc->has_after = false;
+	memset(&gc->after, 0, sizeof(gc->after));
+	check_request(&request, NULL);
+	gc->count = 0;
+	check_request(&request, "gc.more: without any that is valid");
+	gc->more = false;
+	check_request(&request, NULL);
+	gc->count = LIMIT_VALID + 1;
+	assert_int_equal(codec_encode_request(&request, &encoded, &err), -EMSGSIZE);
 }
 
 static void numbers_of_replies_pass_up_to_their_limits(void **state)
@@ -144,6 +178,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_of_requests_pass_up_to_their_limits),
+		cmocka_unit_test(what_is_valid_comes_in_order),
 		cmocka_unit_test(numbers_of_replies_pass_up_to_their_limits),
 	};
 

@@ -115,6 +115,28 @@ void put_offload_summary(Podport__Wire__OffloadSummary *to, const struct offload
 void put_flow(struct flow_wire *wire, const struct flow_info *from);
 void put_capability(Podport__Wire__Capability *to, const struct capability_info *from);
 
+// Gc, both ways, codec_gc.c.
+int decode_gc(const Podport__Wire__Gc *from, const struct where *at, struct gc_request *ret_gc,
+	      struct error *err);
+int decode_gc_reply(const Podport__Wire__GcReply *from, const struct where *at,
+		    struct gc_reply *ret_gc, struct error *err);
+
+struct gc_wire {
+	Podport__Wire__Gc message; // points at the others
+	Podport__Wire__Endpoint after;
+	Podport__Wire__Endpoint valid[LIMIT_VALID];
+	Podport__Wire__Endpoint *valid_pointers[LIMIT_VALID];
+};
+struct gc_reply_wire {
+	Podport__Wire__GcReply message; // points at the others
+	Podport__Wire__Endpoint next;
+	Podport__Wire__GcFailure failures[LIMIT_FAILURES];
+	Podport__Wire__Key keys[LIMIT_FAILURES];
+	Podport__Wire__GcFailure *failure_pointers[LIMIT_FAILURES];
+};
+int put_gc(struct gc_wire *wire, const struct gc_request *from, struct error *err);
+int put_gc_reply(struct gc_reply_wire *wire, const struct gc_reply *from, struct error *err);
+
 // ---- whole messages --------------------------------------------------------------------------------
 
 int decode_request(const Podport__Wire__Request *from, struct request *ret_request,

@@ -137,13 +137,17 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	    (r = take_text(from->notice, at, "notice", LIMIT_TEXT, to->notice, err)) < 0 ||
 	    (r = take_text(from->nic_device, at, "nic_device", LIMIT_TEXT, to->nic_device, err)) <
 		    0 ||
-	    (r = take_text(from->nic_driver, at, "nic_driver", LIMIT_ID, to->nic_driver, err)) < 0)
+	    (r = take_text(from->nic_driver, at, "nic_driver", LIMIT_ID, to->nic_driver, err)) <
+		    0 ||
+	    (r = take_text(from->uplink_error, at, "uplink_error", LIMIT_TEXT, to->uplink_error,
+			   err)) < 0)
 		return r;
 	to->uptime_ms = from->uptime_ms;
 	to->ready = from->ready;
 	to->functions = from->functions;
 	to->functions_used = from->functions_used;
 	to->attachments = from->attachments;
+	to->attachments_without_port = from->attachments_without_port;
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;
@@ -279,6 +283,28 @@ static int decode_ipam(const Podport__Wire__GetIpamReply *from, const struct whe
 	return decode_pool(from->ipv6, &WHERE(at, "ipv6"), true, &to->ipv6, err);
 }
 
+static int decode_set_pod_network(const Podport__Wire__SetPodNetworkReply *from,
+				  const struct where *at, struct pod_network *to, struct error *err)
+{
+	const struct where network = WHERE(at, "pod_network");
+
+	if (from->pod_network == NULL)
+		return bad_field(err, CODE_BAD_REQUEST, &network, NULL, "missing");
+	return decode_pod_network(from->pod_network, &network, to, err);
+}
+
+static void decode_reconcile(const Podport__Wire__ReconcileReply *from, struct reconcile_reply *to)
+{
+	to->attachments = from->attachments;
+	to->without_port = from->without_port;
+	to->leaving = from->leaving;
+	to->rules_missing = from->rules_missing;
+	to->suspects = from->suspects;
+	to->reclaimed = from->reclaimed;
+	to->strays = from->strays;
+	to->queued_deletes = from->queued_deletes;
+}
+
 static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struct error *err)
 {
 	switch (from->body_case) {
@@ -317,6 +343,18 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 		to->call = CALL_GET_OFFLOAD;
 		return decode_offload(from->offload, &WHERE(NULL, "offload"), &to->body.offload,
 				      err);
+	case PODPORT__WIRE__REPLY__BODY_SET_POD_NETWORK:
+		to->call = CALL_SET_POD_NETWORK;
+		return decode_set_pod_network(from->set_pod_network,
+					      &WHERE(NULL, "set_pod_network"),
+					      &to->body.set_pod_network, err);
+	case PODPORT__WIRE__REPLY__BODY_RECONCILE:
+		to->call = CALL_RECONCILE;
+		decode_reconcile(from->reconcile, &to->body.reconcile);
+		return 0;
+	case PODPORT__WIRE__REPLY__BODY_GC:
+		to->call = CALL_GC;
+		return decode_gc_reply(from->gc, &WHERE(NULL, "gc"), &to->body.gc, err);
 	default:
 		return bad_body(&from->base, err);
 	}

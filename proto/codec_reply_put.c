@@ -53,6 +53,9 @@ struct reply_wire {
 		Podport__Wire__GetIpamReply ipam;
 		Podport__Wire__ListFlowsReply flows;
 		Podport__Wire__GetOffloadReply offload;
+		Podport__Wire__SetPodNetworkReply set_pod_network;
+		Podport__Wire__ReconcileReply reconcile;
+		struct gc_reply_wire gc;
 	} body;
 	struct attachment_wire attachment;
 	Podport__Wire__Function function;
@@ -189,6 +192,8 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	to->functions = from->functions;
 	to->functions_used = from->functions_used;
 	to->attachments = from->attachments;
+	to->attachments_without_port = from->attachments_without_port;
+	to->uplink_error = put_text(from->uplink_error);
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;
@@ -353,6 +358,34 @@ static int put_offload(struct reply_wire *wire, const struct offload_reply *from
 	return 0;
 }
 
+static void put_set_pod_network(struct reply_wire *wire, const struct pod_network *from)
+{
+	Podport__Wire__SetPodNetworkReply *to = &wire->body.set_pod_network;
+
+	podport__wire__set_pod_network_reply__init(to);
+	put_pod_network(&wire->pod_network, from);
+	to->pod_network = &wire->pod_network;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_SET_POD_NETWORK;
+	wire->message.set_pod_network = to;
+}
+
+static void put_reconcile(struct reply_wire *wire, const struct reconcile_reply *from)
+{
+	Podport__Wire__ReconcileReply *to = &wire->body.reconcile;
+
+	podport__wire__reconcile_reply__init(to);
+	to->attachments = from->attachments;
+	to->without_port = from->without_port;
+	to->leaving = from->leaving;
+	to->rules_missing = from->rules_missing;
+	to->suspects = from->suspects;
+	to->reclaimed = from->reclaimed;
+	to->strays = from->strays;
+	to->queued_deletes = from->queued_deletes;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_RECONCILE;
+	wire->message.reconcile = to;
+}
+
 static int put_body(struct reply_wire *wire, const struct reply *reply, struct error *err)
 {
 	switch (reply->call) {
@@ -382,6 +415,16 @@ static int put_body(struct reply_wire *wire, const struct reply *reply, struct e
 		return put_flows(wire, &reply->body.flows, err);
 	case CALL_GET_OFFLOAD:
 		return put_offload(wire, &reply->body.offload, err);
+	case CALL_SET_POD_NETWORK:
+		put_set_pod_network(wire, &reply->body.set_pod_network);
+		return 0;
+	case CALL_RECONCILE:
+		put_reconcile(wire, &reply->body.reconcile);
+		return 0;
+	case CALL_GC:
+		wire->message.body_case = PODPORT__WIRE__REPLY__BODY_GC;
+		wire->message.gc = &wire->body.gc.message;
+		return put_gc_reply(&wire->body.gc, &reply->body.gc, err);
 	default:
 		return error_set(err, EINVAL, CODE_INTERNAL, "reply to call %d", (int)reply->call);
 	}

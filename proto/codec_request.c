@@ -55,6 +55,7 @@ static int decode_detach(const Podport__Wire__Detach *from, const struct where *
 
 	if (r < 0)
 		return r;
+	to->created_unix_ms = from->created_unix_ms;
 	return decode_sandbox(from->sandbox, &WHERE(at, "sandbox"), &to->sandbox, err);
 }
 
@@ -80,6 +81,9 @@ static int decode_list(const Podport__Wire__List *from, const struct where *at,
 	if (r < 0)
 		return r;
 	to->limit = from->limit == 0 ? LIMIT_PAGE : from->limit;
+	if (from->network[0] != '\0' &&
+	    (r = take_name(from->network, at, "network", to->network, err)) < 0)
+		return r;
 	to->has_after = from->after != NULL;
 	return to->has_after ? decode_key(from->after, &WHERE(at, "after"), &to->after, err) : 0;
 }
@@ -105,6 +109,30 @@ static int decode_list_flows(const Podport__Wire__ListFlows *from, const struct 
 		return r;
 	to->limit = from->limit == 0 ? LIMIT_FLOWS_PAGE : from->limit;
 	to->after = from->after;
+	return 0;
+}
+
+static int decode_set_pod_network(const Podport__Wire__SetPodNetwork *from, const struct where *at,
+				  struct set_pod_network_request *to, struct error *err)
+{
+	int r;
+
+	if ((r = take_ipv4(from->ipv4, at, "ipv4", &to->has_ipv4, &to->ipv4, err)) < 0 ||
+	    (r = take_ipv6(from->ipv6, at, "ipv6", &to->has_ipv6, &to->ipv6, err)) < 0)
+		return r;
+	if (!to->has_ipv4 && !to->has_ipv6)
+		return bad_field(err, CODE_BAD_REQUEST, at, NULL, "has neither ipv4 nor ipv6");
+	if (to->has_ipv4 &&
+	    (r = take_range(from->ipv4_prefix_length, 8, 30, at, "ipv4_prefix_length", err)) < 0)
+		return r;
+	if (to->has_ipv6 &&
+	    (r = take_range(from->ipv6_prefix_length, 48, 126, at, "ipv6_prefix_length", err)) < 0)
+		return r;
+	if (from->mtu != 0 && (r = take_range(from->mtu, MTU_MIN, MTU_MAX, at, "mtu", err)) < 0)
+		return r;
+	to->ipv4_prefix_length = to->has_ipv4 ? (uint8_t)from->ipv4_prefix_length : 0;
+	to->ipv6_prefix_length = to->has_ipv6 ? (uint8_t)from->ipv6_prefix_length : 0;
+	to->mtu = from->mtu;
 	return 0;
 }
 
@@ -143,6 +171,17 @@ static int decode_body(const Podport__Wire__Request *from, struct request *to, s
 	case PODPORT__WIRE__REQUEST__BODY_GET_OFFLOAD:
 		to->call = CALL_GET_OFFLOAD;
 		return 0;
+	case PODPORT__WIRE__REQUEST__BODY_SET_POD_NETWORK:
+		to->call = CALL_SET_POD_NETWORK;
+		return decode_set_pod_network(from->set_pod_network,
+					      &WHERE(NULL, "set_pod_network"),
+					      &to->body.set_pod_network, err);
+	case PODPORT__WIRE__REQUEST__BODY_RECONCILE:
+		to->call = CALL_RECONCILE;
+		return 0;
+	case PODPORT__WIRE__REQUEST__BODY_GC:
+		to->call = CALL_GC;
+		return decode_gc(from->gc, &WHERE(NULL, "gc"), &to->body.gc, err);
 	default:
 		return bad_body(&from->base, err);
 	}
@@ -158,7 +197,8 @@ int decode_request(const Podport__Wire__Request *from, struct request *ret_reque
 	if ((r = decode_body(from, &to, err)) < 0 ||
 	    (r = take_range(from->timeout_ms, 1, TIMEOUT_MAX_MS, NULL, "timeout_ms", err)) < 0 ||
 	    (r = take_text(from->instance_id, NULL, "instance_id", LIMIT_ID, to.instance_id, err)) <
-		    0)
+		    0 ||
+	    (r = take_text(from->host_id, NULL, "host_id", LIMIT_ID, to.host_id, err)) < 0)
 		return r;
 	to.timeout_ms = from->timeout_ms;
 	*ret_request = to;
@@ -181,6 +221,9 @@ struct request_wire {
 		Podport__Wire__GetIpam get_ipam;
 		Podport__Wire__ListFlows list_flows;
 		Podport__Wire__GetOffload get_offload;
+		Podport__Wire__SetPodNetwork set_pod_network;
+		Podport__Wire__Reconcile reconcile;
+		struct gc_wire gc;
 	} body;
 	Podport__Wire__Key key;
 	Podport__Wire__Sandbox sandbox;
@@ -232,6 +275,7 @@ static void put_detach(struct request_wire *wire, const struct detach_request *f
 	put_sandbox(&wire->sandbox, &from->sandbox);
 	to->key = &wire->key;
 	to->sandbox = &wire->sandbox;
+	to->created_unix_ms = from->created_unix_ms;
 	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_DETACH;
 	wire->message.detach = to;
 }
@@ -263,6 +307,7 @@ static void put_list(struct request_wire *wire, const struct list_request *from)
 		to->after = &wire->key;
 	}
 	to->limit = from->limit;
+	to->network = put_text(from->network);
 	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_LIST;
 	wire->message.list = to;
 }
@@ -289,6 +334,21 @@ static void put_list_flows(struct request_wire *wire, const struct list_flows_re
 	wire->message.list_flows = to;
 }
 
+static void put_set_pod_network(struct request_wire *wire,
+				const struct set_pod_network_request *from)
+{
+	Podport__Wire__SetPodNetwork *to = &wire->body.set_pod_network;
+
+	podport__wire__set_pod_network__init(to);
+	to->ipv4 = put_bytes(from->has_ipv4, &from->ipv4, sizeof(from->ipv4));
+	to->ipv4_prefix_length = from->has_ipv4 ? from->ipv4_prefix_length : 0;
+	to->ipv6 = put_bytes(from->has_ipv6, &from->ipv6, sizeof(from->ipv6));
+	to->ipv6_prefix_length = from->has_ipv6 ? from->ipv6_prefix_length : 0;
+	to->mtu = from->mtu;
+	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_SET_POD_NETWORK;
+	wire->message.set_pod_network = to;
+}
+
 // The calls that say nothing but their name.
 static void put_question(struct request_wire *wire, enum call call)
 {
@@ -300,6 +360,10 @@ static void put_question(struct request_wire *wire, enum call call)
 		podport__wire__get_ipam__init(&wire->body.get_ipam);
 		wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_IPAM;
 		wire->message.get_ipam = &wire->body.get_ipam;
+	} else if (call == CALL_RECONCILE) {
+		podport__wire__reconcile__init(&wire->body.reconcile);
+		wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_RECONCILE;
+		wire->message.reconcile = &wire->body.reconcile;
 	} else {
 		podport__wire__get_offload__init(&wire->body.get_offload);
 		wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_GET_OFFLOAD;
@@ -311,10 +375,12 @@ int codec_encode_request(const struct request *request, struct encoded *ret_enco
 			 struct error *err)
 {
 	struct request_wire wire;
+	int r = 0;
 
 	podport__wire__request__init(&wire.message);
 	wire.message.timeout_ms = request->timeout_ms;
 	wire.message.instance_id = put_text(request->instance_id);
+	wire.message.host_id = put_text(request->host_id);
 	switch (request->call) {
 	case CALL_HELLO:
 		put_hello(&wire, &request->body.hello);
@@ -340,11 +406,22 @@ int codec_encode_request(const struct request *request, struct encoded *ret_enco
 	case CALL_GET_STATUS:
 	case CALL_GET_IPAM:
 	case CALL_GET_OFFLOAD:
+	case CALL_RECONCILE:
 		put_question(&wire, request->call);
+		break;
+	case CALL_SET_POD_NETWORK:
+		put_set_pod_network(&wire, &request->body.set_pod_network);
+		break;
+	case CALL_GC:
+		r = put_gc(&wire.body.gc, &request->body.gc, err);
+		wire.message.body_case = PODPORT__WIRE__REQUEST__BODY_GC;
+		wire.message.gc = &wire.body.gc.message;
 		break;
 	default:
 		return error_set(err, EINVAL, CODE_INTERNAL, "request of call %d",
 				 (int)request->call);
 	}
+	if (r < 0)
+		return r;
 	return pack_message(&wire.message.base, call_name(request->call), ret_encoded, err);
 }

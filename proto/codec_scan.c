@@ -91,6 +91,10 @@ static unsigned int repeated_limit(const ProtobufCFieldDescriptor *field)
 		return LIMIT_FLOWS_PAGE;
 	if (field->descriptor == &podport__wire__capability__descriptor)
 		return LIMIT_CAPABILITIES;
+	if (field->descriptor == &podport__wire__endpoint__descriptor)
+		return LIMIT_VALID;
+	if (field->descriptor == &podport__wire__gc_failure__descriptor)
+		return LIMIT_FAILURES;
 	return 0; // a new one; nothing passes until its limit is named here
 }
 

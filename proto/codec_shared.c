@@ -46,7 +46,10 @@ int decode_pod(const Podport__Wire__Pod *from, const struct where *at, struct po
 		      ret_pod->namespace_, err);
 	if (r < 0)
 		return r;
-	return take_text(from->name, at, "name", LIMIT_POD_NAME, ret_pod->name, err);
+	r = take_text(from->name, at, "name", LIMIT_POD_NAME, ret_pod->name, err);
+	if (r < 0)
+		return r;
+	return take_text(from->uid, at, "uid", LIMIT_ID, ret_pod->uid, err);
 }
 
 int decode_function(const Podport__Wire__Function *from, const struct where *at,
@@ -147,6 +150,7 @@ void put_pod(Podport__Wire__Pod *to, const struct pod_name *from)
 	podport__wire__pod__init(to);
 	to->namespace_ = put_text(from->namespace_);
 	to->name = put_text(from->name);
+	to->uid = put_text(from->uid);
 }
 
 void put_function(Podport__Wire__Function *to, const struct function_id *from)

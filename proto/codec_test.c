@@ -340,6 +340,11 @@ static void a_page_over_its_limit_is_not_encoded(void **state)
 	assert_string_equal(err.message, "flows: 41 are more than 40");
 	reply_clear(&reply);
 
+	sample_reply(CALL_GC, SAMPLE_LARGEST, &reply);
+	reply.body.gc.failure_count = LIMIT_FAILURES + 1;
+	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), -EMSGSIZE);
+	assert_string_equal(err.message, "gc.failures: 9 are more than 8");
+
 	sample_reply(CALL_GET_OFFLOAD, SAMPLE_LARGEST, &reply);
 	reply.body.offload.count = LIMIT_CAPABILITIES + 1;
 	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), -EMSGSIZE);

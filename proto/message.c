@@ -24,6 +24,9 @@ const char *call_name(unsigned int call)
 		[CALL_GET_IPAM] = "get-ipam",
 		[CALL_LIST_FLOWS] = "list-flows",
 		[CALL_GET_OFFLOAD] = "get-offload",
+		[CALL_SET_POD_NETWORK] = "set-pod-network",
+		[CALL_RECONCILE] = "reconcile",
+		[CALL_GC] = "gc",
 	};
 
 	if (call >= CALL_COUNT || names[call] == NULL)
@@ -102,4 +105,11 @@ int attachment_key_compare(const struct attachment_key *a, const struct attachme
 	if (r == 0)
 		r = strcmp(a->ifname, b->ifname);
 	return r;
+}
+
+int endpoint_compare(const struct endpoint *a, const struct endpoint *b)
+{
+	int r = strcmp(a->container_id, b->container_id);
+
+	return r != 0 ? r : strcmp(a->ifname, b->ifname);
 }

@@ -39,7 +39,9 @@ enum {
 	LIMIT_TEXT = 511,        // error sentences, reasons
 	LIMIT_ID = 63,           // host, boot and instance IDs, versions, short names
 	LIMIT_DROPS = 48,        // drop reasons listed for one port
-	MTU_MIN = 1280,          // RFC 8200 section 5; pods may have IPv6
+	LIMIT_VALID = 12,   // attachments in one Gc request: as large as the largest other request
+	LIMIT_FAILURES = 8, // in one Gc reply
+	MTU_MIN = 1280,     // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
 };
@@ -62,6 +64,13 @@ struct sandbox {
 struct pod_name {
 	char namespace_[64]; // RFC 1123 label; empty: the runtime did not say
 	char name[LIMIT_POD_NAME + 1];
+	char uid[LIMIT_ID + 1]; // Kubernetes has 36 characters
+};
+
+// A key without its network.
+struct endpoint {
+	char container_id[LIMIT_NAME + 1];
+	char ifname[LIMIT_IFNAME + 1];
 };
 
 struct function_id {
@@ -110,6 +119,9 @@ enum call {
 	CALL_GET_IPAM,
 	CALL_LIST_FLOWS,
 	CALL_GET_OFFLOAD,
+	CALL_SET_POD_NETWORK,
+	CALL_RECONCILE,
+	CALL_GC, // hostd's; the agent does not know it
 	CALL_COUNT,
 };
 
@@ -138,6 +150,7 @@ struct attach_request {
 struct detach_request {
 	struct attachment_key key;
 	struct sandbox sandbox;
+	uint64_t created_unix_ms; // the attachment of this time and no later one; 0: whichever
 };
 
 struct check_request {
@@ -150,7 +163,8 @@ struct check_request {
 struct list_request {
 	bool has_after;
 	struct attachment_key after;
-	uint32_t limit; // 1..LIMIT_PAGE; the codec turns 0 into LIMIT_PAGE
+	uint32_t limit;               // 1..LIMIT_PAGE; the codec turns 0 into LIMIT_PAGE
+	char network[LIMIT_NAME + 1]; // of this only; "": of all
 };
 
 struct list_ports_request {
@@ -163,10 +177,29 @@ struct list_flows_request {
 	uint32_t limit; // 1..LIMIT_FLOWS_PAGE; the codec turns 0 into LIMIT_FLOWS_PAGE
 };
 
+struct set_pod_network_request {
+	bool has_ipv4, has_ipv6; // at least one
+	struct in_addr ipv4;     // host bits and reserved ranges are not checked by the codec
+	uint8_t ipv4_prefix_length;
+	struct in6_addr ipv6;
+	uint8_t ipv6_prefix_length;
+	uint32_t mtu; // 0: as it is
+};
+
+struct gc_request {
+	char network[LIMIT_NAME + 1];
+	bool has_after;
+	struct endpoint after; // look at what comes after it
+	bool more;             // only up to the last of `valid`, of which there is one then
+	size_t count;
+	struct endpoint valid[LIMIT_VALID]; // ascending, after `after`
+};
+
 struct request {
 	uint32_t timeout_ms; // 1..TIMEOUT_MAX_MS
 	char instance_id[LIMIT_ID + 1];
-	enum call call; // which member of body is valid
+	char host_id[LIMIT_ID + 1]; // "": of the host that said Hello last
+	enum call call;             // which member of body is valid
 	union {
 		struct hello_request hello;
 		struct attach_request attach;
@@ -175,6 +208,8 @@ struct request {
 		struct list_request list;
 		struct list_ports_request list_ports;
 		struct list_flows_request list_flows;
+		struct set_pod_network_request set_pod_network;
+		struct gc_request gc;
 	} body;
 };
 
@@ -256,6 +291,8 @@ struct agent_status {
 	uint32_t ipv6_free;
 	bool has_offload; // false: an agent that is older than offload
 	struct offload_info offload;
+	uint32_t attachments_without_port; // they have no network
+	char uplink_error[LIMIT_TEXT + 1]; // "": it is started, or there is no pod network
 };
 
 struct status_reply {
@@ -340,6 +377,32 @@ struct offload_reply {
 	size_t count;
 };
 
+struct reconcile_reply {
+	uint32_t attachments;  // of the caller's host
+	uint32_t without_port; // of these: the agent could not start their port
+	uint32_t leaving;      // released, waiting for the agent's disk
+	uint32_t rules_missing;
+	// hostd's:
+	uint32_t suspects;  // attachments that look as if their sandbox were gone
+	uint32_t reclaimed; // those that were released for it
+	uint32_t strays; // functions that came home under a foreign name and have their own again
+	uint32_t queued_deletes;
+};
+
+struct gc_failure {
+	struct attachment_key key;
+	enum code code; // never CODE_OK
+	char message[LIMIT_TEXT + 1];
+};
+
+struct gc_reply {
+	uint32_t released;
+	size_t failure_count;
+	struct gc_failure failures[LIMIT_FAILURES];
+	bool has_next; // it stopped here: go on with this as `after`
+	struct endpoint next;
+};
+
 struct reply {
 	enum code code;
 	char message[LIMIT_TEXT + 1]; // empty if, and only if, code is CODE_OK
@@ -356,6 +419,9 @@ struct reply {
 		struct ipam_reply ipam;
 		struct flows_reply flows;
 		struct offload_reply offload;
+		struct pod_network set_pod_network; // CALL_SET_POD_NETWORK
+		struct reconcile_reply reconcile;
+		struct gc_reply gc;
 	} body;
 };
 
@@ -371,3 +437,5 @@ int reply_to_error(const struct reply *reply, struct error *err);
 bool attachment_key_equal(const struct attachment_key *a, const struct attachment_key *b);
 // Total order by network, container ID, interface name: List's. <0, 0, >0.
 int attachment_key_compare(const struct attachment_key *a, const struct attachment_key *b);
+// The same order within a network.
+int endpoint_compare(const struct endpoint *a, const struct endpoint *b);

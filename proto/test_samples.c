@@ -52,6 +52,7 @@ static void fill_pod(struct pod_name *pod, enum sample sample)
 {
 	fill(pod->namespace_, sizeof(pod->namespace_) - 1, sample, "default");
 	fill(pod->name, LIMIT_POD_NAME, sample, "web-0");
+	fill(pod->uid, LIMIT_ID, sample, "6f9d1c2e-7b1a-4c55-9f0e-2d3c4b5a6978");
 }
 
 static void fill_mac(struct mac *mac, enum sample sample)
@@ -131,6 +132,73 @@ static void fill_attach(struct attach_request *attach, enum sample sample)
 	attach->requested_mtu = sample == SAMPLE_LARGEST ? MTU_MAX : 1400;
 }
 
+static void fill_set_pod_network(struct set_pod_network_request *to, enum sample sample)
+{
+	struct pod_network network = {0};
+
+	fill_pod_network(&network, sample);
+	to->has_ipv4 = network.has_ipv4;
+	to->has_ipv6 = network.has_ipv6;
+	to->ipv4 = network.ipv4;
+	to->ipv4_prefix_length = network.ipv4_prefix_length;
+	to->ipv6 = network.ipv6;
+	to->ipv6_prefix_length = network.ipv6_prefix_length;
+	to->mtu = sample == SAMPLE_SMALLEST ? 0 : network.mtu;
+}
+
+// `rank` makes them ascend.
+static void fill_endpoint(struct endpoint *endpoint, enum sample sample, size_t rank)
+{
+	struct attachment_key key = {0};
+
+	fill_key(&key, sample);
+	key.container_id[strlen(key.container_id) - 1] = (char)('a' + rank);
+	strcpy(endpoint->container_id, key.container_id);
+	strcpy(endpoint->ifname, key.ifname);
+}
+
+static void fill_gc(struct gc_request *gc, enum sample sample)
+{
+	struct attachment_key key = {0};
+
+	fill_key(&key, sample);
+	strcpy(gc->network, key.network);
+	gc->has_after = gc->more = sample != SAMPLE_SMALLEST;
+	if (gc->has_after)
+		fill_endpoint(&gc->after, sample, 0);
+	gc->count = sample == SAMPLE_LARGEST ? LIMIT_VALID : sample == SAMPLE_TYPICAL ? 3 : 0;
+	for (size_t i = 0; i < gc->count; i++)
+		fill_endpoint(&gc->valid[i], sample, i + 1);
+}
+
+static void fill_gc_reply(struct gc_reply *gc, enum sample sample)
+{
+	gc->released = number32(sample, 4);
+	gc->failure_count = sample == SAMPLE_LARGEST   ? LIMIT_FAILURES
+			    : sample == SAMPLE_TYPICAL ? 1
+						       : 0;
+	for (size_t i = 0; i < gc->failure_count; i++) {
+		fill_key(&gc->failures[i].key, sample);
+		gc->failures[i].code = CODE_WIRING;
+		fill(gc->failures[i].message, LIMIT_TEXT, sample, "move eth0: busy");
+	}
+	gc->has_next = sample != SAMPLE_SMALLEST;
+	if (gc->has_next)
+		fill_endpoint(&gc->next, sample, 0);
+}
+
+static void fill_reconcile(struct reconcile_reply *reconcile, enum sample sample)
+{
+	reconcile->attachments = number32(sample, 12);
+	reconcile->without_port = number32(sample, 1);
+	reconcile->leaving = number32(sample, 2);
+	reconcile->rules_missing = number32(sample, 3);
+	reconcile->suspects = number32(sample, 4);
+	reconcile->reclaimed = number32(sample, 5);
+	reconcile->strays = number32(sample, 6);
+	reconcile->queued_deletes = number32(sample, 7);
+}
+
 void sample_request(enum call call, enum sample sample, struct request *ret_request)
 {
 	struct request *request = ret_request;
@@ -139,6 +207,7 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 	request->call = call;
 	request->timeout_ms = sample == SAMPLE_LARGEST ? TIMEOUT_MAX_MS : 5000;
 	fill(request->instance_id, LIMIT_ID, sample, "3f2504e0-4f89-11d3-9a0c-0305e82c3301");
+	fill(request->host_id, LIMIT_ID, sample, "host-1");
 	switch (call) {
 	case CALL_HELLO:
 		request->body.hello.protocol_version = PROTOCOL_VERSION;
@@ -153,6 +222,7 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 	case CALL_DETACH:
 		fill_key(&request->body.detach.key, sample);
 		fill_sandbox(&request->body.detach.sandbox, sample);
+		request->body.detach.created_unix_ms = number64(sample, 1795900000000);
 		break;
 	case CALL_CHECK:
 		fill_key(&request->body.check.key, sample);
@@ -165,6 +235,7 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 		request->body.list.has_after = sample != SAMPLE_SMALLEST;
 		if (request->body.list.has_after)
 			fill_key(&request->body.list.after, sample);
+		fill(request->body.list.network, LIMIT_NAME, sample, "pod-network");
 		request->body.list.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_PAGE;
 		break;
 	case CALL_LIST_PORTS:
@@ -174,6 +245,12 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 	case CALL_LIST_FLOWS:
 		request->body.list_flows.after = number64(sample, 12);
 		request->body.list_flows.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_FLOWS_PAGE;
+		break;
+	case CALL_SET_POD_NETWORK:
+		fill_set_pod_network(&request->body.set_pod_network, sample);
+		break;
+	case CALL_GC:
+		fill_gc(&request->body.gc, sample);
 		break;
 	default:
 		break;
@@ -319,6 +396,9 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->functions = number32(sample, 256);
 	agent->functions_used = number32(sample, 12);
 	agent->attachments = number32(sample, 12);
+	agent->attachments_without_port = number32(sample, 0);
+	if (sample == SAMPLE_LARGEST)
+		fill(agent->uplink_error, LIMIT_TEXT, sample, "");
 	agent->workers = number32(sample, 2);
 	agent->has_pod_network = true;
 	fill_pod_network(&agent->pod_network, sample);
@@ -397,6 +477,15 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 		break;
 	case CALL_GET_OFFLOAD:
 		fill_offload(&reply->body.offload, sample);
+		break;
+	case CALL_SET_POD_NETWORK:
+		fill_pod_network(&reply->body.set_pod_network, sample);
+		break;
+	case CALL_RECONCILE:
+		fill_reconcile(&reply->body.reconcile, sample);
+		break;
+	case CALL_GC:
+		fill_gc_reply(&reply->body.gc, sample);
 		break;
 	default:
 		break;

@@ -38,8 +38,9 @@ int control_new(const struct control_config *config, struct restored *restored,
 	control->config = *config;
 	control->pods = restored->pods;
 	restored->pods = NULL;
-	memcpy(control->host_id, restored->host_id, sizeof(control->host_id));
-	memcpy(control->boot_id, restored->boot_id, sizeof(control->boot_id));
+	memcpy(control->hosts, restored->hosts, sizeof(control->hosts));
+	control->host_count = restored->host_count;
+	control->last_host = restored->host_count > 0 ? restored->host_count - 1 : 0;
 	control->restore_notice = restored->notice;
 	control->started_ms = now_ms();
 	TAILQ_INIT(&control->leaving);
@@ -122,7 +123,14 @@ static bool admitted(struct control *control, struct control_call *call)
 	return true;
 }
 
-// Calls that change nothing, and Hello, which is a change of its own.
+// Hello may end attachments, and a pod network ends or begins what can be attached: they keep their
+// place among the changes.
+static bool is_change_of_its_own(enum call call)
+{
+	return call == CALL_HELLO || call == CALL_SET_POD_NETWORK;
+}
+
+// Calls that change nothing, and those that are a change of their own.
 static void single_call(struct control *control, struct control_call *call)
 {
 	struct error err;
@@ -152,9 +160,16 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_GET_OFFLOAD:
 		offload_call(control, call);
 		return;
+	case CALL_SET_POD_NETWORK:
+		set_pod_network_call(control, call);
+		return;
+	case CALL_RECONCILE:
+		reconcile_call(control, call);
+		return;
 	case CALL_NONE:
 	case CALL_ATTACH:
 	case CALL_DETACH:
+	case CALL_GC:
 	case CALL_COUNT:
 		break;
 	}
@@ -183,8 +198,7 @@ void control_process(struct control *control, struct control_call **calls, size_
 		// What looks, looks at what is on the disk, never at a plan: a batch is planned
 		// when it runs.
 		if (key == NULL) {
-			// Hello may end attachments, so it keeps its place among the changes.
-			if (calls[i]->request->call == CALL_HELLO && batched > 0) {
+			if (is_change_of_its_own(calls[i]->request->call) && batched > 0) {
 				batch_run(control, batch, batched);
 				batched = 0;
 			}

@@ -39,6 +39,9 @@ struct control_config {
 	const char *nic_device;  // for status
 	uint32_t workers;        // for status
 	bool host_port;          // serve the PF of the host
+	// The configuration's pod network; without prefixes if it has none. A network that is set by
+	// a call has the rest from it.
+	const struct network *network;
 };
 
 struct control;

@@ -58,8 +58,17 @@ static int take_mac(const struct control *control, const struct mac *mac, struct
 	return 0;
 }
 
+static void set_host(const struct control *control, const char *host_id,
+		     struct store_record *record)
+{
+	const struct store_host *host = host_find(control, host_id);
+
+	snprintf(record->host_id, sizeof(record->host_id), "%s", host_id);
+	snprintf(record->boot_id, sizeof(record->boot_id), "%s", host != NULL ? host->boot_id : "");
+}
+
 static int plan_new(struct control *control, const struct attach_request *wanted,
-		    struct operation *op, struct error *err)
+		    const char *host_id, struct operation *op, struct error *err)
 {
 	struct store_record record = {.state = STORE_ATTACHED};
 	struct attachment *attachment = &record.attachment;
@@ -69,7 +78,11 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	if (!control->pods->has_network)
 		return error_set(err, EAGAIN, CODE_NOT_READY,
 				 "the agent has no pod network yet (pod_network in its "
-				 "configuration)");
+				 "configuration, or 'podportctl network set')");
+	// Its boot would not be known, by which what it leaves behind is told from what it has.
+	if (host_id[0] != '\0' && host_find(control, host_id) == NULL)
+		return error_set(err, EAGAIN, CODE_NOT_READY,
+				 "the host %s has not said Hello to this agent yet", host_id);
 	attachment->key = wanted->key;
 	attachment->sandbox = wanted->sandbox;
 	attachment->pod = wanted->pod;
@@ -77,8 +90,7 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	attachment->mtu = wanted->requested_mtu != 0 ? wanted->requested_mtu : network->common.mtu;
 	attachment->link_group = network->link_group;
 	attachment->created_unix_ms = unix_ms();
-	memcpy(record.host_id, control->host_id, sizeof(record.host_id));
-	memcpy(record.boot_id, control->boot_id, sizeof(record.boot_id));
+	set_host(control, host_id, &record);
 	if (wanted->wants_mac) {
 		attachment->mac = wanted->requested_mac;
 		r = take_mac(control, &wanted->requested_mac, err);
@@ -164,13 +176,16 @@ static int compare(const struct attachment *have, const struct attach_request *w
 		return differs(have, err, "pod.namespace", "it is %s's", have->pod.namespace_);
 	if (contradicts(wanted->pod.name, have->pod.name))
 		return differs(have, err, "pod.name", "it is %s's", have->pod.name);
+	if (contradicts(wanted->pod.uid, have->pod.uid))
+		return differs(have, err, "pod.uid", "it is that of %s", have->pod.uid);
 	return 0;
 }
 
 // The record with what the request knows better. Returns false if that is nothing.
 static bool refresh(const struct control *control, const struct attach_request *wanted,
-		    struct store_record *record)
+		    const char *host_id, struct store_record *record)
 {
+	const struct store_host *host = host_find(control, host_id);
 	struct attachment *a = &record->attachment;
 	bool changed = false;
 
@@ -181,14 +196,14 @@ static bool refresh(const struct control *control, const struct attach_request *
 		changed = true;
 	}
 	if ((a->pod.namespace_[0] == '\0' && wanted->pod.namespace_[0] != '\0') ||
-	    (a->pod.name[0] == '\0' && wanted->pod.name[0] != '\0')) {
+	    (a->pod.name[0] == '\0' && wanted->pod.name[0] != '\0') ||
+	    (a->pod.uid[0] == '\0' && wanted->pod.uid[0] != '\0')) {
 		a->pod = wanted->pod;
 		changed = true;
 	}
-	if (strcmp(record->boot_id, control->boot_id) != 0 ||
-	    strcmp(record->host_id, control->host_id) != 0) {
-		memcpy(record->host_id, control->host_id, sizeof(record->host_id));
-		memcpy(record->boot_id, control->boot_id, sizeof(record->boot_id));
+	if (host != NULL && (strcmp(record->boot_id, host->boot_id) != 0 ||
+			     strcmp(record->host_id, host->host_id) != 0)) {
+		set_host(control, host_id, record);
 		changed = true;
 	}
 	return changed;
@@ -204,11 +219,16 @@ static int fail_leaving(const struct pod *pod, struct error *err)
 }
 
 static int plan_repeated(struct control *control, const struct attach_request *wanted,
-			 struct pod *pod, struct operation *op, struct error *err)
+			 const char *host_id, struct pod *pod, struct operation *op,
+			 struct error *err)
 {
 	struct store_record *updated;
 	int r;
 
+	if (!host_owns(host_id, pod))
+		return error_set(err, EEXIST, CODE_CONFLICT,
+				 "key: another host of this agent has an attachment %s/%s/%s",
+				 wanted->key.network, wanted->key.container_id, wanted->key.ifname);
 	if (pod->record.state != STORE_ATTACHED)
 		return fail_leaving(pod, err);
 	r = compare(&pod->record.attachment, wanted, err);
@@ -218,7 +238,7 @@ static int plan_repeated(struct control *control, const struct attach_request *w
 	if (updated == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	*updated = pod->record;
-	if (!refresh(control, wanted, updated) && pod->port_started) {
+	if (!refresh(control, wanted, host_id, updated) && pod->port_started) {
 		free(updated);
 		return 0;
 	}
@@ -232,13 +252,14 @@ bool attach_plan(struct control *control, struct control_call *call, struct oper
 {
 	const struct attach_request *wanted = &call->request->body.attach;
 	struct pod *pod = pods_find(control->pods, &wanted->key);
+	const char *host_id = call_host(control, call);
 	struct reply reply = {0};
 	struct error err;
 	int r;
 
 	ret_op->call = call;
-	r = pod == NULL ? plan_new(control, wanted, ret_op, &err)
-			: plan_repeated(control, wanted, pod, ret_op, &err);
+	r = pod == NULL ? plan_new(control, wanted, host_id, ret_op, &err)
+			: plan_repeated(control, wanted, host_id, pod, ret_op, &err);
 	if (r < 0) {
 		answer_error(control, call, &err);
 		return false;
@@ -261,9 +282,12 @@ bool detach_plan(struct control *control, struct control_call *call, struct oper
 	ret_op->call = call;
 	ret_op->kind = OPERATION_DETACH;
 	ret_op->pod = pods_find(control->pods, &wanted->key);
-	if (ret_op->pod != NULL)
+	if (ret_op->pod != NULL && host_owns(call_host(control, call), ret_op->pod) &&
+	    (wanted->created_unix_ms == 0 ||
+	     wanted->created_unix_ms == ret_op->pod->record.attachment.created_unix_ms))
 		return true;
-	// Gone already: what Detach is for. CNI SPEC, DEL: "should complete without error even if
+	ret_op->pod = NULL;
+	// Gone already, or never this host's: what Detach is for. CNI SPEC, DEL: "should complete without error even if
 	// some resources are missing".
 	answer(control, call, &reply);
 	return false;
@@ -290,7 +314,8 @@ static int compare_expected(const struct attachment *have, const struct attachme
 		return mismatch(err, "ipv6");
 	if (!mac_equal(&expected->mac, &unknown) && !mac_equal(&expected->mac, &have->mac))
 		return mismatch(err, "mac");
-	if (expected->mtu != 0 && expected->mtu != have->mtu)
+	// A later plugin of the chain may have lowered it.
+	if (expected->mtu > have->mtu)
 		return mismatch(err, "mtu");
 	return 0;
 }
@@ -303,7 +328,8 @@ void check_call(struct control *control, struct control_call *call)
 	struct error err;
 	int r = 0;
 
-	if (pod == NULL || pod->record.state != STORE_ATTACHED)
+	if (pod == NULL || pod->record.state != STORE_ATTACHED ||
+	    !host_owns(call_host(control, call), pod))
 		r = error_set(&err, ENOENT, CODE_NOT_FOUND, "there is no attachment %s/%s/%s",
 			      wanted->key.network, wanted->key.container_id, wanted->key.ifname);
 	else if (!pod->port_started)

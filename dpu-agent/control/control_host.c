@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Hello: the host says who it is and which boot of it this is. Of an older boot nothing runs any
-// more, so its attachments are released before the answer.
+// Hosts: which there are, whose attachments are whose, and their calls Hello and Reconcile. In a
+// Hello the host says who it is and which boot of it this is. Of an older boot nothing runs any more,
+// so its attachments are released before the answer.
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +10,79 @@
 
 #include "control/control_private.h"
 #include "proto/base/log.h"
+
+// ---- hosts -----------------------------------------------------------------------------------------
+
+const struct store_host *host_find(const struct control *control, const char *host_id)
+{
+	for (size_t i = 0; i < control->host_count; i++)
+		if (strcmp(control->hosts[i].host_id, host_id) == 0)
+			return &control->hosts[i];
+	return NULL;
+}
+
+const char *call_host(const struct control *control, const struct control_call *call)
+{
+	if (call->request->host_id[0] != '\0')
+		return call->request->host_id;
+	return control->host_count > 0 ? control->hosts[control->last_host].host_id : "";
+}
+
+bool host_owns(const char *host_id, const struct pod *pod)
+{
+	return pod->record.host_id[0] == '\0' || strcmp(pod->record.host_id, host_id) == 0;
+}
+
+static bool has_pods(const struct control *control, const char *host_id)
+{
+	for (size_t i = 0; i < control->pods->count; i++)
+		if (strcmp(control->pods->sorted[i]->record.host_id, host_id) == 0)
+			return true;
+	return false;
+}
+
+// Room for one more host: *ret_evicted (NULL: none) is to be forgotten, the longest known without
+// attachments.
+static int make_room(const struct control *control, const struct store_host **ret_evicted,
+		     struct error *err)
+{
+	if (control->host_count < STORE_HOSTS_MAX)
+		return 0;
+	for (size_t i = 0; i < control->host_count; i++) {
+		if (has_pods(control, control->hosts[i].host_id))
+			continue;
+		*ret_evicted = &control->hosts[i];
+		return 0;
+	}
+	return error_set(err, ENOSPC, CODE_CONFLICT,
+			 "this agent has attachments of %d hosts already, and serves no more",
+			 (int)STORE_HOSTS_MAX);
+}
+
+static void forget_host(struct control *control, const struct store_host *host)
+{
+	size_t index = (size_t)(host - control->hosts);
+
+	control->host_count--;
+	memmove(&control->hosts[index], &control->hosts[index + 1],
+		(control->host_count - index) * sizeof(control->hosts[0]));
+}
+
+// The last in the list, as in the store.
+static void note_host(struct control *control, const struct hello_request *hello)
+{
+	const struct store_host *known = host_find(control, hello->host_id);
+	struct store_host *host;
+
+	if (known != NULL)
+		forget_host(control, known);
+	control->last_host = control->host_count;
+	host = &control->hosts[control->host_count++];
+	memcpy(host->host_id, hello->host_id, sizeof(host->host_id));
+	memcpy(host->boot_id, hello->boot_id, sizeof(host->boot_id));
+}
+
+// ---- Hello -----------------------------------------------------------------------------------------
 
 // Of the host that says Hello, but of an earlier boot?
 static bool is_stale(const struct pod *pod, const struct hello_request *hello)
@@ -18,7 +92,7 @@ static bool is_stale(const struct pod *pod, const struct hello_request *hello)
 	       strcmp(pod->record.boot_id, hello->boot_id) != 0;
 }
 
-// Attached before any host had said Hello: it was this one, there is no other.
+// Attached before any host had said Hello: the first that does has it.
 static bool is_unclaimed(const struct pod *pod)
 {
 	return pod->record.state == STORE_ATTACHED && pod->record.host_id[0] == '\0';
@@ -65,24 +139,30 @@ static void apply_hello(struct control *control, const struct hello_request *hel
 			memcpy(pod->record.boot_id, hello->boot_id, sizeof(pod->record.boot_id));
 		}
 	}
-	memcpy(control->host_id, hello->host_id, sizeof(control->host_id));
-	memcpy(control->boot_id, hello->boot_id, sizeof(control->boot_id));
+	note_host(control, hello);
 	log_info("host said hello", "host=%s boot=%s version=%s reclaimed=%zu", hello->host_id,
 		 hello->boot_id, hello->software_version, reclaimed);
 }
 
 static int greet(struct control *control, const struct hello_request *hello, struct error *err)
 {
+	const struct store_host *known = host_find(control, hello->host_id);
 	struct store *store = control->config.store;
-	int r;
+	const struct store_host *evicted = NULL;
+	int r = 0;
 
-	if (strcmp(control->host_id, hello->host_id) == 0 &&
-	    strcmp(control->boot_id, hello->boot_id) == 0)
+	if (known != NULL && strcmp(known->boot_id, hello->boot_id) == 0) {
+		control->last_host = (size_t)(known - control->hosts);
 		return 0; // the usual case: no word to the disk
-	if (control->host_id[0] != '\0' && strcmp(control->host_id, hello->host_id) != 0)
-		log_warning("another host says hello; the attachments of the one before stay",
-			    "host=%s before=%s", hello->host_id, control->host_id);
-	r = store_begin(store, err);
+	}
+	if (known == NULL)
+		r = make_room(control, &evicted, err);
+	if (r == 0)
+		r = store_begin(store, err);
+	if (r < 0)
+		return r;
+	if (evicted != NULL)
+		r = store_delete_host(store, evicted->host_id, err);
 	if (r == 0)
 		r = write_hello(control, hello, err);
 	if (r == 0)
@@ -91,6 +171,8 @@ static int greet(struct control *control, const struct hello_request *hello, str
 		store_rollback(store);
 		return r;
 	}
+	if (evicted != NULL)
+		forget_host(control, evicted);
 	apply_hello(control, hello);
 	// Recorded as leaving: if this fails they only hold what they hold until control_retry.
 	if (batch_finish_leaving(control, err) < 0)
@@ -124,5 +206,31 @@ void hello_call(struct control *control, struct control_call *call)
 	body->has_pod_network = control->pods->has_network;
 	body->pod_network = control->pods->network.common;
 	body->host_port = host_port_ready(control);
+	answer(control, call, &reply);
+}
+
+// ---- Reconcile -------------------------------------------------------------------------------------
+
+void reconcile_call(struct control *control, struct control_call *call)
+{
+	const struct pods *pods = control->pods;
+	const char *host_id = call_host(control, call);
+	struct reply reply = {.call = CALL_RECONCILE};
+	struct reconcile_reply *body = &reply.body.reconcile;
+	struct offload_info offload;
+	const struct pod *pod;
+
+	control_retry(control);
+	for (size_t i = 0; i < pods->count; i++) {
+		if (pods->sorted[i]->record.state != STORE_ATTACHED ||
+		    !host_owns(host_id, pods->sorted[i]))
+			continue;
+		body->attachments++;
+		body->without_port += !pods->sorted[i]->port_started;
+	}
+	TAILQ_FOREACH (pod, &control->leaving, leaving_entry)
+		body->leaving += host_owns(host_id, pod);
+	rules_describe(control, &offload);
+	body->rules_missing = offload.rules_missing;
 	answer(control, call, &reply);
 }

@@ -11,12 +11,20 @@
 #include "control/control_private.h"
 #include "datapath/datapath.h"
 
+static bool is_listed(const struct list_request *wanted, const char *host_id, const struct pod *pod)
+{
+	return pod->record.state == STORE_ATTACHED && host_owns(host_id, pod) &&
+	       (wanted->network[0] == '\0' ||
+		strcmp(pod->record.attachment.key.network, wanted->network) == 0);
+}
+
 void list_call(struct control *control, struct control_call *call)
 {
 	const struct list_request *wanted = &call->request->body.list;
 	const struct pods *pods = control->pods;
 	struct reply reply = {.call = CALL_LIST};
 	struct list_reply *list = &reply.body.list;
+	const char *host_id = call_host(control, call);
 	size_t i = wanted->has_after ? pods_index_after(pods, &wanted->after) : 0;
 
 	list->items = calloc(wanted->limit, sizeof(*list->items));
@@ -27,13 +35,15 @@ void list_call(struct control *control, struct control_call *call)
 	for (; i < pods->count && list->count < wanted->limit; i++) {
 		struct list_item *item = &list->items[list->count];
 
-		if (pods->sorted[i]->record.state != STORE_ATTACHED)
+		if (!is_listed(wanted, host_id, pods->sorted[i]))
 			continue;
 		item->attachment = pods->sorted[i]->record.attachment;
 		item->has_offload = true;
 		rules_describe_pod(control, pods->sorted[i], &item->offload);
 		list->count++;
 	}
+	while (i < pods->count && !is_listed(wanted, host_id, pods->sorted[i]))
+		i++;
 	list->more = i < pods->count;
 	answer(control, call, &reply);
 	reply_clear(&reply);
@@ -66,13 +76,21 @@ void status_call(struct control *control, struct control_call *call)
 	control_notice(control, agent->notice);
 	if (!agent->ready)
 		snprintf(agent->not_ready_reason, sizeof(agent->not_ready_reason),
-			 "no pod network yet: the agent's configuration has no pod_network");
+			 "no pod network yet: the agent's configuration has no pod_network, and "
+			 "none was set ('podportctl network set')");
 	snprintf(agent->nic_device, sizeof(agent->nic_device), "%s", control->config.nic_device);
 	snprintf(agent->nic_driver, sizeof(agent->nic_driver), "%s",
 		 nic_driver_name(control->config.nic));
 	agent->functions = nic_function_count(control->config.nic);
 	agent->functions_used = pods->functions.taken;
 	agent->attachments = (uint32_t)pods->count;
+	for (size_t i = 0; i < pods->count; i++)
+		agent->attachments_without_port +=
+			pods->sorted[i]->record.state == STORE_ATTACHED &&
+			!pods->sorted[i]->port_started;
+	if (control->uplink_error.code != CODE_OK)
+		snprintf(agent->uplink_error, sizeof(agent->uplink_error), "%s",
+			 control->uplink_error.message);
 	agent->workers = control->config.workers;
 	agent->has_pod_network = pods->has_network;
 	agent->pod_network = pods->network.common;
@@ -85,8 +103,8 @@ void status_call(struct control *control, struct control_call *call)
 
 // ---- ports -----------------------------------------------------------------------------------------
 
-static void describe_port(const struct control *control, const struct port *port, uint32_t vf,
-			  struct port_info *ret_info)
+static void describe_port(const struct control *control, const char *host_id,
+			  const struct port *port, uint32_t vf, struct port_info *ret_info)
 {
 	struct datapath_counters counters = {0};
 	struct offload_pod_status offload = {0};
@@ -103,8 +121,8 @@ static void describe_port(const struct control *control, const struct port *port
 	snprintf(ret_info->kind, sizeof(ret_info->kind), "%s", port_kind_name(port_kind_of(port)));
 	snprintf(ret_info->name, sizeof(ret_info->name), "%s", state.name);
 	ret_info->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
-	ret_info->has_key = pod != NULL;
-	if (pod != NULL)
+	ret_info->has_key = pod != NULL && host_owns(host_id, pod);
+	if (ret_info->has_key)
 		ret_info->key = pod->record.attachment.key;
 	ret_info->link_up = state.link_up;
 	ret_info->mtu = state.mtu;
@@ -183,8 +201,8 @@ void list_ports_call(struct control *control, struct control_call *call)
 	}
 	count = collect_ports(control, wanted->after, ports);
 	for (; body->count < count && body->count < wanted->limit; body->count++)
-		describe_port(control, ports[body->count].port, ports[body->count].vf,
-			      &body->ports[body->count]);
+		describe_port(control, call_host(control, call), ports[body->count].port,
+			      ports[body->count].vf, &body->ports[body->count]);
 	body->more = body->count < count;
 	free(ports);
 	answer(control, call, &reply);

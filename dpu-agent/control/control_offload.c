@@ -50,6 +50,12 @@ void rules_begin(struct control *control)
 	rules_add(control, control->pods->sorted, control->pods->count);
 }
 
+void rules_end(struct control *control)
+{
+	offload_end(control->config.offload);
+	control->offload_begun = false;
+}
+
 void rules_retry(struct control *control)
 {
 	struct offload_summary summary = {0};
@@ -165,7 +171,8 @@ static void map_slots(const struct control *control, uint16_t functions[DATAPATH
 	}
 }
 
-static void describe_rule(const struct control *control, const struct offload_rule *rule,
+static void describe_rule(const struct control *control, const char *host_id,
+			  const struct offload_rule *rule,
 			  const uint16_t functions[DATAPATH_PORTS_MAX], struct flow_info *to)
 {
 	uint16_t vf = rule->has_slot && rule->slot < DATAPATH_PORTS_MAX ? functions[rule->slot]
@@ -185,7 +192,8 @@ static void describe_rule(const struct control *control, const struct offload_ru
 	if (!to->has_function)
 		return;
 	to->function = (struct function_id){.pf = 0, .vf = vf};
-	to->has_key = vf < pods->functions.size && pods->by_function[vf] != NULL;
+	to->has_key = vf < pods->functions.size && pods->by_function[vf] != NULL &&
+		      host_owns(host_id, pods->by_function[vf]);
 	if (to->has_key)
 		to->key = pods->by_function[vf]->record.attachment.key;
 }
@@ -209,7 +217,8 @@ void list_flows_call(struct control *control, struct control_call *call)
 		after = rule.id;
 		body->more = body->count == wanted->limit;
 		if (!body->more)
-			describe_rule(control, &rule, functions, &body->flows[body->count++]);
+			describe_rule(control, call_host(control, call), &rule, functions,
+				      &body->flows[body->count++]);
 	}
 	answer(control, call, &reply);
 	reply_clear(&reply);

@@ -114,6 +114,14 @@ bool host_port_ready(const struct control *control)
 	       control->host_port_error.code == CODE_OK;
 }
 
+static void stop_fixed(struct control *control, enum port_kind kind)
+{
+	struct port *port = nic_port(control->config.nic, kind, 0);
+
+	if (port != NULL)
+		port_stop(port);
+}
+
 static void start_pods(struct control *control)
 {
 	size_t started = 0, failed = 0;
@@ -140,7 +148,7 @@ void ports_start(struct control *control)
 {
 	if (!control->pods->has_network) {
 		log_warning("no pod network: pods cannot be attached",
-			    "reason=\"the configuration has no pod_network\"");
+			    "reason=\"the configuration has no pod_network, and none was set\"");
 		return;
 	}
 	set_router(&control->pods->network.common);
@@ -149,6 +157,29 @@ void ports_start(struct control *control)
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	start_pods(control);
 	// After the pods' ports, so that after a restart all rules go to the NIC at once.
+	if (control->uplink_error.code == CODE_OK)
+		rules_begin(control);
+}
+
+void ports_change_network(struct control *control, const struct pod_network *before)
+{
+	const struct pod_network *now = &control->pods->network.common;
+	bool mtu_differs = now->mtu != before->mtu;
+	bool gateway_differs =
+		now->has_ipv4 != before->has_ipv4 || now->has_ipv6 != before->has_ipv6 ||
+		(now->has_ipv4 && now->gateway_ipv4.s_addr != before->gateway_ipv4.s_addr) ||
+		(now->has_ipv6 && !IN6_ARE_ADDR_EQUAL(&now->gateway_ipv6, &before->gateway_ipv6));
+
+	set_router(now);
+	if (control->config.host_port && (mtu_differs || gateway_differs)) {
+		stop_fixed(control, PORT_HOST);
+		start_fixed(control, PORT_HOST, &control->host_port_error);
+	}
+	if (!mtu_differs)
+		return;
+	rules_end(control);
+	stop_fixed(control, PORT_UPLINK);
+	start_fixed(control, PORT_UPLINK, &control->uplink_error);
 	if (control->uplink_error.code == CODE_OK)
 		rules_begin(control);
 }
@@ -162,12 +193,8 @@ void ports_stop(struct control *control)
 		if (port != NULL)
 			port_stop(port);
 	}
-	port = nic_port(control->config.nic, PORT_HOST, 0);
-	if (port != NULL)
-		port_stop(port);
-	port = nic_port(control->config.nic, PORT_UPLINK, 0);
-	if (port != NULL)
-		port_stop(port);
+	stop_fixed(control, PORT_HOST);
+	stop_fixed(control, PORT_UPLINK);
 }
 
 void ports_retry(struct control *control)

@@ -13,8 +13,9 @@ TAILQ_HEAD(leaving_list, pod);
 struct control {
 	struct control_config config;
 	struct pods *pods;
-	char host_id[LIMIT_ID + 1]; // of the last Hello; "" before the first
-	char boot_id[LIMIT_ID + 1];
+	struct store_host hosts[STORE_HOSTS_MAX]; // that have said Hello, as in the store
+	size_t host_count;
+	size_t last_host;            // which of them said Hello last, if there is any
 	struct error restore_notice; // as struct restored has it
 	uint64_t started_ms;         // CLOCK_MONOTONIC
 
@@ -77,6 +78,17 @@ void check_call(struct control *control, struct control_call *call);
 
 // control_host.c
 void hello_call(struct control *control, struct control_call *call);
+void reconcile_call(struct control *control, struct control_call *call);
+// Whose call it is: of the host that it names, or, from a hostd that names none, of the one that said
+// Hello last; "" before the first.
+const char *call_host(const struct control *control, const struct control_call *call);
+const struct store_host *host_find(const struct control *control, const char *host_id);
+// What one host has attached no other may see, let alone release. What was attached before the first
+// Hello is nobody's and anybody's.
+bool host_owns(const char *host_id, const struct pod *pod);
+
+// control_network.c
+void set_pod_network_call(struct control *control, struct control_call *call);
 
 // control_inspect.c
 void list_call(struct control *control, struct control_call *call);
@@ -99,6 +111,9 @@ void pod_port_stop(struct control *control, struct pod *pod);
 // Router, host port, uplink, all pods' ports, as the pod network says.
 void ports_start(struct control *control);
 void ports_stop(struct control *control);
+// The pod network was `before`, with the same router MAC: what depends on it is started anew. Pods'
+// ports do not.
+void ports_change_network(struct control *control, const struct pod_network *before);
 // A few of those that should be started and are not.
 void ports_retry(struct control *control);
 bool host_port_ready(const struct control *control);
@@ -110,6 +125,8 @@ bool host_port_ready(const struct control *control);
 void rules_add(struct control *control, struct pod *const *pods, size_t count);
 // Shared rules, and those of all pods.
 void rules_begin(struct control *control);
+// Before the uplink is stopped; rules_begin makes them again.
+void rules_end(struct control *control);
 // Try again what the NIC has not taken.
 void rules_retry(struct control *control);
 // What of it the operator should know: "" if nothing.

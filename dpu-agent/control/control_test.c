@@ -339,7 +339,7 @@ static void check_tells_what_differs(void **state)
 	call.request.body.check.expected.ipv6.s6_addr[15] ^= 1;
 	test_must_fail(&agent, &call, CODE_MISMATCH, "ipv6: ");
 	call.request.body.check.expected = a;
-	call.request.body.check.expected.mtu = 1400;
+	call.request.body.check.expected.mtu = 9000;
 	test_must_fail(&agent, &call, CODE_MISMATCH, "mtu: ");
 	strcpy(call.request.body.check.key.container_id, "nobody");
 	test_must_fail(&agent, &call, CODE_NOT_FOUND, "podport/nobody/eth0");

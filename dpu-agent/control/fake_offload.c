@@ -89,6 +89,14 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	fake_offload.router = *router;
 }
 
+void offload_end(struct offload *offload)
+{
+	must(fake_offload.alive, "ended without being there");
+	fake_offload.begun = false;
+	memset(fake_offload.slots, 0, sizeof(fake_offload.slots));
+	fake_offload.rules = 0;
+}
+
 void offload_add(struct offload *offload, const struct offload_pod *pods, size_t count)
 {
 	must(fake_offload.begun, "a pod added before the begin");

@@ -194,6 +194,8 @@ static void a_port_that_does_not_come_back_keeps_its_attachment_and_is_told(void
 	assert_non_null(strstr(call.reply.body.status.agent.notice,
 			       "1 attachments have no port, first web/eth0: port 0 refuses"));
 	assert_non_null(strstr(call.reply.body.status.agent.notice, "host port: "));
+	assert_int_equal(1, call.reply.body.status.agent.attachments_without_port);
+	assert_string_not_equal("", call.reply.body.status.agent.uplink_error);
 	test_hello(&call, "host", "boot");
 	must_run(&call);
 	assert_false(call.reply.body.hello.host_port);

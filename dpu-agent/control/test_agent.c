@@ -47,10 +47,14 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 		.nic_device = "net_fake0",
 		.workers = 1,
 		.host_port = true,
+		.network = &agent->configured,
 	};
 	struct restored restored = {0};
 	int r;
 
+	agent->configured = agent->network;
+	if (!agent->has_network)
+		agent->configured.common.has_ipv4 = agent->configured.common.has_ipv6 = false;
 	snprintf(agent->instance_id, sizeof(agent->instance_id), "instance%u", ++instance);
 	r = store_open(agent->dir, &agent->store, err);
 	if (r < 0)

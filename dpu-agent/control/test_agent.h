@@ -13,7 +13,8 @@ struct test_agent {
 	char dir[64];
 	uint32_t functions;
 	bool has_network;
-	struct network network;
+	struct network network;    // of the configuration
+	struct network configured; // the same, as control is told
 	char instance_id[32];
 	struct store *store;
 	struct control *control;

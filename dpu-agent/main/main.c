@@ -244,6 +244,7 @@ static int control_start(struct agent *agent, struct error *err)
 		.nic_device = agent->config.nic_device,
 		.workers = agent->config.workers,
 		.host_port = agent->config.host_port,
+		.network = &agent->config.network,
 	};
 	const struct network *network =
 		agent_config_has_network(&agent->config) ? &agent->config.network : NULL;

@@ -23,7 +23,7 @@ enum {
 	PULL_BURST = 64,
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
 	// then unknown.
-	SILENCE_MAX_MS = 3000,
+	SILENCE_MAX_MS = 10000,
 };
 
 struct async_engine {
@@ -103,8 +103,9 @@ static void complete(struct engine_op *op, enum rte_flow_op_status status)
 	const bool good = status == RTE_FLOW_OP_SUCCESS;
 
 	op->result = good ? 0 : -EIO;
-	if (!good)
-		snprintf(op->why, sizeof(op->why), "rejected on completion");
+	if (!good) // a completion has no errno; what was well formed lacks room, most likely
+		snprintf(op->why, sizeof(op->why),
+			 "rejected on completion: table full, or what the NIC does not tell");
 	if (!op->create)
 		op->flow = NULL; // the handle is void either way
 }

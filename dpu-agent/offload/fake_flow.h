@@ -72,8 +72,9 @@ void fake_event(uint16_t port_id, int type);
 unsigned int fake_listeners(void);
 // What is under way in the queue is gone, as with a port that is configured anew.
 void fake_async_forget(void);
-// Let time go by.
+// Let time go by; how much has.
 void fake_wait(uint32_t ms);
+int64_t fake_now_ms(void);
 
 // ---- what is installed --------------------------------------------------------------------------
 

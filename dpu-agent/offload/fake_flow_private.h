@@ -48,7 +48,6 @@ int fake_error(struct rte_flow_error *e, int errno_value, const char *message);
 void fake_async_reset(void);
 
 // What stands in for DPDK, by the linker's --wrap.
-int __real_clock_gettime(clockid_t clock, struct timespec *ret_time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time);
 int __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info);
 int __wrap_rte_eth_dev_callback_register(uint16_t port_id, enum rte_eth_event_type type,

@@ -128,7 +128,9 @@ static void say_items(struct flow_words *w, const struct rule_shape *shape, cons
 	// Last: some drivers want to know the layers before they are asked whether those are good.
 	if ((shape->match & MATCH_INTACT) && form->intact) {
 		w->integrity.l3_ok = 1;
-		w->integrity_mask.l3_ok = 1;
+		// With mlx5's hardware steering l3_ok says nothing about this.
+		w->integrity.ipv4_csum_ok = shape->family == RULE_IPV4;
+		w->integrity_mask = w->integrity;
 		add_item(w, RTE_FLOW_ITEM_TYPE_INTEGRITY, &w->integrity, &w->integrity_mask);
 	}
 }
@@ -191,12 +193,13 @@ static void say_hop_limit(struct flow_words *w, enum rule_family family,
 static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 			const struct rule *rule, const struct flow_form *form)
 {
+	// Before what rewrites: mlx5's hardware steering takes no other order.
+	if (shape->actions & ACTION_COUNT)
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_COUNT, NULL, NULL);
 	if (shape->actions & ACTION_REWRITE_MACS)
 		say_macs(w, rule, form);
 	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)
 		say_hop_limit(w, shape->family, form);
-	if (shape->actions & ACTION_COUNT)
-		flow_add_action(w, RTE_FLOW_ACTION_TYPE_COUNT, NULL, NULL);
 	if (shape->actions & ACTION_JUMP) {
 		w->jump.group = shape->jump;
 		w->jump_mask.group = UINT32_MAX;

@@ -17,12 +17,12 @@
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
-int64_t offload_now_ms(void)
+int64_t offload_now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 bool offload_usable(const struct offload *offload)
@@ -151,7 +151,7 @@ static void install_shared(struct offload *offload)
 	shared->count = program_shared(offload->engine->form.icmp6_type, rules);
 	for (size_t i = 0; i < shared->count; i++)
 		shared->rules[i] = (struct installed){.rule = rules[i]};
-	transaction_install(offload, &shared, 1);
+	transaction_install(offload, &shared, 1, INT64_MAX); // without them there is nothing
 	snprintf(offload->why_not, sizeof(offload->why_not), "%s", shared->reason);
 }
 
@@ -185,6 +185,15 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	if (offload_usable(offload))
 		pods_fill(offload);
 	pods_tell(offload);
+}
+
+void offload_end(struct offload *offload)
+{
+	if (!offload->begun)
+		return;
+	remove_all(offload);
+	drop_engine(offload);
+	offload->begun = false;
 }
 
 // ---- life ---------------------------------------------------------------------------------------

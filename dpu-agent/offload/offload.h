@@ -9,7 +9,7 @@
 //     group 1  TTL or hop limit 0 or 1, neighbour discovery   -> empty group: slow path (shared)
 //              to the router's MAC, to a pod's address        -> jump 2                (pod, family)
 //     group 2  from this function, with its MAC and address   -> count, jump 3         (pod, family)
-//     group 3  to a pod's address           -> rewrite MACs, decrement TTL, count, out (pod, family)
+//     group 3  to a pod's address           -> count, rewrite MACs, decrement TTL, out (pod, family)
 //     a miss in any of them is the slow path, with the frame untouched
 //
 // So a frame is counted for its sender in group 2 only if group 3 will send it: the rule in group 3
@@ -52,6 +52,9 @@ struct offload_router {
 // added.
 void offload_begin(struct offload *offload, const struct offload_router *router);
 
+// The uplink port is about to be stopped for a while: all rules go, and come back with offload_begin.
+void offload_end(struct offload *offload);
+
 // A pod whose port is started. Of a pod whose MTU is below the pod network's only what it sends is
 // offloaded; of one above, only what it receives: rules cannot match a packet's size, so nothing
 // oversize may reach a rule.
@@ -67,14 +70,14 @@ struct offload_pod {
 
 // Program the rules of these pods, each pod a transaction, all of them pushed together. A slot that
 // is there already: its rules are replaced if the pod is another, and else left alone. `count` pods
-// of up to all there are (restart). Blocks for about a second at most: what a slow NIC has not
-// taken by then, and what it has refused, offload_retry does.
+// of up to all there are (restart). Blocks for 0.2 s and 2 ms a pod, or as long as the NIC takes for
+// its first answer: what it has not taken by then, and what it has refused, offload_retry does.
 void offload_add(struct offload *offload, const struct offload_pod *pods, size_t count);
 // Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot
 // that is not there: no effect.
 void offload_remove(struct offload *offload, uint32_t slot);
 // Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when
-// nothing is; to be called every few seconds.
+// nothing is; to be called every few seconds. Blocks for 0.1 s, or for one answer of the NIC.
 void offload_retry(struct offload *offload);
 
 // ---- what is installed --------------------------------------------------------------------------

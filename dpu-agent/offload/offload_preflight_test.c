@@ -108,14 +108,14 @@ static void macs_and_ttl_are_rewritten_in_the_way_the_nic_takes(void **state)
 		const char *macs, *ttl, *actions;
 	} cases[] = {
 		{false, false, false, "by SET_MAC_SRC and SET_MAC_DST", "by DEC_TTL",
-		 "> set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:00 dec_ttl count to=9"},
+		 "> count set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:00 dec_ttl to=9"},
 		{true, false, false, "by MODIFY_FIELD", "by DEC_TTL",
-		 "> modify.src=02:00:00:00:00:01 modify.dst=02:00:00:01:00:00 dec_ttl count to=9"},
+		 "> count modify.src=02:00:00:00:00:01 modify.dst=02:00:00:01:00:00 dec_ttl to=9"},
 		{false, true, false, "by SET_MAC_SRC and SET_MAC_DST",
 		 "by MODIFY_FIELD, subtract 1",
-		 "> set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:00 ttl-1 count to=9"},
+		 "> count set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:00 ttl-1 to=9"},
 		{true, true, true, "by MODIFY_FIELD", "by MODIFY_FIELD, add 255",
-		 "> modify.src=02:00:00:00:00:01 modify.dst=02:00:00:01:00:00 ttl+255 count to=9"},
+		 "> count modify.src=02:00:00:00:00:01 modify.dst=02:00:00:01:00:00 ttl+255 to=9"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

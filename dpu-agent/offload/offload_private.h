@@ -30,7 +30,7 @@ struct installed {
 	struct rule rule;
 	struct rte_flow *flow; // NULL: not installed
 	uint64_t id;
-	int64_t since_ms;
+	int64_t since_us;
 	struct engine_count last; // read from the NIC
 };
 
@@ -43,7 +43,7 @@ struct rule_set {
 	struct offload_pod pod;
 	struct installed rules[PROGRAM_RULES_MAX];
 	size_t count;     // of rules[]: as programmed last
-	size_t installed; // of those: all or, unless the NIC would not remove some, none
+	size_t installed; // of those
 	int error;        // of the last attempt, negative errno
 	char reason[LIMIT_TEXT + 1];
 	// Counted by rules that are no more.
@@ -82,6 +82,8 @@ struct offload {
 
 	struct ledger ledger;
 	uint64_t inserted, removed, failed;
+	int64_t op_us; // what an insert took lately; 0: not known
+	size_t burst;  // inserts that may be given to the NIC before the next look at the clock
 	char missing_reason[LIMIT_TEXT + 1];
 
 	struct engine_op ops[BATCH_SETS * PROGRAM_RULES_MAX];
@@ -96,7 +98,7 @@ struct offload {
 	uint32_t slot_of_port[RTE_MAX_ETHPORTS]; // NO_SLOT: not ours
 };
 
-int64_t offload_now_ms(void);
+int64_t offload_now_us(void);
 // The shared rules are in place.
 bool offload_usable(const struct offload *offload);
 // Nothing will ever be installed.
@@ -108,17 +110,19 @@ void offload_set_up(struct offload *offload);
 
 // The set has not all the rules it is to have.
 bool rule_set_missing(const struct rule_set *set);
-// Install what is missing, as far as a second goes.
+// Install what is missing, as far as two seconds go.
 void pods_fill(struct offload *offload);
 // To the log: one line when rules begin to be missing, one when none is any more.
 void pods_tell(struct offload *offload);
 
 // ---- transaction.c ------------------------------------------------------------------------------
 
-// Install the rules of these sets, at most BATCH_SETS, which have none installed. A set whose rules
-// are not all accepted is rolled back, in reverse, and says why. Returns the number of sets that
-// are in.
-size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count);
+// Install what is not yet installed of the rules of these sets, at most BATCH_SETS. A set of which
+// one is refused is rolled back, in reverse, and says why (error, reason). When time is up, though
+// never before something was done, sets may be left half done, without error: another call goes on
+// with them. Returns how many sets are in.
+size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count,
+			   int64_t deadline_us);
 // Remove them, at most BATCH_SETS. What they counted stays in the set. A rule that the NIC does not
 // let go stays installed.
 void transaction_remove(struct offload *offload, struct rule_set **sets, size_t count);

@@ -44,11 +44,11 @@ static void a_pod_has_a_rule_for_each_step_and_family(void **state)
 			    "g2 p0 port=10 type=86dd src=02:00:00:01:00:01 dst=02:00:00:00:00:01 "
 			    "ip.src=fd00::3 > count jump=3");
 	assert_string_equal(fake_rule_with("g3 p0 type=0800"),
-			    "g3 p0 type=0800 ip.dst=10.88.0.3 > set.src=02:00:00:00:00:01 "
-			    "set.dst=02:00:00:01:00:01 dec_ttl count to=10");
+			    "g3 p0 type=0800 ip.dst=10.88.0.3 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:01 dec_ttl to=10");
 	assert_string_equal(fake_rule_with("g3 p0 type=86dd"),
-			    "g3 p0 type=86dd ip.dst=fd00::3 > set.src=02:00:00:00:00:01 "
-			    "set.dst=02:00:00:01:00:01 dec_ttl count to=10");
+			    "g3 p0 type=86dd ip.dst=fd00::3 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:01 dec_ttl to=10");
 	expect_full(1);
 	assert_int_equal(fake_rule_count(), SHARED_RULES + POD_RULES);
 	remove_pod(1);
@@ -206,7 +206,7 @@ static void a_restart_installs_all_pods_in_bulk(void **state)
 	assert_int_equal(summary().pods_full, PODS);
 	assert_int_equal(fake.inserts, PODS * POD_RULES);
 	if (is_asynchronous())
-		assert_in_range(fake.pushes, 1, PODS / 10);
+		assert_in_range(fake.pushes, 1, PODS / 5);
 }
 
 static void pods_that_came_before_the_uplink_are_installed_when_it_starts(void **state)
@@ -298,7 +298,7 @@ static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **
 		assert_true(rule.id > after);
 		after = rule.id;
 		count++;
-		assert_true(rule.age_ms >= 5000 && rule.age_ms < 60000);
+		assert_int_equal(rule.age_ms, 5000);
 		if (!rule.has_slot)
 			continue;
 		of_pod++;
@@ -376,10 +376,27 @@ static void switched_off_nothing_is_asked_of_the_nic(void **state)
 			TEST(adding_a_pod_again_with_another_address_replaces_its_rules),          \
 			TEST(an_uplink_that_starts_again_has_all_rules_again),                     \
 			TEST(beginning_again_with_another_router_remakes_all_rules),               \
+			TEST(rules_go_with_the_uplink_and_come_back_with_it),                      \
 			TEST(rules_are_listed_in_the_order_of_their_ids_with_what_they_do),        \
 			TEST(the_list_is_whole_after_any_number_of_changes),                       \
 			TEST(switched_off_nothing_is_asked_of_the_nic),                            \
 	}
+
+static void rules_go_with_the_uplink_and_come_back_with_it(void **state)
+{
+	const struct offload_router router = fake_router;
+
+	begin(4);
+	add(0);
+	add(1);
+	offload_end(offload);
+	assert_int_equal(fake_rule_count(), 0);
+	assert_false(summary().usable);
+	remove_pod(1);
+	offload_begin(offload, &router);
+	expect_full(0);
+	assert_int_equal(rules_of(1), 0);
+}
 
 int main(void)
 {

@@ -7,15 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "offload/offload_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
+// Calls wait while rules go in: what is not in by then is for the next retry. But a restart with many
+// pods has more time than an attachment.
 enum {
-	// How long calls wait for rules; the pod under way is finished. With it well below the second that hostd gives a
-	// question for the agent's status.
-	ADD_BUDGET_MS = 250,
-	RETRY_BUDGET_MS = 100,
+	ADD_BUDGET_US = 200 * 1000,
+	ADD_BUDGET_US_PER_POD = 2000,
+	RETRY_BUDGET_US = 100 * 1000,
 	RETRY_FAILURES_MAX = 8, // pods that fail again in one retry
 };
 
@@ -72,77 +75,116 @@ static bool program(struct offload *offload, struct rule_set *set)
 	return true;
 }
 
-// Make the rules of these sets, at most BATCH_SETS, anew. Returns how many are in.
-static size_t renew(struct offload *offload, struct rule_set **sets, size_t count)
+// Begun when time was up, and nothing has changed since.
+static bool half_done(const struct rule_set *set)
 {
-	struct rule_set *ready[BATCH_SETS], *old[BATCH_SETS];
-	size_t ready_count = 0, old_count = 0;
+	return set->wanted && !set->fresh && !set->outdated && set->error == 0 &&
+	       set->installed > 0 && set->installed < set->count;
+}
+
+// Rules that are there and are not those of now.
+static void remove_outdated(struct offload *offload, struct rule_set **sets, size_t count)
+{
+	struct rule_set *old[BATCH_SETS];
+	size_t old_count = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (sets[i]->installed > 0)
+		if (sets[i]->installed > 0 && !half_done(sets[i]))
 			old[old_count++] = sets[i];
 	}
 	transaction_remove(offload, old, old_count);
+}
+
+// Make the rules of these sets, at most BATCH_SETS: go on where they are half done, else anew. Returns
+// how many are in.
+static size_t make(struct offload *offload, struct rule_set **sets, size_t count,
+		   int64_t deadline_us)
+{
+	struct rule_set *ready[BATCH_SETS];
+	size_t ready_count = 0;
+
+	remove_outdated(offload, sets, count);
 	for (size_t i = 0; i < count; i++) {
-		if (program(offload, sets[i]))
+		if (half_done(sets[i]) || program(offload, sets[i]))
 			ready[ready_count++] = sets[i];
 	}
-	return transaction_install(offload, ready, ready_count);
+	return transaction_install(offload, ready, ready_count, deadline_us);
 }
 
-// How many pods to do at once.
-static size_t batch_size(const struct offload *offload)
+// How many pods to do at once, for as long as there is time.
+static size_t batch_size(const struct offload *offload, int64_t deadline_us)
 {
-	return offload->engine->ops->bulk ? BATCH_SETS : 1;
+	int64_t fitting = BATCH_SETS;
+
+	if (!offload->engine->ops->bulk)
+		return 1;
+	if (offload->op_us > 0)
+		fitting = (deadline_us - offload_now_us()) / offload->op_us / PROGRAM_RULES_MAX;
+	return (size_t)RTE_MIN(RTE_MAX(fitting, (int64_t)1), (int64_t)BATCH_SETS);
 }
 
-// Go on from `*cursor` with what is missing: at most `size` sets. Returns how many.
-static size_t collect_missing(struct offload *offload, uint32_t *cursor, uint32_t *left,
-			      struct rule_set **ret_sets, size_t size)
+// Go on from the cursor with what is missing: at most `size` sets. Returns how many.
+static size_t collect_missing(struct offload *offload, uint32_t *left, struct rule_set **ret_sets,
+			      size_t size)
 {
 	size_t count = 0;
 
 	for (; *left > 0 && count < size; (*left)--) {
-		struct rule_set *set = &offload->pods[*cursor];
+		struct rule_set *set = &offload->pods[offload->cursor];
 
-		*cursor = (*cursor + 1) % OFFLOAD_SLOTS;
+		offload->cursor = (offload->cursor + 1) % OFFLOAD_SLOTS;
 		if (rule_set_missing(set))
 			ret_sets[count++] = set;
 	}
 	return count;
 }
 
+// The next retry begins where this one ended, and with what it left half done.
+static void keep_cursor(struct offload *offload, struct rule_set **sets, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (rule_set_missing(sets[i]) && sets[i]->error == 0) {
+			offload->cursor = sets[i]->slot;
+			return;
+		}
+	}
+}
+
 void pods_fill(struct offload *offload)
 {
-	const int64_t deadline_ms = offload_now_ms() + ADD_BUDGET_MS;
+	const int64_t deadline_us =
+		offload_now_us() + ADD_BUDGET_US + OFFLOAD_SLOTS * ADD_BUDGET_US_PER_POD;
 	struct rule_set *sets[BATCH_SETS];
 	uint32_t left = OFFLOAD_SLOTS;
 	size_t count;
 
-	while (offload_now_ms() < deadline_ms &&
-	       (count = collect_missing(offload, &offload->cursor, &left, sets,
-					batch_size(offload))) > 0)
-		renew(offload, sets, count);
+	while (offload_now_us() < deadline_us &&
+	       (count = collect_missing(offload, &left, sets, batch_size(offload, deadline_us))) >
+		       0)
+		make(offload, sets, count, deadline_us);
 }
 
-// The same with a careful beginning, since most likely it fails as it did before: pod by pod while
-// pods fail, not at all while the table is full.
-static void fill_again(struct offload *offload, int64_t deadline_ms)
+// The same with a careful beginning, since most likely it fails as it did before: pod by pod while pods
+// fail, no more once the table is full.
+static void fill_again(struct offload *offload, int64_t deadline_us)
 {
 	struct rule_set *sets[BATCH_SETS];
 	uint32_t left = OFFLOAD_SLOTS;
 	size_t failures = 0, size = 1, count;
 
-	while (offload_now_ms() < deadline_ms && failures < RETRY_FAILURES_MAX &&
-	       (count = collect_missing(offload, &offload->cursor, &left, sets, size)) > 0) {
-		size_t good = renew(offload, sets, count);
-
-		failures += count - good;
-		size = good == count ? batch_size(offload) : 1;
+	while (offload_now_us() < deadline_us && failures < RETRY_FAILURES_MAX &&
+	       (count = collect_missing(offload, &left, sets, size)) > 0) {
+		make(offload, sets, count, deadline_us);
+		size = batch_size(offload, deadline_us);
 		for (size_t i = 0; i < count; i++) {
 			if (sets[i]->error == -ENOSPC)
 				return;
+			if (sets[i]->error < 0) {
+				failures++;
+				size = 1;
+			}
 		}
+		keep_cursor(offload, sets, count);
 	}
 }
 
@@ -158,6 +200,8 @@ void pods_tell(struct offload *offload)
 	else if (summary.rules_missing == 0 && offload->told_missing)
 		log_info("all rules in place", "rules=%u", summary.rules);
 	offload->told_missing = summary.rules_missing > 0;
+	if (!offload->told_missing)
+		offload->missing_reason[0] = '\0';
 }
 
 static bool same_pod(const struct offload_pod *a, const struct offload_pod *b)
@@ -185,7 +229,8 @@ static void want(struct rule_set *set, const struct offload_pod *pod)
 
 void offload_add(struct offload *offload, const struct offload_pod *pods, size_t count)
 {
-	const int64_t deadline_ms = offload_now_ms() + ADD_BUDGET_MS;
+	const int64_t deadline_us =
+		offload_now_us() + ADD_BUDGET_US + (int64_t)count * ADD_BUDGET_US_PER_POD;
 	struct rule_set *sets[BATCH_SETS];
 
 	if (!offload->enabled)
@@ -193,17 +238,17 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 	for (size_t i = 0; i < count; i++)
 		want(&offload->pods[pods[i].slot], &pods[i]);
 	for (size_t i = 0; i < count && offload_usable(offload);) {
+		const size_t size = batch_size(offload, deadline_us);
 		size_t n = 0;
 
-		for (; i < count && n < batch_size(offload); i++) {
+		for (; i < count && n < size; i++) {
 			if (rule_set_missing(&offload->pods[pods[i].slot]))
 				sets[n++] = &offload->pods[pods[i].slot];
 		}
-		// What changed must go also when time is up: its rules are no longer true.
-		if (offload_now_ms() < deadline_ms)
-			renew(offload, sets, n);
-		else
-			transaction_remove(offload, sets, n);
+		if (offload_now_us() < deadline_us)
+			make(offload, sets, n, deadline_us);
+		else // which must go all the same
+			remove_outdated(offload, sets, n);
 	}
 	for (size_t i = 0; i < count && !offload->told_missing; i++) {
 		if (rule_set_missing(&offload->pods[pods[i].slot]))
@@ -251,19 +296,19 @@ static void take_events(struct offload *offload)
 
 // Rules that are there and should not be: those of a function that was reset, and those the NIC
 // would not remove.
-static void clear(struct offload *offload, int64_t deadline_ms)
+static void clear(struct offload *offload, int64_t deadline_us)
 {
-	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS && offload_now_ms() < deadline_ms; slot++) {
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS && offload_now_us() < deadline_us; slot++) {
 		struct rule_set *set = &offload->pods[slot];
 
 		if (set->installed > 0 && (!set->wanted || rule_set_missing(set)))
-			transaction_remove(offload, &set, 1);
+			remove_outdated(offload, &set, 1);
 	}
 }
 
 void offload_retry(struct offload *offload)
 {
-	const int64_t deadline_ms = offload_now_ms() + RETRY_BUDGET_MS;
+	const int64_t deadline_us = offload_now_us() + RETRY_BUDGET_US;
 
 	if (!offload->begun || offload_off(offload))
 		return;
@@ -272,7 +317,7 @@ void offload_retry(struct offload *offload)
 		offload_set_up(offload);
 	if (!offload_usable(offload))
 		return;
-	clear(offload, deadline_ms);
-	fill_again(offload, deadline_ms);
+	clear(offload, deadline_us);
+	fill_again(offload, deadline_us);
 	pods_tell(offload);
 }

@@ -53,12 +53,12 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 	[RULE_OUTPUT_IPV4] = {
 		.name = "IPv4 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV4,
 		.match = MATCH_IP_DST,
-		.actions = ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT | ACTION_COUNT |
+		.actions = ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT |
 			   ACTION_TO_FUNCTION},
 	[RULE_OUTPUT_IPV6] = {
 		.name = "IPv6 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV6,
 		.match = MATCH_IP_DST,
-		.actions = ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT | ACTION_COUNT |
+		.actions = ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT |
 			   ACTION_TO_FUNCTION},
 };
 // clang-format on
@@ -172,14 +172,14 @@ void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)
 	struct text text = {.start = ret_text, .size = size, .separator = ", "};
 
 	ret_text[0] = '\0';
+	if (shape->actions & ACTION_COUNT)
+		text_add(&text, "count");
 	if (shape->actions & ACTION_REWRITE_MACS) {
 		add_mac(&text, "set eth src ", &rule->router);
 		add_mac(&text, "set eth dst ", &rule->mac);
 	}
 	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)
 		text_add(&text, "decrement %s", shape->family == RULE_IPV4 ? "ttl" : "hop limit");
-	if (shape->actions & ACTION_COUNT)
-		text_add(&text, "count");
 	if (shape->actions & ACTION_JUMP)
 		text_add(&text, shape->jump == RULE_GROUP_SLOW ? "slow path" : "jump %u",
 			 shape->jump);

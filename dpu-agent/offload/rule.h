@@ -42,9 +42,9 @@ enum {
 
 // What it does, in this order.
 enum {
-	ACTION_REWRITE_MACS = 1 << 0, // source rule.router, destination rule.mac
-	ACTION_DECREMENT_HOP_LIMIT = 1 << 1,
-	ACTION_COUNT = 1 << 2,
+	ACTION_COUNT = 1 << 0,
+	ACTION_REWRITE_MACS = 1 << 1, // source rule.router, destination rule.mac
+	ACTION_DECREMENT_HOP_LIMIT = 1 << 2,
 	ACTION_JUMP = 1 << 3,        // to shape.jump
 	ACTION_TO_FUNCTION = 1 << 4, // out of the function of rule.port_id
 };

@@ -111,8 +111,10 @@ static void add_pod(const struct offload *offload, const struct rule_set *set,
 
 	if (!set->wanted)
 		return;
-	if (rule_set_missing(set) || !offload_usable(offload))
+	if (set->fresh || set->outdated || !offload_usable(offload))
 		summary->rules_missing += wanted;
+	else
+		summary->rules_missing += wanted - (uint32_t)set->installed;
 	switch (state_of(offload, set)) {
 	case OFFLOAD_FULL:
 		summary->pods_full++;
@@ -144,9 +146,12 @@ void offload_read_summary(const struct offload *offload, struct offload_summary 
 	ret_summary->inserted = offload->inserted;
 	ret_summary->removed = offload->removed;
 	ret_summary->failed = offload->failed;
-	if (ret_summary->rules_missing > 0)
-		snprintf(ret_summary->missing_reason, sizeof(ret_summary->missing_reason), "%s",
-			 ret_summary->usable ? offload->missing_reason : ret_summary->why_not);
+	if (ret_summary->rules_missing == 0)
+		return;
+	snprintf(ret_summary->missing_reason, sizeof(ret_summary->missing_reason), "%s",
+		 !ret_summary->usable                 ? ret_summary->why_not
+		 : offload->missing_reason[0] != '\0' ? offload->missing_reason
+						      : "not yet installed");
 }
 
 size_t offload_capability_count(const struct offload *offload)
@@ -179,6 +184,6 @@ bool offload_next_rule(struct offload *offload, uint64_t after, struct offload_r
 	ret_rule->counted = shape->actions & ACTION_COUNT;
 	ret_rule->packets = installed->last.packets;
 	ret_rule->bytes = installed->last.bytes;
-	ret_rule->age_ms = (uint64_t)(offload_now_ms() - installed->since_ms);
+	ret_rule->age_ms = (uint64_t)(offload_now_us() - installed->since_us) / 1000;
 	return true;
 }

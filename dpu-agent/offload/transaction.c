@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "offload/offload_private.h"
 #include "proto/base/log.h"
 
@@ -98,7 +100,7 @@ static void take_created(struct offload *offload, const struct engine_op *op, st
 	}
 	installed->flow = op->flow;
 	installed->last = (struct engine_count){0};
-	installed->since_ms = offload_now_ms();
+	installed->since_us = offload_now_us();
 	ledger_add(&offload->ledger, set, installed);
 	set->installed++;
 	offload->inserted++;
@@ -172,21 +174,75 @@ void transaction_forget(struct offload *offload, struct rule_set *set)
 	}
 }
 
-// Where operations are done one by one, none is tried for a set that has failed.
-static void install_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens)
-{
-	const bool bulk = offload->engine->ops->bulk;
+enum { BURST_FIRST = 4, BURST_MAX = 128 };
 
-	for (size_t i = 0; i < count; i++) {
-		for (size_t j = 0; sets[i]->error == 0 && j < sets[i]->count; j++) {
-			if (rule_shape(&sets[i]->rules[j].rule)->opens != opens)
-				continue;
-			add_op(offload, sets[i], &sets[i]->rules[j], true);
-			if (!bulk)
-				run_ops(offload);
-		}
-	}
+// How many inserts to give the NIC before looking at the clock again: few at first, since it may have
+// become slow. Done one by one there is nothing to gain by more than one, and then none is tried for a
+// set that has failed.
+static size_t burst(const struct offload *offload, int64_t deadline_us)
+{
+	int64_t fitting = BURST_MAX;
+
+	if (!offload->engine->ops->bulk)
+		return 1;
+	if (offload->op_us > 0)
+		fitting = (deadline_us - offload_now_us()) / offload->op_us;
+	fitting = RTE_MIN(fitting, (int64_t)offload->burst);
+	return (size_t)RTE_MAX(fitting, (int64_t)1);
+}
+
+static void run_creates(struct offload *offload)
+{
+	const int64_t start_us = offload_now_us();
+	const int64_t count = (int64_t)offload->op_count;
+
+	if (count == 0)
+		return;
 	run_ops(offload);
+	offload->op_us = (offload_now_us() - start_us) / count;
+	offload->burst = RTE_MIN(2 * offload->burst, (size_t)BURST_MAX);
+}
+
+// All that does not open is in.
+static bool may_open(const struct rule_set *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (set->rules[i].flow == NULL && !rule_shape(&set->rules[i].rule)->opens)
+			return false;
+	}
+	return true;
+}
+
+// False: time is up.
+static bool install_set(struct offload *offload, struct rule_set *set, bool opens,
+			int64_t deadline_us)
+{
+	for (size_t i = 0; set->error == 0 && i < set->count; i++) {
+		struct installed *installed = &set->rules[i];
+
+		if (installed->flow != NULL || rule_shape(&installed->rule)->opens != opens)
+			continue;
+		add_op(offload, set, installed, true);
+		if (offload->op_count < burst(offload, deadline_us))
+			continue;
+		run_creates(offload);
+		if (offload_now_us() >= deadline_us)
+			return false;
+	}
+	return true;
+}
+
+static bool install_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens,
+			 int64_t deadline_us)
+{
+	bool in_time = true;
+
+	for (size_t i = 0; in_time && i < count; i++) {
+		if (!opens || may_open(sets[i]))
+			in_time = install_set(offload, sets[i], opens, deadline_us);
+	}
+	run_creates(offload);
+	return in_time && offload_now_us() < deadline_us;
 }
 
 static void roll_back(struct offload *offload, struct rule_set **sets, size_t count)
@@ -202,19 +258,26 @@ static void roll_back(struct offload *offload, struct rule_set **sets, size_t co
 		transaction_remove(offload, failed, failed_count);
 }
 
-size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count)
+size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count,
+			   int64_t deadline_us)
 {
-	size_t good = 0;
+	bool in_time = true;
+	size_t done = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	offload->burst = BURST_FIRST;
+	for (size_t i = 0; i < count; i++)
 		sets[i]->error = 0;
-		sets[i]->reason[0] = '\0';
-	}
-	for (int opens = 0; opens <= 1; opens++) {
-		install_step(offload, sets, count, opens);
+	for (int opens = 0; in_time && opens <= 1; opens++) {
+		in_time = install_step(offload, sets, count, opens, deadline_us);
 		roll_back(offload, sets, count);
 	}
-	for (size_t i = 0; i < count; i++)
-		good += sets[i]->error == 0;
-	return good;
+	for (size_t i = 0; i < count; i++) {
+		if (sets[i]->installed == sets[i]->count) {
+			sets[i]->reason[0] = '\0';
+			done++;
+		} else if (sets[i]->error == 0) {
+			snprintf(sets[i]->reason, sizeof(sets[i]->reason), "not yet installed");
+		}
+	}
+	return done;
 }

@@ -273,3 +273,19 @@ bool ipam_next(const struct ipam *ipam, void *ret_address)
 	address_at(&ipam->prefix, FIRST_OFFSET + index, ret_address);
 	return true;
 }
+
+bool ipam_next_released(const struct ipam *ipam, uint32_t *cursor, void *ret_address)
+{
+	uint32_t index = *cursor;
+
+	if (ipam->pool.size == 0)
+		return false;
+	do {
+		index = lru_pool_next(&ipam->pool, index);
+		if (index == LRU_POOL_NONE)
+			return false;
+	} while (!lru_pool_is_released(&ipam->pool, index));
+	*cursor = index;
+	address_at(&ipam->prefix, FIRST_OFFSET + index, ret_address);
+	return true;
+}

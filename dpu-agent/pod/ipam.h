@@ -84,3 +84,7 @@ void ipam_mark_released(struct ipam *ipam, const void *address);
 
 // The one that ipam_alloc would give; false if none is left.
 bool ipam_next(const struct ipam *ipam, void *ret_address);
+
+// Those that were released and are free, the least recent first: *cursor is LRU_POOL_NONE at first.
+// False: no more.
+bool ipam_next_released(const struct ipam *ipam, uint32_t *cursor, void *ret_address);

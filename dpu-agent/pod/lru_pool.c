@@ -52,6 +52,23 @@ uint32_t lru_pool_head(const struct lru_pool *pool)
 	return head == pool->size ? LRU_POOL_NONE : head;
 }
 
+uint32_t lru_pool_next(const struct lru_pool *pool, uint32_t index)
+{
+	uint32_t next;
+
+	if (index == LRU_POOL_NONE)
+		return lru_pool_head(pool);
+	assert(index < pool->size && !pool->entries[index].taken);
+	next = pool->entries[index].next;
+	return next == pool->size ? LRU_POOL_NONE : next;
+}
+
+bool lru_pool_is_released(const struct lru_pool *pool, uint32_t index)
+{
+	assert(index < pool->size);
+	return pool->entries[index].used && !pool->entries[index].taken;
+}
+
 bool lru_pool_is_taken(const struct lru_pool *pool, uint32_t index)
 {
 	assert(index < pool->size);

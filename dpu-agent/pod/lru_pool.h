@@ -41,6 +41,12 @@ void lru_pool_destroy(struct lru_pool *pool); // a zeroed pool is fine
 // The one to take next, LRU_POOL_NONE if all are taken.
 uint32_t lru_pool_head(const struct lru_pool *pool);
 
+// The free ones in the order in which they will be taken: the one after `index`, which is free, or
+// the first for LRU_POOL_NONE. LRU_POOL_NONE: no more.
+uint32_t lru_pool_next(const struct lru_pool *pool, uint32_t index);
+// A free one: was it taken once?
+bool lru_pool_is_released(const struct lru_pool *pool, uint32_t index);
+
 bool lru_pool_is_taken(const struct lru_pool *pool, uint32_t index);
 
 // Take a free one.

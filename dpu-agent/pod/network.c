@@ -123,6 +123,16 @@ void network_ipv6_text(const struct network *network, char ret_text[NETWORK_TEXT
 	snprintf(ret_text, NETWORK_TEXT_SIZE, "%s/%u", address, network->common.ipv6_prefix_length);
 }
 
+void network_text(const struct network *network, char ret_text[2 * NETWORK_TEXT_SIZE])
+{
+	char ipv4[NETWORK_TEXT_SIZE], ipv6[NETWORK_TEXT_SIZE];
+
+	network_ipv4_text(network, ipv4);
+	network_ipv6_text(network, ipv6);
+	snprintf(ret_text, 2 * NETWORK_TEXT_SIZE, "%s%s%s", ipv4,
+		 ipv4[0] != '\0' && ipv6[0] != '\0' ? " " : "", ipv6);
+}
+
 int mac_parse(const char *text, struct mac *ret_mac, struct error *err)
 {
 	static const struct mac zero;
@@ -244,4 +254,15 @@ int network_suits(const struct network *network, const struct attachment *attach
 	if (!mac_equal(&attachment->gateway_mac, &new->router_mac))
 		return error_set(err, EBUSY, CODE_CONFLICT, "knows the router by another MAC");
 	return 0;
+}
+
+void network_list_blocker(char *list, size_t size, const struct attachment_key *key,
+			  const struct error *why)
+{
+	size_t length = strlen(list);
+	int n = snprintf(list + length, size - length, "%s%s/%s (%s)", length > 0 ? ", " : "",
+			 key->container_id, key->ifname, why->message);
+
+	if (n < 0 || (size_t)n >= size - length)
+		list[length] = '\0'; // whole entries only
 }

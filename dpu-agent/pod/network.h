@@ -24,6 +24,9 @@ int network_parse_ipv6(const char *text, struct network *network, struct error *
 void network_ipv4_text(const struct network *network, char ret_text[NETWORK_TEXT_SIZE]);
 void network_ipv6_text(const struct network *network, char ret_text[NETWORK_TEXT_SIZE]);
 
+// Both, as people write them: "10.88.0.0/16 fd00:88::/64".
+void network_text(const struct network *network, char ret_text[2 * NETWORK_TEXT_SIZE]);
+
 // "02:70:6f:64:00:01". Errors: -EINVAL: not six pairs of hex digits, multicast or zero.
 int mac_parse(const char *text, struct mac *ret_mac, struct error *err);
 void mac_text(const struct mac *mac, char ret_text[MAC_TEXT_SIZE]);
@@ -35,6 +38,11 @@ bool network_equal(const struct network *a, const struct network *b);
 // -EBUSY with CODE_CONFLICT and what is in the way ("has the address 10.88.0.7").
 int network_suits(const struct network *network, const struct attachment *attachment,
 		  struct error *err);
+
+// For people: of the attachments that network_suits refuses, as many as fit into `list` (at first
+// empty), "container/eth0 (has the address 10.88.0.7), …".
+void network_list_blocker(char *list, size_t size, const struct attachment_key *key,
+			  const struct error *why);
 
 // The prefixes as the IPAM takes them. Only for a family that the network has.
 struct ipam_prefix network_ipv4_prefix(const struct network *network);

@@ -39,31 +39,81 @@ void pods_free(struct pods *pods)
 	free(pods);
 }
 
-int pods_set_network(struct pods *pods, const struct network *network)
+// The pool of `prefix`, in which what pods hold is taken and what `old` says was released is so.
+static int make_pool(const struct pods *pods, const struct ipam *old,
+		     const struct ipam_prefix *prefix, struct ipam *ret_pool)
 {
-	struct ipam ipv4 = {0}, ipv6 = {0};
+	bool is_ipv4 = prefix->family == AF_INET;
+	uint32_t cursor = LRU_POOL_NONE;
+	struct lru_pool_undo ignored;
+	uint8_t address[16];
+	int r = ipam_init(ret_pool, prefix);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < pods->count; i++) {
+		const struct attachment *a = &pods->sorted[i]->record.attachment;
+
+		if (is_ipv4 ? !a->has_ipv4 : !a->has_ipv6)
+			continue;
+		r = ipam_alloc_requested(ret_pool, is_ipv4 ? (const void *)&a->ipv4 : &a->ipv6,
+					 &ignored, NULL);
+		assert(r == 0);
+	}
+	while (ipam_next_released(old, &cursor, address))
+		if (ipam_check(prefix, address, NULL) == 0 && ipam_in_pool(prefix, address) &&
+		    !ipam_is_allocated(ret_pool, address))
+			ipam_mark_released(ret_pool, address);
+	return 0;
+}
+
+int pods_plan_network(const struct pods *pods, const struct network *network,
+		      struct pods_network_plan *ret_plan)
+{
+	struct pods_network_plan plan = {.network = *network};
 	struct ipam_prefix prefix;
 	int r = 0;
 
 	if (network->common.has_ipv4) {
 		prefix = network_ipv4_prefix(network);
-		r = ipam_init(&ipv4, &prefix);
+		r = make_pool(pods, &pods->ipv4, &prefix, &plan.ipv4);
 	}
 	if (r == 0 && network->common.has_ipv6) {
 		prefix = network_ipv6_prefix(network);
-		r = ipam_init(&ipv6, &prefix);
+		r = make_pool(pods, &pods->ipv6, &prefix, &plan.ipv6);
 	}
 	if (r < 0) {
-		ipam_destroy(&ipv4);
+		pods_drop_network(&plan);
 		return r;
 	}
+	*ret_plan = plan;
+	return 0;
+}
+
+void pods_take_network(struct pods *pods, const struct pods_network_plan *plan)
+{
 	ipam_destroy(&pods->ipv4);
 	ipam_destroy(&pods->ipv6);
-	pods->ipv4 = ipv4;
-	pods->ipv6 = ipv6;
-	pods->network = *network;
+	pods->ipv4 = plan->ipv4;
+	pods->ipv6 = plan->ipv6;
+	pods->network = plan->network;
 	pods->has_network = true;
-	return 0;
+}
+
+void pods_drop_network(struct pods_network_plan *plan)
+{
+	ipam_destroy(&plan->ipv4);
+	ipam_destroy(&plan->ipv6);
+}
+
+int pods_set_network(struct pods *pods, const struct network *network)
+{
+	struct pods_network_plan plan;
+	int r = pods_plan_network(pods, network, &plan);
+
+	if (r == 0)
+		pods_take_network(pods, &plan);
+	return r;
 }
 
 // ---- finding ---------------------------------------------------------------------------------------

@@ -39,9 +39,20 @@ struct pods {
 int pods_new(uint32_t functions, struct pods **ret_pods);
 void pods_free(struct pods *pods); // NULL is fine
 
-// Begin fresh pools for this network, all addresses free. There must be no pods with addresses.
-// Errors: -ENOMEM; nothing has changed then.
+// This is the pod network from now on. What pods hold, which must suit it (network_suits), stays
+// theirs; the order of what was released is kept as far as the new pools have it. Errors: -ENOMEM;
+// nothing has changed then.
 int pods_set_network(struct pods *pods, const struct network *network);
+
+// The same in two steps, with a commit to disk between them: what can fail comes first.
+struct pods_network_plan {
+	struct network network;
+	struct ipam ipv4, ipv6;
+};
+int pods_plan_network(const struct pods *pods, const struct network *network,
+		      struct pods_network_plan *ret_plan);
+void pods_take_network(struct pods *pods, const struct pods_network_plan *plan); // plan is used up
+void pods_drop_network(struct pods_network_plan *plan);
 
 struct pod *pods_find(const struct pods *pods, const struct attachment_key *key);
 // The index in `sorted` of the first whose key is greater than `key`.

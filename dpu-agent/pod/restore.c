@@ -72,29 +72,18 @@ static int read_contents(struct store *store, struct contents *contents, struct 
 
 // ---- the pod network -------------------------------------------------------------------------------
 
-static void network_text(const struct network *network, char *ret_text, size_t size)
-{
-	char ipv4[NETWORK_TEXT_SIZE], ipv6[NETWORK_TEXT_SIZE];
-
-	network_ipv4_text(network, ipv4);
-	network_ipv6_text(network, ipv6);
-	snprintf(ret_text, size, "%s%s%s", ipv4, ipv4[0] != '\0' && ipv6[0] != '\0' ? " " : "",
-		 ipv6);
-}
-
 // The attachments that cannot live in `configured`, as a list for people into `list`, cut to its
 // size. Returns how many there are.
 static size_t list_blockers(const struct contents *contents, const struct network *configured,
 			    char *list, size_t size)
 {
-	size_t blockers = 0, length = 0;
+	size_t blockers = 0;
 
 	list[0] = '\0';
 	for (size_t i = 0; i < contents->record_count; i++) {
 		const struct store_record *record = &contents->records[i];
 		const struct attachment_key *key = &record->attachment.key;
 		struct error why = {0};
-		int n;
 
 		if (record->state != STORE_ATTACHED ||
 		    network_suits(configured, &record->attachment, &why) == 0)
@@ -102,12 +91,7 @@ static size_t list_blockers(const struct contents *contents, const struct networ
 		log_error("pod network: an attachment is in the way of the configured one",
 			  "network=%s container=%s ifname=%s reason=\"%s\"", key->network,
 			  key->container_id, key->ifname, why.message);
-		n = snprintf(list + length, size - length, "%s%s/%s (%s)", blockers > 0 ? ", " : "",
-			     key->container_id, key->ifname, why.message);
-		if (n > 0 && (size_t)n < size - length)
-			length += (size_t)n;
-		else
-			list[length] = '\0'; // whole entries only
+		network_list_blocker(list, size, key, &why);
 		blockers++;
 	}
 	return blockers;
@@ -122,6 +106,17 @@ static size_t count_live(const struct contents *contents)
 	return live;
 }
 
+// Was the stored pod network set by a call, and has nobody changed the configuration since?
+static bool was_set_over(const struct store_header *header, const struct network *configured)
+{
+	char text[2 * NETWORK_TEXT_SIZE] = "";
+
+	if (configured != NULL)
+		network_text(configured, text);
+	return header->has_network && header->network_was_set &&
+	       strcmp(text, header->network_set_over) == 0;
+}
+
 // The pod network to go on with; NULL: none. A notice is for the operator, as in struct restored.
 static const struct network *choose_network(const struct contents *contents,
 					    const struct network *configured,
@@ -132,9 +127,11 @@ static const struct network *choose_network(const struct contents *contents,
 	char old[2 * NETWORK_TEXT_SIZE], new[2 * NETWORK_TEXT_SIZE], list[LIMIT_TEXT / 2];
 	size_t blockers, live = count_live(contents);
 
+	if (was_set_over(&contents->header, configured))
+		return stored;
 	if (stored == NULL || live == 0)
 		return configured;
-	network_text(stored, old, sizeof(old));
+	network_text(stored, old);
 	if (configured == NULL) {
 		error_set(ret_notice, EBUSY, CODE_CONFLICT,
 			  "the configuration has no pod_network; going on with %s, which %zu "
@@ -145,7 +142,7 @@ static const struct network *choose_network(const struct contents *contents,
 	blockers = list_blockers(contents, configured, list, sizeof(list));
 	if (blockers == 0)
 		return configured;
-	network_text(configured, new, sizeof(new));
+	network_text(configured, new);
 	error_set(
 		ret_notice, EBUSY, CODE_CONFLICT,
 		"the configured pod network %s is not taken, going on with %s: %zu attachments are "
@@ -216,6 +213,9 @@ static int write_decisions(struct store *store, struct contents *contents,
 
 	if (!header->has_network || !network_equal(network, &header->network))
 		r = store_put_network(store, network, err);
+	// From now on it is the configuration's again.
+	if (r == 0 && header->network_was_set && network != &header->network)
+		r = store_put_network_origin(store, false, NULL, err);
 	for (size_t i = 0; r == 0 && i < contents->released_count; i++)
 		if (!released_is_kept(network, functions, &contents->released[i]))
 			r = store_delete_released(store, &contents->released[i], err);
@@ -325,8 +325,8 @@ int restore(struct store *store, uint32_t functions, const struct network *confi
 	r = build(&contents, network, functions, &restored.pods, err);
 	if (r < 0)
 		goto out;
-	memcpy(restored.host_id, contents.header.host_id, sizeof(restored.host_id));
-	memcpy(restored.boot_id, contents.header.boot_id, sizeof(restored.boot_id));
+	memcpy(restored.hosts, contents.header.hosts, sizeof(restored.hosts));
+	restored.host_count = contents.header.host_count;
 	*ret_restored = restored;
 out:
 	contents_clear(&contents);

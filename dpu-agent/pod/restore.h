@@ -10,13 +10,13 @@
 
 struct restored {
 	struct pods *pods;
-	char host_id[LIMIT_ID + 1]; // that said Hello last; "" before the first
-	char boot_id[LIMIT_ID + 1];
+	struct store_host hosts[STORE_HOSTS_MAX]; // that have said Hello, the last one last
+	size_t host_count;
 	struct error notice; // what the operator should know; CODE_OK: nothing
 };
 
 // configured: the pod network of the configuration, NULL if it has none. It is taken, and
-// recorded, unless attachments of the stored one are in its way: then the stored one stays, and
+// recorded, unless one was set by a call since the configuration was last changed, or attachments of the stored one are in its way: then the stored one stays, and
 // the notice names them. functions: of the NIC. Errors: CODE_STORE.
 int restore(struct store *store, uint32_t functions, const struct network *configured,
 	    struct restored *ret_restored, struct error *err);

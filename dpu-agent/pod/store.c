@@ -24,7 +24,6 @@
 
 enum {
 	APPLICATION_ID = 0x706f6470, // "podp"; PRAGMA application_id
-	SCHEMA_VERSION = 1,          // PRAGMA user_version
 	LOCK_WAIT_MS = 3000, // for a predecessor that was killed and is still being torn down
 	LOCK_POLL_MS = 20,
 };
@@ -294,7 +293,7 @@ static int look_at_file(const struct store *store, struct error *err)
 	return 1;
 }
 
-static int check_contents(struct store *store, struct error *err)
+static int check_contents(struct store *store, int *ret_version, struct error *err)
 {
 	char text[128], why[160];
 	int r;
@@ -307,10 +306,11 @@ static int check_contents(struct store *store, struct error *err)
 	r = query_text(store, "PRAGMA user_version", text, sizeof(text), err);
 	if (r < 0)
 		return r;
-	if (atol(text) != SCHEMA_VERSION)
+	*ret_version = atoi(text);
+	if (*ret_version < 1 || *ret_version > SCHEMA_VERSION)
 		return error_set(
 			err, EUCLEAN, CODE_STORE,
-			"%s was written by another version of podport (schema %s, this one "
+			"%s was written by a later version of podport (schema %s, this one "
 			"has %d): run that version",
 			store->path, text, SCHEMA_VERSION);
 	r = query_text(store, "PRAGMA integrity_check(1)", text, sizeof(text), err);
@@ -323,16 +323,41 @@ static int check_contents(struct store *store, struct error *err)
 	return 0;
 }
 
+// From an older schema to ours, in one transaction: a crash leaves the one or the other.
+static int migrate(struct store *store, int version, struct error *err)
+{
+	static const char what[] = "cannot bring the store to this version's form";
+	char sql[64];
+	int r;
+
+	if (version == SCHEMA_VERSION)
+		return 0;
+	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", SCHEMA_VERSION);
+	r = execute(store, "BEGIN IMMEDIATE", what, err);
+	for (int from = version; r == 0 && from < SCHEMA_VERSION; from++)
+		r = execute(store, store_migrations[from], what, err);
+	if (r == 0)
+		r = execute(store, sql, what, err);
+	if (r == 0)
+		r = execute(store, "COMMIT", what, err);
+	if (r == 0)
+		log_info("store: brought to this version's form", "path=%s from=%d to=%d",
+			 store->path, version, SCHEMA_VERSION);
+	return r; // on failure the connection is closed, which rolls back
+}
+
 static int open_existing(struct store *store, struct error *err)
 {
-	int r;
+	int r, version = 0;
 
 	r = open_file(store, store->path, SQLITE_OPEN_READWRITE, err);
 	if (r == 0)
-		r = check_contents(store, err);
+		r = check_contents(store, &version, err);
 	if (r == 0)
 		r = execute(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
 			    "cannot set up the store", err);
+	if (r == 0)
+		r = migrate(store, version, err);
 	for (size_t i = 0; r == 0 && i < STATEMENT_COUNT; i++)
 		if (sqlite3_prepare_v3(store->db, store_statement_texts[i], -1,
 				       SQLITE_PREPARE_PERSISTENT, &store->statements[i],

@@ -25,7 +25,7 @@ enum store_state {
 struct store_record {
 	struct attachment attachment;
 	enum store_state state;
-	char host_id[LIMIT_ID + 1]; // of the host that attached it, "" if it had not said Hello
+	char host_id[LIMIT_ID + 1]; // of the host that attached it, "" if none had said Hello
 	char boot_id[LIMIT_ID + 1];
 };
 
@@ -69,17 +69,32 @@ int store_delete_released(struct store *store, const struct store_released *rele
 // Forget all of a pool, of which a new one begins.
 int store_clear_released(struct store *store, enum store_pool pool, struct error *err);
 
-// The host that said Hello last; "" before the first.
+// A host that said Hello, and its boot: it is the last of them then.
 int store_put_host(struct store *store, const char *host_id, const char *boot_id,
 		   struct error *err);
+int store_delete_host(struct store *store, const char *host_id, struct error *err);
 int store_put_network(struct store *store, const struct network *network, struct error *err);
+// The pod network of the store is one that was set by a call, while the configuration had `over`
+// ("" if it had none: NULL). NULL, false: it is the configuration's.
+int store_put_network_origin(struct store *store, bool set, const struct network *over,
+			     struct error *err);
 
 // What is in the store, for restore. Errors: -EUCLEAN if a value is not one we would have written.
-struct store_header {
+enum {
+	// An agent serves the hosts of one card: one, or the few of a multi-host card.
+	STORE_HOSTS_MAX = 16,
+};
+struct store_host {
 	char host_id[LIMIT_ID + 1];
 	char boot_id[LIMIT_ID + 1];
+};
+struct store_header {
+	struct store_host hosts[STORE_HOSTS_MAX]; // in the order in which they became known
+	size_t host_count;
 	bool has_network;
 	struct network network;
+	bool network_was_set; // by a call; over what:
+	char network_set_over[2 * NETWORK_TEXT_SIZE];
 };
 int store_read_header(struct store *store, struct store_header *ret_header, struct error *err);
 

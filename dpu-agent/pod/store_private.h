@@ -20,6 +20,9 @@ enum store_statement {
 	STATEMENT_DELETE_RELEASED,
 	STATEMENT_CLEAR_RELEASED,
 	STATEMENT_PUT_META,
+	STATEMENT_PUT_HOST,
+	STATEMENT_DELETE_HOST,
+	STATEMENT_EACH_HOST,
 	STATEMENT_GET_META,
 	STATEMENT_EACH_RECORD,
 	STATEMENT_EACH_RELEASED,
@@ -33,7 +36,11 @@ struct store {
 	char *path; // of agent.db
 };
 
+enum { SCHEMA_VERSION = 2 }; // PRAGMA user_version
+
 extern const char *const store_schema;
+// What makes a store of schema version i + 1 of one of version i.
+extern const char *const store_migrations[SCHEMA_VERSION];
 extern const char *const store_statement_texts[STATEMENT_COUNT];
 
 // *err and a negative errno from SQLite's last error. what: "cannot record the attachment".

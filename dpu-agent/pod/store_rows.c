@@ -31,6 +31,7 @@ const char *const store_schema =
 	" sandbox_path TEXT NOT NULL, sandbox_inode INTEGER NOT NULL,"
 	" pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,"
 	" host_id TEXT NOT NULL, boot_id TEXT NOT NULL,"
+	" pod_uid TEXT NOT NULL DEFAULT '',"
 	" PRIMARY KEY (network, container_id, ifname),"
 	" UNIQUE (pf, vf),"
 	" CHECK (ipv4 IS NOT NULL OR ipv6 IS NOT NULL),"
@@ -42,12 +43,29 @@ const char *const store_schema =
 	" pool INTEGER NOT NULL CHECK (pool IN (1, 4, 6))," // enum store_pool
 	" value BLOB NOT NULL," // the address, or the VF in 4 bytes, big endian
 	" UNIQUE (pool, value)"
+	") STRICT;"
+	"CREATE TABLE host ("
+	" seq INTEGER PRIMARY KEY,"
+	" host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
 	") STRICT;";
+
+const char *const store_migrations[SCHEMA_VERSION] = {
+	// One host was known, which was in meta.
+	[1] = "ALTER TABLE attachment ADD COLUMN pod_uid TEXT NOT NULL DEFAULT '';"
+	      "CREATE TABLE host ("
+	      " seq INTEGER PRIMARY KEY,"
+	      " host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
+	      ") STRICT;"
+	      "INSERT INTO host (host_id, boot_id)"
+	      " SELECT h.value, b.value FROM meta h, meta b"
+	      " WHERE h.name = 'host_id' AND b.name = 'boot_id' AND h.value <> '';"
+	      "DELETE FROM meta WHERE name IN ('host_id', 'boot_id')",
+};
 
 #define COLUMNS                                                                                    \
 	"network, container_id, ifname, state, pf, vf, mac, ipv4, ipv6, gateway_ipv4, "            \
 	"gateway_ipv6, gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, "              \
-	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id"
+	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id, pod_uid"
 
 const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -55,10 +73,11 @@ const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
 	[STATEMENT_ADD] =
 		"INSERT INTO attachment (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
 	[STATEMENT_UPDATE] =
 		"UPDATE attachment SET state = ?4, sandbox_path = ?5, sandbox_inode = ?6, "
-		"pod_namespace = ?7, pod_name = ?8, host_id = ?9, boot_id = ?10 "
+		"pod_namespace = ?7, pod_name = ?8, host_id = ?9, boot_id = ?10, "
+		"pod_uid = ?11 "
 		"WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
 	[STATEMENT_DELETE] =
 		"DELETE FROM attachment WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
@@ -66,6 +85,9 @@ const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_DELETE_RELEASED] = "DELETE FROM released WHERE pool = ?1 AND value = ?2",
 	[STATEMENT_CLEAR_RELEASED] = "DELETE FROM released WHERE pool = ?1",
 	[STATEMENT_PUT_META] = "REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+	[STATEMENT_PUT_HOST] = "REPLACE INTO host (host_id, boot_id) VALUES (?1, ?2)",
+	[STATEMENT_DELETE_HOST] = "DELETE FROM host WHERE host_id = ?1",
+	[STATEMENT_EACH_HOST] = "SELECT host_id, boot_id FROM host ORDER BY seq",
 	[STATEMENT_GET_META] = "SELECT value FROM meta WHERE name = ?1",
 	[STATEMENT_EACH_RECORD] =
 		"SELECT " COLUMNS " FROM attachment ORDER BY network, container_id, ifname",
@@ -120,6 +142,7 @@ int store_add(struct store *store, const struct store_record *record, struct err
 	bind_text(stmt, 19, a->pod.name);
 	bind_text(stmt, 20, record->host_id);
 	bind_text(stmt, 21, record->boot_id);
+	bind_text(stmt, 22, a->pod.uid);
 	return store_run(store, STATEMENT_ADD, "cannot record the attachment", err);
 }
 
@@ -137,6 +160,7 @@ int store_update(struct store *store, const struct store_record *record, struct 
 	bind_text(stmt, 8, a->pod.name);
 	bind_text(stmt, 9, record->host_id);
 	bind_text(stmt, 10, record->boot_id);
+	bind_text(stmt, 11, a->pod.uid);
 	r = store_run(store, STATEMENT_UPDATE, "cannot record the change of the attachment", err);
 	if (r == 0 && sqlite3_changes(store->db) != 1)
 		r = error_set(err, ENOENT, CODE_STORE, "the attachment %s/%s/%s is not in %s",
@@ -209,9 +233,28 @@ int store_put_meta(struct store *store, const char *name, const char *value, str
 
 int store_put_host(struct store *store, const char *host_id, const char *boot_id, struct error *err)
 {
-	int r = store_put_meta(store, "host_id", host_id, err);
+	sqlite3_stmt *stmt = store->statements[STATEMENT_PUT_HOST];
 
-	return r < 0 ? r : store_put_meta(store, "boot_id", boot_id, err);
+	bind_text(stmt, 1, host_id);
+	bind_text(stmt, 2, boot_id);
+	return store_run(store, STATEMENT_PUT_HOST, "cannot record the host", err);
+}
+
+int store_delete_host(struct store *store, const char *host_id, struct error *err)
+{
+	bind_text(store->statements[STATEMENT_DELETE_HOST], 1, host_id);
+	return store_run(store, STATEMENT_DELETE_HOST, "cannot forget the host", err);
+}
+
+int store_put_network_origin(struct store *store, bool set, const struct network *over,
+			     struct error *err)
+{
+	char text[2 * NETWORK_TEXT_SIZE] = "";
+	int r = store_put_meta(store, "network_was_set", set ? "1" : "", err);
+
+	if (over != NULL)
+		network_text(over, text);
+	return r < 0 ? r : store_put_meta(store, "network_set_over", text, err);
 }
 
 int store_put_network(struct store *store, const struct network *network, struct error *err)
@@ -290,21 +333,6 @@ static int read_network(struct store *store, struct store_header *header, struct
 	return 0;
 }
 
-int store_read_header(struct store *store, struct store_header *ret_header, struct error *err)
-{
-	struct store_header header = {0};
-	int r;
-
-	r = get_meta(store, "host_id", header.host_id, sizeof(header.host_id), err);
-	if (r == 0)
-		r = get_meta(store, "boot_id", header.boot_id, sizeof(header.boot_id), err);
-	if (r == 0)
-		r = read_network(store, &header, err);
-	if (r == 0)
-		*ret_header = header;
-	return r;
-}
-
 // Each take_ returns false if the column does not hold what we write there.
 static bool take_text(sqlite3_stmt *stmt, int column, char *ret_text, size_t size)
 {
@@ -315,6 +343,47 @@ static bool take_text(sqlite3_stmt *stmt, int column, char *ret_text, size_t siz
 		return false;
 	memcpy(ret_text, text, length + 1);
 	return true;
+}
+
+static int read_hosts(struct store *store, struct store_header *header, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_EACH_HOST];
+	int r = 0, step = SQLITE_DONE;
+
+	while (r == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_host *host = &header->hosts[header->host_count];
+
+		if (header->host_count < STORE_HOSTS_MAX &&
+		    take_text(stmt, 0, host->host_id, sizeof(host->host_id)) &&
+		    take_text(stmt, 1, host->boot_id, sizeof(host->boot_id)))
+			header->host_count++;
+		else
+			r = store_fail_damaged(store->path, err, "a row of table host");
+	}
+	if (r == 0 && step != SQLITE_DONE)
+		r = store_fail(store, err, "cannot read");
+	sqlite3_reset(stmt);
+	return r;
+}
+
+int store_read_header(struct store *store, struct store_header *ret_header, struct error *err)
+{
+	struct store_header header = {0};
+	char was_set[2] = "";
+	int r;
+
+	r = read_hosts(store, &header, err);
+	if (r == 0)
+		r = get_meta(store, "network_was_set", was_set, sizeof(was_set), err);
+	if (r == 0)
+		r = get_meta(store, "network_set_over", header.network_set_over,
+			     sizeof(header.network_set_over), err);
+	header.network_was_set = was_set[0] != '\0';
+	if (r == 0)
+		r = read_network(store, &header, err);
+	if (r == 0)
+		*ret_header = header;
+	return r;
 }
 
 static bool take_blob(sqlite3_stmt *stmt, int column, void *ret_data, size_t size)
@@ -355,7 +424,8 @@ static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
 	if (!TAKE_TEXT(0, a->key.network) || !TAKE_TEXT(1, a->key.container_id) ||
 	    !TAKE_TEXT(2, a->key.ifname) || !TAKE_TEXT(15, a->sandbox.path) ||
 	    !TAKE_TEXT(17, a->pod.namespace_) || !TAKE_TEXT(18, a->pod.name) ||
-	    !TAKE_TEXT(19, ret_record->host_id) || !TAKE_TEXT(20, ret_record->boot_id))
+	    !TAKE_TEXT(19, ret_record->host_id) || !TAKE_TEXT(20, ret_record->boot_id) ||
+	    !TAKE_TEXT(21, a->pod.uid))
 		return false;
 	if (!take_uint(stmt, 3, STORE_DETACHING, &state) || !take_uint(stmt, 4, UINT16_MAX, &pf) ||
 	    !take_uint(stmt, 5, UINT16_MAX, &vf) || !take_uint(stmt, 12, MTU_MAX, &a->mtu) ||

@@ -49,8 +49,10 @@ static void what_was_committed_is_there_after_a_restart(void **state)
 		store = test_open_store(fixture->dir);
 	}
 	test_must(store_read_header(store, &header, NULL));
-	assert_string_equal("host", header.host_id);
-	assert_string_equal("boot", header.boot_id);
+	assert_int_equal(1, header.host_count);
+	assert_string_equal("host", header.hosts[0].host_id);
+	assert_string_equal("boot", header.hosts[0].boot_id);
+	assert_false(header.network_was_set);
 	assert_true(header.has_network);
 	assert_true(network_equal(&network, &header.network));
 	store_close(store);
@@ -249,9 +251,9 @@ static void a_store_of_a_newer_podport_is_refused_and_kept(void **state)
 	store_close(test_open_store(fixture->dir));
 	snprintf(path, sizeof(path), "%s/agent.db", fixture->dir);
 	assert_int_equal(SQLITE_OK, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix"));
-	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=2", NULL, NULL, NULL));
+	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL));
 	sqlite3_close(db);
-	assert_refused(fixture, "another version of podport");
+	assert_refused(fixture, "a later version of podport");
 }
 
 static void a_wal_without_its_file_is_refused_and_kept(void **state)

@@ -75,7 +75,7 @@ struct store_record test_record(unsigned int n)
 			{
 				.key = {.network = "podport", .ifname = "eth0"},
 				.sandbox = {.path = "/run/netns/a", .inode = UINT64_MAX - n},
-				.pod = {.namespace_ = "default", .name = "web"},
+				.pod = {.namespace_ = "default", .name = "web", .uid = "6f9d1c2e"},
 				.function = {.pf = 0, .vf = (uint16_t)n},
 				.mac = {{2, 0, 0, 0, (uint8_t)(n >> 8), (uint8_t)n}},
 				.has_ipv4 = true,

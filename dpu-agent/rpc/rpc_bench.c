@@ -169,8 +169,11 @@ static void measure_disk(const char *folder)
 
 int main(int argc, char **argv)
 {
-	struct control_config control_config = {
-		.instance_id = "bench", .nic_device = "none", .host_port = true};
+	static const struct network no_network;
+	struct control_config control_config = {.network = &no_network,
+						.instance_id = "bench",
+						.nic_device = "none",
+						.host_port = true};
 	struct network network = {
 		.common = {.mtu = 1500, .router_mac = {{0x02, 0x70, 0x70, 0, 0, 1}}}};
 	struct restored restored = {0};

@@ -66,9 +66,20 @@ int cni_error_set(struct cni_error *error, enum cni_code code, const char *forma
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	text_clean(message);
-	*error = (struct cni_error){.code = code, .details = ""};
+	*error = (struct cni_error){.code = code};
 	strcpy(error->message, message);
 	return -1;
+}
+
+void cni_error_add_details(struct cni_error *error, const char *format, ...)
+{
+	size_t length = strlen(error->details);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error->details + length, sizeof(error->details) - length, format, args);
+	va_end(args);
+	text_clean(error->details);
 }
 
 int cni_error_from(struct cni_error *error, enum code code, const char *message)
@@ -77,7 +88,7 @@ int cni_error_from(struct cni_error *error, enum code code, const char *message)
 
 	cni_error_set(error, CNI_OK, "%s%s", table[index].prefix, message);
 	error->code = cni_error_number(code);
-	error->details = table[index].details;
+	cni_error_add_details(error, "%s", table[index].details);
 	return -1;
 }
 

@@ -28,12 +28,16 @@ enum cni_code {
 struct cni_error {
 	unsigned int code; // enum cni_code, or CNI_OWN_FIRST + enum code
 	char message[ERROR_MESSAGE_SIZE + 64];
-	const char *details; // static: what to do about it, or ""
+	char details[ERROR_MESSAGE_SIZE]; // what to do about it, or the numbers; or ""
 };
 
 // Fill *error. Returns -1, so that a failing function can end with it.
 int cni_error_set(struct cni_error *error, enum cni_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+// Add to what has been filled.
+void cni_error_add_details(struct cni_error *error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 // Fill *error from one of podport's. Returns -1.
 int cni_error_from(struct cni_error *error, enum code code, const char *message);

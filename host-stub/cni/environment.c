@@ -24,13 +24,19 @@ static int invalid(struct cni_error *error, const struct error *err)
 	return cni_error_set(error, CNI_INVALID_ENVIRONMENT, "%s", err->message);
 }
 
+static const char *const command_names[] = {
+	[CNI_COMMAND_ADD] = "ADD",     [CNI_COMMAND_DEL] = "DEL",
+	[CNI_COMMAND_CHECK] = "CHECK", [CNI_COMMAND_STATUS] = "STATUS",
+	[CNI_COMMAND_GC] = "GC",       [CNI_COMMAND_VERSION] = "VERSION",
+};
+
+const char *cni_command_name(enum cni_command command)
+{
+	return command_names[command];
+}
+
 int environment_command(enum cni_command *ret_command, struct cni_error *error)
 {
-	static const char *const names[] = {
-		[CNI_COMMAND_ADD] = "ADD",     [CNI_COMMAND_DEL] = "DEL",
-		[CNI_COMMAND_CHECK] = "CHECK", [CNI_COMMAND_STATUS] = "STATUS",
-		[CNI_COMMAND_GC] = "GC",       [CNI_COMMAND_VERSION] = "VERSION",
-	};
 	const char *name = get("CNI_COMMAND");
 
 	if (name[0] == '\0')
@@ -38,8 +44,8 @@ int environment_command(enum cni_command *ret_command, struct cni_error *error)
 			error, CNI_INVALID_ENVIRONMENT,
 			"CNI_COMMAND: not set; this is a CNI plugin, which a container "
 			"runtime runs");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(name, names[i]) == 0) {
+	for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++) {
+		if (strcmp(name, command_names[i]) == 0) {
 			*ret_command = (enum cni_command)i;
 			return 0;
 		}
@@ -80,6 +86,11 @@ static int take_namespace(struct args *args, const char *field, char *value,
 static int take_pod_name(struct args *args, const char *field, char *value, struct cni_error *error)
 {
 	return take_text(field, value, args->pod.name, sizeof(args->pod.name), error);
+}
+
+static int take_pod_uid(struct args *args, const char *field, char *value, struct cni_error *error)
+{
+	return take_text(field, value, args->pod.uid, sizeof(args->pod.uid), error);
 }
 
 static int take_ips(struct args *args, const char *field, char *value, struct cni_error *error)
@@ -131,7 +142,7 @@ static int take_pair(struct args *args, const char *key, char *value, struct cni
 		{"K8S_POD_NAMESPACE", take_namespace},
 		{"K8S_POD_NAME", take_pod_name},
 		{"K8S_POD_INFRA_CONTAINER_ID", take_nothing}, // CNI_CONTAINERID says it
-		{"K8S_POD_UID", take_nothing},
+		{"K8S_POD_UID", take_pod_uid},
 	};
 	char field[64];
 

@@ -16,6 +16,9 @@ enum cni_command {
 	CNI_COMMAND_VERSION,
 };
 
+// "ADD"
+const char *cni_command_name(enum cni_command command);
+
 struct environment {
 	const char *container_id; // of the process's environment, as the next two
 	const char *ifname;

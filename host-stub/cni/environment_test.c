@@ -94,6 +94,7 @@ static void what_is_wrong_is_named(void **state)
 		{"CNI_ARGS", "MAC=01:00:5e:00:00:01", "CNI_ARGS: MAC"}, // multicast
 		{"CNI_ARGS", "MAC=00:00:00:00:00:00", "CNI_ARGS: MAC"},
 		{"CNI_ARGS", "K8S_POD_NAME=a\nb", "K8S_POD_NAME"},
+		{"CNI_ARGS", "K8S_POD_UID=\x7f", "K8S_POD_UID"},
 		{"CNI_ARGS", x254, "K8S_POD_NAME"},
 	};
 	struct environment environment;

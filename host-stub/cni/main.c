@@ -24,6 +24,9 @@
 #include "cni/status.h"
 #include "libpodport/podport.h"
 
+// How long STATUS may take at most: kubelet asks for it every 5 s, and go-cni holds a lock meanwhile.
+enum { STATUS_TIMEOUT_MS = 2000 };
+
 // One run, which is all that the process does.
 struct run {
 	enum cni_command command;
@@ -164,6 +167,7 @@ static int run_add(struct run *run)
 	request.netns = run->environment.netns;
 	request.pod_namespace = run->environment.pod.namespace_;
 	request.pod_name = run->environment.pod.name;
+	request.pod_uid = run->environment.pod.uid;
 	request.ipv4 = wishes->has_ipv4 ? &wishes->ipv4 : NULL;
 	request.ipv6 = wishes->has_ipv6 ? &wishes->ipv6 : NULL;
 	request.mac = wishes->has_mac ? wishes->mac.bytes : NULL;
@@ -201,6 +205,8 @@ static int run_check(struct run *run)
 
 	request.key = make_key(run);
 	request.netns = run->environment.netns;
+	request.mtu = prev_result_mtu(&run->netconf.checked, run->environment.ifname,
+				      run->environment.netns);
 	if (open_client(run) < 0)
 		return -1;
 	if (podport_check(run->client, &request, &attachment, &error) < 0)
@@ -214,16 +220,58 @@ static int run_check(struct run *run)
 
 static int run_status(struct run *run)
 {
+	uint32_t timeout_ms = run->netconf.timeout_ms;
 	struct podport_status *status;
 	struct podport_error error;
 
-	if (podport_connect(run->netconf.socket, run->netconf.timeout_ms, &run->client, &error) <
-		    0 ||
+	if (timeout_ms == 0 || timeout_ms > STATUS_TIMEOUT_MS)
+		timeout_ms = STATUS_TIMEOUT_MS;
+	if (podport_connect(run->netconf.socket, timeout_ms, &run->client, &error) < 0 ||
 	    podport_get_status(run->client, &status, &error) < 0)
 		return cni_error_set(&run->error, CNI_NOT_AVAILABLE, "%s", error.message);
 
 	int r = status_judge(status, &run->error);
 	podport_status_free(status);
+	return r;
+}
+
+// "2 of 7 ..., first KEY: why", and all of them, as far as there is room, in the details.
+static int tell_failures(struct run *run, const struct podport_gc_result *result)
+{
+	const struct podport_gc_failure *first = &result->failures[0];
+	char message[ERROR_MESSAGE_SIZE];
+
+	snprintf(message, sizeof(message),
+		 "%zu attachments that are not valid could not be released (%u were), first %s/%s: "
+		 "%.200s",
+		 result->failure_count, result->released, first->key.container_id,
+		 first->key.ifname, first->message);
+	cni_error_from(&run->error, (enum code)first->code, message);
+	run->error.details[0] = '\0';
+	for (size_t i = 0; i < result->failure_count; i++)
+		cni_error_add_details(&run->error, "%s%s/%s: %s", i > 0 ? "; " : "",
+				      result->failures[i].key.container_id,
+				      result->failures[i].key.ifname, result->failures[i].message);
+	return -1;
+}
+
+static int run_gc(struct run *run)
+{
+	struct podport_gc_request request = PODPORT_GC_REQUEST_INIT;
+	struct podport_gc_result *result;
+	struct podport_error error;
+	int r = 0;
+
+	request.network = run->netconf.name;
+	request.valid = run->netconf.valid.items;
+	request.valid_count = run->netconf.valid.count;
+	if (open_client(run) < 0)
+		return -1;
+	if (podport_gc(run->client, &request, &result, &error) < 0)
+		return failed(run, &error);
+	if (result->failure_count > 0)
+		r = tell_failures(run, result);
+	podport_gc_result_free(result);
 	return r;
 }
 
@@ -234,10 +282,16 @@ static int run_version(struct run *run, const char *text, size_t size)
 
 	if (netconf_parse_version(text, size, &root, &version, &run->error) < 0)
 		return -1;
-	run->output = json_pack("{s:s, s:[s, s, s]}", "cniVersion", version, "supportedVersions",
-				cni_version_name(CNI_0_4_0), cni_version_name(CNI_1_0_0),
-				cni_version_name(CNI_1_1_0));
+	json_t *supported = json_array();
+	int r = 0;
+	for (int i = 0; i < CNI_VERSION_COUNT; i++)
+		r |= json_array_append_new(supported,
+					   json_string(cni_version_name((enum cni_version)i)));
+	run->output =
+		json_pack("{s:s, s:o}", "cniVersion", version, "supportedVersions", supported);
 	json_decref(root);
+	if (r < 0 || run->output == NULL)
+		return cni_error_from(&run->error, CODE_INTERNAL, "out of memory");
 	return 0;
 }
 
@@ -254,6 +308,8 @@ static int run_command(struct run *run, const char *text, size_t size)
 		return -1;
 	if (run->command == CNI_COMMAND_STATUS)
 		return run_status(run);
+	if (run->command == CNI_COMMAND_GC)
+		return run_gc(run);
 	if (environment_parse(run->command, &run->environment, &run->error) < 0)
 		return -1;
 	switch (run->command) {
@@ -292,7 +348,7 @@ static int about(int argc, char **argv)
 	bool version = argc == 2 && strcmp(argv[1], "--version") == 0;
 	FILE *to = help || version ? stdout : stderr;
 
-	fprintf(to, "podport-cni %s, a CNI plugin (CNI 0.4.0, 1.0.0, 1.1.0)\n", PODPORT_VERSION);
+	fprintf(to, "podport-cni %s, a CNI plugin (CNI 0.3.0 to 1.1.0)\n", PODPORT_VERSION);
 	if (!version)
 		fprintf(to,
 			"Container runtimes run it with CNI_COMMAND and others in the environment "

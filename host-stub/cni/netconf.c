@@ -8,14 +8,14 @@
 #include <sys/un.h>
 
 #include "cni/json_field.h"
+#include "cni/runtime_config.h"
 #include "proto/codec.h"
 
 const char *cni_version_name(enum cni_version version)
 {
 	static const char *const names[] = {
-		[CNI_0_4_0] = "0.4.0",
-		[CNI_1_0_0] = "1.0.0",
-		[CNI_1_1_0] = "1.1.0",
+		[CNI_0_3_0] = "0.3.0", [CNI_0_3_1] = "0.3.1", [CNI_0_4_0] = "0.4.0",
+		[CNI_1_0_0] = "1.0.0", [CNI_1_1_0] = "1.1.0",
 	};
 
 	return names[version];
@@ -58,29 +58,30 @@ static int parse_version(const json_t *root, enum cni_version *ret_version, stru
 			return 0;
 		}
 	}
-	return cni_error_set(error, CNI_INCOMPATIBLE_VERSION,
-			     "cniVersion: %s%.32s%s; podport-cni knows 0.4.0, 1.0.0 and 1.1.0",
-			     text != NULL ? "'" : "", text != NULL ? text : "not set",
-			     text != NULL ? "' is not supported" : "");
+	return cni_error_set(
+		error, CNI_INCOMPATIBLE_VERSION,
+		"cniVersion: %s%.32s%s; podport-cni knows 0.3.0, 0.3.1, 0.4.0, 1.0.0 and "
+		"1.1.0",
+		text != NULL ? "'" : "", text != NULL ? text : "not set",
+		text != NULL ? "' is not supported" : "");
 }
 
 static int check_command(enum cni_command command, enum cni_version version,
 			 struct cni_error *error)
 {
-	const char *name = command == CNI_COMMAND_GC ? "GC" : "STATUS";
+	// The version that brought the command; the others were always there.
+	static const enum cni_version since[] = {
+		[CNI_COMMAND_CHECK] = CNI_0_4_0,
+		[CNI_COMMAND_STATUS] = CNI_1_1_0,
+		[CNI_COMMAND_GC] = CNI_1_1_0,
+		[CNI_COMMAND_VERSION] = CNI_0_3_0,
+	};
 
-	if (command != CNI_COMMAND_GC && command != CNI_COMMAND_STATUS)
-		return 0;
-	if (version < CNI_1_1_0)
+	if (version < since[command])
 		return cni_error_set(error, CNI_INCOMPATIBLE_VERSION,
-				     "cniVersion: '%s' has no command %s; 1.1.0 has",
-				     cni_version_name(version), name);
-	// To succeed without having looked would tell the runtime that nothing is left over.
-	if (command == CNI_COMMAND_GC)
-		return cni_error_set(error, CNI_INVALID_ENVIRONMENT,
-				     "CNI_COMMAND: 'GC' is not supported by podport-cni %s; "
-				     "podport-hostd releases what dead sandboxes leave by itself",
-				     PODPORT_VERSION);
+				     "cniVersion: '%s' has no command %s; %s has",
+				     cni_version_name(version), cni_command_name(command),
+				     cni_version_name(since[command]));
 	return 0;
 }
 
@@ -125,47 +126,9 @@ static int parse_dns(struct netconf *netconf, struct cni_error *error)
 	    field_check_strings(dns, &field, "search", error) < 0 ||
 	    field_check_strings(dns, &field, "options", error) < 0)
 		return -1;
-	netconf->dns = dns;
-	return 0;
-}
-
-static int parse_ips(const json_t *object, const struct field *parent, struct wishes *wishes,
-		     struct cni_error *error)
-{
-	struct field field = field_in(parent, "ips");
-	json_t *list, *item;
-	struct error err;
-	const char *text;
-	size_t i;
-
-	if (field_get(object, parent, "ips", JSON_ARRAY, &list, error) < 0)
-		return -1;
-	// The higher of two sources replaces the lower one.
-	if (json_array_size(list) > 0)
-		wishes->has_ipv4 = wishes->has_ipv6 = false;
-	json_array_foreach(list, i, item)
-	{
-		struct field at = field_at(&field, i);
-		if (field_expect_string(item, &at, &text, error) < 0)
-			return -1;
-		if (wishes_add_ip(wishes, at.name, text, &err) < 0)
-			return invalid(error, &err);
-	}
-	return 0;
-}
-
-static int parse_mac(const json_t *object, const struct field *parent, struct wishes *wishes,
-		     struct cni_error *error)
-{
-	struct error err;
-	const char *text;
-
-	if (field_get_string(object, parent, "mac", &text, error) < 0)
-		return -1;
-	if (text == NULL || text[0] == '\0')
-		return 0;
-	if (wishes_add_mac(wishes, field_in(parent, "mac").name, text, &err) < 0)
-		return invalid(error, &err);
+	netconf->dns = json_deep_copy(dns);
+	if (netconf->dns == NULL)
+		return cni_error_from(error, CODE_INTERNAL, "out of memory");
 	return 0;
 }
 
@@ -182,55 +145,7 @@ static int parse_args(struct netconf *netconf, struct cni_error *error)
 		return -1;
 	if (cni == NULL)
 		return 0;
-	if (parse_ips(cni, &cni_field, &netconf->wishes, error) < 0)
-		return -1;
-	return parse_mac(cni, &cni_field, &netconf->wishes, error);
-}
-
-static bool is_empty(const json_t *value)
-{
-	return (json_is_array(value) && json_array_size(value) == 0) ||
-	       (json_is_object(value) && json_object_size(value) == 0) ||
-	       (json_is_string(value) && json_string_length(value) == 0);
-}
-
-static int unsupported(const struct field *field, const json_t *value, const char *instead,
-		       struct cni_error *error)
-{
-	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-
-	cni_error_set(error, CNI_UNSUPPORTED_FIELD, "%s: %.200s: not supported; %s", field->name,
-		      text != NULL ? text : "", instead);
-	free(text);
-	return -1;
-}
-
-static int parse_runtime_config(struct netconf *netconf, struct cni_error *error)
-{
-	// A runtime sends these only to a plugin whose `capabilities` ask for them; to do nothing
-	// about them would break what the pod was promised. Others (dns, cgroupPath, labels,
-	// annotations) inform.
-	static const char *const must_act_on[] = {"portMappings", "bandwidth",      "ipRanges",
-						  "aliases",      "infinibandGUID", "deviceID"};
-	const struct field field = {"runtimeConfig"};
-	json_t *runtime_config;
-
-	if (field_get(netconf->root, NULL, "runtimeConfig", JSON_OBJECT, &runtime_config, error) <
-	    0)
-		return -1;
-	if (runtime_config == NULL)
-		return 0;
-	for (size_t i = 0; i < sizeof(must_act_on) / sizeof(must_act_on[0]); i++) {
-		const json_t *value = json_member(runtime_config, must_act_on[i]);
-		if (value != NULL && !is_empty(value)) {
-			struct field at = field_in(&field, must_act_on[i]);
-			return unsupported(&at, value, "take it out of this plugin's capabilities",
-					   error);
-		}
-	}
-	if (parse_ips(runtime_config, &field, &netconf->wishes, error) < 0)
-		return -1;
-	return parse_mac(runtime_config, &field, &netconf->wishes, error);
+	return wishes_parse(cni, &cni_field, &netconf->wishes, error);
 }
 
 static int parse_attachment(struct netconf *netconf, struct cni_error *error)
@@ -242,13 +157,13 @@ static int parse_attachment(struct netconf *netconf, struct cni_error *error)
 		    0 ||
 	    field_get(netconf->root, NULL, "ipam", JSON_OBJECT, &ipam, error) < 0)
 		return -1;
-	if (ipam != NULL && !is_empty(ipam))
-		return unsupported(&ipam_field, ipam, "podport's agent allocates the addresses",
-				   error);
+	if (ipam != NULL && json_object_size(ipam) > 0)
+		return refuse_field(&ipam_field, ipam, "podport's agent allocates the addresses",
+				    error);
 	// From the weakest to the strongest source.
-	if (parse_args(netconf, error) < 0 || parse_runtime_config(netconf, error) < 0)
+	if (parse_args(netconf, error) < 0 || parse_dns(netconf, error) < 0)
 		return -1;
-	return parse_dns(netconf, error);
+	return runtime_config_parse(netconf->root, &netconf->wishes, &netconf->dns, error);
 }
 
 static int parse_prev_result(struct netconf *netconf, enum cni_command command,
@@ -281,6 +196,8 @@ int netconf_parse(const char *text, size_t size, enum cni_command command,
 	    parse_version(netconf->root, &netconf->version, error) < 0 ||
 	    check_command(command, netconf->version, error) < 0 || parse_common(netconf, error) < 0)
 		return -1;
+	if (command == CNI_COMMAND_GC)
+		return valid_parse(netconf->root, &netconf->valid, error);
 	if (command == CNI_COMMAND_ADD && parse_attachment(netconf, error) < 0)
 		return -1;
 	if (command == CNI_COMMAND_ADD || command == CNI_COMMAND_CHECK)
@@ -307,6 +224,8 @@ int netconf_parse_version(const char *text, size_t size, json_t **ret_root,
 void netconf_clear(struct netconf *netconf)
 {
 	prev_result_clear(&netconf->checked);
+	valid_clear(&netconf->valid);
+	json_decref(netconf->dns);
 	json_decref(netconf->root);
 	*netconf = (struct netconf){0};
 }

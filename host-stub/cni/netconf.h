@@ -7,7 +7,7 @@
 //     mtu          of the pod's interface, 1280..9000; default the pod network's
 //     timeout_ms   for the whole call, 1..600000; default 10000
 //
-// Of the convention's: dns, runtimeConfig.ips, runtimeConfig.mac, args.cni.ips, args.cni.mac.
+// Of the convention's: dns, args.cni.ips, args.cni.mac, and what runtime_config.h says.
 // Keys that nobody knows are ignored, as the specification has it.
 
 #pragma once
@@ -17,9 +17,12 @@
 #include "cni/cni_error.h"
 #include "cni/environment.h"
 #include "cni/prev_result.h"
+#include "cni/valid.h"
 #include "cni/wishes.h"
 
 enum cni_version {
+	CNI_0_3_0,
+	CNI_0_3_1,
 	CNI_0_4_0,
 	CNI_1_0_0,
 	CNI_1_1_0,
@@ -44,9 +47,10 @@ struct netconf {
 	uint32_t timeout_ms; // 0: the default
 	uint32_t mtu;        // 0: the pod network's
 	struct wishes wishes;
-	const json_t *dns;          // NULL: none
-	const json_t *prev_result;  // NULL: none
-	struct prev_result checked; // what is in it
+	json_t *dns;                    // owned; NULL: none
+	const json_t *prev_result;      // NULL: none
+	struct prev_result checked;     // what is in it
+	struct valid_attachments valid; // GC's
 };
 
 // Parse and check what `command` needs, and only that: a DEL must not fail for a key that it has no

@@ -55,7 +55,8 @@ static void print_and_check(const struct netconf *netconf)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum cni_command commands[] = {CNI_COMMAND_ADD, CNI_COMMAND_DEL,
-						    CNI_COMMAND_CHECK, CNI_COMMAND_STATUS};
+						    CNI_COMMAND_CHECK, CNI_COMMAND_STATUS,
+						    CNI_COMMAND_GC};
 	const char *text = (const char *)data, *version;
 	struct cni_error error;
 	json_t *json;

@@ -88,12 +88,17 @@ static void versions_that_are_not_ours_are_refused(void **state)
 	refused("{'cniVersion':null,'name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: not set");
 	refused("{'cniVersion':'','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: ''");
 	refused("{'cniVersion':'0.2.0','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: '0.2.0'");
-	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_DEL, 1, "cniVersion: '0.3.1'");
+	refused("{'cniVersion':'0.3.2','name':'n'}", CNI_COMMAND_DEL, 1, "cniVersion: '0.3.2'");
+	refused("{'cniVersion':'0.3.0','name':'n'}", CNI_COMMAND_CHECK, 1,
+		"cniVersion: '0.3.0' has no command CHECK; 0.4.0 has");
+	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_CHECK, 1,
+		"cniVersion: '0.3.1' has no command CHECK; 0.4.0 has");
+	refused("{'cniVersion':'0.3.1','name':'n'}", CNI_COMMAND_GC, 1, "cniVersion: '0.3.1'");
+	refused("{'cniVersion':'0.3.0','name':'n'}", CNI_COMMAND_STATUS, 1, "cniVersion: '0.3.0'");
 	refused("{'cniVersion':'9.0.0','name':'n'}", CNI_COMMAND_ADD, 1, "cniVersion: '9.0.0'");
 	refused("{'cniVersion':1,'name':'n'}", CNI_COMMAND_ADD, 7, "cniVersion: is a whole number");
 	refused("{'cniVersion':'1.0.0','name':'n'}", CNI_COMMAND_STATUS, 1, "cniVersion: '1.0.0'");
 	refused("{'cniVersion':'0.4.0','name':'n'}", CNI_COMMAND_GC, 1, "cniVersion: '0.4.0'");
-	refused("{'cniVersion':'1.1.0','name':'n'}", CNI_COMMAND_GC, 4, "CNI_COMMAND: 'GC'");
 }
 
 static void an_error_is_told_in_the_version_that_was_asked_in(void **state)
@@ -211,9 +216,38 @@ static void what_podport_cannot_do_is_refused_with_key_and_value(void **state)
 		"runtimeConfig.bandwidth: {\"IngressRate\":1}");
 	refused(with("'runtimeConfig':{'deviceID':'0000:00:01.0'}"), CNI_COMMAND_ADD, 2,
 		"runtimeConfig.deviceID: \"0000:00:01.0\"");
+	refused(with("'runtimeConfig':{'bandwidth':{'egressRate':1000,'egressBurst':4294967295}}"),
+		CNI_COMMAND_ADD, 2, "runtimeConfig.bandwidth: {");
+	refused(with("'runtimeConfig':{'PortMappings':[{'HostPort':0},{'HostPort':8080,"
+		     "'ContainerPort':80,'Protocol':'tcp','HostIP':''}]}"),
+		CNI_COMMAND_ADD, 2,
+		"runtimeConfig.portMappings: [{\"HostPort\":0},{\"HostPort\":8080");
+	refused(with("'runtimeConfig':{'ipRanges':[[{'subnet':'10.1.0.0/16'}]]}"), CNI_COMMAND_ADD,
+		2, "runtimeConfig.ipRanges: [[{\"subnet\":\"10.1.0.0/16\"}]]");
+	refused(with("'runtimeConfig':{'aliases':['web']}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.aliases: [\"web\"]");
+	refused(with("'runtimeConfig':{'infinibandGUID':'c2:11:22:33:44:55:66:77'}"),
+		CNI_COMMAND_ADD, 2, "runtimeConfig.infinibandGUID: ");
+	// Of another type than it should be, but certainly not nothing.
+	refused(with("'runtimeConfig':{'portMappings':7}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.portMappings: 7");
+	refused(with("'runtimeConfig':{'bandwidth':{'ingressRate':'1'}}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.bandwidth: ");
+	refused(with("'runtimeConfig':{'cgroupPath':7}"), CNI_COMMAND_ADD, 7,
+		"runtimeConfig.cgroupPath: is a whole number");
+	refused(with("'runtimeConfig':{'dns':{'Servers':'8.8.8.8'}}"), CNI_COMMAND_ADD, 7,
+		"runtimeConfig.dns.servers: is a string");
 	// Nothing is asked for.
 	accepted(with("'ipam':{}"), CNI_COMMAND_ADD);
 	accepted(with("'runtimeConfig':{'portMappings':[],'bandwidth':null}"), CNI_COMMAND_ADD);
+	accepted(with("'runtimeConfig':{'portMappings':[{'HostPort':0,'ContainerPort':80}],"
+		      "'bandwidth':{'IngressRate':0,'IngressBurst':4294967295,'EgressRate':0,"
+		      "'EgressBurst':4294967295},'ipRanges':[[]],'aliases':[],'deviceID':'',"
+		      "'infinibandGUID':'','ips':[],'mac':'','cgroupPath':'/kubepods/x',"
+		      "'dns':{'Servers':null,'Searches':null,'Options':[]},"
+		      "'io.kubernetes.cri.pod-annotations':{'a':'b'}}"),
+		 CNI_COMMAND_ADD);
+	accepted(with("'runtimeConfig':{'bandwidth':{}}"), CNI_COMMAND_ADD);
 	// A DEL must not fail for it: the pod would never go.
 	accepted(with("'ipam':{'type':'host-local'},'mtu':'x','args':7,'prevResult':[],'dns':1"),
 		 CNI_COMMAND_DEL);
@@ -223,6 +257,64 @@ static void what_podport_cannot_do_is_refused_with_key_and_value(void **state)
 	strcat(member, "'}");
 	assert_int_equal(parse(with(member), CNI_COMMAND_ADD, &netconf, &error), -1);
 	assert_non_null(strstr(error.message, "not supported"));
+	netconf_clear(&netconf);
+}
+
+static void the_runtimes_dns_is_in_the_result_by_the_results_names(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+	char *text;
+
+	if (parse(with("'dns':{'nameservers':['9.9.9.9'],'domain':'a','search':['b']},"
+		       "'runtimeConfig':{'dns':{'Servers':['1.1.1.1'],'Searches':null,"
+		       "'Options':['ndots:5']}}"),
+		  CNI_COMMAND_ADD, &netconf, &error) < 0)
+		fail_msg("%s", error.message);
+	text = json_dumps(netconf.dns, JSON_COMPACT | JSON_SORT_KEYS);
+	// What the runtime does not say stays the configuration's.
+	assert_string_equal(text, "{\"domain\":\"a\",\"nameservers\":[\"1.1.1.1\"],"
+				  "\"options\":[\"ndots:5\"],\"search\":[\"b\"]}");
+	free(text);
+	netconf_clear(&netconf);
+	if (parse(with("'runtimeConfig':{'dns':{'servers':['1.1.1.1']}}"), CNI_COMMAND_ADD,
+		  &netconf, &error) < 0)
+		fail_msg("%s", error.message);
+	text = json_dumps(netconf.dns, JSON_COMPACT);
+	assert_string_equal(text, "{\"nameservers\":[\"1.1.1.1\"]}");
+	free(text);
+	netconf_clear(&netconf);
+}
+
+static void gc_is_told_what_is_valid_or_refuses(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+
+	refused("{'cniVersion':'1.1.0','name':'n'}", CNI_COMMAND_GC, 7,
+		"cni.dev/valid-attachments: missing");
+	refused(with("'cni.dev/valid-attachments':{}"), CNI_COMMAND_GC, 7,
+		"cni.dev/valid-attachments: is an object");
+	refused(with("'cni.dev/attachments':[7]"), CNI_COMMAND_GC, 7,
+		"cni.dev/attachments[0]: is a whole number");
+	refused(with("'cni.dev/valid-attachments':[{'ifname':'eth0'}]"), CNI_COMMAND_GC, 7,
+		"cni.dev/valid-attachments[0].containerID: missing");
+	refused(with("'cni.dev/valid-attachments':[{'containerID':'a','ifname':7}]"),
+		CNI_COMMAND_GC, 7, "cni.dev/valid-attachments[0].ifname: is a whole number");
+	// As libcni writes it, with nothing valid, and with something; both keys are the same then.
+	accepted(with("'cni.dev/valid-attachments':null,'cni.dev/attachments':null"),
+		 CNI_COMMAND_GC);
+	accepted(with("'cni.dev/valid-attachments':[]"), CNI_COMMAND_GC);
+	if (parse(with("'cni.dev/valid-attachments':[{'containerID':'a','ifname':'eth0'},"
+		       "{'containerID':'../not/ours','ifname':'x'},"
+		       "{'containerID':'b','ifname':'net1'}],'cni.dev/attachments':[7],"
+		       "'mtu':'not for GC'"),
+		  CNI_COMMAND_GC, &netconf, &error) < 0)
+		fail_msg("%s", error.message);
+	assert_int_equal(netconf.valid.count, 2);
+	assert_string_equal(netconf.valid.items[0].container_id, "a");
+	assert_string_equal(netconf.valid.items[1].container_id, "b");
+	assert_string_equal(netconf.valid.items[1].ifname, "net1");
 	netconf_clear(&netconf);
 }
 
@@ -346,6 +438,8 @@ int main(void)
 		cmocka_unit_test(an_error_is_told_in_the_version_that_was_asked_in),
 		cmocka_unit_test(every_key_of_a_wrong_type_is_named_in_full),
 		cmocka_unit_test(what_podport_cannot_do_is_refused_with_key_and_value),
+		cmocka_unit_test(the_runtimes_dns_is_in_the_result_by_the_results_names),
+		cmocka_unit_test(gc_is_told_what_is_valid_or_refuses),
 		cmocka_unit_test(check_needs_what_add_returned),
 		cmocka_unit_test(a_short_configuration_has_defaults),
 		cmocka_unit_test(every_key_is_taken),

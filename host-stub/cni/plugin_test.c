@@ -110,7 +110,8 @@ static void run(const char *command, const char *netns, const struct fake_hostd 
 {
 	char command_text[64], netns_text[128], text[12 * 1024];
 	char container[] = "CNI_CONTAINERID=c0ffee", ifname[] = "CNI_IFNAME=eth0";
-	char args[] = "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=till-7;"
+	char args[] = "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=till-7;K8S_POD_"
+		      "UID=6f9d1c2e;"
 		      "MAC=02:00:00:00:00:09";
 	char *environment[] = {command_text, container, ifname, args, netns_text, NULL};
 
@@ -177,14 +178,14 @@ static void need_sandbox(void)
 
 static void add_prints_the_result_and_passes_the_sandbox(void **state)
 {
-	static const char *const versions[] = {"0.4.0", "1.0.0", "1.1.0"};
+	static const char *const versions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct outcome outcome;
 	struct fake_call call;
 	struct stat netns;
 
 	need_sandbox();
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
 		const char *version, *name, *path, *address;
 
 		run("ADD", sandbox, fake, versions[i],
@@ -210,6 +211,7 @@ static void add_prints_the_result_and_passes_the_sandbox(void **state)
 		assert_string_equal(asked->key.container_id, "c0ffee");
 		assert_string_equal(asked->pod.namespace_, "shop");
 		assert_string_equal(asked->pod.name, "till-7");
+		assert_string_equal(asked->pod.uid, "6f9d1c2e");
 		assert_true(asked->wants_ipv4 && !asked->wants_ipv6);
 		assert_true(asked->wants_mac); // of CNI_ARGS
 		assert_int_equal(asked->requested_mac.bytes[5], 9);
@@ -263,18 +265,20 @@ static void version_needs_nobody(void **state)
 {
 	char command[] = "CNI_COMMAND=VERSION";
 	char *environment[] = {command, NULL};
-	static const char input[] = "{\"cniVersion\":\"0.3.1\"}";
-	const char *version, *first, *second, *third;
+	static const char input[] = "{\"cniVersion\":\"0.2.0\"}";
+	const char *version, *supported[5];
 	struct outcome outcome;
 
 	run_bytes(environment, input, strlen(input), &outcome);
 	assert_int_equal(outcome.status, 0);
-	assert_int_equal(json_unpack(outcome.json, "{s:s, s:[s, s, s !] !}", "cniVersion", &version,
-				     "supportedVersions", &first, &second, &third),
+	assert_int_equal(json_unpack(outcome.json, "{s:s, s:[s, s, s, s, s !] !}", "cniVersion",
+				     &version, "supportedVersions", &supported[0], &supported[1],
+				     &supported[2], &supported[3], &supported[4]),
 			 0);
-	assert_string_equal(version, "0.3.1");
-	assert_string_equal(first, "0.4.0");
-	assert_string_equal(third, "1.1.0");
+	assert_string_equal(version, "0.2.0");
+	assert_string_equal(supported[0], "0.3.0");
+	assert_string_equal(supported[1], "0.3.1");
+	assert_string_equal(supported[4], "1.1.0");
 	clear(&outcome);
 	run_bytes(environment, "", 0, &outcome);
 	assert_int_equal(outcome.status, 0);
@@ -303,6 +307,22 @@ static enum fake_answer status_of(const struct fake_call *call, struct reply *re
 	case '6':
 		agent->ipv6_free = 0;
 		break;
+	case 'u':
+		strcpy(agent->uplink_error, "port 0 refuses");
+		break;
+	case 'h':
+		reply->body.status.host.host_port_ready = false;
+		break;
+	case 'n': // there is none to be ready
+		reply->body.status.host.host_port_ready = false;
+		reply->body.status.host.host_port[0] = '\0';
+		break;
+	case 'p':
+		agent->attachments_without_port = agent->attachments;
+		break;
+	case 'o':
+		agent->attachments_without_port = 1;
+		break;
 	}
 	return FAKE_REPLY;
 }
@@ -314,24 +334,36 @@ static void status_says_whether_add_would_work(void **state)
 		int code;
 		const char *says;
 	} cases[] = {
-		{'a', 51, "ipc:///run/podport/agent.sock"},
+		{'a', 50, "ipc:///run/podport/agent.sock"},
 		{'r', 50, "no pod network"},
-		{'f', 50, "256 functions"},
-		{'4', 50, "IPv4"},
-		{'6', 50, "IPv6"},
+		{'f', 50, "256 of 256 in use"},
+		{'4', 50, "10.88.0.0/24 has no IPv4 address left: 0 free, with 12 attachments"},
+		{'6', 50, "fd00:88::/64 has no IPv6"},
+		{'u', 51, "uplink is not started: port 0 refuses"},
+		{'h', 51, "podport0 is not ready"},
+		{'p', 51, "all 12 attachments"},
 	};
+	// What one pod has, or what is not wanted, is not the node's state.
+	static const char fine[] = "-no";
 	struct outcome outcome;
-	char what = '-';
+	char what;
 
-	struct fake_hostd *fake = fake_hostd_start(NULL, status_of, &what);
-	run("STATUS", "", fake, "1.1.0", "", &outcome);
-	assert_int_equal(outcome.status, 0);
-	assert_string_equal(outcome.output, "");
-	fake_hostd_stop(fake);
+	struct fake_hostd *fake;
+	for (size_t i = 0; fine[i] != '\0'; i++) {
+		what = fine[i];
+		fake = fake_hostd_start(NULL, status_of, &what);
+		run("STATUS", "", fake, "1.1.0", "", &outcome);
+		assert_int_equal(outcome.status, 0);
+		assert_string_equal(outcome.output, "");
+		fake_hostd_stop(fake);
+	}
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		what = cases[i].what;
 		fake = fake_hostd_start(NULL, status_of, &what);
 		run("STATUS", "", fake, "1.1.0", "", &outcome);
+		if (what != 'a' &&
+		    strstr(outcome.output, "of 256 in use; addresses free: ") == NULL)
+			fail_msg("no numbers: %s", outcome.output);
 		assert_error(&outcome, cases[i].code, cases[i].says);
 		fake_hostd_stop(fake);
 	}
@@ -339,8 +371,51 @@ static void status_says_whether_add_would_work(void **state)
 	assert_error(&outcome, 50, "/tmp/no-such-folder/x.sock");
 	run("STATUS", "", NULL, "1.0.0", "", &outcome);
 	assert_error(&outcome, 1, "STATUS");
-	run("GC", "", NULL, "1.1.0", "", &outcome);
-	assert_error(&outcome, 4, "GC");
+}
+
+// ---- GC ------------------------------------------------------------------------------------------
+
+static enum fake_answer without_failures(const struct fake_call *call, struct reply *reply,
+					 void *arg)
+{
+	reply->body.gc.failure_count = 0;
+	return FAKE_REPLY;
+}
+
+static void gc_passes_what_is_valid_and_tells_every_failure(void **state)
+{
+	static const char member[] = ",\"cni.dev/valid-attachments\":[{\"containerID\":\"b\","
+				     "\"ifname\":\"eth0\"},{\"containerID\":\"a\",\"ifname\":"
+				     "\"eth0\"}]";
+	struct fake_hostd *fake = fake_hostd_start(NULL, without_failures, NULL);
+	const struct gc_request *asked;
+	struct outcome outcome;
+	struct fake_call call;
+
+	run("GC", "", fake, "1.1.0", member, &outcome);
+	assert_int_equal(outcome.status, 0);
+	assert_string_equal(outcome.output, "");
+	fake_hostd_calls(fake, &call);
+	asked = &call.request.body.gc;
+	assert_string_equal(asked->network, "pods");
+	assert_int_equal(asked->count, 2);
+	assert_string_equal(asked->valid[0].container_id, "a");
+	assert_string_equal(asked->valid[1].container_id, "b");
+	assert_false(asked->more || asked->has_after);
+	run("GC", "", fake, "1.0.0", member, &outcome);
+	assert_error(&outcome, 1, "GC");
+	run("GC", "", fake, "1.1.0", "", &outcome);
+	assert_error(&outcome, 7, "cni.dev/valid-attachments");
+	assert_int_equal(fake_hostd_calls(fake, NULL), 1);
+	fake_hostd_stop(fake);
+
+	fake = fake_hostd_start(NULL, NULL, NULL); // the sample has a failure
+	run("GC", "", fake, "1.1.0", member, &outcome);
+	assert_non_null(strstr(outcome.output, "1 attachments that are not valid"));
+	assert_error(&outcome, 113, "move eth0: busy");
+	fake_hostd_stop(fake);
+	run("GC", "", NULL, "1.1.0", member, &outcome);
+	assert_error(&outcome, 11, "/tmp/no-such-folder/x.sock");
 }
 
 // ---- badly ---------------------------------------------------------------------------------------
@@ -466,6 +541,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(check_compares_what_add_printed),
 		cmocka_unit_test(version_needs_nobody),
 		cmocka_unit_test(status_says_whether_add_would_work),
+		cmocka_unit_test(gc_passes_what_is_valid_and_tells_every_failure),
 		cmocka_unit_test(an_error_of_the_agent_reaches_the_runtime),
 		cmocka_unit_test(without_hostd_every_command_can_be_retried),
 		cmocka_unit_test(a_hostd_gone_bad_is_an_error_and_no_hang),

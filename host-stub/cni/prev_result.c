@@ -21,7 +21,7 @@ static int parse_interface(const json_t *json, const struct field *field,
 			   struct prev_interface *ret_interface, struct cni_error *error)
 {
 	const char *name, *sandbox, *mac, *ignored;
-	uint32_t mtu;
+	uint32_t mtu = 0;
 
 	if (field_expect(json, field, JSON_OBJECT, error) < 0 ||
 	    field_get_string(json, field, "name", &name, error) < 0 ||
@@ -36,6 +36,7 @@ static int parse_interface(const json_t *json, const struct field *field,
 	*ret_interface = (struct prev_interface){
 		.name = name,
 		.sandbox = sandbox != NULL ? sandbox : "",
+		.mtu = mtu,
 	};
 	// Interfaces of others may have longer ones (InfiniBand); those are not ours.
 	ret_interface->has_mac = mac != NULL && mac_parse(mac, &ret_interface->mac) == 0;
@@ -214,19 +215,36 @@ static int compare_address(const struct prev_result *result, int64_t index, int 
 			text);
 }
 
+// The pod's interface; interface_count: there is none.
+static size_t find_interface(const struct prev_result *result, const char *ifname,
+			     const char *netns)
+{
+	size_t index;
+
+	for (index = 0; index < result->interface_count; index++) {
+		const struct prev_interface *interface = &result->interfaces[index];
+
+		if (strcmp(interface->name, ifname) == 0 && interface->sandbox[0] != '\0' &&
+		    same_sandbox(interface->sandbox, netns))
+			break;
+	}
+	return index;
+}
+
+uint32_t prev_result_mtu(const struct prev_result *result, const char *ifname, const char *netns)
+{
+	size_t index = find_interface(result, ifname, netns);
+
+	return index < result->interface_count ? result->interfaces[index].mtu : 0;
+}
+
 int prev_result_compare(const struct prev_result *result, const char *netns,
 			const struct podport_attachment *attachment, struct cni_error *error)
 {
 	const char *ifname = attachment->key.ifname;
 	const uint8_t *mac = attachment->mac;
-	size_t index;
+	size_t index = find_interface(result, ifname, netns);
 
-	for (index = 0; index < result->interface_count; index++) {
-		const struct prev_interface *interface = &result->interfaces[index];
-		if (strcmp(interface->name, ifname) == 0 && interface->sandbox[0] != '\0' &&
-		    same_sandbox(interface->sandbox, netns))
-			break;
-	}
 	if (index == result->interface_count)
 		return mismatch(error, "prevResult.interfaces: no '%s' in sandbox %s", ifname,
 				netns);

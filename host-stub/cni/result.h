@@ -2,7 +2,7 @@
 //
 // The result of ADD in the version that the runtime speaks (SPEC, section 5).
 //
-//                      0.4.0           1.0.0    1.1.0
+//                      0.3.0 to 0.4.0  1.0.0    1.1.0
 //     interfaces[]     name, mac, sandbox       ... and mtu
 //     ips[]            ... and version address, gateway, interface
 //     routes[]         dst, gw         dst, gw  dst, gw

@@ -86,20 +86,26 @@ static void assert_json(json_t *json, const char *expected)
 
 // ---- per version ---------------------------------------------------------------------------------
 
-static void the_result_of_0_4_0_has_ip_versions(void **state)
+static void the_result_before_1_0_0_has_ip_versions(void **state)
 {
+	static const char *const versions[] = {"0.3.0", "0.3.1", "0.4.0"};
 	const struct podport_attachment attachment = some_attachment();
+	char expected[1024];
 
-	assert_json(result_of("0.4.0", "", &attachment),
-		    "{'cniVersion':'0.4.0',"
-		    "'interfaces':[{'name':'eth0','mac':'02:00:5e:10:00:07',"
-		    "               'sandbox':'/run/netns/blue'}],"
-		    "'ips':[{'version':'4','address':'10.88.0.7/32','gateway':'10.88.0.1',"
-		    "        'interface':0},"
-		    "       {'version':'6','address':'fd00:88::7/128','gateway':'fd00:88::1',"
-		    "        'interface':0}],"
-		    "'routes':[{'dst':'0.0.0.0/0','gw':'10.88.0.1'},"
-		    "          {'dst':'::/0','gw':'fd00:88::1'}]}");
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		snprintf(expected, sizeof(expected),
+			 "{'cniVersion':'%s',"
+			 "'interfaces':[{'name':'eth0','mac':'02:00:5e:10:00:07',"
+			 "               'sandbox':'/run/netns/blue'}],"
+			 "'ips':[{'version':'4','address':'10.88.0.7/32','gateway':'10.88.0.1',"
+			 "        'interface':0},"
+			 "       {'version':'6','address':'fd00:88::7/128','gateway':'fd00:88::1',"
+			 "        'interface':0}],"
+			 "'routes':[{'dst':'0.0.0.0/0','gw':'10.88.0.1'},"
+			 "          {'dst':'::/0','gw':'fd00:88::1'}]}",
+			 versions[i]);
+		assert_json(result_of(versions[i], "", &attachment), expected);
+	}
 }
 
 static void the_result_of_1_0_0_has_none(void **state)
@@ -317,7 +323,7 @@ static void what_differs_is_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_result_of_0_4_0_has_ip_versions),
+		cmocka_unit_test(the_result_before_1_0_0_has_ip_versions),
 		cmocka_unit_test(the_result_of_1_0_0_has_none),
 		cmocka_unit_test(the_result_of_1_1_0_has_the_mtu),
 		cmocka_unit_test(one_family_is_one_address_and_one_route),

@@ -7,6 +7,7 @@
 #include "cni/cni_error.h"
 #include "libpodport/podport.h"
 
-// 0 if it can. Errors: CNI_LIMITED_CONNECTIVITY with the agent away, since it forwards the packets
-// of the pods that are there; else CNI_NOT_AVAILABLE, with the numbers of what has run out.
+// 0 if it can. Errors: CNI_NOT_AVAILABLE if nothing can be attached: the agent is away, knows no pod
+// network, or has run out of functions or addresses; CNI_LIMITED_CONNECTIVITY if the pods that are
+// there are cut off from the wire or from their host. With the numbers in the details.
 int status_judge(const struct podport_status *status, struct cni_error *error);

@@ -19,23 +19,27 @@ enum {
 
 struct options {
 	bool json;
-	bool drops;      // ports --drops
-	const char *pod; // flows POD; NULL: all
+	bool drops;       // ports --drops
+	const char *pod;  // flows POD; NULL: all
+	uint32_t mtu;     // --mtu; 0: not given
+	char **arguments; // of a command that has_arguments, after its name
+	int argument_count;
 };
 
 struct command {
 	const char *name;
-	const char *summary; // for --help
-	const char *help;    // for COMMAND --help: what is printed, and the keys of --json
-	bool has_drops;      // knows --drops
-	bool has_pod;        // takes a POD
+	const char *summary;   // for --help
+	const char *help;      // for COMMAND --help: what is printed, and the keys of --json
+	bool has_drops;        // knows --drops
+	bool has_pod;          // takes a POD
+	const char *arguments; // as --help has them, "[set PREFIX...]"; NULL: none
 	// Returns 0 or an exit status, having printed the answer; or a negative errno with *error.
 	int (*run)(struct podport_client *client, const struct options *options,
 		   struct podport_error *error);
 };
 
 extern const struct command command_status, command_pods, command_ports, command_ipam,
-	command_flows, command_offload;
+	command_flows, command_offload, command_network, command_reconcile;
 
 // Print and release; NULL (out of memory) ends the program.
 void command_print_json(json_t *json);

@@ -93,13 +93,77 @@ static void the_json_of_pods_is_as_documented(void **state)
 
 	assert_int_equal(run("pods --json", output), 0);
 	assert_json(output,
-		    "{'pods':[{'namespace':'default','name':'web-0','network':'pod-network',"
+		    "{'pods':[{'namespace':'default','name':'web-0',"
+		    "'uid':'6f9d1c2e-7b1a-4c55-9f0e-2d3c4b5a6978','network':'pod-network',"
 		    "'container_id':'c0','ifname':'eth0','netns':'/var/run/netns/cni-1234',"
 		    "'netns_inode':4026532208,'ipv4':'10.88.0.2','gateway_ipv4':'10.88.0.1',"
 		    "'ipv6':'fd00:88::2','gateway_ipv6':'fd00:88::1','mac':'02:00:5e:10:20:30',"
 		    "'gateway_mac':'02:00:5e:10:20:30','function':{'pf':1,'vf':7},'mtu':1500,"
 		    "'link_group':42,'created_unix_ms':1795900000000,'offload':'partial',"
 		    "'offload_reason':'table full'}]}");
+	fake_hostd_stop(fake);
+}
+
+static void the_json_of_network_is_as_documented(void **state)
+{
+	static const char network[] = "{'pod_network':{'ipv4':'10.88.0.0/24',"
+				      "'gateway_ipv4':'10.88.0.1','ipv6':'fd00:88::/64',"
+				      "'gateway_ipv6':'fd00:88::1','mtu':1500,"
+				      "'router_mac':'02:00:5e:10:20:30'}}";
+	struct fake_hostd *fake = start(NULL, NULL);
+	struct fake_call call;
+	char output[16384];
+
+	assert_int_equal(run("network --json", output), 0);
+	assert_json(output, network);
+	assert_int_equal(run("network set fd00:99::/64 10.99.0.0/20 --mtu 9000 --json", output), 0);
+	assert_json(output, network); // the sample
+	fake_hostd_calls(fake, &call);
+	assert_int_equal(call.request.call, CALL_SET_POD_NETWORK);
+	assert_true(call.request.body.set_pod_network.has_ipv4);
+	assert_int_equal(call.request.body.set_pod_network.ipv4_prefix_length, 20);
+	assert_int_equal(call.request.body.set_pod_network.ipv6_prefix_length, 64);
+	assert_int_equal(call.request.body.set_pod_network.mtu, 9000);
+	assert_int_equal(run("network set 10.99.0.0/20", output), 0);
+	assert_has(output, "10.88.0.0/24, gateway 10.88.0.1");
+	fake_hostd_calls(fake, &call);
+	assert_false(call.request.body.set_pod_network.has_ipv6);
+	fake_hostd_stop(fake);
+}
+
+static void what_is_no_network_is_wrong_usage(void **state)
+{
+	static const char *const wrong[] = {
+		"network set",
+		"network get",
+		"network --mtu 1500",
+		"network set 10.99.0.0",
+		"network set 10.99.0.0/x",
+		"network set 10.99.0.0/20 10.98.0.0/20",
+		"network set 10.99.0.0/20 --mtu 100",
+		"status --mtu 1500",
+		"reconcile now",
+	};
+	struct fake_hostd *fake = start(NULL, NULL);
+	char output[16384];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (run(wrong[i], output) != 2)
+			fail_msg("%s: %s", wrong[i], output);
+	assert_int_equal(fake_hostd_calls(fake, NULL), 0);
+	fake_hostd_stop(fake);
+}
+
+static void the_json_of_reconcile_is_as_documented(void **state)
+{
+	struct fake_hostd *fake = start(NULL, NULL);
+	char output[16384];
+
+	assert_int_equal(run("reconcile --json", output), 0);
+	assert_json(output, "{'attachments':12,'suspects':4,'reclaimed':5,'without_port':1,"
+			    "'leaving':2,'queued_deletes':7,'strays':6,'rules_missing':3}");
+	assert_int_equal(run("reconcile", output), 0);
+	assert_has(output, "    12  attachments of this host\n");
 	fake_hostd_stop(fake);
 }
 
@@ -512,6 +576,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_json_of_pods_is_as_documented),
+		cmocka_unit_test(the_json_of_network_is_as_documented),
+		cmocka_unit_test(what_is_no_network_is_wrong_usage),
+		cmocka_unit_test(the_json_of_reconcile_is_as_documented),
 		cmocka_unit_test(the_json_of_ports_is_as_documented),
 		cmocka_unit_test(the_json_of_ipam_is_as_documented),
 		cmocka_unit_test(the_json_of_flows_is_as_documented),

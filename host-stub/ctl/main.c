@@ -13,8 +13,10 @@
 
 #include "ctl/command.h"
 
-static const struct command *const commands[] = {&command_status, &command_pods,  &command_ports,
-						 &command_ipam,   &command_flows, &command_offload};
+static const struct command *const commands[] = {
+	&command_status, &command_pods,    &command_ports,   &command_ipam,
+	&command_flows,  &command_offload, &command_network, &command_reconcile,
+};
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 // ---- for the commands ----------------------------------------------------------------------------
@@ -56,9 +58,11 @@ static const char help_options[] =
 static void help(const struct command *command)
 {
 	if (command != NULL) {
-		printf("Usage: podportctl %s%s [--json]%s [--socket PATH] [--timeout "
+		printf("Usage: podportctl %s%s%s%s [--json]%s [--socket PATH] [--timeout "
 		       "SECONDS]\n\n%s",
 		       command->name, command->has_pod ? " [POD]" : "",
+		       command->arguments != NULL ? " " : "",
+		       command->arguments != NULL ? command->arguments : "",
 		       command->has_drops ? " [--drops]" : "", command->help);
 		return;
 	}
@@ -66,9 +70,10 @@ static void help(const struct command *command)
 	       "Shows what podport does on this host, by asking podport-hostd.\n\n"
 	       "Commands:\n");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+		printf("  %-9s  %s\n", commands[i]->name, commands[i]->summary);
 	printf("\nOptions:\n"
 	       "      --drops         with 'ports': dropped packets by reason\n"
+	       "      --mtu BYTES     with 'network set': the pods' MTU\n"
 	       "%s"
 	       "\nExit status:\n"
 	       "  0  done; status: pods can be attached\n"
@@ -130,15 +135,62 @@ static int parse_timeout(const char *text, uint32_t *ret_timeout_ms)
 	return 0;
 }
 
+static int parse_mtu(const char *text, uint32_t *ret_mtu)
+{
+	char *end;
+	unsigned long mtu = strtoul(text, &end, 10);
+
+	if (end == text || *end != '\0' || mtu < 1280 || mtu > 9000) {
+		fprintf(stderr, "podportctl: --mtu: '%s' is not in 1280..9000\n", text);
+		return -1;
+	}
+	*ret_mtu = (uint32_t)mtu;
+	return 0;
+}
+
+// What follows the options. Returns 0 or -1.
+static int parse_command(int argc, char **argv, struct arguments *ret)
+{
+	int index = optind;
+
+	if (index == argc)
+		return 0;
+	ret->command = find_command(argv[index]);
+	if (ret->command == NULL) {
+		fprintf(stderr, "podportctl: there is no command '%s'\n", argv[index]);
+		return -1;
+	}
+	index++;
+	if (index < argc && ret->command->has_pod)
+		ret->options.pod = argv[index++];
+	if (ret->command->arguments != NULL) {
+		ret->options.arguments = &argv[index];
+		ret->options.argument_count = argc - index;
+		return 0;
+	}
+	if (index == argc)
+		return 0;
+	fprintf(stderr, "podportctl: '%s' is one argument too many\n", argv[index]);
+	return -1;
+}
+
 // Returns 0 to go on, or -1 with *ret_status to exit with.
 static int parse_arguments(int argc, char **argv, struct arguments *ret, int *ret_status)
 {
-	enum { OPTION_JSON = 256, OPTION_SOCKET, OPTION_TIMEOUT, OPTION_DROPS, OPTION_VERSION };
+	enum {
+		OPTION_JSON = 256,
+		OPTION_SOCKET,
+		OPTION_TIMEOUT,
+		OPTION_DROPS,
+		OPTION_MTU,
+		OPTION_VERSION
+	};
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, OPTION_JSON},
 		{"socket", required_argument, NULL, OPTION_SOCKET},
 		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 		{"drops", no_argument, NULL, OPTION_DROPS},
+		{"mtu", required_argument, NULL, OPTION_MTU},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{NULL, 0, NULL, 0},
@@ -161,6 +213,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 		case OPTION_DROPS:
 			ret->options.drops = true;
 			break;
+		case OPTION_MTU:
+			if (parse_mtu(optarg, &ret->options.mtu) < 0)
+				return -1;
+			break;
 		case 'h':
 			ret->help = true;
 			break;
@@ -173,22 +229,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 			return -1;
 		}
 	}
-	if (optind < argc) {
-		ret->command = find_command(argv[optind]);
-		if (ret->command == NULL) {
-			fprintf(stderr, "podportctl: there is no command '%s'\n", argv[optind]);
-			usage();
-			return -1;
-		}
-	}
-	if (optind + 1 < argc && ret->command->has_pod)
-		ret->options.pod = argv[++optind];
-	if (optind + 1 < argc) {
-		fprintf(stderr, "podportctl: '%s' is one argument too many\n", argv[optind + 1]);
-		usage();
-		return -1;
-	}
-	return 0;
+	if (parse_command(argc, argv, ret) == 0)
+		return 0;
+	usage();
+	return -1;
 }
 
 int main(int argc, char **argv)
@@ -207,12 +251,16 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (arguments.command == NULL) {
-		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows or "
-				"offload\n");
+		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
+				"offload, network or\n  reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {
 		fprintf(stderr, "podportctl: --drops goes with 'ports'\n");
+		return usage();
+	}
+	if (arguments.options.mtu != 0 && arguments.command != &command_network) {
+		fprintf(stderr, "podportctl: --mtu goes with 'network set'\n");
 		return usage();
 	}
 	if (arguments.socket != NULL && arguments.socket[0] == '\0')

@@ -63,12 +63,13 @@ static json_t *pod_json(const struct podport_attachment *pod)
 	struct text mac, gateway_mac;
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:I, s:I, "
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:I, "
+		"s:I, "
 		"s:I, s:s, s:s}",
-		"namespace", pod->pod_namespace, "name", pod->pod_name, "network", pod->key.network,
-		"container_id", pod->key.container_id, "ifname", pod->key.ifname, "netns",
-		pod->netns, "netns_inode", (json_int_t)pod->netns_inode, "ipv4",
-		command_json_address(pod->has_ipv4, AF_INET, &pod->ipv4), "gateway_ipv4",
+		"namespace", pod->pod_namespace, "name", pod->pod_name, "uid", pod->pod_uid,
+		"network", pod->key.network, "container_id", pod->key.container_id, "ifname",
+		pod->key.ifname, "netns", pod->netns, "netns_inode", (json_int_t)pod->netns_inode,
+		"ipv4", command_json_address(pod->has_ipv4, AF_INET, &pod->ipv4), "gateway_ipv4",
 		command_json_address(pod->has_ipv4, AF_INET, &pod->gateway_ipv4), "ipv6",
 		command_json_address(pod->has_ipv6, AF_INET6, &pod->ipv6), "gateway_ipv6",
 		command_json_address(pod->has_ipv6, AF_INET6, &pod->gateway_ipv6), "mac",
@@ -120,7 +121,7 @@ const struct command command_pods = {
 		"off. Whatever it is, the pod has its network.\n"
 		"\n"
 		"--json: {\"pods\": [{\n"
-		"  namespace, name          strings, \"\" if the runtime does not tell\n"
+		"  namespace, name, uid     strings, \"\" if the runtime does not tell\n"
 		"  network, container_id, ifname    strings, together the key\n"
 		"  netns, netns_inode       where the sandbox was when it was attached; \"\", 0: "
 		"not known\n"

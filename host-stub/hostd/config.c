@@ -98,6 +98,7 @@ static const struct config_key keys[] = {
 	 .required = true},
 	{.path = "reclaim_grace_s", .parse = config_parse_uint32, KEY(reclaim_grace_s)},
 	{.path = "boot_id_path", .parse = config_parse_path, KEY(boot_id_path)},
+	{.path = "host_id_path", .parse = config_parse_path, KEY(host_id_path)},
 	{.path = "log_level", .parse = config_parse_log_level, KEY(log_level)},
 	{0},
 };
@@ -130,6 +131,7 @@ int hostd_config_load(const char *file, struct hostd_config *ret_config, struct 
 		.host_port = "podport0",
 		.reclaim_grace_s = 30,
 		.boot_id_path = "/proc/sys/kernel/random/boot_id",
+		.host_id_path = "/etc/machine-id",
 		.log_level = LOG_LEVEL_INFO,
 	};
 	int r = config_load(file, keys, &config, err);

@@ -27,6 +27,7 @@ struct hostd_config {
 		uid_t uids[ALLOWED_UIDS_MAX];
 	} allowed_uids;
 	char boot_id_path[LIMIT_PATH + 1];
+	char host_id_path[LIMIT_PATH + 1];
 	enum log_level log_level;
 };
 

@@ -40,6 +40,7 @@ static void two_keys_are_enough(void **state)
 	assert_string_equal(config.state_dir, "/var/lib/podport/hostd");
 	assert_string_equal(config.host_port, "podport0");
 	assert_string_equal(config.boot_id_path, "/proc/sys/kernel/random/boot_id");
+	assert_string_equal(config.host_id_path, "/etc/machine-id");
 	assert_int_equal(config.timeout_ms, 5000);
 	assert_int_equal(config.reclaim_grace_s, 30);
 	assert_int_equal(config.allowed_uids.count, 1);
@@ -60,6 +61,7 @@ static void every_key_is_taken(void **state)
 				   "function_netdev: v%un\n"
 				   "reclaim_grace_s: 5\n"
 				   "boot_id_path: /b\n"
+				   "host_id_path: /h\n"
 				   "log_level: debug\n";
 	struct hostd_config config;
 	struct error error = {0};
@@ -67,6 +69,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(load(text, &config, &error), 0);
 	assert_true(config.insecure);
 	assert_string_equal(config.tls_key, "/key");
+	assert_string_equal(config.host_id_path, "/h");
 	assert_string_equal(config.listen, "/x/y.sock");
 	assert_int_equal(config.allowed_uids.count, 2);
 	assert_int_equal(config.allowed_uids.uids[1], 1000);

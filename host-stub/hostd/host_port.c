@@ -24,6 +24,7 @@
 struct host_port {
 	char ifname[IFNAMSIZ];
 	int watch_fd;
+	_Atomic int ifindex; // when it was dressed last, 0: never
 
 	pthread_mutex_t mutex; // of the state shown
 	bool ready;
@@ -168,6 +169,7 @@ static int dress(struct host_port *port, struct netlink *netlink, const struct p
 				 port->ifname);
 	if (r < 0)
 		return r;
+	port->ifindex = link.ifindex;
 	set_families(network, families);
 	if (network->has_ipv6) {
 		write_sysctl(port->ifname, "accept_ra", '0');
@@ -285,12 +287,16 @@ int host_port_watch_fd(struct host_port *port)
 	return port->watch_fd;
 }
 
+// It has the name; or it had it, and was given another.
 static bool is_about(const struct host_port *port, struct nlmsghdr *header)
 {
+	const struct ifinfomsg *info = nlmsg_data(header);
 	struct nlattr *name;
 
 	if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK)
 		return false;
+	if (port->ifindex != 0 && info->ifi_index == port->ifindex)
+		return true;
 	name = nlmsg_find_attr(header, sizeof(struct ifinfomsg), IFLA_IFNAME);
 	return name != NULL && nla_strcmp(name, port->ifname) == 0;
 }

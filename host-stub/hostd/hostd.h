@@ -14,6 +14,7 @@
 //     after the reply                        the runtime has the result: nothing to do
 //     in DEL, before or after the move back  the runtime repeats DEL; each step copes with being done
 //     in DEL, after it was queued            the next hostd delivers it
+//     in GC                                  as in DEL; the runtime repeats it
 
 #pragma once
 
@@ -24,6 +25,8 @@
 #include "hostd/link.h"
 #include "hostd/wiring.h"
 
+struct upkeep;
+
 struct hostd {
 	struct hostd_config config;
 	struct wiring wiring;
@@ -31,5 +34,6 @@ struct hostd {
 	struct keys *keys;
 	struct host_port *host_port; // NULL: none configured
 	struct agent_link *link;
+	struct upkeep *upkeep;
 	_Atomic unsigned int calls_in_flight;
 };

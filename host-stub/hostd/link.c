@@ -323,6 +323,7 @@ int link_call(struct agent_link *link, struct request *request, uint32_t timeout
 		return error_set(err, ENOTCONN, CODE_AGENT_AWAY,
 				 "no time was left to ask the agent at %s", link->url);
 	request->timeout_ms = timeout_ms;
+	memcpy(request->host_id, link->config.hello.host_id, sizeof(request->host_id));
 	r = wire_client_call(link->client, request, timeout_ms, ret_reply, err);
 	if (r < 0) {
 		if (r == -ETIMEDOUT || r == -ECONNRESET || r == -ECANCELED)

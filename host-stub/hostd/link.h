@@ -53,7 +53,7 @@ int link_renew(struct agent_link *link, struct error *err);
 // Run greeted() (not fresh) now rather than at the next Hello. Any thread.
 void link_nudge(struct agent_link *link);
 
-// Ask the agent, at most timeout_ms; the request is changed to say so. Any thread, any number at
+// Ask the agent, at most timeout_ms, as this host; the request is changed to say so. Any thread, any number at
 // once.
 //   0              ret_reply is filled (reply_clear it); its code may be an error of the agent's
 //   -ENOTCONN      CODE_AGENT_AWAY; nothing was sent

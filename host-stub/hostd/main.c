@@ -139,7 +139,11 @@ static void stop_keys(struct daemon *daemon)
 
 static int start_upkeep(struct daemon *daemon, struct error *err)
 {
-	return upkeep_open(&daemon->hostd, &daemon->upkeep, err);
+	int r = upkeep_open(&daemon->hostd, &daemon->upkeep, err);
+
+	if (r == 0)
+		daemon->hostd.upkeep = daemon->upkeep;
+	return r;
 }
 
 static void stop_upkeep(struct daemon *daemon)
@@ -226,7 +230,7 @@ static int start_link(struct daemon *daemon, struct error *err)
 	};
 	int r;
 
-	read_line("/etc/machine-id", link.hello.host_id, sizeof(link.hello.host_id));
+	read_line(config->host_id_path, link.hello.host_id, sizeof(link.hello.host_id));
 	if (link.hello.host_id[0] == '\0')
 		gethostname(link.hello.host_id, sizeof(link.hello.host_id) - 1);
 	read_line(config->boot_id_path, link.hello.boot_id, sizeof(link.hello.boot_id));

@@ -32,7 +32,8 @@ struct suspect {
 };
 
 struct reconcile {
-	struct wiring_home home; // as of this look
+	struct wiring_home home;        // as of this look
+	struct reconcile_counts counts; // likewise
 	size_t count;
 	struct suspect suspects[SUSPECTS_MAX];
 };
@@ -188,7 +189,9 @@ static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struc
 		   struct error *err)
 {
 	struct request request = {.call = CALL_CHECK, .body.check.key = suspect->key};
-	struct detach_request detach = {.key = suspect->key, .sandbox = suspect->sandbox};
+	struct detach_request detach = {.key = suspect->key,
+					.sandbox = suspect->sandbox,
+					.created_unix_ms = suspect->created_unix_ms};
 	struct reply reply;
 	int r;
 
@@ -203,6 +206,7 @@ static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struc
 		    reply.body.check.created_unix_ms == suspect->created_unix_ms &&
 		    looks_gone(reconcile, &reply.body.check)) {
 			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
+			reconcile->counts.reclaimed += r == 0;
 			if (r == 0)
 				log_warning("attachment reclaimed, its sandbox is gone",
 					    "network=%s container=%s ifname=%s sandbox=%s",
@@ -244,13 +248,13 @@ static int reclaim_due(struct reconcile *reconcile, struct hostd *hostd, struct 
 	return result;
 }
 
-int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
+static int look(struct reconcile *reconcile, struct hostd *hostd, struct error *err)
 {
 	int r;
 
 	for (size_t i = 0; i < reconcile->count; i++)
 		reconcile->suspects[i].seen = reconcile->suspects[i].process_inside = false;
-	wiring_adopt_strays(&hostd->wiring);
+	reconcile->counts.strays = wiring_adopt_strays(&hostd->wiring);
 	r = wiring_read_home(&hostd->wiring, &reconcile->home, err);
 	if (r == 0)
 		r = each_attachment(reconcile, hostd, suspect_one, err);
@@ -266,4 +270,18 @@ int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error
 	if (r < 0)
 		return r;
 	return reclaim_due(reconcile, hostd, err);
+}
+
+int reconcile_run(struct reconcile *reconcile, struct hostd *hostd,
+		  struct reconcile_counts *ret_counts, struct error *err)
+{
+	int r;
+
+	reconcile->counts = (struct reconcile_counts){0};
+	r = look(reconcile, hostd, err);
+	// Those that were reclaimed are forgotten by the next look, which does not see them.
+	reconcile->counts.suspects = (uint32_t)reconcile->count - reconcile->counts.reclaimed;
+	if (r == 0 && ret_counts != NULL)
+		*ret_counts = reconcile->counts;
+	return r;
 }

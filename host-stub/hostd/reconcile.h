@@ -11,7 +11,7 @@
 //
 // One that was recorded without an inode can never be proven gone, and stays.
 //
-// On the link's thread only.
+// One thread at a time (upkeep.h).
 
 #pragma once
 
@@ -22,6 +22,14 @@ struct reconcile;
 int reconcile_open(struct reconcile **ret_reconcile, struct error *err);
 void reconcile_close(struct reconcile *reconcile); // NULL is fine
 
-// Look at all attachments once. Negative (CODE_AGENT_AWAY) only if the agent does not answer;
+// What one look came to.
+struct reconcile_counts {
+	uint32_t suspects;  // attachments that look gone, those that were reclaimed not among them
+	uint32_t reclaimed; // released for it
+	uint32_t strays;    // functions that came home under a foreign name
+};
+
+// Look at all attachments once. ret_counts may be NULL. Negative (CODE_AGENT_AWAY) only if the agent does not answer;
 // everything else is logged.
-int reconcile_run(struct reconcile *reconcile, struct hostd *hostd, struct error *err);
+int reconcile_run(struct reconcile *reconcile, struct hostd *hostd,
+		  struct reconcile_counts *ret_counts, struct error *err);

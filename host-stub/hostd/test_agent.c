@@ -50,6 +50,7 @@ static void attach(const struct attach_request *request, struct reply *reply)
 		attachment.key = request->key;
 		attachment.sandbox = request->sandbox;
 		attachment.pod = request->pod;
+		attachment.created_unix_ms = ++memory->created;
 		memory->functions[vf].attachment = attachment;
 		memory->functions[vf].used = true;
 	}
@@ -66,7 +67,9 @@ static void detach(const struct detach_request *request, struct reply *reply)
 	int vf = find(&request->key);
 
 	reply->call = CALL_DETACH;
-	if (vf < 0)
+	if (vf < 0 ||
+	    (request->created_unix_ms != 0 &&
+	     request->created_unix_ms != memory->functions[vf].attachment.created_unix_ms))
 		return;
 	memory->functions[vf].used = false;
 	reply->body.detach.existed = true;
@@ -100,6 +103,8 @@ static void list(const struct list_request *request, struct reply *reply)
 			const struct attachment *this = &memory->functions[vf].attachment;
 
 			if (memory->functions[vf].used &&
+			    (memory->old_lists || request->network[0] == '\0' ||
+			     strcmp(request->network, this->key.network) == 0) &&
 			    (after == NULL || attachment_key_compare(&this->key, after) > 0) &&
 			    (next == NULL || attachment_key_compare(&this->key, &next->key) < 0))
 				next = this;
@@ -120,6 +125,7 @@ static void act(const struct request *request, struct reply *reply)
 	enum code code = (enum code)memory->refuse[request->call];
 
 	memory->calls[request->call]++;
+	snprintf(memory->host_id, sizeof(memory->host_id), "%s", request->host_id);
 	if (request->call != CALL_HELLO && memory->order_count < TEST_AGENT_ORDER_MAX)
 		memory->order[memory->order_count++] = (unsigned char)request->call;
 	if (code != CODE_OK) {
@@ -153,6 +159,14 @@ static void act(const struct request *request, struct reply *reply)
 		reply->body.flows.flows = calloc(1, sizeof(struct flow_info));
 		reply->body.flows.flows[0].id = request->body.list_flows.after + 1;
 		reply->body.flows.count = 1;
+		break;
+	case CALL_SET_POD_NETWORK:
+		reply->call = CALL_SET_POD_NETWORK;
+		reply->body.set_pod_network = memory->hello.pod_network;
+		break;
+	case CALL_RECONCILE:
+		reply->call = CALL_RECONCILE;
+		reply->body.reconcile.without_port = 3;
 		break;
 	case CALL_GET_OFFLOAD:
 		reply->call = CALL_GET_OFFLOAD;

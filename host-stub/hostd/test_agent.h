@@ -20,8 +20,11 @@ struct test_agent_memory {
 	_Atomic bool silent[CALL_COUNT];           // do it, and never answer
 	struct hello_reply hello;
 	_Atomic unsigned int instance; // part of the instance ID
+	_Atomic bool old_lists;        // as an agent that does not know List's network
 
 	// What it was asked.
+	char host_id[LIMIT_ID + 1]; // of the last call
+	uint64_t created;           // attachments so far
 	_Atomic unsigned int calls[CALL_COUNT];
 	_Atomic unsigned int order_count;
 	unsigned char order[TEST_AGENT_ORDER_MAX]; // enum call, but for Hello, in order of arrival

@@ -5,12 +5,12 @@
 #include "hostd/upkeep.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hostd/clock.h"
-#include "hostd/reconcile.h"
 #include "hostd/release.h"
 #include "proto/base/log.h"
 
@@ -20,7 +20,8 @@ enum { RECONCILE_MS = 10 * 1000, RECONCILE_MIN_MS = 1000 };
 
 struct upkeep {
 	struct hostd *hostd;
-	struct reconcile *reconcile;
+	struct reconcile *reconcile; // under the mutex
+	pthread_mutex_t mutex;
 	uint64_t next_reconcile_ms;
 	_Atomic bool host_port_changed;
 	bool has_pod_network;
@@ -35,6 +36,7 @@ int upkeep_open(struct hostd *hostd, struct upkeep **ret_upkeep, struct error *e
 	if (upkeep == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "prepare upkeep: no memory");
 	upkeep->hostd = hostd;
+	pthread_mutex_init(&upkeep->mutex, NULL);
 	r = reconcile_open(&upkeep->reconcile, err);
 	if (r < 0) {
 		free(upkeep);
@@ -49,7 +51,18 @@ void upkeep_close(struct upkeep *upkeep)
 	if (upkeep == NULL)
 		return;
 	reconcile_close(upkeep->reconcile);
+	pthread_mutex_destroy(&upkeep->mutex);
 	free(upkeep);
+}
+
+int upkeep_reconcile(struct upkeep *upkeep, struct reconcile_counts *ret_counts, struct error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&upkeep->mutex);
+	r = reconcile_run(upkeep->reconcile, upkeep->hostd, ret_counts, err);
+	pthread_mutex_unlock(&upkeep->mutex);
+	return r;
 }
 
 void upkeep_host_port_changed(struct upkeep *upkeep)
@@ -104,7 +117,11 @@ int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struc
 	if (!fresh && clock_ms() < upkeep->next_reconcile_ms)
 		return 0;
 	upkeep->next_reconcile_ms = clock_ms() + reconcile_interval_ms(hostd);
-	r = reconcile_run(upkeep->reconcile, hostd, &error);
+	// Who asked for it does it now; the Hellos must not wait for that.
+	if (pthread_mutex_trylock(&upkeep->mutex) != 0)
+		return 0;
+	r = reconcile_run(upkeep->reconcile, hostd, NULL, &error);
+	pthread_mutex_unlock(&upkeep->mutex);
 	if (r < 0 && error.code == CODE_AGENT_AWAY)
 		return error_set(err, -r, error.code, "%s", error.message);
 	if (r < 0)

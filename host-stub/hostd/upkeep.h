@@ -6,6 +6,7 @@
 #pragma once
 
 #include "hostd/hostd.h"
+#include "hostd/reconcile.h"
 
 struct upkeep;
 
@@ -14,6 +15,10 @@ void upkeep_close(struct upkeep *upkeep); // NULL is fine
 
 // link_config.greeted; arg: the upkeep.
 int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struct error *err);
+
+// Compare attachments with sandboxes now; waits for a comparison that is under way. Worker threads.
+// Errors: as reconcile_run.
+int upkeep_reconcile(struct upkeep *upkeep, struct reconcile_counts *ret_counts, struct error *err);
 
 // The host port changed: dress it again at the next turn. Any thread.
 void upkeep_host_port_changed(struct upkeep *upkeep);

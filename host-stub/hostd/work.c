@@ -6,6 +6,8 @@
 //   Detach   sandbox undressed, agent told, or the release queued
 //   Check    agent's record against what the runtime believes and what the sandbox is
 //   status   hostd's own, and the agent's if it is there
+//   reconcile    hostd's share now, then the agent's
+//   GC       the agent's list against what the runtime knows: gc.h
 //   others   the agent's answer, passed on
 
 #include "hostd/work.h"
@@ -16,12 +18,15 @@
 #include <string.h>
 
 #include "hostd/clock.h"
+#include "hostd/gc.h"
 #include "hostd/release.h"
+#include "hostd/upkeep.h"
 #include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
-// podportctl status must answer also when the agent hangs.
-enum { STATUS_TIMEOUT_MS = 1000 };
+// Status must answer also when the agent hangs, before the link has noticed it: a runtime waits for
+// it with locks held (kubelet asks every 5 s).
+enum { STATUS_TIMEOUT_MS = 500 };
 
 // For telling a release after a failure, also when the deadline has passed; else it is queued.
 enum { UNDO_TIMEOUT_MS = 1000 };
@@ -78,19 +83,13 @@ static int ask(struct hostd *hostd, struct work *work, struct request *request,
 
 // ---- attach --------------------------------------------------------------------------------------
 
-static void set_detach(const struct work *work, struct detach_request *detach)
-{
-	detach->key = work->request.body.attach.key;
-	detach->sandbox = work->request.body.attach.sandbox;
-}
-
 static void release_failed(struct hostd *hostd, const struct work *work)
 {
-	struct detach_request detach;
+	const struct attach_request *attach = &work->request.body.attach;
+	struct detach_request detach = {.key = attach->key, .sandbox = attach->sandbox};
 	struct error error;
 	int r;
 
-	set_detach(work, &detach);
 	if (work->silent) // it would only cost the caller its answer to ask again
 		r = delete_queue_put(hostd->deletes, &detach, &error);
 	else
@@ -246,21 +245,24 @@ static void run_detach(struct hostd *hostd, struct work *work)
 		 key->container_id, key->ifname, detached.existed ? "yes" : "no");
 }
 
-// What the runtime believes against what the agent recorded.
+// What the runtime believes, as far as it told (the rest is zero), against what the agent recorded.
 static int compare(const struct attachment *expected, const struct attachment *actual,
 		   struct error *err)
 {
+	static const struct mac not_told;
 	const char *what = NULL;
 
-	if (memcmp(&expected->mac, &actual->mac, sizeof(actual->mac)) != 0)
+	if (memcmp(&expected->mac, &not_told, sizeof(not_told)) != 0 &&
+	    memcmp(&expected->mac, &actual->mac, sizeof(actual->mac)) != 0)
 		what = "MAC address";
-	else if (expected->has_ipv4 != actual->has_ipv4 ||
-		 (actual->has_ipv4 && expected->ipv4.s_addr != actual->ipv4.s_addr))
+	else if (expected->has_ipv4 &&
+		 (!actual->has_ipv4 || expected->ipv4.s_addr != actual->ipv4.s_addr))
 		what = "IPv4 address";
-	else if (expected->has_ipv6 != actual->has_ipv6 ||
-		 (actual->has_ipv6 &&
-		  memcmp(&expected->ipv6, &actual->ipv6, sizeof(actual->ipv6)) != 0))
+	else if (expected->has_ipv6 && (!actual->has_ipv6 || memcmp(&expected->ipv6, &actual->ipv6,
+								    sizeof(actual->ipv6)) != 0))
 		what = "IPv6 address";
+	else if (expected->mtu > actual->mtu) // a later plugin may lower it
+		what = "MTU";
 	if (what == NULL)
 		return 0;
 	return error_set(err, ESTALE, CODE_MISMATCH,
@@ -270,6 +272,7 @@ static int compare(const struct attachment *expected, const struct attachment *a
 static int check(struct hostd *hostd, struct work *work, struct error *err)
 {
 	struct check_request *request = &work->request.body.check;
+	struct attachment expected;
 	struct reply reply;
 	int r;
 
@@ -284,8 +287,12 @@ static int check(struct hostd *hostd, struct work *work, struct error *err)
 		return r;
 	if (request->has_expected)
 		r = compare(&request->expected, &reply.body.check, err);
-	if (r == 0)
-		r = wiring_check(&hostd->wiring, work->netns_fd, &reply.body.check, err);
+	if (r < 0)
+		return r;
+	expected = reply.body.check;
+	if (request->has_expected && request->expected.mtu != 0)
+		expected.mtu = request->expected.mtu;
+	r = wiring_check(&hostd->wiring, work->netns_fd, &expected, err);
 	if (r == 0)
 		work->reply = reply; // owns nothing
 	return r;
@@ -322,6 +329,33 @@ static void status(struct hostd *hostd, struct work *work)
 		host_port_status(hostd->host_port, &ret->host);
 }
 
+static int collect_garbage(struct hostd *hostd, struct work *work, struct error *err)
+{
+	struct gc_reply gc;
+	int r = gc_run(hostd, &work->request.body.gc, work->deadline_ms, &gc, err);
+
+	if (r == 0)
+		work->reply = (struct reply){.call = CALL_GC, .body.gc = gc};
+	return r;
+}
+
+static int reconcile(struct hostd *hostd, struct work *work, struct error *err)
+{
+	struct reconcile_reply *told = &work->reply.body.reconcile;
+	struct reconcile_counts counts;
+	int r = upkeep_reconcile(hostd->upkeep, &counts, err);
+
+	if (r == 0)
+		r = ask(hostd, work, &work->request, &work->reply, err);
+	if (r < 0)
+		return r;
+	told->suspects = counts.suspects;
+	told->reclaimed = counts.reclaimed;
+	told->strays = counts.strays;
+	told->queued_deletes = (uint32_t)delete_queue_count(hostd->deletes);
+	return 0;
+}
+
 void work_run(struct hostd *hostd, struct work *work)
 {
 	struct error error;
@@ -340,7 +374,14 @@ void work_run(struct hostd *hostd, struct work *work)
 	case CALL_GET_STATUS:
 		status(hostd, work);
 		break;
+	case CALL_RECONCILE:
+		r = reconcile(hostd, work, &error);
+		break;
+	case CALL_GC:
+		r = collect_garbage(hostd, work, &error);
+		break;
 	case CALL_LIST:
+	case CALL_SET_POD_NETWORK:
 	case CALL_LIST_PORTS:
 	case CALL_GET_IPAM:
 	case CALL_LIST_FLOWS:

@@ -173,7 +173,20 @@ static void check_tells_what_the_runtime_believes_wrongly(void **state)
 	check.body.check.expected.mac.bytes[5] ^= 1;
 	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_MISMATCH);
 	assert_non_null(strstr(answer.message, "MAC"));
+	// What the runtime does not tell is not compared; an MTU that was lowered since is what counts.
+	memset(&check.body.check.expected, 0, sizeof(check.body.check.expected));
+	check.body.check.expected.mtu = reply.body.attach.mtu - 100;
+	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_MISMATCH);
+	assert_non_null(strstr(answer.message, "MTU"));
+	test_run_in(sandbox, "ip link set eth0 mtu %u", reply.body.attach.mtu - 100);
+	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_OK);
+	check.body.check.expected.mtu = reply.body.attach.mtu + 100;
+	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_MISMATCH);
 	check.body.check.has_expected = false;
+	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_MISMATCH);
+	assert_non_null(strstr(answer.message, "MTU"));
+	test_run_in(sandbox, "ip link set eth0 mtu %u", reply.body.attach.mtu);
+	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_OK);
 	test_run_in(sandbox, "ip route del default");
 	assert_int_equal(test_call(&hostd, &check, sandbox, &answer), CODE_MISMATCH);
 	assert_non_null(strstr(answer.message, "default route"));
@@ -271,6 +284,12 @@ static void status_and_list_show_both_sides(void **state)
 				.body.list_flows = {.after = 7, .limit = 1}};
 	struct request offload = {.timeout_ms = 5000, .call = CALL_GET_OFFLOAD};
 	struct request hello = {.timeout_ms = 5000, .call = CALL_HELLO};
+	struct request reconcile = {.timeout_ms = 5000, .call = CALL_RECONCILE};
+	struct request network = {.timeout_ms = 5000,
+				  .call = CALL_SET_POD_NETWORK,
+				  .body.set_pod_network = {.has_ipv4 = true,
+							   .ipv4.s_addr = htonl(0x0a630000),
+							   .ipv4_prefix_length = 24}};
 	struct request attach = test_attach("a");
 	int sandbox = test_sandbox_new();
 	struct reply reply;
@@ -293,6 +312,11 @@ static void status_and_list_show_both_sides(void **state)
 	assert_int_equal(test_call(&hostd, &offload, -1, &reply), CODE_OK);
 	assert_int_equal(reply.body.offload.summary.rules, 1);
 	reply_clear(&reply);
+	assert_int_equal(test_call(&hostd, &reconcile, -1, &reply), CODE_OK);
+	assert_int_equal(reply.body.reconcile.without_port, 3); // the agent's word
+	assert_int_equal(reply.body.reconcile.suspects, 0);
+	assert_int_equal(test_call(&hostd, &network, -1, &reply), CODE_OK);
+	assert_true(reply.body.set_pod_network.has_ipv4);
 	strcpy(hello.body.hello.boot_id, "x");
 	strcpy(hello.body.hello.host_id, "x");
 	assert_int_equal(test_call(&hostd, &hello, -1, &reply), CODE_UNSUPPORTED);

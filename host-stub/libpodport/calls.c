@@ -35,9 +35,7 @@ SAME(HOSTD_AWAY);
 _Static_assert(CODE_COUNT == CODE_HOSTD_AWAY + 1, "a new code is missing in podport.h");
 _Static_assert(PODPORT_TIMEOUT_MAX_MS == TIMEOUT_MAX_MS, "limits differ");
 
-// A request as this library knows it, whatever size the caller's is: what the caller does not know
-// is zero, which is the default of every field.
-static int take_request(void *to, size_t to_size, const void *from, struct error *err)
+int take_request(void *to, size_t to_size, const void *from, struct error *err)
 {
 	size_t size;
 
@@ -156,6 +154,8 @@ static int add(struct podport_client *client, const struct podport_add_request *
 			   sizeof(attach->pod.namespace_), err)) < 0 ||
 	    (r = take_text("pod_name", from.pod_name, attach->pod.name, sizeof(attach->pod.name),
 			   err)) < 0 ||
+	    (r = take_text("pod_uid", from.pod_uid, attach->pod.uid, sizeof(attach->pod.uid),
+			   err)) < 0 ||
 	    (r = take_wishes(&from, attach, err)) < 0 ||
 	    (r = take_text("netns", from.netns, attach->sandbox.path, sizeof(attach->sandbox.path),
 			   err)) < 0 ||
@@ -222,6 +222,10 @@ static int check(struct podport_client *client, const struct podport_check_reque
 	    (r = take_text("netns", from.netns, check_request->sandbox.path,
 			   sizeof(check_request->sandbox.path), err)) < 0 ||
 	    (r = sandbox_open(&check_request->sandbox, &netns_fd, err)) < 0)
+		return r;
+	check_request->has_expected = from.mtu != 0;
+	check_request->expected.mtu = from.mtu;
+	if (from.mtu != 0 && (r = check_mtu("mtu", from.mtu, err)) < 0)
 		return r;
 	return ask_attachment(client, &request, netns_fd, ret_attachment, err);
 }

@@ -25,7 +25,8 @@ enum {
 };
 
 struct podport_client {
-	int fd; // -1: to be connected by the next call
+	int fd;        // -1: to be connected by the next call
+	int cancel_fd; // of the caller's, -1: none
 	uint32_t timeout_ms;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	uint8_t *buffer; // LIMIT_MESSAGE_BYTES
@@ -124,6 +125,14 @@ static int hung_up(struct podport_client *client, const char *call, struct error
 			 client->path, call);
 }
 
+static int cancelled(struct podport_client *client, const char *call, struct error *err)
+{
+	disconnect(client);
+	return error_set(err, ECANCELED, CODE_HOSTD_AWAY,
+			 "the caller gave up before podport-hostd at %s answered '%s'",
+			 client->path, call);
+}
+
 // ---- connect -------------------------------------------------------------------------------------
 
 // Bounded by the deadline: a daemon that stands still has a full backlog, in which connect(2) waits
@@ -170,6 +179,7 @@ static int client_new(const char *path, uint32_t timeout_ms, struct podport_clie
 	if (client == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	client->fd = -1;
+	client->cancel_fd = -1;
 	client->timeout_ms = timeout_ms == 0 ? PODPORT_TIMEOUT_DEFAULT_MS : timeout_ms;
 	strcpy(client->path, path);
 	client->buffer = malloc(LIMIT_MESSAGE_BYTES);
@@ -206,6 +216,11 @@ void podport_free(struct podport_client *client)
 	disconnect(client);
 	free(client->buffer);
 	free(client);
+}
+
+void podport_set_cancel_fd(struct podport_client *client, int fd)
+{
+	client->cancel_fd = fd;
 }
 
 // ---- one call ------------------------------------------------------------------------------------
@@ -264,20 +279,30 @@ static int send_request(struct podport_client *client, const struct encoded *pac
 	}
 }
 
-static int wait_readable(int fd, int64_t deadline_ms)
+// 0: there is an answer. -ETIMEDOUT; -ECANCELED; another errno of poll's.
+static int wait_readable(const struct podport_client *client, int64_t deadline_ms)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	// poll passes over a descriptor of -1.
+	struct pollfd poll_fds[] = {{.fd = client->cancel_fd, .events = POLLIN},
+				    {.fd = client->fd, .events = POLLIN}};
 
 	for (;;) {
 		int64_t left_ms = deadline_ms - now_ms();
 		if (left_ms <= 0)
 			return -ETIMEDOUT;
-		int r = poll(&poll_fd, 1, (int)left_ms);
+		int r = poll(poll_fds, 2, (int)left_ms);
 		if (r > 0)
-			return 0;
+			return poll_fds[1].revents != 0 ? 0 : -ECANCELED;
 		if (r < 0 && errno != EINTR)
 			return -errno;
 	}
+}
+
+static bool is_cancelled(const struct podport_client *client)
+{
+	struct pollfd poll_fd = {.fd = client->cancel_fd, .events = POLLIN};
+
+	return client->cancel_fd >= 0 && poll(&poll_fd, 1, 0) > 0;
 }
 
 static int receive_reply(struct podport_client *client, const char *call, int64_t deadline_ms,
@@ -286,10 +311,12 @@ static int receive_reply(struct podport_client *client, const char *call, int64_
 	struct iovec data = {.iov_base = client->buffer, .iov_len = LIMIT_MESSAGE_BYTES};
 	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
 	ssize_t size;
-	int r = wait_readable(client->fd, deadline_ms);
+	int r = wait_readable(client, deadline_ms);
 
 	if (r == -ETIMEDOUT)
 		return no_answer(client, call, err);
+	if (r == -ECANCELED)
+		return cancelled(client, call, err);
 	if (r < 0) {
 		disconnect(client);
 		return away(client, -r, err);
@@ -332,6 +359,8 @@ int client_call(struct podport_client *client, struct request *request, int netn
 	struct reply reply;
 	int r;
 
+	if (is_cancelled(client))
+		return cancelled(client, call, err);
 	request->timeout_ms = client->timeout_ms;
 	r = codec_encode_request(request, &packet, err);
 	if (r < 0)

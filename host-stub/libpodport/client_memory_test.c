@@ -123,6 +123,47 @@ static int call_offload(struct podport_client *client, struct podport_error *err
 	return r;
 }
 
+static int call_gc(struct podport_client *client, struct podport_error *error)
+{
+	const struct podport_endpoint valid[] = {{"b", "eth0"}, {"a", "eth0"}};
+	struct podport_gc_request request = PODPORT_GC_REQUEST_INIT;
+	struct podport_gc_result *result;
+
+	request.network = "pods";
+	request.valid = valid;
+	request.valid_count = 2;
+	int r = podport_gc(client, &request, &result, error);
+
+	if (r == 0)
+		podport_gc_result_free(result);
+	return r;
+}
+
+static int call_set_network(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_set_network_request request = PODPORT_SET_NETWORK_REQUEST_INIT;
+	const struct in_addr ipv4 = {0x0000580a}; // 10.88.0.0
+	struct podport_pod_network *network;
+
+	request.ipv4 = &ipv4;
+	request.ipv4_prefix_length = 24;
+	int r = podport_set_network(client, &request, &network, error);
+
+	if (r == 0)
+		podport_pod_network_free(network);
+	return r;
+}
+
+static int call_reconcile(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_reconciliation *reconciliation;
+	int r = podport_reconcile(client, &reconciliation, error);
+
+	if (r == 0)
+		podport_reconciliation_free(reconciliation);
+	return r;
+}
+
 static int call_connect(struct podport_client *client, struct podport_error *error)
 {
 	struct podport_client *another;
@@ -136,8 +177,8 @@ static int call_connect(struct podport_client *client, struct podport_error *err
 static void any_allocation_may_fail(void **state)
 {
 	static int (*const calls[])(struct podport_client *, struct podport_error *) = {
-		call_add,  call_del,   call_pods,    call_ports,   call_status,
-		call_ipam, call_flows, call_offload, call_connect,
+		call_add,   call_del,     call_pods, call_ports,       call_status,    call_ipam,
+		call_flows, call_offload, call_gc,   call_set_network, call_reconcile, call_connect,
 	};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);

@@ -23,6 +23,10 @@ int client_call(struct podport_client *client, struct request *request, int netn
 // -ENOENT and the other errnos of open(2), -EINVAL: it is something else.
 int sandbox_open(struct sandbox *sandbox, int *ret_fd, struct error *err);
 
+// Copy a request struct of the caller's, whatever its size: what the caller does not know is zero,
+// which is the default of every field. Errors: CODE_BAD_REQUEST.
+int take_request(void *to, size_t to_size, const void *from, struct error *err);
+
 // What is handed out, made of what was received. NULL: out of memory. The ports' and pods' arrays
 // are copied from; the reply stays the caller's.
 struct podport_attachment *object_attachment(const struct attachment *from);
@@ -39,5 +43,6 @@ struct podport_flows *object_flows(void);
 int object_flows_append(struct podport_flows *flows, const struct flows_reply *from);
 
 // The public view of what `from` holds, which it points into.
+void object_fill_network(struct podport_pod_network *to, const struct pod_network *from);
 void object_fill_offload(struct podport_offload_summary *to, const struct offload_info *from);
 struct podport_key object_key(const struct attachment_key *key);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -291,6 +292,62 @@ static void a_client_outlives_a_restart_of_hostd(void **state)
 	rmdir(kept);
 }
 
+// The caller gives up while hostd has the call.
+static enum fake_answer gives_up(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	assert_int_equal(eventfd_write(*(int *)arg, 1), 0);
+	return FAKE_SILENCE;
+}
+
+static enum fake_answer answers_and_gives_up(const struct fake_call *call, struct reply *reply,
+					     void *arg)
+{
+	gives_up(call, reply, arg);
+	return FAKE_REPLY;
+}
+
+static void a_call_that_is_given_up_ends_at_once(void **state)
+{
+	int cancel_fd = eventfd(0, EFD_CLOEXEC);
+	struct fake_hostd *fake = fake_hostd_start(NULL, gives_up, &cancel_fd);
+	struct podport_client *client = connect_to(fake, PODPORT_TIMEOUT_MAX_MS);
+	struct podport_add_request request = some_add();
+	struct podport_attachment *attachment;
+	struct podport_error error;
+
+	podport_set_cancel_fd(client, cancel_fd);
+	assert_int_equal(podport_add(client, &request, &attachment, &error), -ECANCELED);
+	assert_int_equal(error.code, PODPORT_HOSTD_AWAY);
+	assert_non_null(strstr(error.message, "gave up"));
+	// Nor is another one begun.
+	assert_int_equal(podport_add(client, &request, &attachment, &error), -ECANCELED);
+	assert_int_equal(fake_hostd_calls(fake, NULL), 1);
+	podport_free(client);
+	fake_hostd_stop(fake);
+	close(cancel_fd);
+}
+
+static void giving_up_while_the_answer_comes_is_one_or_the_other(void **state)
+{
+	int cancel_fd = eventfd(0, EFD_CLOEXEC);
+	struct fake_hostd *fake = fake_hostd_start(NULL, answers_and_gives_up, &cancel_fd);
+	struct podport_client *client = connect_to(fake, 0);
+	struct podport_del_request request = PODPORT_DEL_REQUEST_INIT;
+	struct podport_error error;
+
+	request.key = some_key();
+	podport_set_cancel_fd(client, cancel_fd);
+	int r = podport_del(client, &request, &error);
+	// The fake answers a moment after it gives up, so that either may come first; what must not
+	// be is an error of another kind, or a client that is of no use any more.
+	assert_true(r == 0 || r == -ECANCELED);
+	podport_set_cancel_fd(client, -1);
+	assert_int_equal(podport_del(client, &request, &error), 0);
+	podport_free(client);
+	fake_hostd_stop(fake);
+	close(cancel_fd);
+}
+
 static void no_descriptor_is_left_open(void **state)
 {
 	enum fake_answer how = FAKE_HANG_UP;
@@ -341,6 +398,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_is_too_long_is_none),
 		cmocka_unit_test(the_answer_to_another_call_is_none),
 		cmocka_unit_test(a_client_outlives_a_restart_of_hostd),
+		cmocka_unit_test(a_call_that_is_given_up_ends_at_once),
+		cmocka_unit_test(giving_up_while_the_answer_comes_is_one_or_the_other),
 		cmocka_unit_test(no_descriptor_is_left_open),
 		cmocka_unit_test(nothing_but_the_interface_is_exported),
 	};

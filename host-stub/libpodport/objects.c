@@ -43,6 +43,7 @@ static struct podport_attachment *make_attachment(const struct attachment *from,
 		.netns_inode = wire->sandbox.inode,
 		.pod_namespace = wire->pod.namespace_,
 		.pod_name = wire->pod.name,
+		.pod_uid = wire->pod.uid,
 		.pf = wire->function.pf,
 		.vf = wire->function.vf,
 		.has_ipv4 = wire->has_ipv4,
@@ -268,10 +269,12 @@ static void fill_agent(struct podport_agent_status *to, const struct agent_statu
 		.workers = from->workers,
 		.ipv4_free = from->ipv4_free,
 		.ipv6_free = from->ipv6_free,
+		.attachments_without_port = from->attachments_without_port,
+		.uplink_error = from->uplink_error,
 	};
 }
 
-static void fill_pod_network(struct podport_pod_network *to, const struct pod_network *from)
+void object_fill_network(struct podport_pod_network *to, const struct pod_network *from)
 {
 	*to = (struct podport_pod_network){
 		.has_ipv4 = from->has_ipv4,
@@ -300,7 +303,7 @@ struct podport_status *object_status(const struct status_reply *from)
 		fill_agent(&object->agent, &object->wire.agent);
 		object->public.agent = &object->agent;
 		if (from->agent.has_pod_network) {
-			fill_pod_network(&object->pod_network, &object->wire.agent.pod_network);
+			object_fill_network(&object->pod_network, &object->wire.agent.pod_network);
 			object->agent.pod_network = &object->pod_network;
 		}
 		if (from->agent.has_offload) {

@@ -107,6 +107,13 @@ int podport_connect(const char *socket_path, uint32_t timeout_ms,
 // Close and free. NULL is fine.
 void podport_free(struct podport_client *client);
 
+// Let calls of this client be given up: while `fd` is readable (an eventfd, the end of a pipe) no
+// call begins, and one that waits for its answer returns -ECANCELED, with PODPORT_HOSTD_AWAY. hostd
+// sees that nobody waits any more: it drops a call that has not begun, and undoes an attachment that
+// such a call made, before it serves another call for the same key. fd stays the caller's, and must
+// be open while calls are made; -1: calls are not given up, as after podport_connect().
+void podport_set_cancel_fd(struct podport_client *client, int fd);
+
 // ---- attachments ----------------------------------------------------------------------------
 
 // The key of an attachment. This struct does not grow.
@@ -134,6 +141,7 @@ struct podport_attachment {
 	// How far the NIC's e-switch forwards for it: "off", "none", "partial", "full", and why it is not
 	// full. From podport_list_pods() only; else, and from an agent that is older than offload, "".
 	const char *offload, *offload_reason;
+	const char *pod_uid; // "": the runtime did not say
 };
 
 // NULL is fine.
@@ -148,6 +156,7 @@ struct podport_add_request {
 	const struct in6_addr *ipv6;          // likewise
 	const uint8_t *mac;                   // 6 bytes, unicast; NULL: any
 	uint32_t mtu;                         // 1280..9000; 0: the pod network's
+	const char *pod_uid;                  // as pod_name
 };
 #define PODPORT_ADD_REQUEST_INIT                                                                   \
 	{                                                                                          \
@@ -182,6 +191,8 @@ struct podport_check_request {
 	size_t size; // set by PODPORT_CHECK_REQUEST_INIT
 	struct podport_key key;
 	const char *netns;
+	// What the interface's MTU is now, if somebody has lowered it since; 0: as it was attached.
+	uint32_t mtu;
 };
 #define PODPORT_CHECK_REQUEST_INIT                                                                 \
 	{                                                                                          \
@@ -193,6 +204,48 @@ struct podport_check_request {
 // podport_add(). ret_attachment: podport_attachment_free().
 int podport_check(struct podport_client *client, const struct podport_check_request *request,
 		  struct podport_attachment **ret_attachment, struct podport_error *error);
+
+// An attachment within a network. This struct does not grow.
+struct podport_endpoint {
+	const char *container_id, *ifname; // as in a key
+};
+
+#define PODPORT_GC_VALID_MAX 65536
+
+struct podport_gc_request {
+	size_t size; // set by PODPORT_GC_REQUEST_INIT
+	const char *network;
+	// What the caller's runtime has in this network; in any order, twice is fine.
+	const struct podport_endpoint *valid;
+	size_t valid_count; // at most PODPORT_GC_VALID_MAX
+};
+#define PODPORT_GC_REQUEST_INIT                                                                    \
+	{                                                                                          \
+		.size = sizeof(struct podport_gc_request)                                          \
+	}
+
+// This struct does not grow.
+struct podport_gc_failure {
+	struct podport_key key;
+	int code; // enum podport_code
+	const char *message;
+};
+
+struct podport_gc_result {
+	uint32_t released;
+	size_t failure_count;
+	const struct podport_gc_failure *failures;
+};
+
+// Release what this host has attached in one network and is not valid, as podport_del() would, and go
+// on past failures: they are in the result. Other networks, other hosts, and what another call is
+// about at the moment are not touched. The time limit is that of each of several questions. Not to be
+// called while the same runtime adds or deletes in that network. Errors: PODPORT_AGENT_AWAY, and as
+// podport_list_pods(). ret_result: podport_gc_result_free().
+int podport_gc(struct podport_client *client, const struct podport_gc_request *request,
+	       struct podport_gc_result **ret_result, struct podport_error *error);
+// NULL is fine.
+void podport_gc_result_free(struct podport_gc_result *result);
 
 // ---- lists ----------------------------------------------------------------------------------
 
@@ -328,6 +381,8 @@ struct podport_agent_status {
 	const struct podport_pod_network *pod_network; // NULL: not known yet
 	uint32_t ipv4_free, ipv6_free;                 // addresses that can be allocated now
 	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
+	uint32_t attachments_without_port;             // their port could not be started
+	const char *uplink_error; // why the uplink is not started, "": it is, or no pod network yet
 };
 
 struct podport_status {
@@ -365,6 +420,52 @@ int podport_get_ipam(struct podport_client *client, struct podport_ipam **ret_ip
 		     struct podport_error *error);
 // NULL is fine.
 void podport_ipam_free(struct podport_ipam *ipam);
+
+// ---- the pod network ------------------------------------------------------------------------
+
+struct podport_set_network_request {
+	size_t size; // set by PODPORT_SET_NETWORK_REQUEST_INIT
+	// The prefixes, at least one; without host bits. NULL: none of that family.
+	const struct in_addr *ipv4;
+	uint8_t ipv4_prefix_length; // 8..30
+	const struct in6_addr *ipv6;
+	uint8_t ipv6_prefix_length; // 48..126
+	uint32_t mtu;               // 1280..9000; 0: as it is
+};
+#define PODPORT_SET_NETWORK_REQUEST_INIT                                                           \
+	{                                                                                          \
+		.size = sizeof(struct podport_set_network_request)                                 \
+	}
+
+// Make this the pod network from now on, also after a restart of the agent, until its configuration's
+// is changed. PODPORT_CONFLICT with a list while attachments have addresses that the new one has not;
+// nothing is changed then. ret_network: podport_pod_network_free().
+int podport_set_network(struct podport_client *client,
+			const struct podport_set_network_request *request,
+			struct podport_pod_network **ret_network, struct podport_error *error);
+// NULL is fine.
+void podport_pod_network_free(struct podport_pod_network *network);
+
+// ---- reconciliation -------------------------------------------------------------------------
+
+struct podport_reconciliation {
+	uint32_t attachments;    // of this host
+	uint32_t without_port;   // of these: the agent could not start their port
+	uint32_t leaving;        // released, waiting for the agent's disk
+	uint32_t rules_missing;  // in the NIC's e-switch
+	uint32_t suspects;       // attachments that look as if their sandbox were gone
+	uint32_t reclaimed;      // those that were released for it, having been so for long enough
+	uint32_t strays;         // functions that had come home under a foreign name
+	uint32_t queued_deletes; // releases that wait for the agent
+};
+
+// Look now at what is otherwise looked at every few seconds, mend what can be mended, and tell what is
+// left. ret_reconciliation: podport_reconciliation_free().
+int podport_reconcile(struct podport_client *client,
+		      struct podport_reconciliation **ret_reconciliation,
+		      struct podport_error *error);
+// NULL is fine.
+void podport_reconciliation_free(struct podport_reconciliation *reconciliation);
 
 // ---- the e-switch ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include <ethdev_driver.h>
+#include <rte_flow.h>
 #include <rte_lcore.h>
 #include <rte_telemetry.h>
 #include <rte_thread.h>
@@ -56,6 +57,30 @@ static inline int representors_parse(const char *arguments, struct rte_eth_devar
 	return rte_eth_devargs_parse(arguments, ret_wanted, 1) < 0 ? -1 : 0;
 #endif
 }
+
+// A template table's rules are told apart by their patterns, not by an index.
+static inline bool flow_table_inserts_by_pattern(const struct rte_flow_template_table_attr *attr)
+{
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+	return true;
+#else
+	return attr->insertion_type == RTE_FLOW_TABLE_INSERTION_TYPE_PATTERN;
+#endif
+}
+
+// MODIFY_FIELD: which tag.
+#if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
+static inline uint32_t modify_tag_index(const struct rte_flow_action_modify_data *data)
+{
+	return data->level;
+}
+#else
+static inline uint32_t modify_tag_index(const struct rte_flow_field_data *data)
+{
+	return data->tag_index != 0 ? data->tag_index
+				    : data->level; // as applications of before wrote it
+}
+#endif
 
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64

@@ -32,6 +32,7 @@
 	X(rule_to_bytes, OTHER)                                                                    \
 	X(rule_dropped, OTHER)        /* of the function or its port */                            \
 	X(rule_error_loop, OTHER)     /* the same: too many jumps */                               \
+	X(rule_error_encap, OTHER)    /* the same: what it wants cannot be done to the frame */    \
 	X(rule_error_oversize, OTHER) /* to the function: beyond its MTU */                        \
 	X(rule_error_function_down, OTHER)                                                         \
 	X(rule_error_function_gone, OTHER)                                                         \

@@ -252,6 +252,16 @@ static int connect_card(struct device *device, const struct device_config *confi
 	return fcntl(device->card_fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+static void recursive_mutex_init(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(mutex, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
 int device_new(struct rte_device *rte_device, const struct device_config *config,
 	       struct device **ret_device, char *ret_why, size_t why_size)
 {
@@ -266,6 +276,7 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	device->card_fd = -1;
 	pthread_mutex_init(&device->fd_lock, NULL);
 	pthread_mutex_init(&device->dress_lock, NULL);
+	recursive_mutex_init(&device->notify_lock);
 	faults_init(&device->faults);
 	meters_init(&device->meters);
 	device->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
@@ -313,6 +324,7 @@ void device_free(struct device *device)
 	free(device->functions);
 	pthread_mutex_destroy(&device->fd_lock);
 	pthread_mutex_destroy(&device->dress_lock);
+	pthread_mutex_destroy(&device->notify_lock);
 	faults_fini(&device->faults);
 	meters_fini(&device->meters);
 	free(device);

@@ -17,6 +17,9 @@ int eswitch_init(struct device *device)
 		return -ENOMEM;
 	device->eswitch = eswitch;
 	TAILQ_INIT(&eswitch->rules);
+	TAILQ_INIT(&eswitch->shared);
+	TAILQ_INIT(&eswitch->ages);
+	pthread_mutex_init(&eswitch->lock, NULL);
 	eswitch->tables = flow_tables_new();
 	eswitch->groups = calloc(FLOW_GROUP_MAX + 1, sizeof(*eswitch->groups));
 	return eswitch->tables != NULL && eswitch->groups != NULL ? 0 : -ENOMEM;
@@ -26,6 +29,8 @@ void eswitch_fini(struct device *device)
 {
 	if (device->eswitch == NULL)
 		return;
+	flow_age_stop(device);
+	pthread_mutex_destroy(&device->eswitch->lock);
 	flow_tables_free(device->eswitch->tables);
 	free(device->eswitch->groups);
 	free(device->eswitch);
@@ -53,6 +58,11 @@ void eswitch_remove(struct device *device, struct rte_flow *rule)
 {
 	take_out(device, rule);
 	TAILQ_REMOVE(&device->eswitch->rules, rule, next);
+}
+
+void eswitch_keep(struct device *device, struct rte_flow *rule)
+{
+	TAILQ_INSERT_TAIL(&device->eswitch->rules, rule, next);
 }
 
 void eswitch_forget_function(struct device *device, uint16_t index)
@@ -141,6 +151,8 @@ struct verdict eswitch(struct frame_buffer *buffer)
 		counter_add(&flow->hits, packet.on_wire.packets);
 		counter_add(&flow->bytes, packet.on_wire.bytes);
 		fate = flow_actions_run(flow->actions, &packet);
+		if (fate == NULL)
+			return dropped(&frame->origin->port.counters.rule_error_encap);
 		if (fate->kind != FLOW_JUMP)
 			return fate_of(fate, &packet);
 		flow_packet_refresh(&packet);

@@ -20,11 +20,17 @@
 
 // A rule's handle. Where its owner is: in the list of its device, and, while it is in force, in the tables.
 struct rte_flow {
-	TAILQ_ENTRY(rte_flow) next; // (P)
-	uint16_t owner;             // index of the function through whose port it was made
-	uint16_t origin;            // index of the function or wire that it names; FLOW_ORIGIN_ANY
-	uint64_t hits_before,
-		bytes_before; // what COUNT had when it was last reset; control threads
+	TAILQ_ENTRY(rte_flow) next;  // (P)
+	uint16_t owner;              // index of the function through whose port it was made
+	uint16_t origin;             // index of the function or wire that it names; FLOW_ORIGIN_ANY
+	struct flow_count_base base; // of a COUNT of its own; control threads
+	struct flow_age age;         // if AGE is among its own actions
+	// Of the asynchronous API; the threads of its queue.
+	struct rte_flow_template_table *table; // NULL: of the synchronous one
+	const struct flow_match
+		*match; // the pattern template's: its mask, and the layers that are there
+	uint16_t queue;
+	bool busy; // it waits for the result of an operation
 	struct flow flow;
 };
 
@@ -41,6 +47,13 @@ struct eswitch {
 		*groups; // of all there can be; the kernel gives memory to those that are used
 	TAILQ_HEAD(rule_list, rte_flow) rules; // all that have a handle
 	uint64_t misses; // frames that took the default way though there are rules; read by all
+	// What control threads keep for themselves, the lock always inside that of a port's calls.
+	pthread_mutex_t lock;
+	struct flow_shared_list shared; // indirect actions that their owner holds
+	struct flow_age_list ages;
+	bool ticking; // the timer of ageing is set
+	uint64_t aged_untold[(CARD_INDEX_MAX + 63) /
+			     64]; // ports that have got an event and did not ask since
 };
 
 struct verdict {
@@ -66,5 +79,7 @@ struct verdict eswitch(struct frame_buffer *buffer);
 // As flow_tables_insert(): -EEXIST, -ENOMEM.
 int eswitch_insert(struct device *device, struct rte_flow *rule, const struct flow_match *match);
 void eswitch_remove(struct device *device, struct rte_flow *rule);
+// Have a rule that is not in force among those that have a handle.
+void eswitch_keep(struct device *device, struct rte_flow *rule);
 // Take out of force what names this function as origin or target: it was reset. Handles stay.
 void eswitch_forget_function(struct device *device, uint16_t index);

@@ -13,7 +13,8 @@
 #include <rte_atomic.h>
 #include <rte_malloc.h>
 
-#include "sim/simnic/flow_api.h"
+#include "sim/simnic/compat.h"
+#include "sim/simnic/flow_async.h"
 #include "sim/simnic/frame.h"
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/tap.h"
@@ -189,7 +190,10 @@ static int dev_close(struct rte_eth_dev *dev)
 		if (dev->data->tx_queues[i] != NULL)
 			simnic_tx_queue_release(dev, i);
 	flow_port_closed(function);
+	// When nobody tells anything by it just now: ethdev is about to take it apart.
+	pthread_mutex_lock(&device->notify_lock);
 	__atomic_store_n(&function->port.ethdev, NULL, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&device->notify_lock);
 	if (--device->ports == 0)
 		device_free(device);
 	return 0;
@@ -264,22 +268,44 @@ static bool take_bit(uint64_t *bits, uint16_t index)
 	return __atomic_fetch_and(&bits[index / 64], ~bit, __ATOMIC_SEQ_CST) & bit;
 }
 
+// The port as it is now: a callback may have closed it.
+static struct rte_eth_dev *port_of(struct function *function)
+{
+	return __atomic_load_n(&function->port.ethdev, __ATOMIC_ACQUIRE);
+}
+
+void simnic_port_tell(struct function *function, enum rte_eth_event_type event)
+{
+	struct rte_eth_dev *dev;
+
+	pthread_mutex_lock(&function->device->notify_lock);
+	dev = port_of(function);
+	if (dev != NULL)
+		rte_eth_dev_callback_process(dev, event, NULL);
+	pthread_mutex_unlock(&function->device->notify_lock);
+}
+
 static void port_notify(struct device *device, struct function *function)
 {
-	struct rte_eth_dev *dev = __atomic_load_n(&function->port.ethdev, __ATOMIC_ACQUIRE);
 	bool reset = take_bit(device->resets_of, function->index),
-	     removed = take_bit(device->removals_of, function->index);
+	     removed = take_bit(device->removals_of, function->index), lsc = false;
+	struct rte_eth_dev *dev;
 
+	pthread_mutex_lock(&device->notify_lock);
+	dev = port_of(function);
 	if ((dev != NULL && dev->data->dev_started) || !function_has_carrier(function))
 		(void)simnic_dress_netdev(function);
-	if (dev == NULL)
-		return;
-	if (link_update(dev, 0) == 0 && dev->data->dev_conf.intr_conf.lsc)
-		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_LSC, NULL);
+	if (dev != NULL) {
+		removed &= dev->data->dev_conf.intr_conf.rmv;
+		lsc = link_update(dev, 0) == 0 && dev->data->dev_conf.intr_conf.lsc;
+	}
+	if (lsc)
+		simnic_port_tell(function, RTE_ETH_EVENT_INTR_LSC);
 	if (reset)
-		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RESET, NULL);
-	if (removed && dev->data->dev_conf.intr_conf.rmv)
-		rte_eth_dev_callback_process(dev, RTE_ETH_EVENT_INTR_RMV, NULL);
+		simnic_port_tell(function, RTE_ETH_EVENT_INTR_RESET);
+	if (removed)
+		simnic_port_tell(function, RTE_ETH_EVENT_INTR_RMV);
+	pthread_mutex_unlock(&device->notify_lock);
 }
 
 void simnic_ports_notify(struct device *device)
@@ -440,6 +466,14 @@ static int flow_ops_get(struct rte_eth_dev *dev, const struct rte_flow_ops **ops
 	return 0;
 }
 
+// Since DPDK 24.03 the operations of flow queues are a table of their own.
+static void set_flow_fast_path(struct rte_eth_dev *dev)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+	dev->flow_fp_ops = &simnic_flow_fp_ops;
+#endif
+}
+
 // ---- the port -------------------------------------------------------------------------------------------
 
 static const struct eth_dev_ops operations = {
@@ -500,6 +534,7 @@ int simnic_port_init(struct rte_eth_dev *dev, void *argument)
 	data->dev_link.link_speed = RTE_ETH_SPEED_NUM_25G;
 	*(struct function **)data->dev_private = function;
 	dev->dev_ops = &operations;
+	set_flow_fast_path(dev);
 	dev->rx_pkt_burst = simnic_rx_burst;
 	dev->tx_pkt_burst = simnic_tx_burst;
 	dev->tx_pkt_prepare = simnic_tx_prepare;

@@ -35,6 +35,8 @@ static int refuse(struct rte_flow_error *error, int code, const char *why)
 	return rte_flow_error_set(error, code, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL, why);
 }
 
+#define TABLE_FULL "the rule table is full"
+
 static int check(struct fault_inserts *inserts, uint32_t rules_now, struct rte_flow_error *error)
 {
 	bool nth = inserts->fail_nth > 0 && --inserts->fail_nth == 0;
@@ -42,7 +44,7 @@ static int check(struct fault_inserts *inserts, uint32_t rules_now, struct rte_f
 	if (inserts->fail_all_errno != 0)
 		return refuse(error, inserts->fail_all_errno, "the NIC refuses every rule");
 	if (rules_now >= inserts->table_full)
-		return refuse(error, ENOSPC, "the rule table is full");
+		return refuse(error, ENOSPC, TABLE_FULL);
 	if (nth)
 		return refuse(error, inserts->fail_nth_errno, "the NIC refused the rule");
 	return 0;
@@ -53,12 +55,37 @@ int fault_check_insert(struct device *device, uint32_t rules_now, struct rte_flo
 	struct faults *faults = &device->faults;
 	int result;
 
+	if (__atomic_load_n(&device->removed, __ATOMIC_ACQUIRE))
+		return refuse(error, EIO, "the device is gone");
 	pthread_mutex_lock(&faults->lock);
 	result = check(&faults->inserts, rules_now, error);
 	faults->tried++;
 	faults->failed += result < 0;
 	pthread_mutex_unlock(&faults->lock);
 	return result;
+}
+
+uint32_t fault_table_limit(struct device *device)
+{
+	uint32_t limit;
+
+	pthread_mutex_lock(&device->faults.lock);
+	limit = device->faults.inserts.table_full;
+	pthread_mutex_unlock(&device->faults.lock);
+	return limit;
+}
+
+int fault_check_room(struct device *device, uint32_t rules_now, struct rte_flow_error *error)
+{
+	struct faults *faults = &device->faults;
+	bool full;
+
+	pthread_mutex_lock(&faults->lock);
+	full = rules_now >= faults->inserts.table_full;
+	faults->tried += full;
+	faults->failed += full;
+	pthread_mutex_unlock(&faults->lock);
+	return full ? refuse(error, ENOSPC, TABLE_FULL) : 0;
 }
 
 uint32_t fault_insert_delay_us(struct device *device)

@@ -49,6 +49,10 @@ void faults_fini(struct faults *faults);
 // To be asked before each rule is linked. rules_now: rules in all groups of the device. 0, or a negative errno with
 // *error and the calling thread's rte_errno set: the rule is refused.
 int fault_check_insert(struct device *device, uint32_t rules_now, struct rte_flow_error *error);
+// The same for the asynchronous API, where only what enqueues can say why: is the table full, with that many rules in it or
+// on their way there? Need not be asked while the limit is FAULT_TABLE_UNLIMITED.
+uint32_t fault_table_limit(struct device *device);
+int fault_check_room(struct device *device, uint32_t rules_now, struct rte_flow_error *error);
 // How long an insert takes just now, and to wait for that long. Not in the pipeline.
 uint32_t fault_insert_delay_us(struct device *device);
 void fault_wait_insert(struct device *device);

@@ -394,6 +394,9 @@ static void a_device_that_is_pulled_out_is_told_and_carries_nothing(void **state
 		assert_false(link_is_up(ports[i]));
 	}
 	expect_state("\"removed\":1");
+	assert_null(rte_flow_create(ports[UPLINK], &(struct rte_flow_attr){.transfer = 1},
+				    PATTERN(FROM(ports[0])), ACTIONS(ACTION(DROP)), NULL));
+	assert_int_equal(rte_errno, EIO);
 	send(packet, frame, make_frame(frame, sizeof(frame), 0), 0);
 	port_send(ports[0], 0, pool, frame, sizeof(frame));
 	WAIT_FOR(port_xstat(ports[0], "simnic_tx_error_function_gone") == 1);

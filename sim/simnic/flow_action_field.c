@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/flow_action_private.h"
 
 struct field_kind {
@@ -76,6 +77,27 @@ static int check_place(struct action_compiler *compiler, const struct rte_flow_a
 	return field->layers != 0 ? require_layer(compiler, action, field->layers) : 0;
 }
 
+// META and TAG, which are in host order, as their items.
+static int modify_register(struct action_compiler *compiler, const struct rte_flow_action *action)
+{
+	const struct rte_flow_action_modify_field *modify = action->conf;
+	bool tag = modify->dst.field == RTE_FLOW_FIELD_TAG;
+	uint32_t index = tag ? modify_tag_index(&modify->dst) : 0, value;
+	const uint8_t *bytes = source(compiler, action);
+
+	if (bytes == NULL)
+		return -rte_errno;
+	if (index >= FLOW_TAGS || modify->operation != RTE_FLOW_MODIFY_SET)
+		return refuse_conf(compiler, ENOTSUP, action, "no such index, or more than SET");
+	if (modify->width == 0 || modify->dst.offset + (uint64_t)modify->width > 32)
+		return refuse_conf(compiler, EINVAL, action, "the field does not have these bits");
+	if (modify->width != 32)
+		return refuse_conf(compiler, ENOTSUP, action, "only whole fields");
+	memcpy(&value, bytes, sizeof(value));
+	return add_register(compiler, action, tag ? FLOW_SET_TAG : FLOW_SET_META, index, value,
+			    UINT32_MAX);
+}
+
 int compile_modify_field(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
 	const struct rte_flow_action_modify_field *modify = action->conf;
@@ -85,6 +107,8 @@ int compile_modify_field(struct action_compiler *compiler, const struct rte_flow
 
 	if (modify == NULL)
 		return refuse_conf(compiler, EINVAL, action, "the action needs its configuration");
+	if (modify->dst.field == RTE_FLOW_FIELD_META || modify->dst.field == RTE_FLOW_FIELD_TAG)
+		return modify_register(compiler, action);
 	field = find_field(modify->dst.field);
 	if (field == NULL)
 		return refuse_conf(compiler, ENOTSUP, action, "a field that cannot be changed");

@@ -10,8 +10,12 @@
 #include "sim/simnic/flow_action_private.h"
 
 struct template_action {
-	struct rte_flow_action action; // conf: our own copy, or NULL
+	enum rte_flow_action_type type;
+	// conf: our own copy, an indirect action, or NULL. A constant VXLAN_ENCAP is a RAW_ENCAP in here.
+	struct rte_flow_action action;
+	void *copy;                    // of the conf; NULL: none
 	bool constant;                 // conf is all rules'
+	bool own_timeout, own_context; // of an AGE that is not: these are all rules' nevertheless
 };
 
 struct flow_actions_template {
@@ -44,6 +48,24 @@ static size_t conf_size(enum rte_flow_action_type type)
 		return sizeof(struct rte_flow_action_set_tp);
 	case RTE_FLOW_ACTION_TYPE_SET_TTL:
 		return sizeof(struct rte_flow_action_set_ttl);
+	case RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN:
+		return sizeof(struct rte_flow_action_of_push_vlan);
+	case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID:
+		return sizeof(struct rte_flow_action_of_set_vlan_vid);
+	case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP:
+		return sizeof(struct rte_flow_action_of_set_vlan_pcp);
+	case RTE_FLOW_ACTION_TYPE_VXLAN_ENCAP:
+		return sizeof(struct rte_flow_action_vxlan_encap);
+	case RTE_FLOW_ACTION_TYPE_RAW_ENCAP:
+		return sizeof(struct rte_flow_action_raw_encap);
+	case RTE_FLOW_ACTION_TYPE_RAW_DECAP:
+		return sizeof(struct rte_flow_action_raw_decap);
+	case RTE_FLOW_ACTION_TYPE_AGE:
+		return sizeof(struct rte_flow_action_age);
+	case RTE_FLOW_ACTION_TYPE_SET_META:
+		return sizeof(struct rte_flow_action_set_meta);
+	case RTE_FLOW_ACTION_TYPE_SET_TAG:
+		return sizeof(struct rte_flow_action_set_tag);
 	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
 		return sizeof(struct rte_flow_action_modify_field);
 	default:
@@ -61,14 +83,34 @@ static bool any_byte(const void *data, size_t size)
 	return false;
 }
 
-// Of MODIFY_FIELD only the value may be the rules'; other actions have one field.
+// Whether no rule has a say in it. Of actions with several fields, the one that differs from rule to rule decides.
 static bool is_constant(const struct rte_flow_action *action, const struct rte_flow_action *mask)
 {
-	const struct rte_flow_action_modify_field *modify = mask->conf;
+	const void *conf = mask->conf;
 
-	if (action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
-		return modify != NULL && any_byte(modify->src.value, sizeof(modify->src.value));
-	return any_byte(mask->conf, conf_size(action->type));
+	if (conf == NULL)
+		return false;
+	switch ((int)action->type) {
+	case RTE_FLOW_ACTION_TYPE_INDIRECT:
+		return true;
+	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
+		return any_byte(((const struct rte_flow_action_modify_field *)conf)->src.value, 16);
+	case RTE_FLOW_ACTION_TYPE_SET_TAG:
+		return ((const struct rte_flow_action_set_tag *)conf)->data != 0;
+	case RTE_FLOW_ACTION_TYPE_SET_META:
+		return ((const struct rte_flow_action_set_meta *)conf)->data != 0;
+	case RTE_FLOW_ACTION_TYPE_VXLAN_ENCAP:
+		return ((const struct rte_flow_action_vxlan_encap *)conf)->definition != NULL;
+	case RTE_FLOW_ACTION_TYPE_RAW_ENCAP:
+		return ((const struct rte_flow_action_raw_encap *)conf)->data != NULL;
+	case RTE_FLOW_ACTION_TYPE_RAW_DECAP:
+		return ((const struct rte_flow_action_raw_decap *)conf)->data != NULL;
+	case RTE_FLOW_ACTION_TYPE_AGE:
+		return ((const struct rte_flow_action_age *)conf)->timeout != 0 &&
+		       ((const struct rte_flow_action_age *)conf)->context != NULL;
+	default:
+		return any_byte(conf, conf_size(action->type));
+	}
 }
 
 static const struct rte_flow_action *skip_void(const struct rte_flow_action *action)
@@ -96,31 +138,145 @@ static void resolve_pointer(struct rte_flow_action_modify_field *modify)
 	       RTE_MIN(sizeof(modify->src.value), (modify->width + 7UL) / 8));
 }
 
+static void note_age(struct template_action *to, const struct rte_flow_action_age *mask)
+{
+	if (mask == NULL || to->action.conf == NULL)
+		return;
+	to->own_timeout = mask->timeout != 0;
+	to->own_context = mask->context != NULL;
+}
+
+static void *copy_bytes(const void *bytes, size_t size)
+{
+	void *copy = malloc(size);
+
+	if (copy != NULL)
+		memcpy(copy, bytes, size);
+	return copy;
+}
+
+// A header, what is to be preserved of it (NULL: nothing), and a configuration that names both, in one piece. What is longer
+// than any that is accepted is cut, and will be refused.
+static struct rte_flow_action_raw_encap *copy_header(const uint8_t *data, const uint8_t *preserve,
+						     size_t size)
+{
+	size_t copied = data != NULL ? RTE_MIN(size, (size_t)FLOW_ENCAP_MAX) : 0;
+	struct rte_flow_action_raw_encap *copy = calloc(1, sizeof(*copy) + 2 * copied);
+
+	if (copy == NULL)
+		return NULL;
+	copy->size = size;
+	if (copied == 0)
+		return copy;
+	copy->data = (uint8_t *)(copy + 1);
+	memcpy(copy->data, data, copied);
+	if (preserve != NULL) {
+		copy->preserve = copy->data + copied;
+		memcpy(copy->preserve, preserve, copied);
+	}
+	return copy;
+}
+
+static int refuse_memory(struct rte_flow_error *error)
+{
+	return rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+				  "out of memory");
+}
+
+// A definition by items becomes the header that it means.
+static int copy_definition(struct template_action *to, const struct rte_flow_action *action,
+			   struct rte_flow_error *error)
+{
+	const struct rte_flow_action_vxlan_encap *conf = action->conf;
+	struct flow_encap *encap;
+	int result =
+		conf->definition != NULL ? flow_encap_vxlan(conf->definition, &encap) : -EINVAL;
+
+	if (result == -ENOMEM)
+		return refuse_memory(error);
+	if (result < 0)
+		return refuse_template(
+			error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+			"a definition is ETH, perhaps VLAN, IPV4 or IPV6, UDP, VXLAN");
+	to->action.type = RTE_FLOW_ACTION_TYPE_RAW_ENCAP;
+	to->copy = copy_header(encap->data, NULL, encap->size);
+	free(encap);
+	return to->copy != NULL ? 0 : refuse_memory(error);
+}
+
+static int copy_conf(struct template_action *to, const struct rte_flow_action *action,
+		     struct rte_flow_error *error)
+{
+	const struct rte_flow_action_raw_encap *encap = action->conf;
+	const struct rte_flow_action_raw_decap *decap = action->conf;
+	struct rte_flow_action_raw_decap *decap_copy;
+
+	switch ((int)action->type) {
+	case RTE_FLOW_ACTION_TYPE_VXLAN_ENCAP:
+		if (copy_definition(to, action, error) < 0)
+			return -rte_errno;
+		break;
+	case RTE_FLOW_ACTION_TYPE_RAW_ENCAP:
+		to->copy = copy_header(encap->data, encap->preserve, encap->size);
+		break;
+	case RTE_FLOW_ACTION_TYPE_RAW_DECAP:
+		encap = copy_header(decap->data, NULL, decap->size);
+		if (encap == NULL)
+			break;
+		// The shorter of the two structures takes the place of the other.
+		decap_copy = to->copy = (void *)(uintptr_t)encap;
+		*decap_copy = (struct rte_flow_action_raw_decap){.data = encap->data,
+								 .size = encap->size};
+		break;
+	default:
+		to->copy = copy_bytes(action->conf, conf_size(action->type));
+		break;
+	}
+	if (to->copy == NULL)
+		return refuse_memory(error);
+	if (to->constant && action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
+		resolve_pointer(to->copy);
+	to->action.conf = to->copy;
+	return 0;
+}
+
+// Whether anything of the configuration is the template's.
+static bool is_needed(const struct template_action *action)
+{
+	return action->constant || action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD ||
+	       action->type == RTE_FLOW_ACTION_TYPE_AGE;
+}
+
 static int copy_action(struct template_action *to, const struct rte_flow_action *action,
 		       const struct rte_flow_action *mask, struct rte_flow_error *error)
 {
-	size_t size = conf_size(action->type);
-	void *copy;
+	bool indirect = action->type == RTE_FLOW_ACTION_TYPE_INDIRECT;
 
-	to->action.type = action->type;
-	to->constant = size == 0 || is_constant(action, mask);
-	if (size == 0)
+	to->type = to->action.type = action->type;
+	to->constant = !indirect && conf_size(action->type) == 0;
+	if (to->constant)
 		return 0;
-	if (action->conf == NULL) {
-		if (!to->constant && action->type != RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
-			return 0;
+	to->constant = is_constant(action, mask);
+	if (action->conf == NULL &&
+	    (to->constant || action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD))
 		return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				       "the mask names what is not there");
-	}
-	copy = malloc(size);
-	if (copy == NULL)
-		return rte_flow_error_set(error, ENOMEM, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-					  "out of memory");
-	memcpy(copy, action->conf, size);
-	if (to->constant && action->type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)
-		resolve_pointer(copy);
-	to->action.conf = copy;
+	if (action->conf == NULL || !is_needed(to))
+		return 0;
+	to->action.conf = action->conf;
+	if (!indirect && copy_conf(to, action, error) < 0)
+		return -rte_errno;
+	if (action->type == RTE_FLOW_ACTION_TYPE_AGE)
+		note_age(to, mask->conf);
 	return 0;
+}
+
+// The mask of an indirect action has the type of what that is.
+static bool same_action(const struct rte_flow_action *action, const struct rte_flow_action *mask)
+{
+	return action->type == mask->type || (action->type == RTE_FLOW_ACTION_TYPE_INDIRECT &&
+					      (mask->type == RTE_FLOW_ACTION_TYPE_COUNT ||
+					       mask->type == RTE_FLOW_ACTION_TYPE_AGE));
 }
 
 // The same actions in the same order, VOID left out.
@@ -130,7 +286,7 @@ static int copy_list(struct flow_actions_template *template, const struct rte_fl
 	for (;; action++, mask++) {
 		action = skip_void(action);
 		mask = skip_void(mask);
-		if (action->type != mask->type)
+		if (!same_action(action, mask))
 			return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
 					       "not the action that the masks have here");
 		if (template->count == FLOW_TEMPLATE_MAX)
@@ -162,15 +318,15 @@ static int compile_known(struct action_compiler *compiler,
 static int check_list(struct device *device, const struct flow_actions_template *template,
 		      const struct rte_flow_action *actions, struct rte_flow_error *error)
 {
-	struct action_compiler compiler = {
-		.device = device,
-		.error = error,
-		.group = UINT32_MAX,
-		.layers = UINT16_MAX,
-	};
-	int result = compile_known(&compiler, template, actions);
+	struct action_compiler compiler;
+	struct flow_match all;
+	int result;
 
-	forget_held(&compiler);
+	memset(&all, 0xff, sizeof(all));
+	all.value.tunnel = FLOW_TUNNEL_VXLAN;
+	compiler_init(&compiler, device, &all, UINT32_MAX, error);
+	result = compile_known(&compiler, template, actions);
+	compiler_clear(&compiler);
 	return result;
 }
 
@@ -202,45 +358,59 @@ void flow_actions_template_free(struct flow_actions_template *template)
 	if (template == NULL)
 		return;
 	for (unsigned int i = 0; i < RTE_DIM(template->actions); i++)
-		free((void *)(uintptr_t) template->actions[i].action.conf);
+		free(template->actions[i].copy);
 	free(template);
 }
 
 // ---- rules ----------------------------------------------------------------------------------------------
 
-// The rule's value in what is otherwise the template's.
-static const void *merge_modify(const struct rte_flow_action_modify_field *own,
-				const struct rte_flow_action *rule,
-				struct rte_flow_action_modify_field *space)
+union merged_conf {
+	struct rte_flow_action_modify_field modify;
+	struct rte_flow_action_age age;
+};
+
+// The rule's part, and the template's, of a configuration. NULL: the rule has none.
+static const void *merge(const struct template_action *own, const struct rte_flow_action *rule,
+			 union merged_conf *space)
 {
+	const struct rte_flow_action_modify_field *modify = rule->conf;
+	const struct rte_flow_action_age *age = own->action.conf;
+
 	if (rule->conf == NULL)
-		return NULL;
-	*space = *own;
-	memcpy(space->src.value,
-	       ((const struct rte_flow_action_modify_field *)rule->conf)->src.value,
-	       sizeof(space->src.value));
-	return space;
+		return own->own_timeout ? age : NULL;
+	if (own->action.type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD) {
+		memcpy(&space->modify, own->action.conf, sizeof(space->modify));
+		memcpy(space->modify.src.value, modify->src.value, sizeof(modify->src.value));
+		return &space->modify;
+	}
+	if (own->action.type == RTE_FLOW_ACTION_TYPE_AGE) {
+		memcpy(&space->age, rule->conf, sizeof(space->age));
+		if (own->own_timeout)
+			space->age.timeout = age->timeout;
+		if (own->own_context)
+			space->age.context = age->context;
+		return &space->age;
+	}
+	return rule->conf;
 }
 
 static int compile_merged(struct action_compiler *compiler,
 			  const struct flow_actions_template *template,
 			  const struct rte_flow_action actions[], struct flow_actions **ret_actions)
 {
-	struct rte_flow_action_modify_field modify;
+	union merged_conf space;
 
 	for (unsigned int i = 0; i < template->count; i++, actions++) {
 		const struct template_action *own = &template->actions[i];
 		struct rte_flow_action merged = own->action;
 
 		actions = skip_void(actions);
-		if (actions->type != own->action.type)
+		if (actions->type != own->type)
 			return refuse_template(compiler->error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION,
 					       actions,
 					       "not the action that the template has here");
 		if (!own->constant)
-			merged.conf = own->action.type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD
-					      ? merge_modify(own->action.conf, actions, &modify)
-					      : actions->conf;
+			merged.conf = merge(own, actions, &space);
 		compiler->cause = actions;
 		if (compile_action(compiler, &merged) < 0)
 			return -rte_errno;
@@ -253,18 +423,14 @@ int flow_actions_compile_rule(struct device *device, const struct flow_actions_t
 			      const struct rte_flow_action actions[],
 			      struct flow_actions **ret_actions, struct rte_flow_error *error)
 {
-	struct action_compiler compiler = {
-		.device = device,
-		.error = error,
-		.group = group,
-		.layers = match->mask.outer.layers & match->value.outer.layers,
-	};
+	struct action_compiler compiler;
 	int result;
 
 	if (actions == NULL)
 		return refuse_template(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, NULL,
 				       "no actions");
+	compiler_init(&compiler, device, match, group, error);
 	result = compile_merged(&compiler, template, actions, ret_actions);
-	forget_held(&compiler);
+	compiler_clear(&compiler);
 	return result;
 }

@@ -148,6 +148,74 @@ static void template_refused(const char *what, const struct rte_flow_action *act
 	check_refused(what, result, &error, code, type, actions != NULL ? &actions[bad] : NULL);
 }
 
+static void a_constant_indirect_action_is_not_the_templates_to_free(void **state)
+{
+	struct rte_flow_action_handle handle = {.device = &device,
+						.type = RTE_FLOW_ACTION_TYPE_COUNT};
+	struct flow_actions_template *template;
+	struct rte_flow_error error;
+
+	assert_int_equal(
+		flow_actions_template_new(&device, ACTIONS(ACTION(INDIRECT, &handle), ACTION(DROP)),
+					  ACTIONS(ACTION(COUNT, DO(count, 1)), ACTION(DROP)),
+					  &template, &error),
+		0);
+	flow_actions_template_free(template);
+	template_refused(
+		"a definition that is none",
+		ACTIONS(ACTION(VXLAN_ENCAP, DO(vxlan_encap, (struct rte_flow_item[]){END})),
+			ACTION(DROP)),
+		ACTIONS(ACTION(VXLAN_ENCAP, DO(vxlan_encap, (struct rte_flow_item[]){END})),
+			ACTION(DROP)),
+		0, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF);
+}
+
+// The definition and the bytes are gone when the rule comes.
+static void a_header_is_the_templates_own(void **state)
+{
+	struct rte_flow_item_eth eth = {.hdr.dst_addr = {{1, 2, 3, 4, 5, 6}}};
+	struct rte_flow_item_ipv4 ipv4 = {.hdr.dst_addr = RTE_BE32(0x0a090001)};
+	struct rte_flow_item_udp udp = {.hdr.dst_port = RTE_BE16(4789)};
+	struct rte_flow_item_vxlan vxlan = {.hdr.vx_vni = RTE_BE32(0x100)};
+	struct rte_flow_item items[] = {ITEM(ETH, .spec = &eth), ITEM(IPV4, .spec = &ipv4),
+					ITEM(UDP, .spec = &udp), ITEM(VXLAN, .spec = &vxlan), END};
+	uint8_t l2[14] = {1};
+	struct rte_flow_action_vxlan_encap tunnel = {.definition = items};
+	struct rte_flow_action_raw_decap decap = {.data = l2, .size = sizeof(l2)};
+	struct rte_flow_action_raw_encap encap = {.data = l2, .size = sizeof(l2)};
+	const struct rte_flow_action *actions =
+		ACTIONS(ACTION(RAW_DECAP, &decap), ACTION(RAW_ENCAP, &encap),
+			ACTION(VXLAN_ENCAP, &tunnel), ACTION(DROP));
+	const struct flow_match match = all_headers();
+	struct flow_actions_template *template;
+	struct flow_actions *one, *other;
+	struct rte_flow_error error;
+
+	assert_int_equal(flow_actions_compile(&device, &match, 1, actions, &one, &error), 0);
+	assert_int_equal(flow_actions_template_new(&device, actions, actions, &template, &error),
+			 0);
+	memset(items, 0xff, sizeof(items));
+	memset(l2, 0xff, sizeof(l2));
+	memset(&tunnel, 0, sizeof(tunnel));
+	memset(&decap, 0, sizeof(decap));
+	memset(&encap, 0, sizeof(encap));
+	assert_int_equal(flow_actions_compile_rule(&device, template, &match, 1,
+						   ACTIONS(ACTION(RAW_DECAP), ACTION(RAW_ENCAP),
+							   ACTION(VXLAN_ENCAP), ACTION(DROP)),
+						   &other, &error),
+			 0);
+	assert_int_equal(one->op_count, other->op_count);
+	for (unsigned int i = 0; i < one->op_count; i++) {
+		assert_int_equal(one->ops[i].kind, other->ops[i].kind);
+		if (one->ops[i].kind == FLOW_ENCAP)
+			assert_memory_equal(one->ops[i].encap, other->ops[i].encap,
+					    sizeof(struct flow_encap) + one->ops[i].encap->size);
+	}
+	flow_actions_free(one);
+	flow_actions_free(other);
+	flow_actions_template_free(template);
+}
+
 static void templates_that_no_rule_could_follow_are_refused(void **state)
 {
 	const struct rte_flow_action *drop = ACTIONS(ACTION(DROP));
@@ -222,6 +290,8 @@ int main(void)
 		cmocka_unit_test(values_are_the_templates_where_its_mask_says_so),
 		cmocka_unit_test(of_a_modification_only_the_value_is_a_rules),
 		cmocka_unit_test(what_a_constant_pointer_points_to_is_taken_at_once),
+		cmocka_unit_test(a_constant_indirect_action_is_not_the_templates_to_free),
+		cmocka_unit_test(a_header_is_the_templates_own),
 		cmocka_unit_test(templates_that_no_rule_could_follow_are_refused),
 		cmocka_unit_test(rules_that_do_not_fit_their_template_are_refused),
 	};

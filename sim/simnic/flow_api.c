@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sim/simnic/flow_api.h"
+#include "sim/simnic/flow_async.h"
+#include "sim/simnic/flow_dump.h"
 
 // ---- attributes -----------------------------------------------------------------------------------------
 
@@ -56,11 +57,17 @@ struct rte_flow *flow_rule_new(const struct function *owner, const struct flow_m
 	rule->origin = match->mask.origin != 0 ? match->value.origin : FLOW_ORIGIN_ANY;
 	flow_init(&rule->flow, match, group, priority);
 	rule->flow.actions = actions;
+	rule->age.owner = owner->index;
+	rule->age.timeout_s = actions->age_timeout_s;
+	rule->age.context = actions->age_context != NULL ? actions->age_context : rule;
+	rule->age.hits = &rule->flow.hits;
 	return rule;
 }
 
 void flow_rule_free(struct rte_flow *rule)
 {
+	if (rule->table != NULL)
+		__atomic_sub_fetch(&rule->table->rules, 1, __ATOMIC_ACQ_REL);
 	flow_actions_free(rule->flow.actions);
 	free(rule);
 }
@@ -113,6 +120,8 @@ int flow_rule_link(struct device *device, struct rte_flow *rule, const struct fl
 	pipeline_call(device, insert, &change);
 	if (change.result < 0)
 		rte_errno = -change.result;
+	else if (rule->flow.actions->age)
+		flow_age_add(device, &rule->age);
 	return change.result;
 }
 
@@ -120,6 +129,7 @@ void flow_rule_unlink(struct device *device, struct rte_flow *rule)
 {
 	struct change change = {.device = device, .rule = rule};
 
+	flow_age_remove(device, &rule->age);
 	pipeline_call(device, take_out, &change);
 }
 
@@ -187,6 +197,9 @@ static int destroy(struct rte_eth_dev *dev, struct rte_flow *rule, struct rte_fl
 {
 	if (check_owner(dev, rule, error) < 0)
 		return -rte_errno;
+	if (rule->table != NULL)
+		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_HANDLE, rule,
+					  "the rule is a queue's to destroy");
 	flow_rule_unlink(function_of(dev)->device, rule);
 	flow_rule_free(rule);
 	return 0;
@@ -212,7 +225,7 @@ static void take_out_all(void *argument)
 	}
 }
 
-void flow_port_closed(struct function *function)
+static void flush_function(struct function *function)
 {
 	struct flush flush = {.owner = function};
 	struct rte_flow *rule;
@@ -221,28 +234,50 @@ void flow_port_closed(struct function *function)
 	pipeline_call(function->device, take_out_all, &flush);
 	while ((rule = TAILQ_FIRST(&flush.rules)) != NULL) {
 		TAILQ_REMOVE(&flush.rules, rule, next);
+		flow_age_remove(function->device, &rule->age);
 		flow_rule_free(rule);
 	}
 }
 
+void flow_port_closed(struct function *function)
+{
+	flush_function(function);
+	flow_engine_free(function->port.flow_engine);
+	function->port.flow_engine = NULL;
+	flow_shared_port_closed(function);
+}
+
 static int flush_port(struct rte_eth_dev *dev, struct rte_flow_error *error)
 {
-	flow_port_closed(function_of(dev));
+	flow_async_settle(function_of(dev));
+	flush_function(function_of(dev));
 	return 0;
 }
 
 static int query_count(struct rte_flow *rule, struct rte_flow_query_count *count)
 {
-	uint64_t hits = counter_read(&rule->flow.hits), bytes = counter_read(&rule->flow.bytes);
+	struct rte_flow_action_handle *shared = rule->flow.actions->shared_count;
 
-	count->hits_set = 1;
-	count->bytes_set = 1;
-	count->hits = hits - rule->hits_before;
-	count->bytes = bytes - rule->bytes_before;
-	if (count->reset) {
-		rule->hits_before = hits;
-		rule->bytes_before = bytes;
-	}
+	if (shared != NULL)
+		flow_count_query(&shared->hits, &shared->bytes, &shared->base, count);
+	else if (rule->flow.actions->count)
+		flow_count_query(&rule->flow.hits, &rule->flow.bytes, &rule->base, count);
+	else
+		return -ENOENT;
+	return 0;
+}
+
+static int query_age(struct device *device, struct rte_flow *rule,
+		     struct rte_flow_query_age *answer)
+{
+	struct rte_flow_action_handle *shared = rule->flow.actions->shared_age;
+
+	if (shared != NULL)
+		flow_age_query(device, &shared->age, answer);
+	else if (rule->flow.actions->age)
+		flow_age_query(device, &rule->age, answer);
+	else
+		return -ENOENT;
 	return 0;
 }
 
@@ -255,22 +290,55 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *rule,
 		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
 					  "no action, or no place for the answer");
 	for (; action->type != RTE_FLOW_ACTION_TYPE_END; action++) {
-		switch ((int)action->type) {
-		case RTE_FLOW_ACTION_TYPE_VOID:
-			break;
-		case RTE_FLOW_ACTION_TYPE_COUNT:
-			if (!rule->flow.actions->count)
-				return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION,
-							  action,
-							  "the rule does not have this action");
-			return query_count(rule, data);
-		default:
+		int result;
+
+		if (action->type == RTE_FLOW_ACTION_TYPE_VOID)
+			continue;
+		if (action->type == RTE_FLOW_ACTION_TYPE_COUNT)
+			result = query_count(rule, data);
+		else if (action->type == RTE_FLOW_ACTION_TYPE_AGE)
+			result = query_age(function_of(dev)->device, rule, data);
+		else
 			return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION,
 						  action, "an action that has no answer");
-		}
+		if (result < 0)
+			return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION, action,
+						  "the rule does not have this action");
+		return 0;
 	}
 	return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_NUM, action,
 				  "no action is asked for");
+}
+
+static int dev_dump(struct rte_eth_dev *dev, struct rte_flow *rule, FILE *file,
+		    struct rte_flow_error *error)
+{
+	int result = -EINVAL;
+
+	if (rule != NULL && check_owner(dev, rule, error) < 0)
+		return -rte_errno;
+	if (file != NULL)
+		result = flow_dump(function_of(dev), rule, file);
+	if (result < 0)
+		return rte_flow_error_set(error, -result, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "no file, or no memory");
+	return 0;
+}
+
+static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t count,
+			  struct rte_flow_error *error)
+{
+	if (count > 0 && contexts == NULL)
+		return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+					  "no place for the contexts");
+	return flow_age_get(function_of(dev)->device, function_of(dev)->index, contexts, count);
+}
+
+// Without RTE_FLOW_PORT_FLAG_STRICT_QUEUE, the queue does not count.
+static int get_q_aged_flows(struct rte_eth_dev *dev, uint32_t queue, void **contexts,
+			    uint32_t count, struct rte_flow_error *error)
+{
+	return get_aged_flows(dev, contexts, count, error);
 }
 
 // What no rule matches comes to the application: there is no other mode.
@@ -301,5 +369,33 @@ const struct rte_flow_ops simnic_flow_ops = {
 	.flush = flush_port,
 	.query = query,
 	.isolate = isolate,
+	.dev_dump = dev_dump,
+	.get_aged_flows = get_aged_flows,
+	.get_q_aged_flows = get_q_aged_flows,
+	.action_handle_create = flow_shared_create,
+	.action_handle_destroy = flow_shared_destroy,
+	.action_handle_update = flow_shared_update,
+	.action_handle_query = flow_shared_query,
 	.pick_transfer_proxy = pick_transfer_proxy,
+	.info_get = flow_info_get,
+	.configure = flow_configure,
+	.pattern_template_create = flow_pattern_template_create,
+	.pattern_template_destroy = flow_pattern_template_destroy,
+	.actions_template_create = flow_actions_template_create,
+	.actions_template_destroy = flow_actions_template_destroy,
+	.template_table_create = flow_template_table_create,
+	.template_table_destroy = flow_template_table_destroy,
+#if RTE_VERSION < RTE_VERSION_NUM(24, 3, 0, 0)
+	.async_create = flow_async_create,
+	.async_destroy = flow_async_destroy,
+	.push = flow_async_push,
+	.pull = flow_async_pull,
+	.async_action_handle_create = flow_async_handle_create,
+	.async_action_handle_destroy = flow_async_handle_destroy,
+	.async_action_handle_update = flow_async_handle_update,
+	.async_action_handle_query = flow_async_handle_query,
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 7, 0, 0)
+	.async_actions_update = flow_async_actions_update,
+#endif
+#endif
 };

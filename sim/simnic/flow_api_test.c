@@ -4,6 +4,8 @@
 // rules do to frames is in flow_traffic_test.c.
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -447,6 +449,75 @@ static void the_rules_of_a_reset_function_keep_their_handles(void **state)
 	assert_int_equal(rules_in_force(), 0);
 }
 
+static void a_dump_says_what_rules_do(void **state)
+{
+	static const char *const expected[] = {
+		"group=0 priority=3 vf0: eth ipv4 mac_dst=02:01:01:01:01:01 "
+		"ip_dst=10.9.0.0/255.255.0.0 -> "
+		"set_mac_src=02:02:02:02:02:02 add_ttl=255 jump=1 count; hits=0 bytes=0\n",
+		"group=1 priority=0 any: metadata=7 eth !vlan ipv4 udp port_dst=1024-2048 -> "
+		"set_tag[2]=0x5/0xf "
+		"port=pf age=9s; hits=0 bytes=0\n",
+		"group=2 priority=0 not in force -> function=vf1; hits=0 "
+		"bytes=0\n",
+	};
+	const struct rte_ether_addr mac = {{2, 1, 1, 1, 1, 1}}, other = {{2, 2, 2, 2, 2, 2}};
+	struct device *device = function_of(&rte_eth_devices[ports[UPLINK]])->device;
+	struct rte_flow *first;
+	char *text = NULL;
+	size_t size, own;
+	FILE *file = open_memstream(&text, &size);
+	char *at;
+
+	first = rule_at(
+		ports[UPLINK], 0, 3,
+		PATTERN(FROM(ports[0]),
+			ITEM(ETH, .spec = HDR(eth, .dst_addr = mac),
+			     .mask = HDR(eth, .dst_addr = {{255, 255, 255, 255, 255, 255}})),
+			ITEM(IPV4, .spec = HDR(ipv4, .dst_addr = RTE_BE32(0x0a090000)),
+			     .mask = HDR(ipv4, .dst_addr = RTE_BE32(0xffff0000)))),
+		ACTIONS(ACTION(SET_MAC_SRC, .conf = &other), ACTION(DEC_TTL), COUNT, JUMP(1)));
+	rule_at(ports[UPLINK], 1, 0,
+		PATTERN(ITEM(META, .spec = OF(meta, 7), .mask = OF(meta, UINT32_MAX)),
+			ITEM(ETH, .spec = OF(eth, .has_vlan = 0), .mask = OF(eth, .has_vlan = 1)),
+			ITEM(IPV4),
+			ITEM(UDP, .spec = HDR(udp, .dst_port = RTE_BE16(1024)),
+			     .last = HDR(udp, .dst_port = RTE_BE16(2048)),
+			     .mask = HDR(udp, .dst_port = 0xffff))),
+		ACTIONS(ACTION(SET_TAG, .conf = DO(set_tag, 5, 15, 2)),
+			ACTION(AGE, .conf = DO(age, .timeout = 9)), TO_PORT_OF(ports[PF])));
+	rule_at(ports[UPLINK], 2, 0, PATTERN(ITEM(ETH)), ACTIONS(TO(ports[1])));
+	for (unsigned int i = 0; i < 300; i++) // of another port; more than a piece
+		rule_at(ports[0], 3, i, PATTERN(ITEM(ETH)), ACTIONS(ACTION(DROP)));
+	pipeline_call(device, forget_vf1, device);
+	assert_int_equal(rte_flow_dev_dump(ports[UPLINK], NULL, file, NULL), 0);
+	fflush(file);
+	at = text;
+	for (unsigned int i = 0; i < RTE_DIM(expected); i++) {
+		if (strncmp(at, expected[i], strlen(expected[i])) != 0)
+			fail_msg("not '%s' but '%s'", expected[i], at);
+		at += strlen(expected[i]);
+	}
+	assert_string_equal(at, "");
+	own = size;
+	assert_int_equal(rte_flow_dev_dump(ports[0], NULL, file, NULL), 0);
+	fflush(file);
+	at = text + own; // the text has moved
+	for (unsigned int i = 0; i < 300; i++) {
+		unsigned int number;
+
+		assert_int_equal(
+			sscanf(at, "group=3 priority=%u any: eth -> drop; hits=0", &number), 1);
+		assert_int_equal(number, i);
+		at = strchr(at, '\n') + 1;
+	}
+	assert_string_equal(at, "");
+	assert_int_equal(rte_flow_dev_dump(ports[UPLINK], first, file, NULL), 0);
+	fclose(file);
+	assert_string_equal(text + size - strlen(expected[0]), expected[0]);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +538,7 @@ int main(void)
 		TEST(a_port_takes_its_rules_with_it),
 		TEST(rules_survive_a_stop_of_their_port),
 		TEST(the_rules_of_a_reset_function_keep_their_handles),
+		TEST(a_dump_says_what_rules_do),
 	};
 
 	return device_tests_run(tests, RTE_DIM(tests));

@@ -25,6 +25,8 @@ enum flow_layer_bits {
 	FLOW_L3_OK = 1 << 10,       // IPv6, or IPv4 with a good header checksum
 };
 
+enum { FLOW_TAGS = 4 };
+
 enum flow_tunnel { FLOW_TUNNEL_NONE, FLOW_TUNNEL_VXLAN, FLOW_TUNNEL_GENEVE };
 
 // The headers of one frame, or of the frame inside a tunnel. No padding; the addresses are whole words of the key.
@@ -58,8 +60,8 @@ struct flow_key {
 	uint8_t vxlan_flags;
 	uint16_t geneve_ver_opt; // ver_opt_len_o_c_rsvd0
 	uint16_t geneve_protocol;
-	uint32_t metadata; // host order: META
-	uint32_t tags[4];  // host order: TAG
+	uint32_t metadata;        // host order: META
+	uint32_t tags[FLOW_TAGS]; // host order: TAG
 	struct flow_headers outer, inner;
 } __attribute__((aligned(8)));
 

@@ -19,9 +19,6 @@
 enum {
 	TCP_CHECKSUM_OFFSET = offsetof(struct rte_tcp_hdr, cksum),
 	UDP_CHECKSUM_OFFSET = offsetof(struct rte_udp_hdr, dgram_cksum),
-	// What iov[1] holds in one piece at least, if the frame is that long: IPv6 and TCP in VXLAN over
-	// IPv6, and then some.
-	CONTIGUOUS_MIN = 256,
 	IPV6_EXTENSIONS_MAX = 8,
 	TX_FLAGS_L4 = 1,
 };
@@ -133,28 +130,6 @@ enum frame_result frame_measure(const struct frame *frame, struct frame_on_wire 
 	ret_on_wire->bytes += (ret_on_wire->packets - 1) * headers.payload;
 	ret_on_wire->longest = headers.payload + size;
 	return FRAME_OK;
-}
-
-// ---- writing --------------------------------------------------------------------------------------------
-
-uint8_t *frame_writable(struct frame_buffer *buffer, uint32_t size)
-{
-	struct frame *frame = &buffer->frame;
-	uint8_t *data = frame->iov[1].iov_base;
-	size_t length = frame->iov[1].iov_len;
-
-	if (!frame->from_port || data == buffer->headers || data == buffer->received.data)
-		return data;
-	size = RTE_MIN(length, RTE_MAX(size, (uint32_t)CONTIGUOUS_MIN));
-	memcpy(buffer->received.data, data, size);
-	frame->iov[1] = (struct iovec){.iov_base = buffer->received.data, .iov_len = size};
-	if (size == length)
-		return buffer->received.data;
-	// There is room: the headers are not a part of their own yet.
-	memmove(&frame->iov[3], &frame->iov[2], (frame->parts - 2) * sizeof(frame->iov[0]));
-	frame->iov[2] = (struct iovec){.iov_base = data + size, .iov_len = length - size};
-	frame->parts++;
-	return buffer->received.data;
 }
 
 // ---- from the function ----------------------------------------------------------------------------------
@@ -486,8 +461,8 @@ enum frame_result frame_from_mbuf(struct frame_buffer *buffer, struct function *
 	if (mbuf->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
 		split = mbuf->l2_len + mbuf->l3_len + mbuf->l4_len;
 	// All headers in one piece, also where the offload fields name only some of them.
-	if (split > 0 || mbuf->data_len < RTE_MIN(frame->length, (uint32_t)CONTIGUOUS_MIN))
-		split = RTE_MAX(split, RTE_MIN(frame->length, (uint32_t)CONTIGUOUS_MIN));
+	if (split > 0 || mbuf->data_len < RTE_MIN(frame->length, (uint32_t)FRAME_CONTIGUOUS_MIN))
+		split = RTE_MAX(split, RTE_MIN(frame->length, (uint32_t)FRAME_CONTIGUOUS_MIN));
 	if (!gather(buffer, mbuf, split) || (work && !prepare_offloads(buffer, mbuf)))
 		return FRAME_BAD_OFFLOAD;
 	if (is_gso(frame))

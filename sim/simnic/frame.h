@@ -25,10 +25,17 @@ struct frame {
 	struct virtio_net_hdr vnet;
 };
 
+enum {
+	// What iov[1] holds in one piece at least, if the frame is that long: IPv6 and TCP in VXLAN over
+	// IPv6, and then some.
+	FRAME_CONTIGUOUS_MIN = 256,
+};
+
 // Where a frame's memory is. The data starts such that the IP header is aligned.
 struct frame_buffer {
 	struct frame frame;
-	uint8_t headers[1024] __attribute__((aligned(64))); // rewritten headers of a frame of mbufs
+	// Headers of a frame of mbufs whose offloads were prepared; room for what is put in front of `received`.
+	uint8_t headers[1024] __attribute__((aligned(64)));
 	uint8_t pad[64 - RTE_ETHER_HDR_LEN - CARD_VNET_HEADER_SIZE];
 	struct {
 		uint8_t vnet[CARD_VNET_HEADER_SIZE];
@@ -63,9 +70,21 @@ enum frame_result frame_measure(const struct frame *frame, struct frame_on_wire 
 // port was never started, and nobody has said.
 bool frame_fits_mtu(const struct frame *frame, uint32_t length, uint32_t mtu);
 
+// ---- frame_edit.c ---------------------------------------------------------------------------------------
+
 // Make the first `size` bytes of the frame, which are in iov[1], writable; returns where they are now. Of a frame of mbufs
 // they are copied, and iov[1] may become shorter, but not below `size`; whatever it held is still in the frame.
 uint8_t *frame_writable(struct frame_buffer *buffer, uint32_t size);
+// Put `size` bytes, of no certain content, in front of the frame; returns its new start. What of it is writable stays so, and
+// the offsets in the virtio-net header move along. NULL: no room.
+uint8_t *frame_push(struct frame_buffer *buffer, uint32_t size);
+// Take `size` bytes, which are in iov[1], from the front of the frame. A checksum that was to be computed from there is
+// no more.
+void frame_pull(struct frame_buffer *buffer, uint32_t size);
+// The one's complement sum of the frame from this offset on, in the order of memory.
+uint16_t frame_sum(const struct frame *frame, uint32_t from);
+// Compute the checksum that the stack left undone. False: its field is not in iov[1].
+bool frame_finish_checksum(struct frame_buffer *buffer);
 
 // What tx_pkt_prepare checks: 0, or a negative errno. Any thread.
 int frame_check_mbuf(const struct rte_mbuf *mbuf);

@@ -48,6 +48,7 @@ enum {
 
 struct device;
 struct eswitch;
+struct flow_engine;
 struct function;
 
 struct rx_queue {
@@ -73,6 +74,8 @@ struct port {
 	struct rx_queue rx;
 	struct tx_queue tx[SIMNIC_TX_QUEUES_MAX];
 	struct counters counters; // written by (P), read by all
+	struct flow_engine
+		*flow_engine; // (C) of the asynchronous rte_flow API; NULL: not configured
 };
 
 struct function {
@@ -105,6 +108,8 @@ struct device {
 	pthread_t card_thread;
 	pthread_mutex_t fd_lock; // held for as long as it takes to look at, or change, a descriptor
 	struct pipeline pipeline;
+	pthread_mutex_t
+		notify_lock; // recursive: held while an application is told something by a port
 	pthread_mutex_t dress_lock; // from what a netdev is to look like until it does
 	struct faults faults;
 	struct meters meters;
@@ -178,5 +183,7 @@ int simnic_port_init(struct rte_eth_dev *ethdev, void *function);
 // Bring a function's netdev to what its port is set to. A function that is gone gets it when it comes
 // back. Waits for the kernel's rtnl lock: any thread but the pipeline's.
 int simnic_dress_netdev(struct function *function);
+// Tell the application of an event, unless the port is closed. EAL's interrupt thread.
+void simnic_port_tell(struct function *function, enum rte_eth_event_type event);
 // Tell applications what happened, from the EAL interrupt thread.
 void simnic_ports_notify(struct device *device);

@@ -24,7 +24,11 @@
 #define TO(port)         ACTION(REPRESENTED_PORT, .conf = DO(ethdev, port))
 #define TO_PORT_OF(port) ACTION(PORT_REPRESENTOR, .conf = DO(ethdev, port))
 #define JUMP(to)         ACTION(JUMP, .conf = DO(jump, to))
-#define COUNT            ACTION(COUNT)
+// Frames of make_frame() (test_device.h).
+#define OURS                                                                                       \
+	ITEM(ETH, .spec = HDR(eth, .ether_type = RTE_BE16(0x88b5)),                                \
+	     .mask = HDR(eth, .ether_type = 0xffff))
+#define COUNT ACTION(COUNT)
 
 // Make a rule, and fail if that fails.
 static inline struct rte_flow *rule_at(uint16_t port, uint32_t group, uint32_t priority,

@@ -256,7 +256,7 @@ class Pod:
         return result
 
     def try_delete(self, **options):
-        if self.result is not None and self.version != "0.3.1":
+        if self.result is not None and self.version >= "0.4.0":
             options = {"prevResult": self.result, **options}
         result = self.call("DEL", **options)
         if result.ok:

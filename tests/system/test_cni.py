@@ -9,7 +9,8 @@ import pytest
 
 from simulation import BIN, wait_until
 
-VERSIONS = ["0.4.0", "1.0.0", "1.1.0"]
+VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+BEFORE_CHECK = ["0.3.0", "0.3.1"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -30,7 +31,7 @@ def test_a_runtime_adds_checks_and_deletes_a_pod(sim, version):
         assert address.network.num_addresses == 1
         assert ip["gateway"] == sim.gateway(address.version)
         # Only versions before 1.0.0 have the field.
-        assert ip.get("version") == (str(address.version) if version == "0.4.0" else None)
+        assert ip.get("version") == (str(address.version) if version < "1.0.0" else None)
     assert {route["dst"] for route in result["routes"]} >= {"0.0.0.0/0", "::/0"}
     if version == "1.1.0":
         assert interface["mtu"] == 1500
@@ -39,14 +40,16 @@ def test_a_runtime_adds_checks_and_deletes_a_pod(sim, version):
     assert sorted(pod.addresses("eth0")) == sorted([f"{pod.ipv4}/32", f"{pod.ipv6}/128"])
     link = pod.links()["eth0"]
     assert link["mtu"] == 1500 and "UP" in link["flags"]
-    pod.check()
+    if version in BEFORE_CHECK:
+        assert pod.try_check().code == 1
+    else:
+        pod.check()
     pod.ping(sim.gateway(4))
     pod.ping(sim.gateway(6))
 
     pod.delete()
     assert set(pod.links()) == {"lo"}
-    result = pod.try_check(prevResult=result)
-    assert not result.ok
+    assert not pod.try_check(prevResult=result).ok
 
 
 def test_version_names_what_is_supported():
@@ -129,6 +132,11 @@ CHANGES = {
     "the IPv4 address is gone": lambda pod: ("ip", "address", "del", f"{pod.ipv4}/32", "dev", "eth0"),
     "the IPv6 address is gone": lambda pod: ("ip", "address", "del", f"{pod.ipv6}/128", "dev", "eth0"),
     "the default route is gone": lambda pod: ("ip", "route", "del", "default"),
+    "the route to the gateway is gone": lambda pod: ("ip", "route", "del", pod.simulation.gateway(4), "dev", "eth0"),
+    "the gateway's neighbour entry is gone": lambda pod: ("ip", "neigh", "del", pod.simulation.gateway(4), "dev", "eth0"),
+    "the gateway's neighbour entry is another": lambda pod: ("ip", "neigh", "replace", pod.simulation.gateway(4), "lladdr",
+                                                             "02:00:00:00:00:99", "nud", "permanent", "dev", "eth0"),
+    "the MTU is another": lambda pod: ("ip", "link", "set", "eth0", "mtu", "1400"),
     "the IPv6 default route is gone": lambda pod: ("ip", "-6", "route", "del", "default"),
     "the MAC address is another": lambda pod: ("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
     "the interface has another name": lambda pod: ("ip", "link", "set", "eth0", "name", "eth7"),

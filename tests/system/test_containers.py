@@ -6,10 +6,10 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 
 import pytest
 
+from rootfs import make_rootfs, private_folders
 from simulation import BIN, Daemon, wait_until
 from traffic import in_thread
 
@@ -24,10 +24,7 @@ class Containerd:
         folder = self.folder = sim.folder / "containerd"
         self.socket = folder / "containerd.sock"
         self.rootfs = folder / "rootfs"
-        for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
-            (self.rootfs / name).mkdir(parents=True)
-        shutil.copy(shutil.which("busybox"), self.rootfs / "bin" / "busybox")
-        subprocess.run(["chroot", self.rootfs, "/bin/busybox", "--install", "-s", "/bin"], check=True)
+        make_rootfs(self.rootfs)
         plugins = ", ".join(f'"io.containerd.{name}"' for name in (
             "grpc.v1.cri", "internal.v1.opt", "snapshotter.v1.aufs", "snapshotter.v1.btrfs", "snapshotter.v1.devmapper",
             "snapshotter.v1.zfs"))
@@ -69,13 +66,7 @@ class Containerd:
 
 @pytest.fixture
 def containerd(sim):
-    for folder in ("/etc", "/opt", "/var/lib"):
-        layer = pathlib.Path("/run/layers" + folder)
-        if not layer.exists():
-            for part in ("upper", "work"):
-                (layer / part).mkdir(parents=True)
-            subprocess.run(["mount", "--no-mtab", "-t", "overlay", "overlay", "-o",
-                            f"lowerdir={folder},upperdir={layer}/upper,workdir={layer}/work", folder], check=True)
+    private_folders()
     networks = pathlib.Path("/etc/cni/net.d")
     plugins = pathlib.Path("/opt/cni/bin")
     for folder in (networks, plugins):

@@ -2,7 +2,7 @@
 """What a pod may not do to others, and that it is counted."""
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
@@ -29,7 +29,8 @@ def packet(a, b, family, **changes):
 def send_and_listen(a, b, frame, count=1):
     """Send frames from a; then a proper one that must arrive. What else arrived at b that carries the mark."""
     end = b"the end of the test"
-    last = Ether(src=a.mac, dst=ROUTER) / IP(src=a.ipv4, dst=b.ipv4) / UDP(sport=1, dport=2) / Raw(end)
+    # With options, so that it takes the slow path behind the others: a rule's frame would overtake them.
+    last = Ether(src=a.mac, dst=ROUTER) / IP(src=a.ipv4, dst=b.ipv4, options=[IPOption_NOP()] * 4) / UDP(sport=1, dport=2) / Raw(end)
     with raw_socket(a, "eth0") as out, raw_socket(b, "eth0") as into:
         for _ in range(count):
             out.send(bytes(frame))

@@ -13,7 +13,7 @@ from eswitch import RULES_PER_POD, flows, function_of, misbehave, offload, rules
 from simulation import SANITIZED, wait_until
 
 SEED = int(os.environ.get("PODPORT_SEED", "3"))
-STEPS = int(os.environ.get("PODPORT_STEPS", "150" if SANITIZED else "400"))
+STEPS = int(os.environ.get("PODPORT_STEPS", "100" if SANITIZED else "250"))
 FUNCTIONS = 6
 FAMILIES = [4, 6]
 
@@ -143,9 +143,10 @@ class Node:
                     found.append(f"{pod.number} has not {address}: {entry}")
             state, reason = entry["offload"], entry["offload_reason"]
             own = [rule for rule in rules if (rule["attachment"] or {}).get("container_id") == pod.container_id]
-            if state not in ("full", "none") or (state == "none") != bool(reason) or (state == "none" and not self.faulty):
+            if (state == "full") == bool(reason) or (state != "full" and not self.faulty):
                 found.append(f"{pod.number} is {state}: {reason}")
-            if len(own) != (RULES_PER_POD if state == "full" else 0):
+            # Partial: its rules are being made, by a NIC that takes its time.
+            if len(own) not in {"full": [RULES_PER_POD], "none": [0], "partial": range(1, RULES_PER_POD)}.get(state, []):
                 found.append(f"{pod.number} is {state} with {len(own)} rules")
         foreign = [rule for rule in rules if rule["attachment"] and rule["attachment"]["container_id"] not in pods]
         if foreign:
