@@ -17,6 +17,7 @@
 
 #include "hostd/clock.h"
 #include "hostd/release.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 // More suspects than a node has pods are not looked at in one go; the rest waits its turn.
@@ -205,6 +206,7 @@ static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struc
 		if (reply.code == CODE_OK &&
 		    reply.body.check.created_unix_ms == suspect->created_unix_ms &&
 		    looks_gone(reconcile, &reply.body.check)) {
+			crash_point("hostd:reclaim:begun");
 			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
 			reconcile->counts.reclaimed += r == 0;
 			if (r == 0)
