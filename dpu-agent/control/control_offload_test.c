@@ -68,6 +68,26 @@ static void a_batch_of_attaches_is_offloaded_at_once_before_anybody_is_answered(
 	test_assert_consistent(&agent, true);
 }
 
+// The pod has its network all the same.
+static void check_does_not_mind_what_the_nic_did_not_take(void **state)
+{
+	struct test_call call;
+
+	fake_offload.rules_max = 1;
+	test_must_attach(&agent, "web");
+	test_simple(&call, CALL_RECONCILE);
+	test_must_run(&agent, &call);
+	assert_true(call.reply.body.reconcile.rules_missing > 0);
+	test_simple(&call, CALL_CHECK);
+	strcpy(call.request.body.check.key.network, "podport");
+	strcpy(call.request.body.check.key.container_id, "web");
+	strcpy(call.request.body.check.key.ifname, "eth0");
+	test_must_run(&agent, &call);
+	fake_offload.rules_max = 0;
+	control_retry(agent.control);
+	test_assert_consistent(&agent, true);
+}
+
 static void a_restart_offloads_all_pods_in_one_call(void **state)
 {
 	char name[16];
@@ -344,6 +364,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_batch_of_attaches_is_offloaded_at_once_before_anybody_is_answered),
+		TEST(check_does_not_mind_what_the_nic_did_not_take),
 		TEST(a_restart_offloads_all_pods_in_one_call),
 		TEST(a_detached_pod_has_no_rules_and_the_next_one_begins_at_zero),
 		TEST(pods_of_an_older_boot_lose_their_rules),

@@ -21,6 +21,12 @@ struct flow_form {
 	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
 };
 
+// MATCH_ bits that a NIC of this form cannot look at.
+static inline uint32_t flow_left_out(const struct flow_form *form)
+{
+	return (form->untagged ? 0 : MATCH_UNTAGGED) | (form->intact ? 0 : MATCH_INTACT);
+}
+
 enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 6 }; // with END, which is what zeros say
 
 // Points into itself: not to be copied.

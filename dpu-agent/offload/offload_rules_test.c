@@ -286,7 +286,7 @@ static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **
 	struct offload_rule rule;
 	uint64_t after = 0;
 	size_t of_pod = 0, count = 0;
-	bool seen = false;
+	bool seen = false, opening = false;
 
 	begin(4);
 	add(0);
@@ -303,6 +303,8 @@ static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **
 			continue;
 		of_pod++;
 		assert_int_equal(rule.slot, FAKE_FIRST_SLOT + 3);
+		opening |= strcmp(rule.match, "eth dst 02:00:00:00:00:01 untagged ipv4 dst "
+					      "10.88.0.5 without options intact") == 0;
 		if (strcmp(rule.match, "from pf0vf3 eth src 02:00:00:01:00:03 dst "
 				       "02:00:00:00:00:01 ipv4 src 10.88.0.5") != 0)
 			continue;
@@ -313,7 +315,7 @@ static void rules_are_listed_in_the_order_of_their_ids_with_what_they_do(void **
 		assert_int_equal(rule.packets, 7);
 		assert_int_equal(rule.bytes, 700);
 	}
-	assert_true(seen);
+	assert_true(seen && opening);
 	assert_int_equal(of_pod, POD_RULES);
 	assert_int_equal(count, SHARED_RULES + POD_RULES);
 }

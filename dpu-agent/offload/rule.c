@@ -149,9 +149,9 @@ static void add_ip(struct text *text, const struct rule *rule)
 	text_add(text, "%s %s %s", family, shape->match & MATCH_IP_SRC ? "src" : "dst", address);
 }
 
-void rule_print_match(const struct rule *rule, char *ret_text, size_t size)
+void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text, size_t size)
 {
-	const uint32_t match = rule_shape(rule)->match;
+	const uint32_t match = rule_shape(rule)->match & ~left_out;
 	struct text text = {.start = ret_text, .size = size, .separator = " "};
 
 	ret_text[0] = '\0';
@@ -163,7 +163,13 @@ void rule_print_match(const struct rule *rule, char *ret_text, size_t size)
 		add_mac(&text, "eth src ", &rule->mac);
 	if (match & MATCH_ETH_DST)
 		add_mac(&text, match & MATCH_ETH_SRC ? "dst " : "eth dst ", &rule->router);
+	if (match & MATCH_UNTAGGED)
+		text_add(&text, "untagged");
 	add_ip(&text, rule);
+	if (match & MATCH_NO_OPTIONS)
+		text_add(&text, "without options");
+	if (match & MATCH_INTACT)
+		text_add(&text, "intact");
 }
 
 void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)

@@ -96,7 +96,8 @@ static inline const struct rule_shape *rule_shape(const struct rule *rule)
 // Would a NIC that has both know which one a frame meets?
 bool rule_same_match(const struct rule *a, const struct rule *b);
 
-// "from pf0vf3 eth src 02:… dst 02:… ipv4 src 10.88.0.4"; cut if it does not fit.
-void rule_print_match(const struct rule *rule, char *ret_text, size_t size);
+// "from pf0vf3 eth src 02:… dst 02:… ipv4 src 10.88.0.4"; cut if it does not fit. left_out: MATCH_ bits that this NIC
+// cannot look at, and which the rule goes without.
+void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text, size_t size);
 // "count, jump 3"
 void rule_print_actions(const struct rule *rule, char *ret_text, size_t size);

@@ -179,7 +179,8 @@ bool offload_next_rule(struct offload *offload, uint64_t after, struct offload_r
 	ret_rule->priority = shape->priority;
 	ret_rule->has_slot = set->slot != NO_SLOT;
 	ret_rule->slot = ret_rule->has_slot ? set->slot : 0;
-	rule_print_match(&installed->rule, ret_rule->match, sizeof(ret_rule->match));
+	rule_print_match(&installed->rule, flow_left_out(&offload->engine->form), ret_rule->match,
+			 sizeof(ret_rule->match));
 	rule_print_actions(&installed->rule, ret_rule->actions, sizeof(ret_rule->actions));
 	ret_rule->counted = shape->actions & ACTION_COUNT;
 	ret_rule->packets = installed->last.packets;

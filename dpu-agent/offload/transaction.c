@@ -114,7 +114,8 @@ static void take_destroyed(struct offload *offload, const struct engine_op *op,
 
 	if (op->result < 0) {
 		offload->failed++;
-		rule_print_match(&installed->rule, match, sizeof(match));
+		rule_print_match(&installed->rule, flow_left_out(&offload->engine->form), match,
+				 sizeof(match));
 		if (log_ratelimit_ok(&limit))
 			log_error("rule not removed", "group=%u match=\"%s\" error=\"%s\"",
 				  rule_shape(&installed->rule)->group, match, op->why);

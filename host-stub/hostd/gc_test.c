@@ -201,7 +201,7 @@ static void failures_do_not_end_it_and_each_is_told(void **state)
 	struct request gc = gc_request(network_of("a"));
 	int sandboxes[12];
 	struct reply reply;
-	char id[8];
+	char id[16];
 
 	for (int i = 0; i < 12; i++) {
 		snprintf(id, sizeof(id), "x%02d", i);

@@ -26,6 +26,7 @@ enum { SUSPECTS_MAX = 1024 };
 struct suspect {
 	struct attachment_key key;
 	struct sandbox sandbox;
+	struct function_id function;
 	uint64_t created_unix_ms; // tells an attachment from a later one with the same key
 	uint64_t since_ms;
 	bool seen;           // in this look
@@ -117,6 +118,7 @@ static void suspect_one(struct reconcile *reconcile, struct hostd *hostd,
 			suspect = &reconcile->suspects[reconcile->count++];
 			*suspect = (struct suspect){.key = attachment->key,
 						    .sandbox = attachment->sandbox,
+						    .function = attachment->function,
 						    .created_unix_ms = attachment->created_unix_ms,
 						    .since_ms = clock_ms()};
 		}
@@ -184,6 +186,22 @@ static int look_for_heirs(struct reconcile *reconcile, struct hostd *hostd, stru
 	return 0;
 }
 
+// The attachment as the agent's Check has it now. One whose port the agent could not start is no less
+// gone for that; of it the reply has nothing, and what was listed counts: had it been attached anew
+// since, its function would not be at home.
+static bool is_still_gone(const struct reconcile *reconcile, const struct suspect *suspect,
+			  const struct reply *reply)
+{
+	struct attachment attachment = {.sandbox = suspect->sandbox, .function = suspect->function};
+
+	if (reply->code == CODE_OK) {
+		attachment = reply->body.check;
+		return attachment.created_unix_ms == suspect->created_unix_ms &&
+		       looks_gone(reconcile, &attachment);
+	}
+	return reply->code == CODE_MISMATCH && looks_gone(reconcile, &attachment);
+}
+
 // Gone for the grace time: release it, unless a call for it has begun, or it is not the one that
 // was looked at any more.
 static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struct suspect *suspect,
@@ -203,9 +221,7 @@ static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struc
 	if (r == 0)
 		r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
 	if (r == 0) {
-		if (reply.code == CODE_OK &&
-		    reply.body.check.created_unix_ms == suspect->created_unix_ms &&
-		    looks_gone(reconcile, &reply.body.check)) {
+		if (is_still_gone(reconcile, suspect, &reply)) {
 			crash_point("hostd:reclaim:begun");
 			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
 			reconcile->counts.reclaimed += r == 0;

@@ -196,6 +196,29 @@ static void a_dead_sandbox_is_reclaimed_after_the_grace_time(void **state)
 	assert_int_equal(test_agent_count(hostd.memory), 2);
 }
 
+// The agent's Check fails for it.
+static void a_dead_sandbox_is_reclaimed_also_if_its_port_never_started(void **state)
+{
+	struct request reconcile = {.timeout_ms = 5000, .call = CALL_RECONCILE};
+	int sandbox = test_sandbox_new();
+	struct reply reply;
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 1");
+	test_agent_up(&hostd);
+	attach("a", "/run/netns/there-is-none", sandbox);
+	hostd.memory->refuse[CALL_CHECK] = CODE_MISMATCH;
+	test_run_in(sandbox, "ip link del eth0");
+	close(sandbox);
+	test_function_new(0);
+	// An operator who does not want to wait sees that it is suspected.
+	assert_int_equal(test_call(&hostd, &reconcile, -1, &reply), CODE_OK);
+	assert_int_equal(reply.body.reconcile.suspects, 1);
+	assert_int_equal(reply.body.reconcile.reclaimed, 0);
+	test_wait_for(test_agent_count(hostd.memory) == 0);
+	assert_int_equal(test_call(&hostd, &reconcile, -1, &reply), CODE_OK);
+	assert_int_equal(reply.body.reconcile.suspects, 0);
+}
+
 static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 {
 	char path[128];
@@ -323,6 +346,7 @@ int main(int argc, char **argv)
 		TEST(a_new_pod_network_replaces_the_old_one_also_after_a_restart),
 		TEST(without_a_pod_network_or_a_port_nothing_is_done),
 		TEST(a_dead_sandbox_is_reclaimed_after_the_grace_time),
+		TEST(a_dead_sandbox_is_reclaimed_also_if_its_port_never_started),
 		TEST(a_sandbox_that_may_be_alive_is_not_reclaimed),
 		TEST(a_sandbox_whose_inode_another_pod_has_by_now_is_reclaimed),
 		TEST(what_is_being_attached_is_not_reclaimed),

@@ -555,19 +555,19 @@ static void gc_asks_about_everything_once_in_as_many_parts_as_it_takes(void **st
 	struct podport_gc_request request = PODPORT_GC_REQUEST_INIT;
 	struct podport_endpoint valid[80];
 	struct podport_gc_result *result;
-	char ids[80][8];
+	char ids[80][16];
 
 	// Every second one, from the last to the first; some twice; and some that hostd does not have.
 	request.network = "pods";
 	request.valid = valid;
 	for (int n = 98; n >= 0; n -= 2) {
-		snprintf(ids[request.valid_count], 8, "c%02d", n);
+		snprintf(ids[request.valid_count], 16, "c%02d", n);
 		valid[request.valid_count] =
 			(struct podport_endpoint){ids[request.valid_count], "eth0"};
 		request.valid_count++;
 	}
 	for (int n = 0; n < 30; n++) {
-		snprintf(ids[request.valid_count], 8, n < 15 ? "c%02d" : "z%02d", 2 * n);
+		snprintf(ids[request.valid_count], 16, n < 15 ? "c%02d" : "z%02d", 2 * n);
 		valid[request.valid_count] =
 			(struct podport_endpoint){ids[request.valid_count], "eth0"};
 		request.valid_count++;

@@ -359,8 +359,7 @@ def test_slow_inserts_do_not_keep_calls_waiting(make_sim):
     pods = [sim.pod() for _ in range(16)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
         adds = [pool.submit(pod.try_add) for pod in pods]
-        status = sim.status()
-        assert status["agent"], status
+        wait_until(lambda: sim.status()["agent"], lambda: f"the agent answers meanwhile: {sim.status()}")
         for add in adds:
             result = add.result()
             assert result.ok, f"{result}\n{sim.logs()}"
