@@ -14,6 +14,7 @@
 
 #include "hostd/clock.h"
 #include "hostd/release.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 // Kept of the caller's time for the answer: nothing new is begun then.
@@ -105,6 +106,7 @@ static int release(struct gc *gc, const struct attachment *attachment, bool *ret
 	if (!keys_try_take(gc->hostd->keys, key))
 		return 0;
 	r = undress(gc, attachment, err);
+	crash_point("hostd:gc:undressed");
 	if (r == 0)
 		r = release_attachment(gc->hostd, &detach, left_ms - left_ms / 10, NULL, err);
 	keys_release(gc->hostd->keys, key);

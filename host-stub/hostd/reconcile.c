@@ -17,6 +17,7 @@
 
 #include "hostd/clock.h"
 #include "hostd/release.h"
+#include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
 // More suspects than a node has pods are not looked at in one go; the rest waits its turn.
@@ -221,6 +222,7 @@ static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struc
 		r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
 	if (r == 0) {
 		if (is_still_gone(reconcile, suspect, &reply)) {
+			crash_point("hostd:reclaim:begun");
 			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
 			reconcile->counts.reclaimed += r == 0;
 			if (r == 0)

@@ -132,8 +132,10 @@ class Relay:
 class PluginCall:
     """One run of podport-cni that goes on beside us."""
 
-    def __init__(self, pod, command, timeout_ms=60000):
+    def __init__(self, pod, command, timeout_ms=60000, valid=None):
         config = pod.configuration(timeout_ms=timeout_ms)
+        if command == "GC":
+            config |= {"cniVersion": "1.1.0", "cni.dev/valid-attachments": valid}
         if command == "DEL" and pod.result is not None:
             config["prevResult"] = pod.result
         self.pod, self.command = pod, command
@@ -155,9 +157,9 @@ class PluginCall:
         output = self.process.stdout.read()
         status = self.process.wait(PATIENCE_S)
         self.process.stdout.close()
-        if status == 0:
+        if status == 0 and self.command != "GC":
             self.pod.result = json.loads(output) if self.command == "ADD" else None
-        else:
+        elif status != 0:
             assert json.loads(output)["code"] in codes, f"{self.command}: {output}"
         return status == 0
 

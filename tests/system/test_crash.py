@@ -29,7 +29,9 @@ DEL = ("hostd:del:begun", "hostd:del:undressed", "agent:del:planned", "agent:del
        "agent:del:stopped", "agent:del:released", "agent:del:answered", "hostd:del:told", "hostd:del:answered")
 DEL_QUEUED = ("hostd:del:written", "hostd:del:queued")
 DELIVERY = ("hostd:deliver:told",)
-POINTS = ADD + ADD_FAILS + ADD_ABANDONED + DEL + DEL_QUEUED + DELIVERY
+RECLAIM = ("hostd:reclaim:begun",)
+GC = ("hostd:gc:undressed",)
+POINTS = ADD + ADD_FAILS + ADD_ABANDONED + DEL + DEL_QUEUED + DELIVERY + RECLAIM + GC
 
 
 class Row:
@@ -155,9 +157,31 @@ class Row:
         self.fail_at()
         self.end_sandbox()
 
+    def reclaim(self):
+        self.pod.add()
+        self.sim.arm(self.point)
+        self.pod.gone()
+        self.fail_at()
+        self.end_sandbox()
+
+    def collect(self):
+        """The runtime has forgotten the pod, whose sandbox is still there."""
+        self.pod.add()
+        valid = [{"containerID": pod.container_id, "ifname": pod.ifname} for pod in self.sim.pods if pod is not self.pod]
+        self.sim.arm(self.point)
+        call = PluginCall(self.pod, "GC", valid=valid)
+        self.fail_at(call)
+        good = self.note("GC", call.result())
+        self.sim.revive()
+        if not good:
+            wait_until(lambda: PluginCall(self.pod, "GC", valid=valid).result(), lambda: f"GC succeeds\n{self.sim.logs()}")
+            self.note("GC", True)
+        assert set(self.pod.links()) == {"lo"}
+        self.end_sandbox()
+
     def run(self):
         ways = ((ADD, self.add), (ADD_FAILS, self.add_fails), (ADD_ABANDONED, self.add_abandoned), (DEL, self.delete),
-                (DELIVERY, self.delivery))
+                (DELIVERY, self.delivery), (RECLAIM, self.reclaim), (GC, self.collect))
         for points, way in ways:
             if self.point in points:
                 return way()

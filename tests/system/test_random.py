@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Callers that ADD, DEL and CHECK at random, while daemons die at random, beside a model of what they were promised.
+"""Callers that ADD, DEL and CHECK at random, with a GC now and then, while daemons die at random, beside a model of what they were promised.
 
     PODPORT_RANDOM_CALLS=10000   how many calls in all (default 1000)
     PODPORT_RANDOM_SEED=7        the same callers do the same calls in the same order, and the same things fail
@@ -8,6 +8,7 @@ What a caller was told holds: an attached pod passes CHECK and keeps its address
 succeeded is gone. Of a call that failed nothing is promised but that DEL, or the end of the sandbox, clears up after it.
 """
 
+import contextlib
 import os
 import random
 import threading
@@ -26,8 +27,37 @@ class Promises:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.callers = []
+        self.turn = threading.Condition()
+        self.inside, self.alone = 0, False
         self.holders = {}
         self.calls = {}
+
+    @contextlib.contextmanager
+    def call(self):
+        with self.turn:
+            self.turn.wait_for(lambda: not self.alone)
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.turn:
+                self.inside -= 1
+                self.turn.notify_all()
+
+    @contextlib.contextmanager
+    def call_alone(self):
+        """CNI: a runtime has no ADD or DEL under way during a GC."""
+        with self.turn:
+            self.turn.wait_for(lambda: not self.alone)
+            self.alone = True
+            self.turn.wait_for(lambda: self.inside == 0)
+        try:
+            yield
+        finally:
+            with self.turn:
+                self.alone = False
+                self.turn.notify_all()
 
     def count(self, what, good):
         with self.lock:
@@ -62,7 +92,12 @@ class Caller(threading.Thread):
     def run(self):
         try:
             for _ in range(self.calls):
-                self.step(self.random.choice(self.pods))
+                if self.random.random() < 0.01:
+                    with self.promises.call_alone():
+                        self.collect()
+                    continue
+                with self.promises.call():
+                    self.step(self.random.choice(self.pods))
         except BaseException as error:  # pylint: disable=broad-except
             self.problem = error
 
@@ -104,6 +139,17 @@ class Caller(threading.Thread):
         result = pod.try_check()
         self.promises.count("CHECK", result.ok)
         assert result.ok or result.code in AWAY, f"CHECK of {pod.container_id}: {result}\n{self.sim.logs()}"
+
+    def collect(self):
+        """GC: what nothing is promised of goes, if it succeeds. The others' CHECKs will tell that they are still there."""
+        valid = [{"containerID": pod.container_id, "ifname": pod.ifname} for caller in self.promises.callers
+                 for pod, state in caller.pods if state == self.ATTACHED]
+        good = PluginCall(self.pods[0][0], "GC", valid=valid).result(AWAY)
+        self.promises.count("GC", good)
+        if good:
+            for caller in self.promises.callers:
+                for pod, state in caller.pods:
+                    assert state != self.UNKNOWN or set(pod.links()) == {"lo"}, f"after GC: {pod.container_id} has {pod.links()}"
 
     def replace(self, slot):
         slot[0].gone()
@@ -186,7 +232,7 @@ def test_random_calls_beside_random_failures_keep_every_promise_and_leak_nothing
         sim.pod().add().close()
         leaks = Leaks(sim)
         promises = Promises()
-        callers = [Caller(sim, promises, seed, number, calls // CALLERS) for number in range(CALLERS)]
+        callers = promises.callers = [Caller(sim, promises, seed, number, calls // CALLERS) for number in range(CALLERS)]
         chaos = Chaos(sim, seed)
         for thread in [chaos, *callers]:
             thread.start()
