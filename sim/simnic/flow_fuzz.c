@@ -6,6 +6,7 @@
 // What is refused says why; what validate accepts create makes, and the other way; after all is flushed, nothing is left.
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,10 +41,14 @@ static struct device device = {
 static struct rte_flow *rules[RULES];
 static struct rte_flow_action_handle *handles[HANDLES];
 
-static void check(bool good)
+// Says where, since one abort() looks like another in an optimised stack.
+#define check(good) check_((good), __LINE__)
+static void check_(bool good, int line)
 {
-	if (!good)
+	if (!good) {
+		fprintf(stderr, "flow_fuzz.c:%d: check failed\n", line);
 		abort();
+	}
 }
 
 static uint8_t take(struct input *input)
@@ -81,6 +86,8 @@ static void make_device(void)
 		data[i].port_id = FIRST_PORT + i;
 		data[i].dev_private = &private_data[i];
 	}
+	faults_init(&device.faults); // no fault, so that what is valid can be created
+	meters_init(&device.meters);
 	check(eswitch_init(&device) == 0);
 }
 
