@@ -99,17 +99,26 @@ struct offload_summary summary(void)
 	return result;
 }
 
+// Its address is in three rules: one leads to it, one is for what it sends, one sends to it.
+size_t rules_of_family(uint32_t vf, int family)
+{
+	const unsigned int host = vf + 2;
+	char source[64], destination[64];
+
+	if (family == 4) {
+		snprintf(source, sizeof(source), "ip.src=10.88.%u.%u ", host >> 8, host & 0xff);
+		snprintf(destination, sizeof(destination), "ip.dst=10.88.%u.%u ", host >> 8,
+			 host & 0xff);
+	} else {
+		snprintf(source, sizeof(source), "ip.src=fd00::%x ", host);
+		snprintf(destination, sizeof(destination), "ip.dst=fd00::%x ", host);
+	}
+	return fake_rules_with(source) + fake_rules_with(destination);
+}
+
 size_t rules_of(uint32_t vf)
 {
-	char part[64];
-	size_t count;
-
-	snprintf(part, sizeof(part), "ip.dst=10.88.%u.%u ", (vf + 2) >> 8, (vf + 2) & 0xff);
-	count = fake_rules_with(part);
-	snprintf(part, sizeof(part), "ip.dst=fd00::%x ", vf + 2);
-	count += fake_rules_with(part);
-	snprintf(part, sizeof(part), " port=%u ", FAKE_FIRST_FUNCTION + vf);
-	return count + fake_rules_with(part);
+	return rules_of_family(vf, 4) + rules_of_family(vf, 6);
 }
 
 void expect_full(uint32_t vf)
@@ -132,4 +141,16 @@ void expect_none(uint32_t vf, const char *reason)
 	assert_int_equal(status.rules, 0);
 	assert_int_equal(status.rules_wanted, POD_RULES);
 	assert_int_equal(rules_of(vf), 0);
+}
+
+void expect_one_family(uint32_t vf, const char *reason)
+{
+	struct offload_pod_status status = status_of(vf);
+
+	assert_string_equal(status.reason, reason);
+	assert_int_equal(status.state, OFFLOAD_PARTIAL);
+	assert_int_equal(status.rules, FAMILY_RULES);
+	assert_int_equal(status.rules_wanted, POD_RULES);
+	assert_int_equal(rules_of(vf), FAMILY_RULES);
+	assert_true(rules_of_family(vf, 4) == 0 || rules_of_family(vf, 6) == 0);
 }

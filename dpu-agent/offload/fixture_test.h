@@ -11,6 +11,7 @@ enum {
 	SHARED_RULES =
 		10, // with the ICMPv6 type: 4 for TTL and hop limit, 5 for discovery, 1 at the entry
 	POD_RULES = 6,
+	FAMILY_RULES = POD_RULES / 2,
 };
 
 extern struct offload *offload;
@@ -36,7 +37,11 @@ struct offload_summary summary(void);
 // Its status, and the NIC's list, say so.
 void expect_full(uint32_t vf);
 void expect_none(uint32_t vf, const char *reason);
+// The rules of one address family, and none of the other's.
+void expect_one_family(uint32_t vf, const char *reason);
 // The NIC's rules for this pod, by its addresses and ethdev.
 size_t rules_of(uint32_t vf);
+// Of one family.
+size_t rules_of_family(uint32_t vf, int family);
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)

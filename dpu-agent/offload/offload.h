@@ -68,7 +68,8 @@ struct offload_pod {
 	struct in6_addr ipv6;
 };
 
-// Program the rules of these pods, each pod a transaction, all of them pushed together. A slot that
+// Program the rules of these pods, each pod's address family a transaction, all of them pushed
+// together. A slot that
 // is there already: its rules are replaced if the pod is another, and else left alone. `count` pods
 // of up to all there are (restart). Blocks for 0.2 s and 2 ms a pod, or as long as the NIC takes for
 // its first answer: what it has not taken by then, and what it has refused, offload_retry does.
@@ -85,7 +86,7 @@ void offload_retry(struct offload *offload);
 enum offload_state {
 	OFFLOAD_OFF,     // switched off, or the NIC cannot do it at all
 	OFFLOAD_NONE,    // wanted, nothing installed
-	OFFLOAD_PARTIAL, // some rules, or one direction only
+	OFFLOAD_PARTIAL, // one family, one direction, or not yet all
 	OFFLOAD_FULL,
 };
 const char *offload_state_name(enum offload_state state); // "off", "none", "partial", "full"

@@ -34,7 +34,8 @@ struct installed {
 	struct engine_count last; // read from the NIC
 };
 
-// Rules that are installed or removed together: a pod's, or the shared ones.
+// The rules of a pod, or the shared ones. A pod's of one address family are of use without the other's:
+// each family is a part, which is installed wholly or not at all. The shared ones are one part.
 struct rule_set {
 	uint32_t slot;
 	bool wanted;   // false, and rules installed: the NIC refused to remove them
@@ -44,6 +45,7 @@ struct rule_set {
 	struct installed rules[PROGRAM_RULES_MAX];
 	size_t count;     // of rules[]: as programmed last
 	size_t installed; // of those
+	uint32_t failed;  // parts of which a rule was refused in the last attempt: rule_part()
 	int error;        // of the last attempt, negative errno
 	char reason[LIMIT_TEXT + 1];
 	// Counted by rules that are no more.
@@ -117,8 +119,8 @@ void pods_tell(struct offload *offload);
 
 // ---- transaction.c ------------------------------------------------------------------------------
 
-// Install what is not yet installed of the rules of these sets, at most BATCH_SETS. A set of which
-// one is refused is rolled back, in reverse, and says why (error, reason). When time is up, though
+// Install what is not yet installed of the rules of these sets, at most BATCH_SETS. A part of which one
+// is refused is rolled back, in reverse, and the set says why (error, reason). When time is up, though
 // never before something was done, sets may be left half done, without error: another call goes on
 // with them. Returns how many sets are in.
 size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count,

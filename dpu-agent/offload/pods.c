@@ -75,11 +75,11 @@ static bool program(struct offload *offload, struct rule_set *set)
 	return true;
 }
 
-// Begun when time was up, and nothing has changed since.
+// Some are in: time was up, or a family was refused. And nothing has changed since.
 static bool half_done(const struct rule_set *set)
 {
-	return set->wanted && !set->fresh && !set->outdated && set->error == 0 &&
-	       set->installed > 0 && set->installed < set->count;
+	return set->wanted && !set->fresh && !set->outdated && set->installed > 0 &&
+	       set->installed < set->count;
 }
 
 // Rules that are there and are not those of now.
@@ -195,8 +195,9 @@ void pods_tell(struct offload *offload)
 	offload_read_summary(offload, &summary);
 	if (summary.rules_missing > 0 && !offload->told_missing)
 		log_warning("rules missing, the slow path forwards instead",
-			    "rules=%u pods=%u reason=\"%s\"", summary.rules_missing,
-			    summary.pods_none, summary.missing_reason);
+			    "rules=%u pods_none=%u pods_partial=%u reason=\"%s\"",
+			    summary.rules_missing, summary.pods_none, summary.pods_partial,
+			    summary.missing_reason);
 	else if (summary.rules_missing == 0 && offload->told_missing)
 		log_info("all rules in place", "rules=%u", summary.rules);
 	offload->told_missing = summary.rules_missing > 0;

@@ -15,6 +15,14 @@
 #include "offload/offload_private.h"
 #include "proto/base/log.h"
 
+// ---- parts --------------------------------------------------------------------------------------
+
+// The part of the set that the rule belongs to, as a bit.
+static uint32_t rule_part(const struct rule_set *set, const struct rule *rule)
+{
+	return set->slot == NO_SLOT ? 1 : UINT32_C(1) << rule_shape(rule)->family;
+}
+
 // ---- counters -----------------------------------------------------------------------------------
 
 static void add_count(struct engine_count *sum, const struct engine_count *count)
@@ -80,6 +88,7 @@ static void note_failure(struct offload *offload, struct rule_set *set, const st
 			 const struct engine_op *op)
 {
 	offload->failed++;
+	set->failed |= rule_part(set, rule);
 	if (set->error != 0)
 		return; // the first says it
 	set->error = op->result;
@@ -145,14 +154,24 @@ static void run_ops(struct offload *offload)
 
 // ---- in and out ---------------------------------------------------------------------------------
 
+enum scope { ALL_PARTS, FAILED_PARTS };
+
+static bool to_be_removed(const struct rule_set *set, const struct installed *installed, bool opens,
+			  enum scope scope)
+{
+	return installed->flow != NULL && rule_shape(&installed->rule)->opens == opens &&
+	       (scope == ALL_PARTS || (set->failed & rule_part(set, &installed->rule)));
+}
+
 // What opens, or what does not, from the last to the first.
-static void remove_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens)
+static void remove_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens,
+			enum scope scope)
 {
 	for (size_t i = count; i-- > 0;) {
 		for (size_t j = sets[i]->count; j-- > 0;) {
 			struct installed *installed = &sets[i]->rules[j];
 
-			if (installed->flow == NULL || rule_shape(&installed->rule)->opens != opens)
+			if (!to_be_removed(sets[i], installed, opens, scope))
 				continue;
 			transaction_read(offload, sets[i], installed);
 			add_op(offload, sets[i], installed, false);
@@ -161,10 +180,16 @@ static void remove_step(struct offload *offload, struct rule_set **sets, size_t 
 	run_ops(offload);
 }
 
+static void remove_rules(struct offload *offload, struct rule_set **sets, size_t count,
+			 enum scope scope)
+{
+	remove_step(offload, sets, count, true, scope);
+	remove_step(offload, sets, count, false, scope);
+}
+
 void transaction_remove(struct offload *offload, struct rule_set **sets, size_t count)
 {
-	remove_step(offload, sets, count, true);
-	remove_step(offload, sets, count, false);
+	remove_rules(offload, sets, count, ALL_PARTS);
 }
 
 void transaction_forget(struct offload *offload, struct rule_set *set)
@@ -204,11 +229,14 @@ static void run_creates(struct offload *offload)
 	offload->burst = RTE_MIN(2 * offload->burst, (size_t)BURST_MAX);
 }
 
-// All that does not open is in.
-static bool may_open(const struct rule_set *set)
+// All of its part that does not open is in.
+static bool may_open(const struct rule_set *set, uint32_t part)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->rules[i].flow == NULL && !rule_shape(&set->rules[i].rule)->opens)
+		const struct rule *rule = &set->rules[i].rule;
+
+		if (set->rules[i].flow == NULL && !rule_shape(rule)->opens &&
+		    rule_part(set, rule) == part)
 			return false;
 	}
 	return true;
@@ -218,10 +246,12 @@ static bool may_open(const struct rule_set *set)
 static bool install_set(struct offload *offload, struct rule_set *set, bool opens,
 			int64_t deadline_us)
 {
-	for (size_t i = 0; set->error == 0 && i < set->count; i++) {
+	for (size_t i = 0; i < set->count; i++) {
 		struct installed *installed = &set->rules[i];
+		const uint32_t part = rule_part(set, &installed->rule);
 
-		if (installed->flow != NULL || rule_shape(&installed->rule)->opens != opens)
+		if (installed->flow != NULL || rule_shape(&installed->rule)->opens != opens ||
+		    (set->failed & part) || (opens && !may_open(set, part)))
 			continue;
 		add_op(offload, set, installed, true);
 		if (offload->op_count < burst(offload, deadline_us))
@@ -238,10 +268,8 @@ static bool install_step(struct offload *offload, struct rule_set **sets, size_t
 {
 	bool in_time = true;
 
-	for (size_t i = 0; in_time && i < count; i++) {
-		if (!opens || may_open(sets[i]))
-			in_time = install_set(offload, sets[i], opens, deadline_us);
-	}
+	for (size_t i = 0; in_time && i < count; i++)
+		in_time = install_set(offload, sets[i], opens, deadline_us);
 	run_creates(offload);
 	return in_time && offload_now_us() < deadline_us;
 }
@@ -252,11 +280,10 @@ static void roll_back(struct offload *offload, struct rule_set **sets, size_t co
 	size_t failed_count = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (sets[i]->error != 0 && sets[i]->installed > 0)
+		if (sets[i]->failed != 0 && sets[i]->installed > 0)
 			failed[failed_count++] = sets[i];
 	}
-	if (failed_count > 0)
-		transaction_remove(offload, failed, failed_count);
+	remove_rules(offload, failed, failed_count, FAILED_PARTS);
 }
 
 size_t transaction_install(struct offload *offload, struct rule_set **sets, size_t count,
@@ -266,8 +293,10 @@ size_t transaction_install(struct offload *offload, struct rule_set **sets, size
 	size_t done = 0;
 
 	offload->burst = BURST_FIRST;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		sets[i]->failed = 0;
 		sets[i]->error = 0;
+	}
 	for (int opens = 0; in_time && opens <= 1; opens++) {
 		in_time = install_step(offload, sets, count, opens, deadline_us);
 		roll_back(offload, sets, count);
