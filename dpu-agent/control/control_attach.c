@@ -337,6 +337,8 @@ void check_call(struct control *control, struct control_call *call)
 			      pod->port_error.message);
 	else if (wanted->has_expected)
 		r = compare_expected(&pod->record.attachment, &wanted->expected, &err);
+	if (r == 0)
+		r = rules_check(control, pod, &err);
 	if (r < 0) {
 		answer_error(control, call, &err);
 		return;

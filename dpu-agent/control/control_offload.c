@@ -3,6 +3,7 @@
 // The e-switch as the attachments want it, and what an operator is told of it: ListFlows, GetOffload. Offload
 // is an effect that may fail without failing anything: a pod without rules is served by the slow path.
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,23 @@
 
 // ---- rules come and go -----------------------------------------------------------------------------
 
+static struct offload_pod wanted_of(const struct control *control, const struct pod *pod)
+{
+	const struct attachment *a = &pod->record.attachment;
+	struct port *port = nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
+
+	return (struct offload_pod){
+		.slot = port_slot(port),
+		.port = port,
+		.mac = a->mac,
+		.mtu = a->mtu,
+		.has_ipv4 = a->has_ipv4,
+		.has_ipv6 = a->has_ipv6,
+		.ipv4 = a->ipv4,
+		.ipv6 = a->ipv6,
+	};
+}
+
 void rules_add(struct control *control, struct pod *const *pods, size_t count)
 {
 	size_t wanted = 0;
@@ -20,24 +38,22 @@ void rules_add(struct control *control, struct pod *const *pods, size_t count)
 	if (!control->offload_begun)
 		return;
 	for (size_t i = 0; i < count; i++) {
-		const struct attachment *a = &pods[i]->record.attachment;
-		struct port *port = nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
-
-		if (!pods[i]->port_started)
-			continue;
-		control->offload_wanted[wanted++] = (struct offload_pod){
-			.slot = port_slot(port),
-			.port = port,
-			.mac = a->mac,
-			.mtu = a->mtu,
-			.has_ipv4 = a->has_ipv4,
-			.has_ipv6 = a->has_ipv6,
-			.ipv4 = a->ipv4,
-			.ipv6 = a->ipv6,
-		};
+		if (pods[i]->port_started)
+			control->offload_wanted[wanted++] = wanted_of(control, pods[i]);
 	}
 	if (wanted > 0)
 		offload_add(control->config.offload, control->offload_wanted, wanted);
+}
+
+int rules_check(struct control *control, const struct pod *pod, struct error *err)
+{
+	const struct offload_pod wanted = wanted_of(control, pod);
+	char reason[LIMIT_TEXT + 1];
+
+	if (!control->offload_begun || offload_check(control->config.offload, &wanted, reason))
+		return 0;
+	text_clean(reason);
+	return error_set(err, ESTALE, CODE_MISMATCH, "rules: %.300s", reason);
 }
 
 void rules_begin(struct control *control)

@@ -359,12 +359,27 @@ static void what_the_nic_can_do_is_told_in_words_that_can_be_printed(void **stat
 	test_call_clear(&call);
 }
 
+static void check_tells_of_rules_that_the_nic_has_lost_and_has_them_made_again(void **state)
+{
+	struct attachment a = test_must_attach(&agent, "web");
+	struct test_call call;
+
+	test_simple(&call, CALL_CHECK);
+	call.request.body.check.key = a.key;
+	test_must_run(&agent, &call);
+	fake_offload.slots[a.function.vf].lost = true;
+	test_must_fail(&agent, &call, CODE_MISMATCH, "rules: the NIC has?forgotten them");
+	control_retry(agent.control);
+	test_must_run(&agent, &call);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_batch_of_attaches_is_offloaded_at_once_before_anybody_is_answered),
 		TEST(check_does_not_mind_what_the_nic_did_not_take),
+		TEST(check_tells_of_rules_that_the_nic_has_lost_and_has_them_made_again),
 		TEST(a_restart_offloads_all_pods_in_one_call),
 		TEST(a_detached_pod_has_no_rules_and_the_next_one_begins_at_zero),
 		TEST(pods_of_an_older_boot_lose_their_rules),

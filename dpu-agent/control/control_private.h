@@ -123,6 +123,9 @@ bool host_port_ready(const struct control *control);
 // Offload those of these pods whose port is started, all together. At most as many as there are
 // functions. Without effect until the uplink is started, which offloads all.
 void rules_add(struct control *control, struct pod *const *pods, size_t count);
+// Are the rules of this pod, whose port is started, in the NIC as they were made? CODE_MISMATCH: what differs;
+// they are made again by themselves.
+int rules_check(struct control *control, const struct pod *pod, struct error *err);
 // Shared rules, and those of all pods.
 void rules_begin(struct control *control);
 // Before the uplink is stopped; rules_begin makes them again.

@@ -129,8 +129,21 @@ void offload_retry(struct offload *offload)
 	must(fake_offload.begun, "tried again before the begin");
 	fake_offload.retries++;
 	for (size_t slot = 0; slot < FAKE_FUNCTIONS_MAX; slot++)
-		if (fake_offload.slots[slot].present)
+		if (fake_offload.slots[slot].present) {
 			install(&fake_offload.slots[slot]);
+			fake_offload.slots[slot].lost = false;
+		}
+}
+
+bool offload_check(struct offload *offload, const struct offload_pod *pod,
+		   char ret_reason[LIMIT_TEXT + 1])
+{
+	const struct fake_offload_slot *slot = &fake_offload.slots[pod->slot];
+
+	must(slot->present && memcmp(&slot->pod.mac, &pod->mac, sizeof(pod->mac)) == 0,
+	     "checked where another is");
+	strcpy(ret_reason, "the NIC has\tforgotten them");
+	return !slot->lost;
 }
 
 // ---- what is installed -----------------------------------------------------------------------------

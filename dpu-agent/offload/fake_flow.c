@@ -259,6 +259,8 @@ int __wrap_rte_flow_query(uint16_t port, struct rte_flow *rule,
 	assert_int_equal(actions[0].type, RTE_FLOW_ACTION_TYPE_COUNT);
 	assert_int_equal(actions[1].type, RTE_FLOW_ACTION_TYPE_END);
 	assert_int_equal(count->reset, 0);
+	if (fake.forgets)
+		return fake_error(e, EINVAL, "no such rule");
 	if (strstr(rule->text, " count") == NULL)
 		return fake_error(e, EINVAL, "does not count");
 	count->hits_set = count->bytes_set = 1;

@@ -47,6 +47,7 @@ struct fake_nic {
 	bool fail_late;           // asynchronously: when it completes, not when it is asked
 	bool fail_removals;       // a rule cannot be removed
 	bool silent;              // completes nothing
+	bool forgets;             // knows of no rule when it is asked for its counter
 	bool backwards;           // completes in the order opposite to that of asking
 	uint32_t insert_ms;       // that an insert takes
 

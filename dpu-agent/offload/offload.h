@@ -105,6 +105,12 @@ struct offload_pod_status {
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 
+// Does the NIC still have, for this pod, every rule that was installed? What it is known not to have
+// (the state says so) is no difference. False: *ret_reason says what differs, and the pod's rules
+// are made again by the next offload_retry. Asks the NIC, a few microseconds a rule.
+bool offload_check(struct offload *offload, const struct offload_pod *pod,
+		   char ret_reason[LIMIT_TEXT + 1]);
+
 // One row of the preflight's table.
 struct offload_capability {
 	char name[LIMIT_ID + 1]; // "match IPv4 destination", "decrement TTL"

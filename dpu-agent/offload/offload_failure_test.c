@@ -385,6 +385,49 @@ static void events_of_ports_without_a_pod_mean_nothing(void **state)
 	assert_int_equal(fake_history_count(), 0);
 }
 
+// ---- rules that are not what they should be -----------------------------------------------------
+
+static void a_check_finds_rules_that_the_nic_lost_and_they_are_made_again(void **state)
+{
+	const struct offload_pod pods[] = {fake_pod(0), fake_pod(1)};
+	char reason[LIMIT_TEXT + 1] = "";
+
+	begin(4);
+	add(0);
+	fake.capacity = fake_rule_count();
+	add(1);
+	for (size_t i = 0; i < 2; i++) // what was never installed is not lost
+		assert_true(offload_check(offload, &pods[i], reason));
+	fake.forgets = true;
+	assert_false(offload_check(offload, &pods[0], reason));
+	if (strstr(reason, "no longer knows the rule \"IPv4") == NULL)
+		fail_msg("reason: %s", reason);
+	assert_string_equal(status_of(0).reason, reason);
+	assert_int_equal(status_of(0).state, OFFLOAD_NONE);
+	fake.forgets = false;
+	fake.removals = 0;
+	offload_retry(offload);
+	assert_int_equal(fake.removals, POD_RULES);
+	expect_full(0);
+	assert_true(offload_check(offload, &pods[0], reason));
+}
+
+static void a_check_finds_rules_that_are_not_this_pods(void **state)
+{
+	struct offload_pod moved = fake_pod(0);
+	char reason[LIMIT_TEXT + 1] = "";
+
+	begin(4);
+	add(0);
+	moved.ipv4.s_addr = htonl(0x0a58002a);
+	assert_false(offload_check(offload, &moved, reason));
+	assert_string_equal(reason, "they are another pod's");
+	offload_retry(offload);
+	assert_true(offload_check(offload, &moved, reason));
+	assert_int_equal(fake_rules_with("10.88.0.42"), 3);
+	assert_int_equal(fake_rule_count(), SHARED_RULES + POD_RULES);
+}
+
 // ---- rules that stay ----------------------------------------------------------------------------
 
 static void a_rule_that_cannot_be_removed_is_tried_again_until_it_can(void **state)
@@ -505,6 +548,8 @@ static void a_short_queue_takes_it_all_in_turns(void **state)
 			TEST(a_reset_that_cannot_be_mended_at_once_is_mended_later),                 \
 			TEST(a_reset_of_the_uplink_is_a_reset_of_all),                               \
 			TEST(events_of_ports_without_a_pod_mean_nothing),                            \
+			TEST(a_check_finds_rules_that_the_nic_lost_and_they_are_made_again),         \
+			TEST(a_check_finds_rules_that_are_not_this_pods),                            \
 			TEST(a_rule_that_cannot_be_removed_is_tried_again_until_it_can),             \
 			TEST(a_pod_has_no_rules_while_a_rule_of_its_addresss_last_holder_is_there),  \
 			TEST(a_slot_whose_old_rules_stay_waits_for_them),                            \

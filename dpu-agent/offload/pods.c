@@ -257,6 +257,35 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 	}
 }
 
+bool offload_check(struct offload *offload, const struct offload_pod *pod,
+		   char ret_reason[LIMIT_TEXT + 1])
+{
+	struct rule_set *set = &offload->pods[pod->slot];
+	struct engine_count count;
+
+	if (!offload_usable(offload) || set->fresh || set->outdated)
+		return true;
+	if (set->wanted && !same_pod(&set->pod, pod)) {
+		snprintf(ret_reason, LIMIT_TEXT + 1, "they are another pod's");
+		want(set, pod);
+		return false;
+	}
+	for (size_t i = 0; set->wanted && i < set->count; i++) {
+		const struct installed *installed = &set->rules[i];
+		const struct rule_shape *shape = rule_shape(&installed->rule);
+
+		if (installed->flow == NULL || !(shape->actions & ACTION_COUNT) ||
+		    engine_query(offload->engine->port_id, installed->flow, &count) == 0)
+			continue;
+		snprintf(ret_reason, LIMIT_TEXT + 1, "the NIC no longer knows the rule \"%s\"",
+			 shape->name);
+		set->outdated = true;
+		snprintf(set->reason, sizeof(set->reason), "%s", ret_reason);
+		return false;
+	}
+	return true;
+}
+
 void offload_remove(struct offload *offload, uint32_t slot)
 {
 	struct rule_set *set = &offload->pods[slot];
