@@ -171,6 +171,7 @@ class CrashSimulation(Simulation):
         super().__init__(**options)
         self.points = self.folder / "points"
         self.points.mkdir()
+        self.armed = {}  # point -> what happens there
         link = self.folder / "link.sock"
         text = self.hostd_config.read_text()
         self.hostd_config.write_text(text.replace(f"agent: ipc://{self.agent_socket}", f"agent: ipc://{link}"))
@@ -183,11 +184,22 @@ class CrashSimulation(Simulation):
         aside = self.points / "aside"
         aside.write_text(f"{action} {passing}\n")
         aside.rename(self.points / point)
+        self.armed[point] = action
 
     def disarm(self):
-        """All of them; who stands at one goes on."""
-        for path in self.points.iterdir():
-            path.unlink(missing_ok=True)
+        """All of them; who stands at one goes on. When this returns, nobody will die of one any more: either we take the
+        file away or a daemon renames it, and one that was first is dead before we go on."""
+        for point, action in self.armed.items():
+            try:
+                (self.points / point).unlink()
+            except FileNotFoundError:
+                if action == "kill":
+                    self.wait_dead(self.hostd if point.startswith("hostd:") else self.agent, point)
+            (self.points / f"{point}.reached").unlink(missing_ok=True)
+        self.armed.clear()
+
+    def wait_dead(self, daemon, point):
+        wait_until(lambda: not daemon.alive(), lambda: f"{daemon.name} dies at {point}\n{self.logs()}")
 
     def reached(self, point):
         return (self.points / f"{point}.reached").exists()
