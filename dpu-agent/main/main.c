@@ -47,7 +47,7 @@ struct agent {
 	struct control *control;
 	struct metrics *metrics; // NULL: not wanted
 	struct rpc *rpc;
-	bool worn; // ended by itself
+	bool worn; // ended by itself, with a status that says: start me again
 };
 
 struct module {
@@ -269,18 +269,32 @@ static void control_stop(struct agent *agent)
 	control_free(agent->control);
 }
 
+static void end_worn(struct agent *agent)
+{
+	agent->worn = true;
+	uv_stop(&agent->loop);
+}
+
 static void on_retry(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
 
+	if (nic_is_gone(agent->nic)) {
+		// Everything that this process has is of a device that does not come back to it. The next one opens
+		// what is on the bus then, and restores the pods; until there is something, it cannot start, and says
+		// so. To stay would only keep hosts from seeing it.
+		log_error("ending, to be started again: the NIC is gone from its bus",
+			  "device=\"%s\"", agent->config.nic_device);
+		end_worn(agent);
+		return;
+	}
 	control_retry(agent->control);
 	if (!rpc_watch(agent->rpc))
 		return;
 	// Any moment does for that: pods keep what they have, and hosts ask again.
 	log_error("ending, to be started again: connections that end are not freed any more",
 		  "listen=%s", agent->config.listen);
-	agent->worn = true;
-	uv_stop(&agent->loop);
+	end_worn(agent);
 }
 
 static int retry_start(struct agent *agent, struct error *err)

@@ -59,6 +59,11 @@ uint32_t nic_function_count(const struct nic *nic)
 	return nic->function_count;
 }
 
+bool nic_is_gone(const struct nic *nic)
+{
+	return rte_eth_dev_is_removed(nic->ports[0].port_id) == 1;
+}
+
 struct rte_mempool *nic_packet_pool(const struct nic *nic)
 {
 	return nic->pool;

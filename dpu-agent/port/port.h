@@ -67,6 +67,11 @@ void nic_close(struct nic *nic);
 const char *nic_driver_name(const struct nic *nic); // "net_simnic", "mlx5_pci"
 uint32_t nic_function_count(const struct nic *nic);
 
+// The device is no longer on its bus: pulled out, reset under its driver, or the driver unloaded. Its ports
+// carry nothing any more, also when a device is there again: only another nic_open finds that. May ask the hardware: not for
+// every packet.
+bool nic_is_gone(const struct nic *nic);
+
 // The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION,
 // else 0. Owned by nic.
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index);

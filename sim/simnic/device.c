@@ -273,6 +273,7 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 		return -ENOMEM;
 	strlcpy(device->name, rte_device->name, sizeof(device->name));
 	device->rte_device = rte_device;
+	device->async = config->async;
 	device->card_fd = -1;
 	pthread_mutex_init(&device->fd_lock, NULL);
 	pthread_mutex_init(&device->dress_lock, NULL);

@@ -5,7 +5,8 @@
 //     --vdev net_simnic0,card=/run/simnic.sock,representor=vf[0-63,65535]     functions lent by simnic-card
 //     --vdev net_simnic0,vfs=4,representor=vf[0-3]                            functions that live with this process
 //
-// With a card of its own, name=, pf= and wire= name the netdevs (card.h).
+// With a card of its own, name=, pf= and wire= name the netdevs (card.h). async=0: a card whose firmware has rte_flow's
+// synchronous API alone.
 //
 // As mlx5 has it, the probed port is the uplink, and vf65535 the representor of the host's PF.
 
@@ -21,8 +22,8 @@
 #include "sim/simnic/compat.h"
 #include "sim/simnic/simnic.h"
 
-static const char *const known_arguments[] = {"card", "vfs",         "name", "pf",
-					      "wire", "representor", NULL};
+static const char *const known_arguments[] = {"card", "vfs",   "name",        "pf",
+					      "wire", "async", "representor", NULL};
 
 static int copy_name(const char *key, const char *value, void *name)
 {
@@ -47,6 +48,16 @@ static int copy_number(const char *key, const char *value, void *number)
 	return 0;
 }
 
+static int copy_switch(const char *key, const char *value, void *on)
+{
+	if (value == NULL || (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)) {
+		SIMNIC_LOG(ERR, "%s=%s is neither 0 nor 1", key, value != NULL ? value : "");
+		return -EINVAL;
+	}
+	*(bool *)on = value[0] == '1';
+	return 0;
+}
+
 static int copy_pointer(const char *key, const char *value, void *pointer)
 {
 	*(const char **)pointer = value;
@@ -66,7 +77,8 @@ static int parse_config(const struct rte_kvargs *arguments, struct device_config
 	    rte_kvargs_process(arguments, "vfs", copy_number, &config->card.vfs) < 0 ||
 	    rte_kvargs_process(arguments, "name", copy_name, config->card.name) < 0 ||
 	    rte_kvargs_process(arguments, "pf", copy_name, config->card.pf) < 0 ||
-	    rte_kvargs_process(arguments, "wire", copy_name, config->card.wire) < 0)
+	    rte_kvargs_process(arguments, "wire", copy_name, config->card.wire) < 0 ||
+	    rte_kvargs_process(arguments, "async", copy_switch, &config->async) < 0)
 		return -EINVAL;
 	card_config_defaults(&config->card);
 	return 0;
@@ -134,7 +146,7 @@ static int simnic_probe(struct rte_vdev_device *vdev)
 {
 	const char *text = rte_vdev_device_args(vdev);
 	struct rte_eth_devargs wanted = {0};
-	struct device_config config = {0};
+	struct device_config config = {.async = true};
 	struct rte_kvargs *arguments;
 	struct device *device;
 	char why[CARD_TEXT_SIZE];
@@ -147,7 +159,8 @@ static int simnic_probe(struct rte_vdev_device *vdev)
 	arguments = rte_kvargs_parse(text != NULL ? text : "", known_arguments);
 	if (arguments == NULL) {
 		SIMNIC_LOG(ERR,
-			   "%s: device arguments are card=, vfs=, name=, pf=, wire=, representor=; "
+			   "%s: device arguments are card=, vfs=, name=, pf=, wire=, async=, "
+			   "representor=; "
 			   "not '%s'",
 			   rte_vdev_device_name(vdev), text);
 		return -EINVAL;
@@ -193,4 +206,5 @@ RTE_PMD_REGISTER_PARAM_STRING(net_simnic, "card=<path> "
 					  "name=<string> "
 					  "pf=<string> "
 					  "wire=<string> "
+					  "async=<0|1> "
 					  "representor=<list>");

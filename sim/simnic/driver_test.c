@@ -59,6 +59,8 @@ static void wrong_device_arguments_are_refused_and_leave_nothing(void **state)
 		"vfs=x",
 		"vfs=-1",
 		"vfs=2,colour=red",
+		"vfs=2,async=2",
+		"vfs=2,async=",
 		"vfs=2,representor=vf2",
 		"vfs=2,representor=vf[0-2]",
 		"vfs=2,representor=sf0",

@@ -462,7 +462,7 @@ static int xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *
 
 static int flow_ops_get(struct rte_eth_dev *dev, const struct rte_flow_ops **ops)
 {
-	*ops = &simnic_flow_ops;
+	*ops = function_of(dev)->device->async ? &simnic_flow_ops : &simnic_flow_synchronous_ops;
 	return 0;
 }
 
@@ -470,7 +470,8 @@ static int flow_ops_get(struct rte_eth_dev *dev, const struct rte_flow_ops **ops
 static void set_flow_fast_path(struct rte_eth_dev *dev)
 {
 #if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
-	dev->flow_fp_ops = &simnic_flow_fp_ops;
+	if (function_of(dev)->device->async)
+		dev->flow_fp_ops = &simnic_flow_fp_ops;
 #endif
 }
 

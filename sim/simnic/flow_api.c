@@ -362,21 +362,18 @@ static int pick_transfer_proxy(struct rte_eth_dev *dev, uint16_t *ret_port,
 	return 0;
 }
 
+#define SYNCHRONOUS                                                                                \
+	.validate = validate, .create = create, .destroy = destroy, .flush = flush_port,           \
+	.query = query, .isolate = isolate, .dev_dump = dev_dump,                                  \
+	.get_aged_flows = get_aged_flows, .action_handle_create = flow_shared_create,              \
+	.action_handle_destroy = flow_shared_destroy, .action_handle_update = flow_shared_update,  \
+	.action_handle_query = flow_shared_query, .pick_transfer_proxy = pick_transfer_proxy
+
+const struct rte_flow_ops simnic_flow_synchronous_ops = {SYNCHRONOUS};
+
 const struct rte_flow_ops simnic_flow_ops = {
-	.validate = validate,
-	.create = create,
-	.destroy = destroy,
-	.flush = flush_port,
-	.query = query,
-	.isolate = isolate,
-	.dev_dump = dev_dump,
-	.get_aged_flows = get_aged_flows,
+	SYNCHRONOUS,
 	.get_q_aged_flows = get_q_aged_flows,
-	.action_handle_create = flow_shared_create,
-	.action_handle_destroy = flow_shared_destroy,
-	.action_handle_update = flow_shared_update,
-	.action_handle_query = flow_shared_query,
-	.pick_transfer_proxy = pick_transfer_proxy,
 	.info_get = flow_info_get,
 	.configure = flow_configure,
 	.pattern_template_create = flow_pattern_template_create,

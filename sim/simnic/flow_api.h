@@ -15,6 +15,8 @@
 #include "sim/simnic/eswitch.h"
 
 extern const struct rte_flow_ops simnic_flow_ops;
+// Of a device with async=0: what is left out is refused by ethdev, with -ENOTSUP.
+extern const struct rte_flow_ops simnic_flow_synchronous_ops;
 
 // The port is about to be closed: destroy what was made through it.
 void flow_port_closed(struct function *function);

@@ -305,6 +305,31 @@ static void the_uplink_port_is_the_proxy_of_all(void **state)
 	}
 }
 
+// async=0: a card whose firmware knows no queues.
+static void a_card_without_the_asynchronous_api_says_so_and_takes_rules(void **state)
+{
+	const struct rte_eth_conf config = {0};
+	const struct rte_flow_queue_attr queue = {.size = 64};
+	const struct rte_flow_queue_attr *queues[] = {&queue};
+	struct rte_flow_port_info port_info;
+	struct rte_flow_queue_info queue_info;
+	struct rte_flow_error error;
+	struct rte_flow *rule;
+
+	assert_int_equal(
+		rte_eal_hotplug_add("vdev", DEVICE, "vfs=4,async=0,representor=vf[0-3,65535]"), 0);
+	find_ports();
+	assert_int_equal(rte_eth_dev_configure(ports[UPLINK], 1, 1, &config), 0);
+	assert_int_equal(rte_flow_info_get(ports[UPLINK], &port_info, &queue_info, &error),
+			 -ENOTSUP);
+	assert_int_equal(rte_flow_configure(ports[UPLINK], &(struct rte_flow_port_attr){0}, 1,
+					    queues, &error),
+			 -ENOTSUP);
+	rule = rule_of(ports[UPLINK], PATTERN(FROM(ports[0])), ACTIONS(COUNT, TO(ports[1])));
+	assert_int_equal(rule_count(ports[UPLINK], rule, false).hits, 0);
+	rule_destroy(ports[UPLINK], rule);
+}
+
 static void the_same_rule_twice_is_refused(void **state)
 {
 	const struct rte_flow_attr attr = {.transfer = 1, .group = 1, .priority = 2};
@@ -531,6 +556,8 @@ int main(void)
 		TEST(modifications_that_cannot_be_made_are_refused),
 		TEST(isolated_mode_is_refused),
 		TEST(the_uplink_port_is_the_proxy_of_all),
+		cmocka_unit_test_teardown(
+			a_card_without_the_asynchronous_api_says_so_and_takes_rules, remove_device),
 		TEST(the_same_rule_twice_is_refused),
 		TEST(a_handle_is_good_at_its_own_port_only),
 		TEST(a_query_wants_what_the_rule_has),

@@ -245,6 +245,15 @@ static void the_mtu_holds_for_what_rules_carry(void **state)
 	assert_int_equal(send(sockets[0], frame, make_frame(frame, 1515, 3), 0), 1515);
 	WAIT_FOR(port_xstat(ports[1], "simnic_rule_error_oversize") == 1);
 	assert_int_equal(port_xstat(ports[0], "simnic_rx_error_oversize"), 1);
+	assert_int_equal(send(sockets[0], frame, make_frame(frame, 1514, 4), 0), 1514);
+	WAIT_FOR(read_ours(sockets[1], received, sizeof(received)) == 1514);
+	// Which is that of the target's port: its netdev's was 9000 all the time.
+	assert_int_equal(rte_eth_dev_stop(ports[1]), 0);
+	port_start(ports[1], pool, PORT_OFFLOAD, 1);
+	assert_int_equal(rte_eth_dev_set_mtu(ports[1], 9000), 0);
+	assert_int_equal(send(sockets[0], frame, make_frame(frame, 9014, 5), 0), 9014);
+	WAIT_FOR(read_ours(sockets[1], received, sizeof(received)) == 9014);
+	assert_int_equal(port_xstat(ports[1], "simnic_rule_error_oversize"), 1);
 	expect_nothing_else();
 	end();
 }

@@ -100,6 +100,7 @@ struct device {
 	struct rte_device *rte_device;
 	uint16_t domain_id;
 	uint16_t vfs;
+	bool async; // as in struct device_config
 	uint16_t function_count;
 	struct function *functions; // by index
 	unsigned int ports; // (C) ethdevs that are not closed; the last takes the device with it
@@ -131,6 +132,7 @@ extern int simnic_log_type;
 struct device_config {
 	const char *card_path; // NULL: a card of our own, as `card` says
 	struct card_config card;
+	bool async; // the firmware has rte_flow's asynchronous API
 };
 // Connect to the card (or make one), get its functions, start the pipeline. ret_why: for people.
 int device_new(struct rte_device *rte_device, const struct device_config *config,

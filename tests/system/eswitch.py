@@ -9,6 +9,9 @@ from simulation import PATIENCE_S, wait_until
 
 DEVICE = "net_simnic0"
 RULES_PER_POD = 6   # of a pod with both families and the pod network's MTU
+FAMILIES = [4, 6]
+# What a kernel says besides in a while: a group it joins, a neighbour it looks for.
+CHATTER = 10
 
 
 def offload(sim):
@@ -68,6 +71,23 @@ class Watch:
 
     def slow(self, pod):
         return self.moved(pod, "slow_rx") + self.moved(pod, "slow_tx")
+
+
+def assert_reach(a, b):
+    """Both ways, by both families."""
+    for family in FAMILIES:
+        a.ping(b.address(family), count=2)
+        b.ping(a.address(family), count=2)
+
+
+def assert_offloaded(sim, a, b):
+    """Between these two the representors see nothing."""
+    with Watch(sim, a, b) as watch:
+        for family in FAMILIES:
+            a.ping(b.address(family), "-i", "0.005", count=50)
+    for pod in (a, b):
+        assert watch.moved(pod, "rx") >= 100 and watch.moved(pod, "tx") >= 100
+        assert watch.slow(pod) <= CHATTER, watch.__dict__
 
 
 class Telemetry:

@@ -311,7 +311,7 @@ class Simulation:
     """A host and its DPU. Options are the keys of the two configuration files that tests change."""
 
     def __init__(self, functions=8, ipv4="10.88.0.0/16", ipv6="fd00:10:88::/64", mtu=1500, reclaim_grace_s=1,
-                 timeout_ms=5000, offload=None, memory_mb=128, agent_yaml="", hostd_yaml=""):
+                 timeout_ms=5000, offload=None, memory_mb=128, device_arguments="", agent_yaml="", hostd_yaml=""):
         self.id = f"{os.getpid()}x{next(_numbers)}"
         self.functions, self.ipv4, self.ipv6 = functions, ipv4, ipv6
         self.folder = pathlib.Path(f"/run/podport-{self.id}")
@@ -329,7 +329,8 @@ class Simulation:
         self.pods = []
 
         self.agent_config = self.folder / "agent.yaml"
-        self.agent_options = {"mtu": mtu, "offload": offload, "memory_mb": memory_mb, "more": agent_yaml}
+        self.agent_options = {"mtu": mtu, "offload": offload, "memory_mb": memory_mb, "device_arguments": device_arguments,
+                              "more": agent_yaml}
         self.configure()
         self.hostd_config = self.folder / "hostd.yaml"
         self.hostd_config.write_text(
@@ -362,7 +363,7 @@ class Simulation:
             f"listen: ipc://{self.agent_socket}\n"
             f"state_dir: {self.folder}/agent\n"
             "nic:\n"
-            f"  device: net_simnic0,card={self.card_socket}\n"
+            f"  device: net_simnic0,card={self.card_socket}{options['device_arguments']}\n"
             f"  functions: {self.functions}\n{offload}"
             "dpdk:\n"
             f"  drivers: [{self.folder}/librte_net_simnic.so]\n"

@@ -7,15 +7,12 @@ import signal
 
 import pytest
 
-from eswitch import (RULES_PER_POD, Watch, counters, flows, function_of, misbehave, netdev_counters, offload, offload_of,
-                     wait_full)
+from eswitch import (CHATTER, FAMILIES, RULES_PER_POD, Watch, assert_offloaded, assert_reach, counters, flows, function_of,
+                     misbehave, netdev_counters, offload, offload_of, wait_full)
 from simulation import BIN, wait_until
 from traffic import Pinging, in_thread, tcp_transfer, udp_echo
 
-FAMILIES = [4, 6]
 MEGABYTE = 1 << 20
-# What a kernel says besides in a while: a group it joins, a neighbour it looks for.
-CHATTER = 10
 
 
 @pytest.fixture
@@ -29,22 +26,6 @@ def two(sim):
 def broken(make_sim):
     """A simulation whose NIC may be made to misbehave."""
     return make_sim()
-
-
-def assert_reach(a, b):
-    for family in FAMILIES:
-        a.ping(b.address(family), count=2)
-        b.ping(a.address(family), count=2)
-
-
-def assert_offloaded(sim, a, b):
-    """Between these two the representors see nothing."""
-    with Watch(sim, a, b) as watch:
-        for family in FAMILIES:
-            a.ping(b.address(family), "-i", "0.005", count=50)
-    for pod in (a, b):
-        assert watch.moved(pod, "rx") >= 100 and watch.moved(pod, "tx") >= 100
-        assert watch.slow(pod) <= CHATTER, watch.__dict__
 
 
 # ---- all is well ------------------------------------------------------------------------------------------
