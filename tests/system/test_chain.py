@@ -11,6 +11,9 @@ PODPORT = {"type": "podport-cni"}
 LOOPBACK = {"type": "loopback"}
 TUNING = {"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}}
 PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
+# It shapes the host's end of a veth pair. A function has none, so it follows in a list and has nothing to do.
+BANDWIDTH = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+LIMIT = {"ingressRate": 10_000_000, "ingressBurst": 1_000_000, "egressRate": 10_000_000, "egressBurst": 1_000_000}
 MAPPING = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
 
 # Those of Debian's that exist today know versions up to 1.0.0.
@@ -30,7 +33,7 @@ def flush_nat(sim):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_plugins_that_follow_get_what_podport_made(sim, version):
-    network = Network(sim, [PODPORT, TUNING, PORTMAP], version)
+    network = Network(sim, [PODPORT, TUNING, PORTMAP, BANDWIDTH], version)
     pod = sim.pod(network="chain")
     result = network.add(pod, portMappings=MAPPING)
     assert {interface["name"] for interface in result["interfaces"]} == {"eth0"}
@@ -40,8 +43,9 @@ def test_plugins_that_follow_get_what_podport_made(sim, version):
     assert f"{pod.ipv4}:80" in sim.host.run("iptables", "-t", "nat", "-S").stdout
     pod.ping(sim.gateway(4))
     if is_checked(network):
-        # Debian's portmap (1.1.1) looks for each rule in iptables and in ip6tables, and so fails its own CHECK.
-        network.check(pod, without=["portmap"])
+        # Debian's portmap (1.1.1) looks for each rule in iptables and in ip6tables, and so fails its own CHECK; bandwidth's
+        # wants a veth pair, whether there is a limit or not.
+        network.check(pod, without=["portmap", "bandwidth"])
     network.delete(pod)
     assert set(pod.links()) == {"lo"}
     assert pod.container_id not in sim.host.run("iptables", "-t", "nat", "-S").stdout
@@ -106,6 +110,16 @@ def test_a_plugin_that_fails_behind_podport_leaves_nothing_after_del(sim):
     assert caught.value.plugin == "tuning"
     assert len(sim.attachments()) == 1  # libcni leaves that to the runtime,
     network.delete(pod)                 # which deletes
+    assert sim.attachments() == []
+
+
+def test_a_limit_that_the_bandwidth_plugin_cannot_set_is_its_error_and_leaves_nothing(sim):
+    network = Network(sim, [PODPORT, BANDWIDTH])
+    pod = sim.pod(network="chain")
+    with pytest.raises(CniError) as caught:
+        network.add(pod, bandwidth=LIMIT)
+    assert caught.value.plugin == "bandwidth"
+    network.delete(pod)
     assert sim.attachments() == []
 
 
