@@ -123,6 +123,7 @@ static struct caller callers[CALLERS];
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static uv_loop_t loop;
 static struct local *local;
+static int some_fd; // what is sent along
 
 static void turn(void)
 {
@@ -182,7 +183,7 @@ static void send_packet(struct caller *caller, const void *data, size_t size, un
 	if (caller->fd < 0)
 		return;
 	for (unsigned int i = 0; i < fd_count; i++)
-		fds[i] = caller->fd;
+		fds[i] = some_fd;
 	if (fd_count > 0) {
 		struct cmsghdr *header;
 
@@ -354,6 +355,7 @@ static void open_once(void)
 		 folder != NULL ? folder : "/tmp", getpid());
 	memcpy(config.listen, address.sun_path, sizeof(address.sun_path));
 	must(uv_loop_init(&loop) == 0 && local_open(&loop, &config, NULL, &local, &error) == 0);
+	some_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	atexit(remove_socket);
 }
 
