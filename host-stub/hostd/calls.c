@@ -67,10 +67,33 @@ static void free_call(struct host_call *call)
 	free(call);
 }
 
+// Two Attaches at once, and the first one's caller is gone: the second has been told that the pod
+// is attached, so the first is not undone any more, and whether to undo is now up to who hears this.
+static void adopt_undo(struct calls *calls, struct host_call *call)
+{
+	const struct attachment_key *key = work_key(&call->work.request);
+	struct host_call *other, *next;
+
+	for (other = TAILQ_FIRST(&calls->waiting); other != NULL; other = next) {
+		next = TAILQ_NEXT(other, entry);
+		if (!other->undo || !attachment_key_equal(work_key(&other->work.request), key))
+			continue;
+		TAILQ_REMOVE(&calls->waiting, other, entry);
+		calls->count--;
+		calls->hostd->calls_in_flight--;
+		free_call(other);
+		call->work.created = true;
+	}
+}
+
 // The call has left both lists.
 static void finish(struct host_call *call)
 {
 	struct calls *calls = call->calls;
+
+	if (call->work.request.call == CALL_ATTACH && call->work.reply.code == CODE_OK &&
+	    !call->undo && !call->abandoned)
+		adopt_undo(calls, call);
 
 	if (call->has_key)
 		keys_release(calls->hostd->keys, work_key(&call->work.request));

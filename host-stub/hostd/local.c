@@ -156,12 +156,31 @@ static void on_confirm_timer(uv_timer_t *timer)
 	uv_timer_stop(timer);
 }
 
+// Somebody else's call for a key settles what became of an Attach before it. Was there one whose
+// answer is unread?
+static bool confirm_key(struct local *local, const struct attachment_key *key)
+{
+	struct connection *connection;
+	bool found = false;
+
+	LIST_FOREACH (connection, &local->connections, entry)
+		if (connection->unconfirmed && attachment_key_equal(&connection->attached, key)) {
+			found |= answer_is_unread(connection);
+			forget_netns(connection);
+		}
+	return found;
+}
+
 static void on_done(struct host_call *call, const struct reply *reply, bool created, void *arg)
 {
 	struct connection *connection = arg;
 	bool heard;
 
 	connection->call = NULL;
+	// Two Attaches at once: the second's caller is who must hear of it from now on.
+	if (reply->call == CALL_ATTACH && reply->code == CODE_OK &&
+	    confirm_key(connection->local, &reply->body.attach.key))
+		created = true;
 	if (created && reply->code == CODE_OK) {
 		connection->unconfirmed = true;
 		connection->attached = reply->body.attach.key;
@@ -184,25 +203,15 @@ static void on_done(struct host_call *call, const struct reply *reply, bool crea
 
 // ---- requests ------------------------------------------------------------------------------------
 
-// Another call for a key settles what became of an Attach before it.
-static void confirm_key(struct local *local, const struct attachment_key *key)
-{
-	struct connection *connection;
-
-	LIST_FOREACH (connection, &local->connections, entry)
-		if (connection->unconfirmed && attachment_key_equal(&connection->attached, key))
-			forget_netns(connection);
-}
-
 static int begin_call(struct connection *connection, const struct request *request, int netns_fd,
 		      struct error *err)
 {
 	int copy = -1, r;
 
 	if (request->call == CALL_ATTACH || request->call == CALL_DETACH)
-		confirm_key(connection->local, request->call == CALL_ATTACH
-						       ? &request->body.attach.key
-						       : &request->body.detach.key);
+		(void)confirm_key(connection->local, request->call == CALL_ATTACH
+							     ? &request->body.attach.key
+							     : &request->body.detach.key);
 	// An Attach's is kept for undoing it, should the caller not read the answer.
 	if (request->call == CALL_ATTACH && netns_fd >= 0) {
 		copy = fcntl(netns_fd, F_DUPFD_CLOEXEC, 0);

@@ -103,6 +103,24 @@ int wiring_undress(const struct wiring *wiring, int netns_fd, const struct attac
 	return r == -ENODEV ? 0 : r;
 }
 
+int wiring_holds(const struct wiring *wiring, int netns_fd, const struct attachment_key *key,
+		 bool *ret_holds, struct error *err)
+{
+	struct netlink sandbox;
+	struct netlink_link link;
+	char function_name[IFNAMSIZ];
+	int r = netns_open_netlink(&wiring->host, netns_fd, &sandbox, err);
+
+	if (r < 0)
+		return r;
+	r = wiring_find_ours(wiring, &sandbox, key, &link, function_name, err);
+	netlink_close(&sandbox);
+	if (r < 0 && r != -ENODEV)
+		return r;
+	*ret_holds = r == 0;
+	return 0;
+}
+
 // ---- dress ---------------------------------------------------------------------------------------
 
 struct dress {
@@ -341,7 +359,8 @@ int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachm
 			r = dress_interface(&dress, err);
 		if (r == 0 && attachment->has_ipv6)
 			r = wait_for_ipv6(&dress, err);
-		if (r < 0) {
+		// What was there before is an earlier ADD's: its pod may be running.
+		if (r < 0 && !dress.present) {
 			roll_back(&dress);
 			crash_point("hostd:add:rolled-back");
 		}

@@ -40,14 +40,19 @@ int wiring_function_name(const struct wiring *wiring, const struct function_id *
 
 // Make the sandbox as `attachment` says. What is ours already is completed. Waits for a function
 // that is on its way back from another sandbox, until deadline_ms (CLOCK_MONOTONIC).
-// ret_created: the interface was not there before. On failure nothing is left behind, and the
-// sentence names the step. Errors: CODE_NETNS, CODE_INTERFACE_EXISTS, CODE_WIRING, CODE_NIC.
+// ret_created: the interface was not there before. On failure nothing is left behind of what was
+// not there before, and the sentence names the step. Errors: CODE_NETNS, CODE_INTERFACE_EXISTS,
+// CODE_WIRING, CODE_NIC.
 int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
 		 uint64_t deadline_ms, bool *ret_created, struct error *err);
 
 // Give the function back to the host. 0 also if there is nothing of this attachment in the sandbox.
 int wiring_undress(const struct wiring *wiring, int netns_fd, const struct attachment_key *key,
 		   struct error *err);
+
+// Is there anything of this attachment in the sandbox? Errors: CODE_NETNS, CODE_WIRING.
+int wiring_holds(const struct wiring *wiring, int netns_fd, const struct attachment_key *key,
+		 bool *ret_holds, struct error *err);
 
 // Is the sandbox as `attachment` says? More addresses and routes than that are fine (chained
 // plugins add them). Errors: -ESTALE with CODE_MISMATCH and what differs.

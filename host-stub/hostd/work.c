@@ -83,6 +83,24 @@ static int ask(struct hostd *hostd, struct work *work, struct request *request,
 
 // ---- attach --------------------------------------------------------------------------------------
 
+// An ADD that is repeated for a pod which is running fails as any other may, but what an earlier one
+// has attached is not its to release: it is seen by the interface in the sandbox. (What this call had
+// put there is back with the host by now.) Where nobody can look, it is left to the runtime's DEL.
+static bool is_an_earlier_adds(struct hostd *hostd, const struct work *work)
+{
+	const struct attachment_key *key = &work->request.body.attach.key;
+	bool holds = true;
+	struct error error;
+
+	if (work->netns_fd < 0)
+		return false;
+	if (wiring_holds(&hostd->wiring, work->netns_fd, key, &holds, &error) < 0)
+		log_warning("cannot see whether an ADD that failed was a repeated one",
+			    "network=%s container=%s ifname=%s error=\"%s\"", key->network,
+			    key->container_id, key->ifname, error.message);
+	return holds;
+}
+
 static void release_failed(struct hostd *hostd, const struct work *work)
 {
 	const struct attach_request *attach = &work->request.body.attach;
@@ -90,6 +108,8 @@ static void release_failed(struct hostd *hostd, const struct work *work)
 	struct error error;
 	int r;
 
+	if (is_an_earlier_adds(hostd, work))
+		return;
 	if (work->silent) // it would only cost the caller its answer to ask again
 		r = delete_queue_put(hostd->deletes, &detach, &error);
 	else

@@ -38,3 +38,21 @@ static inline struct podport_add_request some_add(void)
 	request.netns = OWN_NETNS;
 	return request;
 }
+
+// The summary that fake_hostd answers with.
+static inline void assert_summary(const struct podport_offload_summary *summary)
+{
+	assert_non_null(summary);
+	assert_true(summary->enabled && summary->usable);
+	assert_string_equal(summary->why_not, "the NIC cannot match ethernet");
+	assert_string_equal(summary->api, "asynchronous");
+	assert_int_equal(summary->rules, 74);
+	assert_int_equal(summary->rules_missing, 2);
+	assert_string_equal(summary->missing_reason, "table full");
+	assert_int_equal(summary->pods_full, 11);
+	assert_int_equal(summary->pods_partial, 1);
+	assert_int_equal(summary->pods_none, 3);
+	assert_int_equal(summary->inserted, 80);
+	assert_int_equal(summary->removed, 6);
+	assert_int_equal(summary->failed, 4);
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podportctl as a script runs it. The keys are an interface: programs read them. COMMAND --help documents
+// them.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl_harness.h"
+
+static void the_json_of_pods_is_as_documented(void **state)
+{
+	start(one);
+	assert_int_equal(run("pods --json"), 0);
+	assert_json(output,
+		    "{'pods':[{'namespace':'default','name':'web-0',"
+		    "'uid':'6f9d1c2e-7b1a-4c55-9f0e-2d3c4b5a6978','network':'pod-network',"
+		    "'container_id':'c0','ifname':'eth0','netns':'/var/run/netns/cni-1234',"
+		    "'netns_inode':4026532208,'ipv4':'10.88.0.2','gateway_ipv4':'10.88.0.1',"
+		    "'ipv6':'fd00:88::2','gateway_ipv6':'fd00:88::1','mac':'02:00:5e:10:20:30',"
+		    "'gateway_mac':'02:00:5e:10:20:30','function':{'pf':1,'vf':7},'mtu':1500,"
+		    "'link_group':42,'created_unix_ms':1795900000000,'offload':'partial',"
+		    "'offload_reason':'table full'}]}");
+}
+
+static void the_json_of_network_is_as_documented(void **state)
+{
+	static const char network[] = "{'pod_network':{'ipv4':'10.88.0.0/24',"
+				      "'gateway_ipv4':'10.88.0.1','ipv6':'fd00:88::/64',"
+				      "'gateway_ipv6':'fd00:88::1','mtu':1500,"
+				      "'router_mac':'02:00:5e:10:20:30'}}";
+	struct fake_call call;
+
+	start(NULL);
+	assert_int_equal(run("network --json"), 0);
+	assert_json(output, network);
+	assert_int_equal(run("network set fd00:99::/64 10.99.0.0/20 --mtu 9000 --json"), 0);
+	assert_json(output, network); // the sample
+	fake_hostd_calls(fake, &call);
+	assert_int_equal(call.request.call, CALL_SET_POD_NETWORK);
+	assert_true(call.request.body.set_pod_network.has_ipv4);
+	assert_int_equal(call.request.body.set_pod_network.ipv4_prefix_length, 20);
+	assert_int_equal(call.request.body.set_pod_network.ipv6_prefix_length, 64);
+	assert_int_equal(call.request.body.set_pod_network.mtu, 9000);
+	assert_int_equal(run("network set 10.99.0.0/20"), 0);
+	assert_has(output, "10.88.0.0/24, gateway 10.88.0.1");
+	fake_hostd_calls(fake, &call);
+	assert_false(call.request.body.set_pod_network.has_ipv6);
+}
+
+static void what_is_no_network_is_wrong_usage(void **state)
+{
+	static const char *const wrong[] = {
+		"network set",
+		"network get",
+		"network --mtu 1500",
+		"network set 10.99.0.0",
+		"network set 10.99.0.0/x",
+		"network set 10.99.0.0/20 10.98.0.0/20",
+		"network set 10.99.0.0/20 --mtu 100",
+		"status --mtu 1500",
+		"reconcile now",
+	};
+
+	start(NULL);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (run(wrong[i]) != 2)
+			fail_msg("%s: %s", wrong[i], output);
+	assert_int_equal(fake_hostd_calls(fake, NULL), 0);
+}
+
+static void the_json_of_reconcile_is_as_documented(void **state)
+{
+	start(NULL);
+	assert_int_equal(run("reconcile --json"), 0);
+	assert_json(output, "{'attachments':12,'suspects':4,'reclaimed':5,'without_port':1,"
+			    "'leaving':2,'queued_deletes':7,'strays':6,'rules_missing':3}");
+	assert_int_equal(run("reconcile"), 0);
+	assert_has(output, "    12  attachments of this host\n");
+}
+
+static void the_json_of_ports_is_as_documented(void **state)
+{
+	start(one);
+	// The three drops of the sample have one name; JSON keeps one of them.
+	assert_int_equal(run("ports --json"), 0);
+	assert_json(output,
+		    "{'ports':[{'slot':0,'kind':'function','name':'net_simnic0_representor_3',"
+		    "'function':{'pf':1,'vf':7},'attachment':{'network':'pod-network',"
+		    "'container_id':'c0','ifname':'eth0','pod':'default/web-0'},'link_up':true,"
+		    "'mtu':1500,'mac':'02:00:5e:10:20:30','rx_packets':1000,'rx_bytes':64000,"
+		    "'tx_packets':2000,'tx_bytes':128000,'offloaded_rx_packets':900,"
+		    "'offloaded_rx_bytes':57600,'offloaded_tx_packets':1500,"
+		    "'offloaded_tx_bytes':96000,'dropped_packets':15,"
+		    "'drops':{'ipv4-source':5}}]}");
+}
+
+static void the_json_of_ipam_is_as_documented(void **state)
+{
+	start(NULL);
+	assert_int_equal(run("--json ipam"), 0);
+	assert_json(output, "{'ipv4':{'prefix':'10.88.0.0/24','gateway':'10.88.0.1','total':253,"
+			    "'allocated':11,'never_used':200,'released':42,'next':'10.88.0.9'},"
+			    "'ipv6':{'prefix':'fd00:88::/64','gateway':'fd00:88::1','total':253,"
+			    "'allocated':11,'never_used':200,'released':42,'next':'fd00:88::9'}}");
+}
+
+#define SUMMARY                                                                                    \
+	"'enabled':true,'usable':true,'why_not':'the NIC cannot match ethernet',"                  \
+	"'api':'asynchronous','rules':74,'rules_missing':2,'missing_reason':'table full',"         \
+	"'pods_full':11,'pods_partial':1,'pods_none':3,'inserted':80,'removed':6,'failed':4"
+
+static void the_json_of_offload_is_as_documented(void **state)
+{
+	start(one);
+	assert_int_equal(run("offload --json"), 0);
+	assert_json(output, "{" SUMMARY ",'capabilities':[{'name':'decrement TTL',"
+			    "'supported':true,'needed':true,'remark':'by MODIFY_FIELD'}]}");
+}
+
+#define RULE_OF_WEB                                                                                \
+	"{'id':1000,'attachment':{'network':'pod-network','container_id':'c0','ifname':'eth0',"    \
+	"'pod':'default/web-0'},'function':{'pf':1,'vf':7},'group':2,'priority':1,"                \
+	"'match':'from pf0vf7 ipv4 src 10.88.0.2','actions':'count, jump 3','packets':1500,"       \
+	"'bytes':126000,'age_ms':61000}"
+
+static void the_json_of_flows_is_as_documented(void **state)
+{
+	start(two_rules);
+	assert_int_equal(run("flows --json"), 0);
+	assert_json(output, "{'flows':[" RULE_OF_WEB
+			    ",{'id':1001,'attachment':null,'function':null,'group':2,"
+			    "'priority':1,'match':'from pf0vf7 ipv4 src 10.88.0.2',"
+			    "'actions':'count, jump 3','packets':null,'bytes':null,"
+			    "'age_ms':61000}]}");
+	assert_int_equal(run("flows default/web-0 --json"), 0);
+	assert_json(output, "{'flows':[" RULE_OF_WEB "]}");
+	assert_int_equal(run("flows --json nobody"), 1);
+	assert_has(output, "\"name\": \"not-found\"");
+	assert_has(output, "no pod is called 'nobody'");
+}
+
+static void the_json_of_status_is_as_documented(void **state)
+{
+	start(well);
+	assert_int_equal(run("status --json"), 0);
+	assert_json(output,
+		    "{'ready':true,'reason':'','host':{'version':'0.1.0',"
+		    "'agent_url':'ipc:///run/podport/agent.sock','link_up':true,"
+		    "'link_changed_ms_ago':12345,'link_error':'','queued_deletes':2,"
+		    "'calls_in_flight':1,'host_port':'podport0','host_port_ready':true,"
+		    "'host_port_error':''},'agent':{'version':'0.1.0','instance_id':'3f2504e0',"
+		    "'uptime_ms':777,'ready':true,'not_ready_reason':'','notice':'',"
+		    "'nic_device':'net_simnic0,card=/run/podport/card.sock',"
+		    "'nic_driver':'net_simnic','functions':256,'functions_used':12,"
+		    "'attachments':12,'workers':2,'pod_network':{'ipv4':'10.88.0.0/24',"
+		    "'gateway_ipv4':'10.88.0.1','ipv6':'fd00:88::/64','gateway_ipv6':'fd00:88::1',"
+		    "'router_mac':'02:00:5e:10:20:30','mtu':1500},'ipv4_free':241,"
+		    "'ipv6_free':65000,'offload':{" SUMMARY "}}}");
+
+	start(agent_away);
+	assert_int_equal(run("status --json"), 1);
+	assert_json(output,
+		    "{'ready':false,'reason':'the agent does not answer','host':{'version':'0.1.0',"
+		    "'agent_url':'ipc:///run/podport/agent.sock','link_up':false,"
+		    "'link_changed_ms_ago':12345,'link_error':'connection refused',"
+		    "'queued_deletes':2,'calls_in_flight':1,'host_port':'podport0',"
+		    "'host_port_ready':false,'host_port_error':''},'agent':null}");
+}
+
+static void an_error_is_json_for_a_program(void **state)
+{
+	start(agent_away);
+	assert_int_equal(run("pods --json"), 1);
+	assert_json(output, "{'error':{'code':4,'name':'agent-away',"
+			    "'message':'the agent has not answered for 5 s'}}");
+	assert_int_equal(run("pods"), 1);
+	assert_string_equal(output, "podportctl: the agent has not answered for 5 s\n");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_json_of_pods_is_as_documented),
+		TEST(the_json_of_network_is_as_documented),
+		TEST(what_is_no_network_is_wrong_usage),
+		TEST(the_json_of_reconcile_is_as_documented),
+		TEST(the_json_of_ports_is_as_documented),
+		TEST(the_json_of_ipam_is_as_documented),
+		TEST(the_json_of_offload_is_as_documented),
+		TEST(the_json_of_flows_is_as_documented),
+		TEST(the_json_of_status_is_as_documented),
+		TEST(an_error_is_json_for_a_program),
+	};
+
+	return run_ctl_tests(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
+}
