@@ -34,21 +34,6 @@ struct gc {
 
 // ---- the sandbox ---------------------------------------------------------------------------------
 
-static int open_netns(const struct hostd *hostd, const char *path, uint64_t inode)
-{
-	// Not to hang on a FIFO that somebody has put there.
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct error ignored;
-	uint64_t found;
-
-	if (fd < 0)
-		return -1;
-	if (netns_verify(&hostd->wiring.host, fd, &found, &ignored) == 0 && found == inode)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 // By a process that is inside, when its path is not ours to see or gone.
 static int open_netns_of_process(const struct hostd *hostd, uint64_t inode)
 {
@@ -64,7 +49,7 @@ static int open_netns_of_process(const struct hostd *hostd, uint64_t inode)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/ns/net", item->d_name);
 		if (stat(path, &st) == 0 && st.st_ino == inode)
-			fd = open_netns(hostd, path, inode);
+			fd = netns_open_path(&hostd->wiring.host, path, inode);
 	}
 	if (processes != NULL)
 		closedir(processes);
@@ -79,7 +64,7 @@ static int undress(struct gc *gc, const struct attachment *attachment, struct er
 	if (sandbox->inode == 0 || wiring_is_home(&gc->home, &attachment->function))
 		return 0;
 	if (sandbox->path[0] != '\0')
-		fd = open_netns(gc->hostd, sandbox->path, sandbox->inode);
+		fd = netns_open_path(&gc->hostd->wiring.host, sandbox->path, sandbox->inode);
 	if (fd < 0)
 		fd = open_netns_of_process(gc->hostd, sandbox->inode);
 	if (fd < 0)

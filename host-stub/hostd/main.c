@@ -3,7 +3,7 @@
 // podport-hostd: the host's daemon. Start-up, the event loop, signals, and the table of modules,
 // started in order and stopped in reverse.
 //
-//      main thread     event loop: local socket, the line of calls, the host port's events
+//      main thread     event loop: local socket, the line of calls, events of functions and the host port
 //      64 workers      one call each: agent, netlink, disk            (libuv's pool)
 //      link            Hello every second, queued releases, host port, reconciliation
 //      nng's own       only hand answers over
@@ -25,6 +25,7 @@
 #include "hostd/calls.h"
 #include "hostd/hostd.h"
 #include "hostd/local.h"
+#include "hostd/redress.h"
 #include "hostd/upkeep.h"
 #include "proto/base/log.h"
 
@@ -42,6 +43,8 @@ struct daemon {
 	struct local *local;
 	struct upkeep *upkeep;
 	uv_poll_t host_port_watch;
+	int function_fd;
+	uv_poll_t function_watch;
 	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t stop_timer, watch;
 	bool worn; // ended by itself
@@ -190,6 +193,41 @@ static void stop_host_port(struct daemon *daemon)
 	host_port_close(daemon->hostd.host_port);
 }
 
+// Those that calls under way move about are nothing new.
+static void on_function_event(uv_poll_t *watch, int status, int events)
+{
+	struct daemon *daemon = watch->data;
+
+	if (!redress_watch_read(daemon->function_fd, &daemon->hostd.wiring) ||
+	    daemon->hostd.calls_in_flight > 0)
+		return;
+	upkeep_function_came(daemon->upkeep);
+	link_nudge(daemon->hostd.link);
+}
+
+static int start_functions(struct daemon *daemon, struct error *err)
+{
+	int r;
+
+	daemon->function_fd = redress_watch_open(err);
+	if (daemon->function_fd < 0)
+		return daemon->function_fd;
+	r = uv_poll_init(&daemon->loop, &daemon->function_watch, daemon->function_fd);
+	if (r < 0) {
+		close(daemon->function_fd);
+		return error_set(err, -r, CODE_INTERNAL, "watch the functions: %s", uv_strerror(r));
+	}
+	daemon->function_watch.data = daemon;
+	return 0;
+}
+
+static void stop_functions(struct daemon *daemon)
+{
+	uv_close((uv_handle_t *)&daemon->function_watch, NULL);
+	uv_run(&daemon->loop, UV_RUN_NOWAIT);
+	close(daemon->function_fd);
+}
+
 static void read_line(const char *path, char *text, size_t size)
 {
 	FILE *file = fopen(path, "re");
@@ -242,6 +280,7 @@ static int start_link(struct daemon *daemon, struct error *err)
 		return r;
 	if (daemon->hostd.host_port != NULL)
 		uv_poll_start(&daemon->host_port_watch, UV_READABLE, on_host_port_event);
+	uv_poll_start(&daemon->function_watch, UV_READABLE, on_function_event);
 	r = link_start(daemon->hostd.link, err);
 	if (r < 0)
 		link_close(daemon->hostd.link);
@@ -252,6 +291,7 @@ static void stop_link(struct daemon *daemon)
 {
 	if (daemon->hostd.host_port != NULL)
 		uv_poll_stop(&daemon->host_port_watch);
+	uv_poll_stop(&daemon->function_watch);
 	link_close(daemon->hostd.link);
 }
 
@@ -275,6 +315,7 @@ static const struct module modules[] = {
 	{"keys", start_keys, stop_keys},
 	{"upkeep", start_upkeep, stop_upkeep},
 	{"host_port", start_host_port, stop_host_port},
+	{"functions", start_functions, stop_functions},
 	{"link", start_link, stop_link},
 	{"local", start_local, stop_local},
 };

@@ -56,6 +56,21 @@ int netns_verify(const struct host_netns *host, int fd, uint64_t *ret_inode, str
 	return 0;
 }
 
+int netns_open_path(const struct host_netns *host, const char *path, uint64_t inode)
+{
+	// Not to hang on a FIFO that somebody has put there.
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct error ignored;
+	uint64_t found;
+
+	if (fd < 0)
+		return -1;
+	if (netns_verify(host, fd, &found, &ignored) == 0 && found == inode)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 int netns_enter(int fd, struct error *err)
 {
 	if (setns(fd, CLONE_NEWNET) < 0)

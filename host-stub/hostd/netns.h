@@ -22,6 +22,9 @@ void host_netns_close(struct host_netns *netns);
 // CODE_NETNS.
 int netns_verify(const struct host_netns *host, int fd, uint64_t *ret_inode, struct error *err);
 
+// The netns at `path`, if it is there and has this inode, and is not the host's; else -1. The caller closes it.
+int netns_open_path(const struct host_netns *host, const char *path, uint64_t inode);
+
 // The calling thread into `fd`. Errors: CODE_NETNS.
 int netns_enter(int fd, struct error *err);
 // And back. A thread that cannot go back must not live on: it would do the next call's work in a

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Reclaim of attachments without a sandbox: see reconcile.h. What is remembered between looks is
+// Reclaim of attachments without a sandbox, and a function for sandboxes that lost it: see reconcile.h. What is remembered between looks is
 // only since when an attachment looks gone; a new hostd starts its grace time anew.
 
 #include "hostd/reconcile.h"
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "hostd/clock.h"
+#include "hostd/redress.h"
 #include "hostd/release.h"
 #include "proto/base/crash_point.h"
 #include "proto/base/log.h"
@@ -100,30 +101,38 @@ static int mark_inhabited(struct reconcile *reconcile)
 
 // ---- one look ------------------------------------------------------------------------------------
 
-static void suspect_one(struct reconcile *reconcile, struct hostd *hostd,
-			const struct attachment *attachment)
+static void suspect_one(struct reconcile *reconcile, const struct attachment *attachment)
 {
 	struct suspect *suspect = NULL;
 
+	for (size_t i = 0; i < reconcile->count && suspect == NULL; i++)
+		if (attachment_key_equal(&reconcile->suspects[i].key, &attachment->key) &&
+		    reconcile->suspects[i].created_unix_ms == attachment->created_unix_ms)
+			suspect = &reconcile->suspects[i];
+	if (suspect == NULL && reconcile->count < SUSPECTS_MAX) {
+		suspect = &reconcile->suspects[reconcile->count++];
+		*suspect = (struct suspect){.key = attachment->key,
+					    .sandbox = attachment->sandbox,
+					    .function = attachment->function,
+					    .created_unix_ms = attachment->created_unix_ms,
+					    .since_ms = clock_ms()};
+	}
+	if (suspect != NULL)
+		suspect->seen = true;
+}
+
+static void look_at_one(struct reconcile *reconcile, struct hostd *hostd,
+			const struct attachment *attachment)
+{
 	// What is being worked on, or will be released anyway, is not looked at.
 	if (!keys_try_take(hostd->keys, &attachment->key))
 		return;
-	if (!delete_queue_has(hostd->deletes, &attachment->key) &&
-	    looks_gone(reconcile, attachment)) {
-		for (size_t i = 0; i < reconcile->count && suspect == NULL; i++)
-			if (attachment_key_equal(&reconcile->suspects[i].key, &attachment->key) &&
-			    reconcile->suspects[i].created_unix_ms == attachment->created_unix_ms)
-				suspect = &reconcile->suspects[i];
-		if (suspect == NULL && reconcile->count < SUSPECTS_MAX) {
-			suspect = &reconcile->suspects[reconcile->count++];
-			*suspect = (struct suspect){.key = attachment->key,
-						    .sandbox = attachment->sandbox,
-						    .function = attachment->function,
-						    .created_unix_ms = attachment->created_unix_ms,
-						    .since_ms = clock_ms()};
-		}
-		if (suspect != NULL)
-			suspect->seen = true;
+	if (!delete_queue_has(hostd->deletes, &attachment->key)) {
+		if (looks_gone(reconcile, attachment))
+			suspect_one(reconcile, attachment);
+		else
+			reconcile->counts.redressed +=
+				redress_if_lost(hostd, &reconcile->home, attachment);
 	}
 	keys_release(hostd->keys, &attachment->key);
 }
@@ -275,7 +284,7 @@ static int look(struct reconcile *reconcile, struct hostd *hostd, struct error *
 	reconcile->counts.strays = wiring_adopt_strays(&hostd->wiring);
 	r = wiring_read_home(&hostd->wiring, &reconcile->home, err);
 	if (r == 0)
-		r = each_attachment(reconcile, hostd, suspect_one, err);
+		r = each_attachment(reconcile, hostd, look_at_one, err);
 	if (r < 0)
 		return r; // what was not seen is not forgotten by that
 	if (reconcile->count == 0)

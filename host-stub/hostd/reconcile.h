@@ -11,6 +11,8 @@
 //
 // One that was recorded without an inode can never be proven gone, and stays.
 //
+// And the other way round, sandboxes whose function came home without them: redress.h.
+//
 // One thread at a time (upkeep.h).
 
 #pragma once
@@ -27,6 +29,7 @@ struct reconcile_counts {
 	uint32_t suspects;  // attachments that look gone, those that were reclaimed not among them
 	uint32_t reclaimed; // released for it
 	uint32_t strays;    // functions that came home under a foreign name
+	uint32_t redressed; // running pods that have lost their function and have it again
 };
 
 // Look at all attachments once. ret_counts may be NULL. Negative (CODE_AGENT_AWAY) only if the agent does not answer;

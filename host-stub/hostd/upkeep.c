@@ -23,6 +23,8 @@ struct upkeep {
 	struct reconcile *reconcile; // under the mutex
 	pthread_mutex_t mutex;
 	uint64_t next_reconcile_ms;
+	uint64_t last_reconcile_ms;
+	_Atomic bool function_came;
 	_Atomic bool host_port_changed;
 	bool has_pod_network;
 	struct pod_network pod_network; // that the host port was dressed for
@@ -65,6 +67,11 @@ int upkeep_reconcile(struct upkeep *upkeep, struct reconcile_counts *ret_counts,
 	return r;
 }
 
+void upkeep_function_came(struct upkeep *upkeep)
+{
+	upkeep->function_came = true;
+}
+
 void upkeep_host_port_changed(struct upkeep *upkeep)
 {
 	upkeep->host_port_changed = true;
@@ -102,6 +109,15 @@ static uint64_t reconcile_interval_ms(const struct hostd *hostd)
 					   : third_ms;
 }
 
+// Functions come home all the time, most of them because their pods have ended: not for each of them.
+static bool is_due(const struct upkeep *upkeep)
+{
+	uint64_t now_ms = clock_ms();
+
+	return now_ms >= upkeep->next_reconcile_ms ||
+	       (upkeep->function_came && now_ms - upkeep->last_reconcile_ms >= RECONCILE_MIN_MS);
+}
+
 int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struct error *err)
 {
 	struct upkeep *upkeep = arg;
@@ -114,12 +130,14 @@ int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struc
 	if (r < 0)
 		return r;
 	care_for_host_port(upkeep, hello, fresh);
-	if (!fresh && clock_ms() < upkeep->next_reconcile_ms)
+	if (!fresh && !is_due(upkeep))
 		return 0;
-	upkeep->next_reconcile_ms = clock_ms() + reconcile_interval_ms(hostd);
 	// Who asked for it does it now; the Hellos must not wait for that.
 	if (pthread_mutex_trylock(&upkeep->mutex) != 0)
 		return 0;
+	upkeep->function_came = false;
+	upkeep->last_reconcile_ms = clock_ms();
+	upkeep->next_reconcile_ms = upkeep->last_reconcile_ms + reconcile_interval_ms(hostd);
 	r = reconcile_run(upkeep->reconcile, hostd, NULL, &error);
 	pthread_mutex_unlock(&upkeep->mutex);
 	if (r < 0 && error.code == CODE_AGENT_AWAY)

@@ -20,5 +20,8 @@ int upkeep_greeted(const struct hello_reply *hello, bool fresh, void *arg, struc
 // Errors: as reconcile_run.
 int upkeep_reconcile(struct upkeep *upkeep, struct reconcile_counts *ret_counts, struct error *err);
 
+// A function's netdev came to the host: see soon whether a running pod lacks it. Any thread.
+void upkeep_function_came(struct upkeep *upkeep);
+
 // The host port changed: dress it again at the next turn. Any thread.
 void upkeep_host_port_changed(struct upkeep *upkeep);

@@ -227,7 +227,8 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 
 	test_hostd_start(&hostd, "reclaim_grace_s: 1");
 	test_agent_up(&hostd);
-	// "a" has its path, "b" a process; the functions of both are at home, as if moved by hand.
+	// "a" has its path, "b" a process; the functions of both are at home. That of "a" will be put back (redress.h), and
+	// of "b" nobody can tell whether it is the same netns still.
 	attach("a", path, sandbox);
 	attach("b", "/run/netns/there-is-none", fd);
 	inside = fork();
@@ -239,14 +240,18 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 	}
 	test_run_in(sandbox, "ip link del eth0");
 	test_run_in(fd, "ip link del eth0");
-	close(sandbox);
 	close(fd);
 	test_function_new(0);
 	test_function_new(1);
 	usleep(3500000);
 	assert_int_equal(test_agent_count(hostd.memory), 2);
+	assert_true(run("ip link show tfn0v1 >/dev/null"));
+	test_wait_for(!run("ip link show tfn0v0 >/dev/null 2>&1"));
 	// Without either they are gone.
+	test_run_in(sandbox, "ip link del eth0");
+	close(sandbox);
 	remove_path(path);
+	test_function_new(0);
 	kill(inside, SIGKILL);
 	waitpid(inside, NULL, 0);
 	test_wait_for(test_agent_count(hostd.memory) == 0);

@@ -59,6 +59,9 @@ int wiring_holds(const struct wiring *wiring, int netns_fd, const struct attachm
 int wiring_check(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
 		 struct error *err);
 
+// Is this what the host calls one of the functions?
+bool wiring_is_function_name(const struct wiring *wiring, const char *ifname);
+
 // Which functions' netdevs are in the host's netns: one dump for all of them.
 struct wiring_home {
 	uint8_t vfs[65536 / 8]; // of PF 0, a bit each

@@ -242,6 +242,13 @@ static bool parse_function_name(const struct wiring *wiring, const char *name, u
 	return true;
 }
 
+bool wiring_is_function_name(const struct wiring *wiring, const char *ifname)
+{
+	uint16_t vf;
+
+	return parse_function_name(wiring, ifname, &vf);
+}
+
 static bool note_home(const struct netlink_link *link, void *arg)
 {
 	struct home_search *search = arg;

@@ -291,17 +291,23 @@ static void replace(struct card *card, uint16_t index)
 	card_say(card, LOG_INFO, "function replaced netdev=%s", function->tap.name);
 }
 
-void card_check_one(struct card *card, uint16_t index)
+void card_give_up(struct card *card, uint16_t index)
 {
 	struct function *function = &card->functions[index];
 
-	if (!function->lost && !tap_alive(card->fds[index])) {
-		close(card->fds[index]);
-		card->fds[index] = -1;
-		function->lost = true;
-		function->dirty = true;
-	}
 	if (function->lost)
+		return;
+	close(card->fds[index]);
+	card->fds[index] = -1;
+	function->lost = true;
+	function->dirty = true;
+}
+
+void card_check_one(struct card *card, uint16_t index)
+{
+	if (!tap_alive(card->fds[index]))
+		card_give_up(card, index);
+	if (card->functions[index].lost)
 		replace(card, index);
 }
 

@@ -175,12 +175,15 @@ void card_driver_event(struct card *card)
 
 	if (size > 0) {
 		if (size != sizeof(message) || message.magic != CARD_MAGIC ||
-		    message.version != CARD_VERSION || message.type != CARD_LOST ||
-		    message.lost.index >= card->count) {
+		    message.version != CARD_VERSION ||
+		    (message.type != CARD_LOST && message.type != CARD_REPLACE) ||
+		    message.about.index >= card->count) {
 			driver_drop(card, "protocol error");
 			return;
 		}
-		card_check_one(card, message.lost.index);
+		if (message.type == CARD_REPLACE)
+			card_give_up(card, message.about.index);
+		card_check_one(card, message.about.index);
 		if (card->blocked > 0)
 			card_check_soon(card);
 	} else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {

@@ -150,11 +150,20 @@ int card_link_read(int fd, uint16_t function_count, card_link_function changed, 
 	return 0;
 }
 
+static int tell(int fd, enum card_message_type type, uint16_t index)
+{
+	struct card_message message = {.magic = CARD_MAGIC, .version = CARD_VERSION, .type = type};
+
+	message.about.index = index;
+	return send(fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 void card_link_lost(int fd, uint16_t index)
 {
-	struct card_message message = {
-		.magic = CARD_MAGIC, .version = CARD_VERSION, .type = CARD_LOST};
+	(void)tell(fd, CARD_LOST, index);
+}
 
-	message.lost.index = index;
-	(void)!send(fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+int card_link_replace(int fd, uint16_t index)
+{
+	return tell(fd, CARD_REPLACE, index);
 }

@@ -29,3 +29,6 @@ int card_link_read(int fd, uint16_t function_count, card_link_function changed, 
 
 // Tell the card that a descriptor is dead. Best effort: it finds out by itself, too.
 void card_link_lost(int fd, uint16_t index);
+// Have the card take a function's netdev away and make a fresh one; card_link_read() says when it is there. -EAGAIN: the card is
+// busy, ask again.
+int card_link_replace(int fd, uint16_t index);

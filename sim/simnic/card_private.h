@@ -43,6 +43,8 @@ void card_say(const struct card *card, int level, const char *format, ...)
 
 // Have the loop wake when this descriptor is readable.
 int card_watch(struct card *card, int fd);
+// Let a function go, its netdev with it. It is then one of those that went.
+void card_give_up(struct card *card, uint16_t index);
 // Replace functions that went, one or all, and those that could not be replaced before.
 void card_check_one(struct card *card, uint16_t index);
 void card_check(struct card *card);

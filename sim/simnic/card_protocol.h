@@ -10,6 +10,8 @@
 //       | <- FUNCTIONS + descriptors - |   several, until every function was named once
 //       | <- FUNCTIONS + descriptors - |   later: a function went (present 0) or was replaced (present 1)
 //       | -- LOST -------------------> |   a hint: the descriptor of this function is dead, look at it now
+//       | -- REPLACE ----------------> |   take this function's netdev away, wherever it is, and make a fresh one. The driver
+//                                          has closed its descriptor: as long as there is one, the netdev cannot go
 //
 // Function descriptors are TAPs with IFF_VNET_HDR and a header of CARD_VNET_HEADER_SIZE bytes,
 // non-blocking. Whoever closes the connection gives up the device: the driver must then close its
@@ -22,7 +24,7 @@
 
 enum {
 	CARD_MAGIC = 0x53494d43, // "SIMC"
-	CARD_VERSION = 1,
+	CARD_VERSION = 2,
 	CARD_VNET_HEADER_SIZE = 10, // struct virtio_net_hdr
 	CARD_VFS_MAX = 1000,        // with uplink and PF below DPDK's 1,024 ports
 	CARD_BATCH_MAX = 128,       // descriptors in a message; the kernel takes 253 (SCM_MAX_FD)
@@ -42,6 +44,7 @@ enum card_message_type {
 	CARD_REFUSED,   // card -> driver
 	CARD_FUNCTIONS, // card -> driver
 	CARD_LOST,      // driver -> card
+	CARD_REPLACE,   // driver -> card
 };
 
 struct card_function {
@@ -70,6 +73,6 @@ struct card_message {
 		} functions;
 		struct {
 			uint16_t index;
-		} lost;
+		} about; // of LOST and REPLACE
 	};
 };

@@ -357,6 +357,33 @@ static void a_function_whose_name_is_taken_comes_back_when_it_is_free(void **sta
 	card_end();
 }
 
+static void a_driver_may_have_a_netdev_replaced_wherever_it_is(void **state)
+{
+	struct driver *driver;
+	pid_t pod = netns_new();
+
+	card_start(2);
+	driver = driver_attach();
+	assert_return_code(fcntl(driver->link, F_SETFL, O_NONBLOCK), errno);
+	shell("ip link set nic0v0 netns %d", (int)pod);
+	netns_shell(pod, "ip link set nic0v0 name eth0 up");
+	close(driver->fds[CARD_INDEX_VF0]);
+	driver->fds[CARD_INDEX_VF0] = -1;
+	assert_int_equal(card_link_replace(driver->link, CARD_INDEX_VF0), 0);
+	WAIT_FOR(is_replaced(driver, CARD_INDEX_VF0));
+	netns_shell(pod, "! ip link show eth0 2>/dev/null");
+	shell("ip link show nic0v0 | grep -q '02:5a:e8:d3:00:01'");
+	// And at home, where the old one has the name of the new one.
+	close(driver->fds[CARD_INDEX_VF0]);
+	driver->fds[CARD_INDEX_VF0] = -1;
+	assert_int_equal(card_link_replace(driver->link, CARD_INDEX_VF0), 0);
+	WAIT_FOR(is_replaced(driver, CARD_INDEX_VF0));
+	assert_true(tap_alive(driver->fds[CARD_INDEX_VF0 + 1]));
+	driver_detach(driver);
+	netns_delete(pod);
+	card_end();
+}
+
 static void a_deleted_interface_comes_back(void **state)
 {
 	card_start(1);
@@ -402,7 +429,7 @@ static void nonsense_from_a_driver_only_costs_it_the_connection(void **state)
 
 	card_start(1);
 	driver = driver_attach();
-	message.lost.index = 60000;
+	message.about.index = 60000;
 	assert_int_equal(send(driver->link, &message, sizeof(message), 0), sizeof(message));
 	assert_int_equal(recv(driver->link, &byte, 1, 0), 0);
 	driver_detach(driver);
@@ -436,6 +463,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_drivers_hint_is_enough_to_find_a_dead_function,
 					  clean_up),
 		cmocka_unit_test_teardown(a_function_whose_name_is_taken_comes_back_when_it_is_free,
+					  clean_up),
+		cmocka_unit_test_teardown(a_driver_may_have_a_netdev_replaced_wherever_it_is,
 					  clean_up),
 		cmocka_unit_test_teardown(a_deleted_interface_comes_back, clean_up),
 		cmocka_unit_test_teardown(fifty_drivers_leave_no_descriptor_behind, clean_up),

@@ -253,14 +253,6 @@ static int is_removed(struct rte_eth_dev *dev)
 	return __atomic_load_n(&function_of(dev)->device->removed, __ATOMIC_ACQUIRE);
 }
 
-static void close_old(struct function *function)
-{
-	int fd = __atomic_exchange_n(&function->closing_fd, -1, __ATOMIC_SEQ_CST);
-
-	if (fd >= 0)
-		close(fd);
-}
-
 static bool take_bit(uint64_t *bits, uint16_t index)
 {
 	uint64_t bit = UINT64_C(1) << (index % 64);
@@ -314,7 +306,7 @@ void simnic_ports_notify(struct device *device)
 		if (take_bit(device->news_of, i))
 			port_notify(device, &device->functions[i]);
 	for (uint16_t i = 0; i < device->function_count; i++)
-		close_old(&device->functions[i]);
+		function_close_old(&device->functions[i]);
 }
 
 struct mtu_change {

@@ -6,6 +6,7 @@
 
 #include <rte_flow_driver.h>
 
+#include "sim/simnic/card_link.h"
 #include "sim/simnic/fault.h"
 #include "sim/simnic/simnic.h"
 
@@ -118,10 +119,53 @@ static void end_reset(void *function)
 	function_reset_end(function);
 }
 
-void fault_function_reset(struct function *function)
+static void unplug(void *function)
+{
+	function_set_fd(function, -1);
+}
+
+// Asked again and again until it says that the fresh netdev is there.
+struct replacement {
+	struct function *function;
+	bool asked, over;
+};
+
+static void go_on(void *argument)
+{
+	struct replacement *replacement = argument;
+	struct function *function = replacement->function;
+	struct device *device = function->device;
+
+	if (device->card_fd < 0)
+		replacement->over = true; // removed meanwhile
+	else if (!replacement->asked)
+		replacement->asked = card_link_replace(device->card_fd, function->index) == 0;
+	else
+		replacement->over = function->fd >= 0;
+}
+
+static void replace_netdev(struct function *function)
+{
+	struct replacement replacement = {.function = function};
+	struct device *device = function->device;
+
+	pipeline_call(device, unplug, function);
+	// The netdev goes with its last descriptor: no duplicate is about while this is held.
+	pthread_mutex_lock(&device->dress_lock);
+	function_close_old(function);
+	pthread_mutex_unlock(&device->dress_lock);
+	for (unsigned int ms = 0; ms < FAULT_REPLACE_TIME_MS && !replacement.over; ms++) {
+		pipeline_call(device, go_on, &replacement);
+		wait_us(1000);
+	}
+}
+
+void fault_function_reset(struct function *function, bool netdev_lost)
 {
 	pipeline_call(function->device, begin_reset, function);
 	(void)simnic_dress_netdev(function);
+	if (netdev_lost)
+		replace_netdev(function);
 	wait_us(FAULT_RESET_TIME_MS * 1000);
 	pipeline_call(function->device, end_reset, function);
 	(void)simnic_dress_netdev(function);

@@ -19,6 +19,8 @@ enum {
 	FAULT_INSERT_DELAY_MAX_US = 10 * 1000 * 1000,
 	// How long a function is away in a reset: what PCIe gives it (PCI Express Base, 6.6.2).
 	FAULT_RESET_TIME_MS = 100,
+	// What a card is given to make a fresh netdev; later than that it comes by itself.
+	FAULT_REPLACE_TIME_MS = 5000,
 };
 
 // Why a function's carrier is off, besides what the application asked for.
@@ -59,9 +61,10 @@ void fault_wait_insert(struct device *device);
 
 // Reset a function (FLR), and return when it is back, FAULT_RESET_TIME_MS later: its link goes down and up, frames that
 // are on their way are lost, its counters zeroed, rules that name it gone; then the application is told by
-// RTE_ETH_EVENT_INTR_RESET. The netdev stays where it is, as with a driver that has reset_prepare and reset_done. Any
+// RTE_ETH_EVENT_INTR_RESET. The netdev stays where it is, as with a driver that has reset_prepare and reset_done; or, netdev_lost, goes from
+// whatever netns it is in, and a fresh one of its old name is in the card's, as when the driver is unbound and bound again. Any
 // thread but the pipeline's.
-void fault_function_reset(struct function *function);
+void fault_function_reset(struct function *function, bool netdev_lost);
 // Take the carrier of a function, or the wire, away, or give it back. Any thread but the pipeline's.
 void fault_link_set(struct function *function, bool down);
 // The device is pulled off its bus, as it looks to the driver: RTE_ETH_EVENT_INTR_RMV, no more frames. The card stays.

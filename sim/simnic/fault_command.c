@@ -15,7 +15,7 @@ enum { EVENTS_MAX = 16 }; // in one command
 
 struct event {
 	struct function *function;
-	enum { RESET, DOWN, UP } what;
+	enum { RESET, RESET_LOST, DOWN, UP } what;
 };
 
 // What a command asks for.
@@ -185,10 +185,16 @@ static int set_insert_us(struct request *request, const char *value)
 
 static int set_function_reset(struct request *request, const char *value)
 {
+	const char *colon = strchr(value, ':');
 	struct function *function;
-	int error = get_function(request, value, value + strlen(value), &function);
+	int error;
 
-	return error == 0 ? add_event(request, function, RESET) : error;
+	if (colon != NULL && strcmp(colon, ":lost") != 0)
+		return wrong(request, "'%s' is not <vf> or <vf>:lost", value);
+	error = get_function(request, value, colon != NULL ? colon : value + strlen(value),
+			     &function);
+	return error == 0 ? add_event(request, function, colon != NULL ? RESET_LOST : RESET)
+			  : error;
 }
 
 static int add_link_event(struct request *request, struct function *function, const char *state)
@@ -247,7 +253,8 @@ static const struct {
 	 "N[:ERRNO]|off: the Nth insert from now is refused, once; with EIO if not said"},
 	{"fail_all", true, set_fail_all, "ERRNO|off: every insert is refused"},
 	{"insert_us", true, set_insert_us, "MICROSECONDS|off: each insert takes this long"},
-	{"function_reset", true, set_function_reset, "VF: FLR; 65535 is the host's PF"},
+	{"function_reset", true, set_function_reset,
+	 "VF[:lost]: FLR; 65535 is the host's PF. lost: its netdev goes, and a fresh one comes"},
 	{"function_link", true, set_function_link, "VF:down|up"},
 	{"uplink", true, set_uplink, "down|up"},
 	{"remove", false, set_remove, "the device is pulled off its bus, for good"},
@@ -302,10 +309,16 @@ static void carry_out(struct request *request)
 	for (unsigned int i = 0; i < request->event_count; i++) {
 		struct function *function = request->events[i].function;
 
-		if (request->events[i].what == RESET)
-			fault_function_reset(function);
-		else
+		switch (request->events[i].what) {
+		case RESET:
+		case RESET_LOST:
+			fault_function_reset(function, request->events[i].what == RESET_LOST);
+			break;
+		case DOWN:
+		case UP:
 			fault_link_set(function, request->events[i].what == DOWN);
+			break;
+		}
 	}
 	if (request->remove)
 		fault_device_remove(device);

@@ -4,6 +4,7 @@
 // application sees it.
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,6 +48,10 @@ static void a_fault_that_is_not_understood_changes_nothing(void **state)
 		"function_reset=",
 		"function_reset=vf0",
 		"function_reset=65536",
+		"function_reset=0:",
+		"function_reset=0:gone",
+		"function_reset=:lost",
+		"function_reset=4:lost",
 		"function_link=0",
 		"function_link=0:off",
 		"function_link=:up",
@@ -330,6 +335,63 @@ static void a_function_reset_drops_what_is_on_its_way_and_is_told(void **state)
 	netns_delete(pod);
 }
 
+// As when the driver of a function is unbound and bound again.
+static void a_reset_may_take_the_netdev_and_bring_a_fresh_one(void **state)
+{
+	pid_t pod = netns_new();
+	uint16_t port = ports[0];
+	struct rte_flow *rule;
+	int packet, other;
+
+	shell("ip link set %s netns %d", netdevs[0], (int)pod);
+	netns_shell(pod, "ip link set %s name eth0 mtu 9000 up", netdevs[0]);
+	netns_shell(pod, "ip address add 192.0.2.1/24 dev eth0");
+	packet = netns_packet_socket(pod, "eth0");
+	WAIT_FOR(link_is_up(port));
+	expect_traffic(0, packet);
+	close(packet);
+	other = netns_packet_socket(0, netdevs[1]);
+	expect_traffic(1, other);
+	rule = rule_of(ports[UPLINK], PATTERN(FROM(port)), ACTIONS(ACTION(DROP)));
+	told[port] = (struct told){0};
+
+	assert_null(
+		strstr(telemetry_ask("/simnic/fault," DEVICE ",function_reset=0:lost"), "error"));
+	// When the command answers, all of it has happened.
+	netns_shell(pod, "! ip link show eth0 2>/dev/null");
+	shell("ip -stats link show %s | grep -A1 'RX:' | grep -Eq '^ *0 +0 '", netdevs[0]);
+	shell("ip link show %s | grep -q 'mtu 1500 .*state DOWN'", netdevs[0]);
+	shell("test -z \"$(ip -o address show dev %s)\"", netdevs[0]);
+	shell("ip link show %s | grep -q 'simnic:simnic0:vf0'", netdevs[0]);
+	assert_false(link_is_up(port));
+	WAIT_FOR(count(&told[port].resets) == 1);
+	assert_int_equal(port_stats(port).opackets, 0);
+	expect_state("\"links_down\":[]");
+
+	// It is the port's, with the offloads the port was started with, and no rule is in the way.
+	shell("ip link set %s up", netdevs[0]);
+	WAIT_FOR(link_is_up(port));
+	packet = netns_packet_socket(0, netdevs[0]);
+	expect_traffic(0, packet);
+	expect_traffic(1, other);
+	rule_destroy(ports[UPLINK], rule);
+	close(packet);
+	close(other);
+	netns_delete(pod);
+}
+
+static void the_netdev_of_the_pf_is_replaced_as_any(void **state)
+{
+	unsigned int before = if_nametoindex(netdevs[PF]);
+
+	for (unsigned int i = 0; i < 5; i++) {
+		telemetry_ask("/simnic/fault," DEVICE ",function_reset=65535:lost");
+		assert_int_not_equal(if_nametoindex(netdevs[PF]), 0);
+		assert_int_not_equal(if_nametoindex(netdevs[PF]), before);
+		before = if_nametoindex(netdevs[PF]);
+	}
+}
+
 static void frames_sent_during_a_reset_are_lost(void **state)
 {
 	uint16_t port = ports[0];
@@ -422,6 +484,8 @@ int main(void)
 		EVENT_TEST(a_link_that_is_taken_away_carries_nothing_until_it_is_back),
 		EVENT_TEST(a_restart_of_the_port_does_not_bring_a_faulty_link_up),
 		EVENT_TEST(a_function_reset_drops_what_is_on_its_way_and_is_told),
+		EVENT_TEST(a_reset_may_take_the_netdev_and_bring_a_fresh_one),
+		EVENT_TEST(the_netdev_of_the_pf_is_replaced_as_any),
 		EVENT_TEST(frames_sent_during_a_reset_are_lost),
 		EVENT_TEST(a_function_reset_takes_the_rules_that_name_it),
 		EVENT_TEST(a_device_that_is_pulled_out_is_told_and_carries_nothing),

@@ -85,6 +85,14 @@ void function_rest(struct function *function)
 	TAILQ_REMOVE(&function->device->pipeline.readable, function, readable_next);
 }
 
+void function_close_old(struct function *function)
+{
+	int fd = __atomic_exchange_n(&function->closing_fd, -1, __ATOMIC_SEQ_CST);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 // To close a TAP takes the kernel's rtnl lock, which those who take netns down hold for long; the
 // thread for news can wait.
 static void close_later(struct function *function, int fd)

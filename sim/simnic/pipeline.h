@@ -57,6 +57,8 @@ void pipeline_kick_tx(struct device *device, uint16_t index);
 
 // Give a function its descriptor, or take it away with -1; the old one is closed.
 void function_set_fd(struct function *function, int fd);
+// Close a descriptor that was taken away. Waits for the kernel's rtnl lock: any thread but the pipeline's.
+void function_close_old(struct function *function);
 // See how the function's link is and have the application told if it changed. A function has a link
 // when it is there, administratively up and its carrier is on. The kernel wakes us when a netdev
 // goes up, but not when it goes down; so that is noticed when somebody asks (link_update) or sends.
