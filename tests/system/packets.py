@@ -444,14 +444,18 @@ for F in (4, 6):
     case(f"{V} TCP in segments beyond the MTU of a smaller pod", SLOW, FORWARDED if F == 4 else ANSWERED,
          lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(9000)), mss=3000), receiver="small", count=7)
 
+    # How long the headers are is only a hint.
+    for WHAT, HINT in {"of nothing": 0, "of one byte": 1, "up to the middle of its own": 40, "up to its end": 500}.items():
+        case(f"{V} with headers {WHAT}", RULES, FORWARDED,
+             lambda s, F=F, N=HINT: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), hdr_len=N))
+        case(f"{V} in segments, with headers {WHAT}", RULES, FORWARDED,
+             lambda s, F=F, N=HINT: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), mss=100, hdr_len=N))
     # What no stack would leave: refused by the sender's kernel, dropped by the NIC, or put right.
     for WHAT, CHANGES in {
             "a checksum from beyond the frame": {"csum_start": 60000}, "a checksum into beyond the frame": {"csum_offset": 60000},
             "a checksum whose field ends beyond the frame": {"csum_start": 14, "csum_offset": 65535 - 14},
             "a checksum from the frame's last byte": {"csum_start": 500},
-            "headers longer than the frame": {"hdr_len": 65535}, "headers of nothing": {"hdr_len": 0}, "headers of one byte": {"hdr_len": 1},
-            "headers up to the middle of its own": {"hdr_len": 40}, "headers up to its end": {"hdr_len": 500},
-            "flags that nobody knows": {"flags": NEEDS_CSUM | 0xf0}}.items():
+            "headers longer than the frame": {"hdr_len": 65535}, "flags that nobody knows": {"flags": NEEDS_CSUM | 0xf0}}.items():
         case(f"{V} with {WHAT}", EITHER, ANYTHING,
              lambda s, F=F, C=CHANGES: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), **C))
         case(f"{V} in segments, with {WHAT}", EITHER, ANYTHING,
@@ -465,9 +469,10 @@ for F in (4, 6):
             "with the checksum from within TCP": {"csum_start": 14 + (20 if F == 4 else 40) + 8}}.items():
         case(f"{V} TCP in segments {WHAT}", EITHER, ANYTHING,
              lambda s, F=F, C=CHANGES: leave(to_router(s) / ip(F, s) / tcp(data(3500)), mss=1000, **C))
-    for OFFSET in (2, 15):
-        case(f"{V} TCP in segments whose header says it has {OFFSET} words", EITHER, ANYTHING,
-             lambda s, F=F, O=OFFSET: leave(to_router(s) / ip(F, s) / tcp(data(3500), dataofs=O), mss=1000))
+    case(f"{V} TCP in segments whose header says it is shorter than one", EITHER, ANYTHING,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(3500), dataofs=2), mss=1000))
+    case(f"{V} TCP in segments whose header is as long as it can be", RULES, FORWARDED,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(3500), dataofs=15), mss=1000))
     case(f"{V} fragment with its checksum left to the NIC", EITHER, ANYTHING, lambda s, F=F: leave(
         to_router(s) / (v4(s, flags="MF") if F == 4 else v6(s) / IPv6ExtHdrFragment(m=1, id=7)) / udp(data(800))))
     case(f"{V} fragment in segments", EITHER, ANYTHING, lambda s, F=F: leave(
