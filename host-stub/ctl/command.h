@@ -41,8 +41,15 @@ struct command {
 extern const struct command command_status, command_pods, command_ports, command_ipam,
 	command_flows, command_offload, command_network, command_reconcile;
 
+// In the order of --help; NULL past the last one.
+const struct command *command_at(size_t index);
+// NULL: there is none of that name.
+const struct command *command_find(const char *name);
+
 // Print and release; NULL (out of memory) ends the program.
 void command_print_json(json_t *json);
+// {"error": {...}}, as --help has it.
+void command_print_json_error(const struct podport_error *error);
 
 // "10.88.0.2" or null.
 json_t *command_json_address(bool has, int family, const void *address);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// podportctl, the operator's command: options, the connection to podport-hostd, and the table of
-// commands. Tables for people, --json for programs.
+// podportctl, the operator's command: options and the connection to podport-hostd. Tables for people,
+// --json for programs.
 
-#include <arpa/inet.h>
 #include <err.h>
 #include <getopt.h>
 #include <locale.h>
@@ -12,37 +11,6 @@
 #include <string.h>
 
 #include "ctl/command.h"
-
-static const struct command *const commands[] = {
-	&command_status, &command_pods,    &command_ports,   &command_ipam,
-	&command_flows,  &command_offload, &command_network, &command_reconcile,
-};
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
-
-// ---- for the commands ----------------------------------------------------------------------------
-
-void command_print_json(json_t *json)
-{
-	if (json == NULL)
-		errx(EXIT_NOT, "out of memory");
-	json_dumpf(json, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(json);
-}
-
-json_t *command_json_address(bool has, int family, const void *address)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (!has || inet_ntop(family, address, text, sizeof(text)) == NULL)
-		return json_null();
-	return json_string(text);
-}
-
-json_t *command_json_function(unsigned int pf, unsigned int vf)
-{
-	return json_pack("{s:i, s:i}", "pf", (int)pf, "vf", (int)vf);
-}
 
 // ---- help ----------------------------------------------------------------------------------------
 
@@ -69,8 +37,8 @@ static void help(const struct command *command)
 	printf("Usage: podportctl [OPTIONS] COMMAND\n\n"
 	       "Shows what podport does on this host, by asking podport-hostd.\n\n"
 	       "Commands:\n");
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-9s  %s\n", commands[i]->name, commands[i]->summary);
+	for (size_t i = 0; command_at(i) != NULL; i++)
+		printf("  %-9s  %s\n", command_at(i)->name, command_at(i)->summary);
 	printf("\nOptions:\n"
 	       "      --drops         with 'ports': dropped packets by reason\n"
 	       "      --mtu BYTES     with 'network set': the pods' MTU\n"
@@ -86,14 +54,6 @@ static void help(const struct command *command)
 	       help_options);
 }
 
-static const struct command *find_command(const char *name)
-{
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (strcmp(name, commands[i]->name) == 0)
-			return commands[i];
-	return NULL;
-}
-
 static int usage(void)
 {
 	fprintf(stderr, "Try 'podportctl --help'.\n");
@@ -105,8 +65,7 @@ static int usage(void)
 static int fail(const struct options *options, const struct podport_error *error)
 {
 	if (options->json)
-		command_print_json(json_pack("{s:{s:i, s:s, s:s}}", "error", "code", error->code,
-					     "name", error->name, "message", error->message));
+		command_print_json_error(error);
 	else
 		fprintf(stderr, "podportctl: %s\n", error->message);
 	return error->code == PODPORT_HOSTD_AWAY ? EXIT_HOSTD_AWAY : EXIT_NOT;
@@ -155,7 +114,7 @@ static int parse_command(int argc, char **argv, struct arguments *ret)
 
 	if (index == argc)
 		return 0;
-	ret->command = find_command(argv[index]);
+	ret->command = command_find(argv[index]);
 	if (ret->command == NULL) {
 		fprintf(stderr, "podportctl: there is no command '%s'\n", argv[index]);
 		return -1;

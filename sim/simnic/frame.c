@@ -81,6 +81,9 @@ static void parse(const uint8_t *data, uint32_t length, struct headers *ret)
 	ret->l3 = at;
 	if (type == RTE_ETHER_TYPE_IPV4 && at + sizeof(struct rte_ipv4_hdr) <= length &&
 	    (data[at] & 0xf) >= RTE_IPV4_MIN_IHL) {
+		if (read_u16(data + at + offsetof(struct rte_ipv4_hdr, fragment_offset)) &
+		    (RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK))
+			return; // as in IPv6: no layer 4 that could be looked into
 		ret->l4 = at + (data[at] & 0xf) * RTE_IPV4_IHL_MULTIPLIER;
 		ret->protocol = data[at + offsetof(struct rte_ipv4_hdr, next_proto_id)];
 	} else if (type == RTE_ETHER_TYPE_IPV6) {

@@ -168,6 +168,30 @@ static void an_inner_checksum_is_finished_even_if_the_outer_would_be_left(void *
 	rte_pktmbuf_free(mbuf);
 }
 
+// Nobody who takes it over could: the rest of what the checksum covers is in other frames, or it is not there at all.
+static void
+the_checksum_of_a_fragment_is_finished_even_if_that_of_a_packet_would_be_left(void **state)
+{
+	struct virtio_net_hdr vnet;
+	struct rte_mbuf *mbuf;
+	uint16_t sum;
+
+	function.port.rx_offloads = everything;
+	for (unsigned int tcp = 0; tcp < 2; tcp++) {
+		build(tcp ? IPPROTO_TCP : IPPROTO_UDP, 200, 0);
+		packet.data[packet.l3 + 6] |= 0x20; // more fragments
+		vnet = unfinished(0);
+		assert_int_equal(receive(&vnet, &mbuf), FRAME_OK);
+		assert_int_equal(mbuf->ol_flags, 0);
+		sum = ~rte_raw_cksum(packet.data + packet.l4, packet.length - packet.l4);
+		memcpy(packet.data + packet.l4 + vnet.csum_offset, &sum, sizeof(sum));
+		assert_same_data(mbuf);
+		rte_pktmbuf_free(mbuf);
+	}
+	vnet = unfinished(100);
+	assert_int_equal(receive(&vnet, &mbuf), FRAME_BAD_OFFLOAD);
+}
+
 static void a_long_segment_arrives_whole_with_its_segment_size(void **state)
 {
 	struct virtio_net_hdr vnet;
@@ -336,6 +360,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_checksum_is_left_to_the_application_only_if_it_asked_for_that),
 		TEST(an_inner_checksum_is_finished_even_if_the_outer_would_be_left),
+		TEST(the_checksum_of_a_fragment_is_finished_even_if_that_of_a_packet_would_be_left),
 		TEST(a_frame_arrives_as_it_was_sent),
 		TEST(a_jumbo_frame_arrives_in_a_chain),
 		TEST(a_finished_checksum_covers_a_chain_with_odd_segments),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the e-switch does for pods, by podportctl; and how the simulated NIC is made to misbehave, by DPDK's telemetry."""
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -8,6 +9,7 @@ import socket
 from simulation import PATIENCE_S, wait_until
 
 DEVICE = "net_simnic0"
+RULES_PER_FAMILY = 3
 RULES_PER_POD = 6   # of a pod with both families and the pod network's MTU
 FAMILIES = [4, 6]
 # What a kernel says besides in a while: a group it joins, a neighbour it looks for.
@@ -106,6 +108,9 @@ class Telemetry:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.connection.close()
 
     def ask(self, command, *parameters):
@@ -122,10 +127,10 @@ def misbehave(sim, *faults):
     return answer
 
 
-def rules_in_nic(sim):
-    """How many rules the NIC itself says that it has."""
-    with Telemetry(sim) as telemetry:
-        return telemetry.ask("/simnic/rules", DEVICE)["rules"]
+def rules_in_nic(sim, telemetry=None):
+    """How many rules the NIC itself says that it has; by a connection of its own, or this one."""
+    with contextlib.nullcontext(telemetry) if telemetry else Telemetry(sim) as connection:
+        return connection.ask("/simnic/rules", DEVICE)["rules"]
 
 
 def function_of(sim, pod):

@@ -12,7 +12,10 @@ from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA,
                                 ICMPv6ND_RS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6, IPv6ExtHdrDestOpt,
                                 IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN, RouterAlert)
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
+
+from unfinished import GSO_TCPV4, GSO_TCPV6, GSO_UDP, GSO_UDP_L4, NEEDS_CSUM, Unfinished, leave
 
 ROUTER = "02:70:70:00:00:01"
 MARK = b"podport-test-mark"
@@ -23,6 +26,7 @@ SMALL, LARGE = 1500, 9000  # of two pods that have asked for their own
 RULES, SLOW, EITHER = "rules", "slow path", "either"
 # What becomes of it, with offload or without.
 FORWARDED, ANSWERED, DROPPED, TO_HOST, COMES_BACK = "arrives", "is answered by the router", "is dropped", "reaches the host", "comes back"
+ANYTHING = "is nobody's business, as long as it is the same"
 
 
 @dataclasses.dataclass
@@ -41,10 +45,10 @@ class Case:
     name: str
     path: str
     outcome: str
-    build: object  # Scene, with sender and receiver as its a and b -> a frame or a list of frames, scapy's or bytes
+    build: object  # Scene, with sender and receiver as its a and b -> a frame or a list of them: scapy's, bytes, Unfinished
     sender: str = "a"
     receiver: str = "b"
-    count: int = None  # frames at the receiver, if that is not one for each that was sent
+    count: int = None  # packets that arrive, if that is not one for each that was sent
 
 
 CASES = []
@@ -363,3 +367,124 @@ case("LLDP", SLOW, DROPPED, lambda s: to_router(s, dst="01:80:c2:00:00:0e", type
 case("an IEEE 802.3 length in place of a type", SLOW, DROPPED, lambda s: to_router(s, type=40) / Raw(b"\xaa\xaa\x03" + MARK * 3))
 case("MPLS", SLOW, DROPPED, lambda s: to_router(s, type=0x8847) / Raw(struct.pack("!I", 16 << 12 | 1 << 8 | 64) + bytes(v4(s) / udp())))
 case("an Ethernet header and no more", SLOW, DROPPED, lambda s: to_router(s, type=0x88b5))
+
+# ---- what a stack leaves to the NIC -----------------------------------------------------------------------
+
+
+def data(size):
+    return bytes(i % 251 for i in range(size))
+
+
+def leave_zero(headers, l4):
+    """With two bytes of payload for which the checksum comes out as zero."""
+    probe = leave(headers / l4(b"\0" * 18))
+    field = probe.csum_start + probe.csum_offset
+    return leave(headers / l4(probe.packets()[0][field:field + 2] + b"\0" * 16))
+
+
+for F in (4, 6):
+    V = f"IPv{F}"
+    for WHAT, SEGMENT in {"UDP": udp, "TCP": tcp}.items():
+        case(f"{V} {WHAT}, its checksum left to the NIC", RULES, FORWARDED, lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4()))
+        case(f"{V} {WHAT} of odd length, its checksum left to the NIC", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(b"odd")))
+        case(f"{V} {WHAT} without payload, its checksum left to the NIC", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(b"")))
+        case(f"{V} {WHAT} as long as the MTU, its checksum left to the NIC", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(MTU - (20 if F == 4 else 40) - (8 if L4 is udp else 20)))))
+        case(f"{V} {WHAT} with no hop to go, its checksum left to the NIC", SLOW, ANSWERED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, **limit(F, 1)) / L4()))
+        case(f"{V} {WHAT} to the gateway, its checksum left to the NIC", SLOW, TO_HOST,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, dst=s.host.address(F)) / L4()))
+        case(f"{V} {WHAT} from another pod's address, its checksum left to the NIC", SLOW, DROPPED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, src=s.c.address(F)) / L4()))
+        case(f"{V} {WHAT} from a larger pod, its checksum left to the NIC", SLOW, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4()), sender="large")
+        case(f"{V} {WHAT} in VXLAN, its checksum left to the NIC", RULES, FORWARDED, lambda s, F=F, L4=SEGMENT: leave(
+            to_router(s) / ip(F, s) / UDP(sport=5, dport=4789, chksum=0) / VXLAN(vni=7) / Ether(src=s.a.mac, dst=s.b.mac) / ip(F, s) / L4()))
+        # What becomes UDP's checksum when it is zero.
+        case(f"{V} {WHAT} whose checksum comes out as zero, left to the NIC", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave_zero(to_router(s) / ip(F, s), L4))
+    case(f"{V} TCP with options, its checksum left to the NIC", RULES, FORWARDED, lambda s, F=F: leave(
+        to_router(s) / ip(F, s) / tcp(b"", flags="S", options=[("MSS", 1460), ("NOP", None), ("WScale", 7), ("SAckOK", b"")])))
+
+    for WHAT, SEGMENT in {"TCP": tcp, "UDP": udp}.items():
+        for SIZE, MSS in ((3500, 1000), (3000, 1000), (1001, 1000), (1000, 1000), (200, 7), (60000, 1400), (20000, MTU - 80)):
+            case(f"{V} {WHAT} of {SIZE} bytes in segments of {MSS}", RULES, FORWARDED,
+                 lambda s, F=F, L4=SEGMENT, N=SIZE, M=MSS: leave(to_router(s) / ip(F, s) / L4(data(N)), mss=M))
+        case(f"{V} {WHAT} in segments of one byte", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(40)), mss=1))
+        case(f"{V} {WHAT} in segments to a larger pod", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=3000), receiver="large")
+        case(f"{V} {WHAT} in segments from a smaller pod", RULES, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=1400), sender="small")
+        case(f"{V} {WHAT} in segments from a larger pod", SLOW, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=3000), sender="large")
+        case(f"{V} {WHAT} in segments to a smaller pod", SLOW, FORWARDED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=1400), receiver="small")
+        case(f"{V} {WHAT} in segments to the gateway", SLOW, TO_HOST,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, dst=s.host.address(F)) / L4(data(5000)), mss=1000))
+        case(f"{V} {WHAT} in segments beyond the sender's MTU", SLOW, DROPPED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(5 * (MTU + 10))), mss=MTU + 10))
+        case(f"{V} {WHAT} in segments from another pod's address", SLOW, DROPPED,
+             lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, src=s.c.address(F)) / L4(data(5000)), mss=1000))
+    for FLAGS in ("FPA", "A", "UPA", "ECA", "CPA", "SFRPAUECN"):
+        case(f"{V} TCP with flags {FLAGS} in segments", RULES, FORWARDED,
+             lambda s, F=F, G=FLAGS: leave(to_router(s) / ip(F, s) / tcp(data(3500), flags=G), mss=1000))
+    case(f"{V} TCP in segments with ECN", RULES, FORWARDED, lambda s, F=F: leave(
+        to_router(s) / ip(F, s, **{"tos" if F == 4 else "tc": 2}) / tcp(data(3500), flags="CPA"), mss=1000, ecn=True))
+    case(f"{V} TCP in segments with ECN from a larger pod", SLOW, FORWARDED, lambda s, F=F: leave(
+        to_router(s) / ip(F, s, **{"tos" if F == 4 else "tc": 2}) / tcp(data(9500), flags="CPA"), mss=3000, ecn=True), sender="large")
+    case(f"{V} TCP in segments over the end of its sequence numbers", RULES, FORWARDED,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(3500), seq=0xfffffc00), mss=1000))
+    case(f"{V} TCP with timestamps in segments", RULES, FORWARDED, lambda s, F=F: leave(
+        to_router(s) / ip(F, s) / tcp(data(3500), options=[("NOP", None), ("NOP", None), ("Timestamp", (7, 9))]), mss=1000))
+    case(f"{V} TCP in segments with no hop to go", SLOW, ANSWERED,
+         lambda s, F=F: leave(to_router(s) / ip(F, s, **limit(F, 1)) / tcp(data(3500)), mss=1000))
+    case(f"{V} TCP in segments beyond the MTU of a smaller pod", SLOW, FORWARDED if F == 4 else ANSWERED,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(9000)), mss=3000), receiver="small", count=7)
+
+    # How long the headers are is only a hint.
+    for WHAT, HINT in {"of nothing": 0, "of one byte": 1, "up to the middle of its own": 40, "up to its end": 500}.items():
+        case(f"{V} with headers {WHAT}", RULES, FORWARDED,
+             lambda s, F=F, N=HINT: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), hdr_len=N))
+        case(f"{V} in segments, with headers {WHAT}", RULES, FORWARDED,
+             lambda s, F=F, N=HINT: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), mss=100, hdr_len=N))
+    # What no stack would leave: refused by the sender's kernel, dropped by the NIC, or put right.
+    for WHAT, CHANGES in {
+            "a checksum from beyond the frame": {"csum_start": 60000}, "a checksum into beyond the frame": {"csum_offset": 60000},
+            "a checksum whose field ends beyond the frame": {"csum_start": 14, "csum_offset": 65535 - 14},
+            "a checksum from the frame's last byte": {"csum_start": 500},
+            "headers longer than the frame": {"hdr_len": 65535}, "flags that nobody knows": {"flags": NEEDS_CSUM | 0xf0}}.items():
+        case(f"{V} with {WHAT}", EITHER, ANYTHING,
+             lambda s, F=F, C=CHANGES: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), **C))
+        case(f"{V} in segments, with {WHAT}", EITHER, ANYTHING,
+             lambda s, F=F, C=CHANGES: leave(to_router(s) / ip(F, s) / tcp(data(501 - 14 - 20 - (20 if F == 4 else 40))), mss=100, **C))
+    OTHER = GSO_TCPV6 if F == 4 else GSO_TCPV4
+    for WHAT, CHANGES in {
+            "of no size": {"gso_size": 0}, "of the largest size": {"gso_size": 65535}, "without a checksum": {"flags": 0},
+            "that say they are of the other family": {"gso_type": OTHER}, "of UDP that are of TCP": {"gso_type": GSO_UDP_L4},
+            "by fragments of UDP": {"gso_type": GSO_UDP}, "of a kind nobody knows": {"gso_type": 0x7f},
+            "with the checksum where UDP has it": {"csum_offset": 6}, "with the checksum from layer 3 on": {"csum_start": 14},
+            "with the checksum from within TCP": {"csum_start": 14 + (20 if F == 4 else 40) + 8}}.items():
+        case(f"{V} TCP in segments {WHAT}", EITHER, ANYTHING,
+             lambda s, F=F, C=CHANGES: leave(to_router(s) / ip(F, s) / tcp(data(3500)), mss=1000, **C))
+    case(f"{V} TCP in segments whose header says it is shorter than one", EITHER, ANYTHING,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(3500), dataofs=2), mss=1000))
+    case(f"{V} TCP in segments whose header is as long as it can be", RULES, FORWARDED,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(3500), dataofs=15), mss=1000))
+    case(f"{V} fragment with its checksum left to the NIC", EITHER, ANYTHING, lambda s, F=F: leave(
+        to_router(s) / (v4(s, flags="MF") if F == 4 else v6(s) / IPv6ExtHdrFragment(m=1, id=7)) / udp(data(800))))
+    case(f"{V} fragment in segments", EITHER, ANYTHING, lambda s, F=F: leave(
+        to_router(s) / (v4(s, flags="MF") if F == 4 else v6(s) / IPv6ExtHdrFragment(m=1, id=7)) / tcp(data(3500)), mss=1000))
+case("IPv4 with options, its checksum left to the NIC", SLOW, FORWARDED,
+     lambda s: leave(to_router(s) / v4(s, options=[IPOption_NOP()] * 8) / udp()))
+case("IPv4 with options in segments", SLOW, FORWARDED,
+     lambda s: leave(to_router(s) / v4(s, options=[IPOption_NOP()] * 8) / tcp(data(3500)), mss=1000))
+case("IPv6 behind destination options, its checksum left to the NIC", RULES, FORWARDED,
+     lambda s: leave(to_router(s) / v6(s) / HEADERS["destination options"]() / udp()))
+case("IPv6 behind destination options in segments", RULES, FORWARDED,
+     lambda s: leave(to_router(s) / v6(s) / HEADERS["destination options"]() / tcp(data(3500)), mss=1000))
+case("an Ethernet header and a virtio-net header", SLOW, DROPPED, lambda s: Unfinished(bytes(to_router(s, type=0x88b5))))
+case("an Ethernet type nobody knows in segments", EITHER, ANYTHING, lambda s: Unfinished(
+    bytes(to_router(s, type=0x88b5)) + data(3000), NEEDS_CSUM, GSO_TCPV4, 54, 1000, 34, 16))
