@@ -150,7 +150,9 @@ int tap_create(const struct tap_config *config, int *ret_fd, char *ret_why, size
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", config->name);
 	if (ioctl(fd, TUNSETIFF, &request) < 0) {
 		// A TAP of that name is EBUSY, any other netdev EINVAL: tun_set_iff() in the kernel.
-		error = errno == EBUSY || if_nametoindex(config->name) != 0 ? -EEXIST : -errno;
+		error = -errno;
+		if (error == -EBUSY || if_nametoindex(config->name) != 0)
+			error = -EEXIST;
 		goto fail;
 	}
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0) {
