@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Network namespaces by file descriptor. hostd's own is taken once at start-up; a worker thread is
-// in another one only between netns_enter and netns_leave, and never waits there.
+// Network namespaces by file descriptor. hostd's own is taken once at start-up; a worker thread, or the
+// link's, is in another one only between netns_enter and netns_leave, and never waits there.
 
 #pragma once
 

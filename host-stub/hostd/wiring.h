@@ -13,7 +13,7 @@
 // set before the move and cleared after the move back: an interface in a sandbox without it is not
 // ours and is never touched.
 //
-// Worker threads, any number at once (for different attachments); nothing global is held.
+// Worker threads and the link's, any number at once (for different attachments); nothing global is held.
 
 #pragma once
 

@@ -207,6 +207,9 @@ int add_register(struct action_compiler *compiler, const struct rte_flow_action 
 {
 	const struct flow_op op = {.number = number & mask, .mask = mask};
 
+	if (mask == 0 && !compiler->unknown)
+		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
+				     "nothing to be set");
 	if (add_op(compiler, action, kind, op.bytes, sizeof(op.bytes)) < 0)
 		return -rte_errno;
 	compiler->ops[compiler->op_count - 1].index = index;
@@ -215,29 +218,21 @@ int add_register(struct action_compiler *compiler, const struct rte_flow_action 
 
 static int compile_set_meta(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
-	const struct rte_flow_action_set_meta unknown = {0}, *set = action->conf;
+	const struct rte_flow_action_set_meta unknown = {0};
+	const struct rte_flow_action_set_meta *set = compiler->unknown ? &unknown : action->conf;
 
 	if (need_conf(compiler, action) < 0)
 		return -rte_errno;
-	if (compiler->unknown)
-		set = &unknown;
-	else if (set->mask == 0)
-		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
-				     "nothing to be set");
 	return add_register(compiler, action, FLOW_SET_META, 0, set->data, set->mask);
 }
 
 static int compile_set_tag(struct action_compiler *compiler, const struct rte_flow_action *action)
 {
-	const struct rte_flow_action_set_tag unknown = {0}, *set = action->conf;
+	const struct rte_flow_action_set_tag unknown = {0};
+	const struct rte_flow_action_set_tag *set = compiler->unknown ? &unknown : action->conf;
 
 	if (need_conf(compiler, action) < 0)
 		return -rte_errno;
-	if (compiler->unknown)
-		set = &unknown;
-	else if (set->mask == 0)
-		return refuse_action(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
-				     "nothing to be set");
 	if (set->index >= FLOW_TAGS)
 		return refuse_action(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION_CONF, action,
 				     "no such index");

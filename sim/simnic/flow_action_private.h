@@ -44,7 +44,7 @@ int require_layer(struct action_compiler *compiler, const struct rte_flow_action
 int add_op(struct action_compiler *compiler, const struct rte_flow_action *action,
 	   enum flow_op_kind kind, const void *bytes, size_t size);
 
-// SET_META and SET_TAG.
+// Set bits of a number: of META, a TAG, a VLAN tag. A mask of none is refused.
 int add_register(struct action_compiler *compiler, const struct rte_flow_action *action,
 		 enum flow_op_kind kind, uint8_t index, uint32_t number, uint32_t mask);
 // One action of the list, END included.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // libFuzzer: bytes into rte_flow, as a driver's operations get it from ethdev: rules with any items and actions, indirect
-// actions, templates, in any order, on a device without a pipeline's thread. Pointers are good, what they point to is not.
+// actions, templates, tables, queues, in any order, on a device without a pipeline's thread. Pointers are good, what they point to is not.
 //
 // What is refused says why; what validate accepts create makes, and the other way; after all is flushed, nothing is left.
 
@@ -13,24 +13,20 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include <rte_mtr_driver.h>
+
 #include "sim/simnic/flow_api.h"
+#include "sim/simnic/flow_fuzz.h"
+#include "sim/simnic/test_items.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
-	PORTS = 4,
-	FIRST_PORT = 3,
-	ITEMS = 8,
-	ACTIONS = 8,
 	RULES = 16,
 	HANDLES = 4,
-	CONF_SIZE = 128, // as long as any item or configuration
+	METERS =
+		3, // of which the first is shared, the second can be of one rule, and the third is not there
 	STEPS = 24,
-};
-
-struct input {
-	const uint8_t *data;
-	size_t size;
 };
 
 static struct rte_device rte_device;
@@ -41,17 +37,15 @@ static struct device device = {
 static struct rte_flow *rules[RULES];
 static struct rte_flow_action_handle *handles[HANDLES];
 
-// Says where, since one abort() looks like another in an optimised stack.
-#define check(good) check_((good), __LINE__)
-static void check_(bool good, int line)
+void check_(bool good, const char *file, int line)
 {
 	if (!good) {
-		fprintf(stderr, "flow_fuzz.c:%d: check failed\n", line);
+		fprintf(stderr, "%s:%d: check failed\n", file, line);
 		abort();
 	}
 }
 
-static uint8_t take(struct input *input)
+uint8_t take(struct input *input)
 {
 	if (input->size == 0)
 		return 0;
@@ -59,9 +53,36 @@ static uint8_t take(struct input *input)
 	return *input->data++;
 }
 
-static struct rte_eth_dev *take_port(struct input *input)
+struct rte_eth_dev *take_port(struct input *input)
 {
 	return &rte_eth_devices[FIRST_PORT + take(input) % PORTS];
+}
+
+static void make_meters(void)
+{
+	static const struct rte_flow_action drop[] = {{.type = RTE_FLOW_ACTION_TYPE_DROP},
+						      {.type = RTE_FLOW_ACTION_TYPE_END}};
+	struct rte_mtr_meter_profile profile = {.alg = RTE_MTR_SRTCM_RFC2697,
+						.srtcm_rfc2697 = {.cir = 1000, .cbs = 1000}};
+	struct rte_mtr_meter_policy_params policy = {.actions = {NULL, NULL, drop}};
+	struct rte_mtr_params params = {.meter_enable = 1};
+	struct rte_eth_dev *uplink = &rte_eth_devices[FIRST_PORT + CARD_INDEX_WIRE];
+	const struct rte_mtr_ops *ops;
+
+	check(meter_ops_get(uplink, &ops) == 0);
+	check(ops->meter_profile_add(uplink, 0, &profile, NULL) == 0);
+	check(ops->meter_policy_add(uplink, 0, &policy, NULL) == 0);
+	for (uint32_t id = 0; id < METERS - 1; id++)
+		check(ops->create(uplink, id, &params, id == 0, NULL) == 0);
+}
+
+// No rule, and nothing that was refused, has kept one.
+static void check_meters(void)
+{
+	struct meter *meter;
+
+	check(meter_hold(&device, 1, &meter) == 0); // of one holder at a time
+	meter_release(meter);
 }
 
 static void make_device(void)
@@ -88,36 +109,11 @@ static void make_device(void)
 	}
 	faults_init(&device.faults); // no fault, so that what is valid can be created
 	meters_init(&device.meters);
+	make_meters();
 	check(eswitch_init(&device) == 0);
 }
 
 // ---- patterns -------------------------------------------------------------------------------------------
-
-static const enum rte_flow_item_type item_types[] = {
-	RTE_FLOW_ITEM_TYPE_VOID,
-	RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT,
-	RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR,
-	RTE_FLOW_ITEM_TYPE_ETH,
-	RTE_FLOW_ITEM_TYPE_VLAN,
-	RTE_FLOW_ITEM_TYPE_IPV4,
-	RTE_FLOW_ITEM_TYPE_IPV6,
-	RTE_FLOW_ITEM_TYPE_IPV6_FRAG_EXT,
-	RTE_FLOW_ITEM_TYPE_TCP,
-	RTE_FLOW_ITEM_TYPE_UDP,
-	RTE_FLOW_ITEM_TYPE_ICMP,
-	RTE_FLOW_ITEM_TYPE_ICMP6,
-	RTE_FLOW_ITEM_TYPE_VXLAN,
-	RTE_FLOW_ITEM_TYPE_GENEVE,
-	RTE_FLOW_ITEM_TYPE_META,
-	RTE_FLOW_ITEM_TYPE_TAG,
-	RTE_FLOW_ITEM_TYPE_INTEGRITY,
-	RTE_FLOW_ITEM_TYPE_MPLS,
-};
-
-struct pattern {
-	struct rte_flow_item items[ITEMS + 1];
-	uint8_t memory[ITEMS][3][CONF_SIZE] __attribute__((aligned(8)));
-};
 
 // Bytes of the input, the rest one value.
 static void *take_memory(struct input *input, uint8_t memory[CONF_SIZE])
@@ -130,7 +126,7 @@ static void *take_memory(struct input *input, uint8_t memory[CONF_SIZE])
 	return memory;
 }
 
-static void take_pattern(struct input *input, struct pattern *pattern)
+void take_pattern(struct input *input, struct pattern *pattern)
 {
 	unsigned int count = take(input) % (ITEMS + 1);
 
@@ -175,13 +171,7 @@ static const enum rte_flow_action_type action_types[] = {
 	RTE_FLOW_ACTION_TYPE_RAW_ENCAP,
 	RTE_FLOW_ACTION_TYPE_RAW_DECAP,
 	RTE_FLOW_ACTION_TYPE_QUEUE,
-};
-
-struct list {
-	struct rte_flow_action actions[ACTIONS + 1];
-	uint8_t memory[ACTIONS][CONF_SIZE] __attribute__((aligned(8)));
-	uint8_t header[ACTIONS][FLOW_ENCAP_MAX];
-	struct pattern definition;
+	RTE_FLOW_ACTION_TYPE_METER,
 };
 
 // What is a pointer in a configuration points to something.
@@ -193,11 +183,15 @@ static const void *take_conf(struct input *input, struct list *list, unsigned in
 	struct rte_flow_action_raw_decap *decap = memory;
 	struct rte_flow_action_vxlan_encap *vxlan = memory;
 	struct rte_flow_action_modify_field *modify = memory;
+	struct rte_flow_action_meter *meter = memory;
 	uint8_t what = take(input);
 
 	switch ((int)type) {
 	case RTE_FLOW_ACTION_TYPE_INDIRECT:
 		return handles[what % HANDLES];
+	case RTE_FLOW_ACTION_TYPE_METER:
+		meter->mtr_id = what % METERS;
+		break;
 	case RTE_FLOW_ACTION_TYPE_RAW_ENCAP:
 		encap->data = what & 1 ? take_memory(input, list->header[i]) : NULL;
 		encap->preserve = what & 2 ? list->header[i] : NULL;
@@ -219,7 +213,7 @@ static const void *take_conf(struct input *input, struct list *list, unsigned in
 	return memory;
 }
 
-static void take_list(struct input *input, struct list *list)
+void take_list(struct input *input, struct list *list)
 {
 	unsigned int count = take(input) % (ACTIONS + 1);
 
@@ -235,7 +229,7 @@ static void take_list(struct input *input, struct list *list)
 
 // ---- steps ----------------------------------------------------------------------------------------------
 
-static void check_refusal(const struct rte_flow_error *error)
+void check_refusal(const struct rte_flow_error *error)
 {
 	check(rte_errno > 0 && error->type != RTE_FLOW_ERROR_TYPE_NONE && error->message != NULL);
 }
@@ -352,7 +346,7 @@ static void step(struct input *input)
 {
 	uint32_t index;
 
-	switch (take(input) % 8) {
+	switch (take(input) % 12) {
 	case 0:
 	case 1:
 	case 2:
@@ -377,6 +371,10 @@ static void step(struct input *input)
 			if (rules[i] != NULL && rules[i]->owner == index)
 				rules[i] = NULL;
 		check(simnic_flow_ops.flush(&rte_eth_devices[FIRST_PORT + index], NULL) == 0);
+		queue_forget_rules(&rte_eth_devices[FIRST_PORT + index]);
+		break;
+	default:
+		queue_step(input);
 		break;
 	}
 }
@@ -393,6 +391,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&input);
 	for (unsigned int i = 0; i < PORTS; i++)
 		flow_port_closed(&functions[i]);
+	queue_forget();
+	check_meters();
 	memset(rules, 0, sizeof(rules));
 	memset(handles, 0, sizeof(handles));
 	check(flow_tables_total(device.eswitch->tables) == 0);

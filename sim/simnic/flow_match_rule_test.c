@@ -9,6 +9,7 @@
 
 #include "sim/simnic/flow_match_test.h"
 #include "sim/simnic/flow_table.h"
+#include "sim/simnic/test_items.h"
 
 static unsigned int seed = 1;
 
@@ -317,26 +318,6 @@ static void a_rule_meets_the_frames_that_its_items_describe(void **state)
 static void random_bytes_are_compiled_or_refused_but_do_no_harm(void **state)
 {
 	enum { ROUNDS = 300000, COUNT = 6 };
-	static const enum rte_flow_item_type types[] = {
-		RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT,
-		RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR,
-		RTE_FLOW_ITEM_TYPE_ETH,
-		RTE_FLOW_ITEM_TYPE_VLAN,
-		RTE_FLOW_ITEM_TYPE_IPV4,
-		RTE_FLOW_ITEM_TYPE_IPV6,
-		RTE_FLOW_ITEM_TYPE_IPV6_FRAG_EXT,
-		RTE_FLOW_ITEM_TYPE_TCP,
-		RTE_FLOW_ITEM_TYPE_UDP,
-		RTE_FLOW_ITEM_TYPE_ICMP,
-		RTE_FLOW_ITEM_TYPE_ICMP6,
-		RTE_FLOW_ITEM_TYPE_VXLAN,
-		RTE_FLOW_ITEM_TYPE_GENEVE,
-		RTE_FLOW_ITEM_TYPE_META,
-		RTE_FLOW_ITEM_TYPE_TAG,
-		RTE_FLOW_ITEM_TYPE_INTEGRITY,
-		RTE_FLOW_ITEM_TYPE_VOID,
-		RTE_FLOW_ITEM_TYPE_CONNTRACK,
-	};
 	static struct random_item storage[COUNT];
 	struct rte_flow_item items[COUNT + 1];
 	unsigned int good = 0;
@@ -348,7 +329,7 @@ static void random_bytes_are_compiled_or_refused_but_do_no_harm(void **state)
 
 		memset(items, 0, sizeof(items));
 		for (unsigned int i = 0; i < pick(COUNT + 1); i++) {
-			items[i].type = types[pick(RTE_DIM(types))];
+			items[i].type = item_types[pick(RTE_DIM(item_types))];
 			for (size_t j = 0; j < sizeof(storage[i]); j++)
 				((uint8_t *)&storage[i])[j] = pick(8) == 0 ? pick(256) : 0;
 			items[i].spec = pick(2) == 0 ? storage[i].spec : NULL;

@@ -180,6 +180,13 @@ void simnic_ring_drain(struct rte_ring *ring);
 // Whether the queue's mbufs hold a frame of this MTU.
 bool simnic_rx_queue_fits(const struct rx_queue *rx, uint64_t rx_offloads, uint32_t mtu);
 
+// stats.c: operations of struct eth_dev_ops. stats_reset is for both kinds.
+int simnic_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats);
+int simnic_stats_reset(struct rte_eth_dev *dev);
+int simnic_xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *xstats, unsigned int count);
+int simnic_xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names,
+			    unsigned int count);
+
 // ethdev.c: fill in a fresh ethdev as this function's port. init_params of rte_eth_dev_create().
 int simnic_port_init(struct rte_eth_dev *ethdev, void *function);
 // Bring a function's netdev to what its port is set to. A function that is gone gets it when it comes
