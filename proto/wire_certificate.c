@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -14,6 +15,7 @@
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 
+#include "proto/base/file.h"
 #include "proto/base/log.h"
 #include "proto/wire_private.h"
 
@@ -30,16 +32,21 @@ static int fill_random(void *arg, unsigned char *data, size_t size)
 #endif
 
 // PEM texts, with their end.
+static bool parse_certificates(struct identity *identity, const char *ca, const char *certificate)
+{
+	return mbedtls_x509_crt_parse(&identity->ca, (const unsigned char *)ca, strlen(ca) + 1) ==
+		       0 &&
+	       mbedtls_x509_crt_parse(&identity->certificate, (const unsigned char *)certificate,
+				      strlen(certificate) + 1) == 0;
+}
+
 static bool parse(struct identity *identity, const char *ca, const char *certificate,
 		  const char *key)
 {
 	const unsigned char *pem = (const unsigned char *)key;
 	size_t size = strlen(key) + 1;
 
-	return mbedtls_x509_crt_parse(&identity->ca, (const unsigned char *)ca, strlen(ca) + 1) ==
-		       0 &&
-	       mbedtls_x509_crt_parse(&identity->certificate, (const unsigned char *)certificate,
-				      strlen(certificate) + 1) == 0 &&
+	return parse_certificates(identity, ca, certificate) &&
 #if MBEDTLS_VERSION_MAJOR >= 3
 	       mbedtls_pk_parse_key(&identity->key, pem, size, NULL, 0, fill_random, NULL) == 0;
 #else
@@ -63,41 +70,56 @@ static void format_time(const mbedtls_x509_time *time, char ret_text[32])
 		 time->hour, time->min, time->sec);
 }
 
-static void warn_of_refusal(struct identity *identity, const char *file, const char *ca_file)
+// Will a peer refuse it, and why?
+static bool find_fault(struct identity *identity, const struct wire_tls *tls,
+		       char ret_text[LIMIT_TEXT + 1])
 {
 	const mbedtls_x509_crt *certificate = &identity->certificate;
+	const char *file = tls->certificate_file;
 	uint32_t flags = 0;
-	char from[32], to[32];
+	char time[32];
 
 	if (mbedtls_x509_crt_verify(&identity->certificate, &identity->ca, NULL, NULL, &flags, NULL,
 				    NULL) == 0)
-		return;
-	format_time(&certificate->valid_from, from);
-	format_time(&certificate->valid_to, to);
-	if (mbedtls_x509_time_is_past(&certificate->valid_to))
-		log_warning("our certificate has expired, the peer will refuse it",
-			    "file=%s expired=%s", file, to);
-	else if (mbedtls_x509_time_is_future(&certificate->valid_from))
-		log_warning("our certificate is not valid yet, the peer will refuse it",
-			    "file=%s begins=%s", file, from);
-	else if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0)
-		log_warning("our certificate is not of our authority, a peer that trusts only that "
-			    "one will refuse it",
-			    "file=%s ca=%s", file, ca_file);
-	else // the authority's own certificate, then
-		log_warning("our certificate will be refused", "file=%s ca=%s flags=%#x", file,
-			    ca_file, flags);
+		return false;
+	if (mbedtls_x509_time_is_past(&certificate->valid_to)) {
+		format_time(&certificate->valid_to, time);
+		snprintf(ret_text, LIMIT_TEXT + 1, "%s has expired: %s", file, time);
+	} else if (mbedtls_x509_time_is_future(&certificate->valid_from)) {
+		format_time(&certificate->valid_from, time);
+		snprintf(ret_text, LIMIT_TEXT + 1, "%s is not valid yet, but from %s", file, time);
+	} else if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) {
+		snprintf(ret_text, LIMIT_TEXT + 1, "%s is not of our authority, %s", file,
+			 tls->ca_file);
+	} else { // the authority's own certificate, then
+		snprintf(ret_text, LIMIT_TEXT + 1, "%s does not stand up to %s (%#x)", file,
+			 tls->ca_file, flags);
+	}
+	return true;
+}
+
+static void init(struct identity *identity)
+{
+	mbedtls_x509_crt_init(&identity->ca);
+	mbedtls_x509_crt_init(&identity->certificate);
+	mbedtls_pk_init(&identity->key);
+}
+
+static void clear(struct identity *identity)
+{
+	mbedtls_pk_free(&identity->key);
+	mbedtls_x509_crt_free(&identity->certificate);
+	mbedtls_x509_crt_free(&identity->ca);
 }
 
 int wire_check_certificates(const struct wire_tls *tls, const char *ca, const char *certificate,
 			    const char *key, struct error *err)
 {
 	struct identity identity;
+	char fault[LIMIT_TEXT + 1];
 	int r = 0;
 
-	mbedtls_x509_crt_init(&identity.ca);
-	mbedtls_x509_crt_init(&identity.certificate);
-	mbedtls_pk_init(&identity.key);
+	init(&identity);
 	if (!parse(&identity, ca, certificate, key))
 		r = error_set(
 			err, EINVAL, CODE_BAD_REQUEST,
@@ -107,10 +129,26 @@ int wire_check_certificates(const struct wire_tls *tls, const char *ca, const ch
 		r = error_set(err, EINVAL, CODE_BAD_REQUEST,
 			      "tls.key: %s is not the key of the certificate %s", tls->key_file,
 			      tls->certificate_file);
-	else
-		warn_of_refusal(&identity, tls->certificate_file, tls->ca_file);
-	mbedtls_pk_free(&identity.key);
-	mbedtls_x509_crt_free(&identity.certificate);
-	mbedtls_x509_crt_free(&identity.ca);
+	else if (find_fault(&identity, tls, fault))
+		log_warning("our certificate will be refused", "reason=\"%s\"", fault);
+	clear(&identity);
 	return r;
+}
+
+bool wire_certificate_fault(const struct wire_tls *tls, char ret_text[LIMIT_TEXT + 1])
+{
+	char *ca = NULL, *certificate = NULL;
+	struct identity identity;
+	bool found = false;
+	size_t size;
+
+	init(&identity);
+	if (file_read(tls->ca_file, WIRE_PEM_BYTES_MAX, &ca, &size) == 0 &&
+	    file_read(tls->certificate_file, WIRE_PEM_BYTES_MAX, &certificate, &size) == 0 &&
+	    parse_certificates(&identity, ca, certificate))
+		found = find_fault(&identity, tls, ret_text);
+	clear(&identity);
+	free(ca);
+	free(certificate);
+	return found;
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,13 @@ static void free_client(struct wire_client *client)
 	free(client);
 }
 
+static void note_files(struct wire_client *client, const struct wire_tls *tls)
+{
+	snprintf(client->ca_file, sizeof(client->ca_file), "%s", tls->ca_file);
+	snprintf(client->certificate_file, sizeof(client->certificate_file), "%s",
+		 tls->certificate_file);
+}
+
 static struct wire_client *make_client(const struct wire_client_config *config,
 				       nng_tls_config *tls_config)
 {
@@ -54,6 +62,8 @@ static struct wire_client *make_client(const struct wire_client_config *config,
 	client->reconnect_max_ms = config->reconnect_max_ms;
 	client->on_link = config->on_link;
 	client->arg = config->arg;
+	if (tls_config != NULL)
+		note_files(client, &config->tls);
 	wire_init_condition(&client->changed);
 	return client;
 }
@@ -358,9 +368,22 @@ int wire_client_renew(struct wire_client *client, const struct wire_tls *tls, st
 	pthread_mutex_lock(&wire_client_mutex);
 	old = client->tls_config;
 	client->tls_config = config;
+	note_files(client, tls);
 	client->renew = true;
 	pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&wire_client_mutex);
 	nng_tls_config_free(old);
 	return 0;
+}
+
+bool wire_client_refusal(struct wire_client *client, char ret_why[LIMIT_TEXT + 1])
+{
+	bool refused;
+
+	pthread_mutex_lock(&wire_client_mutex);
+	refused = client->refusal[0] != '\0';
+	if (refused)
+		snprintf(ret_why, LIMIT_TEXT + 1, "%s", client->refusal);
+	pthread_mutex_unlock(&wire_client_mutex);
+	return refused;
 }

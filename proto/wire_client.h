@@ -60,5 +60,8 @@ bool wire_is_worn(void);
 // file) all stays as it was; so it does without TLS.
 int wire_client_renew(struct wire_client *client, const struct wire_tls *tls, struct error *err);
 
+// Has TLS come to nothing since there was a connection? Why, as far as can be told from here. Any thread.
+bool wire_client_refusal(struct wire_client *client, char ret_why[LIMIT_TEXT + 1]);
+
 // Calls under way return -ECANCELED; returns when they have. None may begin any more. NULL is fine.
 void wire_client_close(struct wire_client *client);

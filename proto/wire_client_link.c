@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -48,6 +50,7 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
 
 		if (event == NNG_PIPE_EV_ADD_POST && id != link->removed_pipe) {
 			link->up = link->was_up = true;
+			link->client->refusal[0] = '\0';
 			link->pipe = id;
 		} else if (event == NNG_PIPE_EV_REM_POST) {
 			link->removed_pipe = id;
@@ -127,19 +130,35 @@ void wire_link_end_calls(struct wire_client *client, struct link *link, int nng_
 // ---- the keeper ----------------------------------------------------------------------------------
 
 // A link has not come up for long: was it TLS? nng does not tell, but its statistics do.
-static void warn_of_tls(const struct wire_client *client, const struct link *link)
+static void warn_of_tls(struct wire_client *client, const struct link *link)
 {
 	static struct log_ratelimit limit = {.interval_ms = 60000, .burst = 3};
+	static const char either[] =
+		"the peer refuses our certificate, or its own is of another authority, for another "
+		"name or out of date";
+	char ca[LIMIT_PATH + 1], certificate[LIMIT_PATH + 1], fault[LIMIT_TEXT + 1];
+	const struct wire_tls files = {.ca_file = ca, .certificate_file = certificate};
 	uint64_t failures;
+	bool ours;
 
 	if (client->tls_config == NULL || link->was_up)
 		return;
 	failures = wire_statistic("dialer", nng_dialer_id(link->dialer), "auth");
-	if (failures > 0 && log_ratelimit_ok(&limit))
-		log_warning(
-			"no connection by TLS: the peer refuses our certificate, or its own is of "
-			"another authority, for another name or out of date",
-			"url=%s times=%llu", client->url, (unsigned long long)failures);
+	if (failures == 0)
+		return;
+	pthread_mutex_lock(&wire_client_mutex);
+	memcpy(ca, client->ca_file, sizeof(ca));
+	memcpy(certificate, client->certificate_file, sizeof(certificate));
+	pthread_mutex_unlock(&wire_client_mutex);
+	ours = wire_certificate_fault(&files, fault);
+	pthread_mutex_lock(&wire_client_mutex);
+	if (!client->link->up)
+		snprintf(client->refusal, sizeof(client->refusal), "no connection by TLS: %.450s",
+			 ours ? fault : either);
+	pthread_mutex_unlock(&wire_client_mutex);
+	if (log_ratelimit_ok(&limit))
+		log_warning("no connection by TLS", "url=%s times=%llu reason=\"%s\"", client->url,
+			    (unsigned long long)failures, ours ? fault : either);
 }
 
 // A new link that dials, with the certificates as they are now. Not under the mutex. Returns 0 or an error of nng's.

@@ -33,6 +33,9 @@ struct link {
 struct wire_client {
 	char *url;
 	nng_tls_config *tls_config; // NULL: none
+	// What it was made of; and why TLS has come to nothing since there was a connection, "": it has not.
+	char ca_file[LIMIT_PATH + 1], certificate_file[LIMIT_PATH + 1];
+	char refusal[LIMIT_TEXT + 1];
 	uint32_t reconnect_min_ms, reconnect_max_ms;
 	void (*on_link)(bool up, void *arg);
 	void *arg;

@@ -114,7 +114,8 @@ a_server_whose_connections_are_not_freed_asks_for_a_restart_and_still_serves(voi
 		assert_false(wire_server_watch(server));
 	}
 	stick_reaper();
-	for (int i = 0; i < PEERS && !worn; i++) {
+	// On a slow machine the first ones may have been many at a time, so that it takes as many more.
+	for (int i = 0; i < 2 * PEERS && !worn; i++) {
 		assert_int_equal(connect_and_leave(), 0);
 		worn = wire_server_watch(server);
 	}

@@ -12,10 +12,6 @@
 #include "proto/base/file.h"
 #include "proto/wire_private.h"
 
-enum {
-	PEM_BYTES_MAX = 1024 * 1024, // a bundle of some hundred CAs
-};
-
 // ---- URL -----------------------------------------------------------------------------------------
 
 static bool is_loopback(const char *host)
@@ -71,7 +67,7 @@ static int check_tcp(const char *url, const nng_url *parsed, struct error *err)
 static int read_pem(const char *key, const char *file, char **ret_pem, struct error *err)
 {
 	size_t size;
-	int r = file_read(file, PEM_BYTES_MAX, ret_pem, &size);
+	int r = file_read(file, WIRE_PEM_BYTES_MAX, ret_pem, &size);
 
 	if (r < 0)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%s: %s cannot be read: %s", key,

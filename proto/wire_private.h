@@ -32,6 +32,7 @@ enum {
 	// header of 4 bytes, plus room for the codec to see a message that is a little too large
 	// and answer with a reason.
 	WIRE_RECV_BYTES_MAX = 2 * LIMIT_MESSAGE_BYTES,
+	WIRE_PEM_BYTES_MAX = 1024 * 1024, // a bundle of some hundred CAs
 };
 
 // Check a URL and, if it is tls+tcp://, build nng's configuration of certificates from the files
@@ -44,6 +45,10 @@ int wire_endpoint_check(const char *url, const struct wire_tls *tls, bool insecu
 // peer will hold against the certificate is logged.
 int wire_check_certificates(const struct wire_tls *tls, const char *ca, const char *certificate,
 			    const char *key, struct error *err);
+
+// What a peer will hold against the certificate in the file, as it is now: "/x/host.pem has expired: 2026-...". false: nothing
+// that can be seen from here.
+bool wire_certificate_fault(const struct wire_tls *tls, char ret_text[LIMIT_TEXT + 1]);
 
 // One of nng's statistics of a dialer or listener (kind: "dialer", "listener"): "auth", how often TLS has failed with a
 // peer; "pipes", its connections, also those that nng has not taken apart.

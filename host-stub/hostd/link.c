@@ -293,6 +293,20 @@ void link_nudge(struct agent_link *link)
 	pthread_mutex_unlock(&link->mutex);
 }
 
+// Where no connection comes, why it does not says more than that it was lost. Not under the mutex: the
+// client has one of its own, under which it reports the connection.
+static void say_why(struct agent_link *link, char ret_why[LIMIT_TEXT + 1])
+{
+	bool connected;
+
+	pthread_mutex_lock(&link->mutex);
+	connected = link->connected;
+	snprintf(ret_why, LIMIT_TEXT + 1, "%s", link->why);
+	pthread_mutex_unlock(&link->mutex);
+	if (!connected)
+		(void)wire_client_refusal(link->client, ret_why);
+}
+
 int link_away_error(struct agent_link *link, struct error *err)
 {
 	uint64_t seconds;
@@ -300,8 +314,8 @@ int link_away_error(struct agent_link *link, struct error *err)
 
 	pthread_mutex_lock(&link->mutex);
 	seconds = (clock_ms() - link->last_answer_ms) / 1000;
-	snprintf(why, sizeof(why), "%s", link->why);
 	pthread_mutex_unlock(&link->mutex);
+	say_why(link, why);
 	return error_set(err, ENOTCONN, CODE_AGENT_AWAY,
 			 "the agent at %s has not answered for %llu s%s%.300s%s", link->url,
 			 (unsigned long long)seconds, why[0] == '\0' ? "" : " (", why,
@@ -342,6 +356,6 @@ void link_status(struct agent_link *link, struct host_status *status)
 	pthread_mutex_lock(&link->mutex);
 	status->link_up = link->state == LINK_UP;
 	status->link_changed_ms_ago = clock_ms() - link->changed_ms;
-	snprintf(status->link_error, sizeof(status->link_error), "%s", link->why);
 	pthread_mutex_unlock(&link->mutex);
+	say_why(link, status->link_error);
 }

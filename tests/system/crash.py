@@ -4,6 +4,7 @@
     CrashSimulation   a Simulation whose daemons know a folder of crash points, and whose link goes through a Relay
     Relay             stands between hostd and agent: passes everything on, until it is told to break or to hold the link
     PluginCall        podport-cni as a process of its own
+    LibraryCaller     a process that calls by libpodport
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import subprocess
 import threading
 import time
 
-from simulation import BIN, PATIENCE_S, Simulation, wait_until
+from simulation import BIN, BUILD, PATIENCE_S, Simulation, wait_until
 
 
 class Relay:
@@ -162,6 +163,35 @@ class PluginCall:
         elif status != 0:
             assert json.loads(output)["code"] in codes, f"{self.command}: {output}"
         return status == 0
+
+
+class LibraryCaller:
+    """A runtime that calls by libpodport, as gocni does: one process and one connection for all its calls. What went wrong is
+    told by libpodport's codes."""
+
+    def __init__(self, sim):
+        self.process = subprocess.Popen([BUILD / "unit" / "podport-caller", sim.hostd_socket], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=sim.environment())
+
+    def call(self, pod, command, codes):
+        """True: success. An ADD's addresses are the pod's from then on; a CHECK's must be. `codes`: what an error may be."""
+        self.process.stdin.write(f"{command} {pod.network} {pod.container_id} {pod.ifname} {pod.netns.path}\n")
+        self.process.stdin.flush()
+        good, *rest = self.process.stdout.readline().split()
+        if good != "ok":
+            assert int(rest[0]) in codes, f"{command} of {pod.container_id}: {rest}"
+        elif command == "ADD":
+            pod.result = {"cniVersion": pod.version, "ips": [{"address": f"{rest[0]}/32"}, {"address": f"{rest[1]}/128"}]}
+        elif command == "CHECK":
+            assert rest == [pod.ipv4, pod.ipv6], f"{pod.container_id} has {rest}, not {pod.ipv4} {pod.ipv6}"
+        else:
+            pod.result = None
+        return good == "ok"
+
+    def close(self):
+        self.process.stdin.close()
+        assert self.process.wait(PATIENCE_S) == 0
+        self.process.stdout.close()
 
 
 class CrashSimulation(Simulation):

@@ -378,7 +378,7 @@ class Simulation:
         options = f"log_path={self.folder}/sanitizer/report:abort_on_error=0:exitcode=99"
         return {"PATH": os.environ["PATH"],  # tests/run knows where programs were unpacked to
                 "ASAN_OPTIONS": options + ":detect_leaks=1", "UBSAN_OPTIONS": options + ":print_stacktrace=1",
-                "TSAN_OPTIONS": options, "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0"}
+                "TSAN_OPTIONS": f"{options}:suppressions={ROOT}/tests/tsan.supp", "LSAN_OPTIONS": f"suppressions={ROOT}/tests/lsan.supp:print_suppressions=0"}
 
     def start(self):
         self.card.start()

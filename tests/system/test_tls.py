@@ -250,8 +250,10 @@ def test_a_host_is_refused_with_a_line_that_says_why(tls, whose):
     tls.wait_log(tls.hostd, "has expired" if whose == "expired" else "not of our authority", "host.pem")
     tls.wait_log(tls.agent, "a peer was refused")
     assert not tls.status()["host"]["link_up"]
+    why = f"{tls.certificates}/host.pem " + ("has expired" if whose == "expired" else "is not of our authority")
+    wait_until(lambda: why in tls.status()["host"]["link_error"], lambda: f"the status says why: {tls.status()['host']}")
     result = tls.pod().try_add()
-    assert result.code == 11
+    assert result.code == 11 and why in result.json["msg"], result
     tls.install("host.pem", "host.key")
     tls.hostd.send(signal.SIGHUP)  # a restart is not needed to come out of it
     tls.wait_ready()
@@ -265,9 +267,12 @@ def test_an_agent_of_another_authority_is_refused(tls):
     tls.agent.start()
     tls.wait_log(tls.hostd, "no connection by TLS")
     assert not tls.status()["host"]["link_up"]
+    wait_until(lambda: "its own is of another authority" in tls.status()["host"]["link_error"],
+               lambda: f"the status says why: {tls.status()['host']}")
     tls.install("agent.pem", "agent.key")
     tls.agent.send(signal.SIGHUP)
     tls.wait_ready()
+    assert tls.status()["host"]["link_error"] == ""
 
 
 def test_a_peer_without_a_certificate_is_refused_and_the_agent_says_so(tls):
