@@ -46,6 +46,7 @@ class Node:
         self.attached = {}  # pod -> (IPv4, IPv6)
         self.released = []  # addresses nobody has
         self.faults = Faults()
+        self.states = collections.Counter()  # of pods, when all was settled
         # What asks, and goes on asking.
         self.ctl = ResidentCtl(sim)
         self.telemetry, self.telemetry_of = None, None
@@ -243,6 +244,7 @@ class Node:
                 self.sim.ask("reconcile")
             return not found
         wait_until(settled, lambda: f"the rules are as in the model: {found}", interval_s=0.01)
+        self.states.update(entry["offload"] for entry in self.sim.attachments())
         self.check_interfaces()
         self.check_reach()
 
@@ -282,3 +284,5 @@ def test_whatever_happens_in_whatever_order_node_and_model_agree(make_sim):
     finally:
         node.close()
     misbehave(sim, "clear")
+    # A walk that long has been everywhere.
+    assert STEPS < 500 or set(node.states) == {"full", "partial", "none"}, node.states
