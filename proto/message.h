@@ -41,6 +41,7 @@ enum {
 	LIMIT_DROPS = 48,        // drop reasons listed for one port
 	LIMIT_VALID = 12,   // attachments in one Gc request: as large as the largest other request
 	LIMIT_FAILURES = 8, // in one Gc reply
+	LIMIT_ROUTES = 64,  // of the uplink
 	MTU_MIN = 1280,     // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
@@ -103,6 +104,27 @@ struct pod_network {
 	uint8_t ipv6_prefix_length; // 48..126
 	struct mac router_mac;
 	uint32_t mtu;
+};
+
+// A route over the uplink. Addresses are in network order; of IPv4 the first four bytes.
+struct uplink_route {
+	bool is_ipv6;
+	uint8_t prefix_length; // 0: the default route
+	uint8_t prefix[16];    // without host bits
+	uint8_t next_hop[16];  // on the wire
+};
+
+// Who the agent is on the wire. Without an address of a family nothing of that family goes there.
+struct uplink {
+	bool has_ipv4, has_ipv6;
+	struct in_addr ipv4; // its own; the prefix is on the link
+	uint8_t ipv4_prefix_length;
+	struct in6_addr ipv6;
+	uint8_t ipv6_prefix_length;
+	uint16_t vlan; // 1..4094, 0: untagged
+	uint32_t mtu;  // 0: the pod network's
+	uint32_t route_count;
+	struct uplink_route routes[LIMIT_ROUTES];
 };
 
 // ---- requests ----------------------------------------------------------------------------------

@@ -18,11 +18,16 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "datapath/neighbour_private.h"
 #include "proto/base/log.h"
+
+enum { CONTROL_OUTPUT = 256 }; // packets of the control thread that a worker has yet to send
 
 static struct {
 	struct publication publication;
 	struct rte_hash *routes_ipv4, *routes_ipv6;
+	struct neighbours *neighbours;
+	struct rte_ring *control_output; // to the first worker
 	struct worker **workers;
 	struct worker_start *starts;
 	uint32_t worker_count;
@@ -75,16 +80,56 @@ static void publish(struct snapshot *snapshot)
 
 	wait_for_workers();
 	free(old);
+	datapath_wake_workers(); // there may be a port to arm or to poll
+}
+
+const struct snapshot *datapath_current(void)
+{
+	return current();
+}
+
+struct snapshot *datapath_copy_snapshot(void)
+{
+	return copy_snapshot();
+}
+
+void datapath_publish(struct snapshot *snapshot)
+{
+	publish(snapshot);
+}
+
+void datapath_wake_workers(void)
+{
 	for (uint32_t i = 0; i < dp.worker_count; i++)
-		worker_wake(dp.workers[i]); // there may be a port to arm or to poll
+		worker_wake(dp.workers[i]);
+}
+
+bool datapath_host_is_known(uint32_t slot)
+{
+	const struct graph_port *port = current()->ports[slot];
+
+	return port != NULL && port->config.role == DATAPATH_ROLE_HOST &&
+	       atomic_load_explicit(&port->learned_mac, memory_order_relaxed) != 0;
+}
+
+void datapath_send(struct rte_mbuf *m)
+{
+	if (rte_ring_sp_enqueue(dp.control_output, m) == 0)
+		worker_wake(dp.workers[0]);
+	else
+		rte_pktmbuf_free(m);
 }
 
 static void list_ports_to_poll(struct snapshot *s)
 {
 	s->poll_count = 0;
+	s->uplink_slot = NO_SLOT;
 	for (uint16_t slot = 0; slot < DATAPATH_PORTS_MAX; slot++) {
-		if (s->ports[slot] != NULL)
-			s->poll[s->poll_count++] = slot;
+		if (s->ports[slot] == NULL)
+			continue;
+		s->poll[s->poll_count++] = slot;
+		if (s->ports[slot]->config.role == DATAPATH_ROLE_UPLINK)
+			s->uplink_slot = slot;
 	}
 }
 
@@ -173,6 +218,8 @@ int datapath_port_add(const struct datapath_port *port, struct error *err)
 	r = add_routes(port, err);
 	if (r < 0)
 		datapath_port_remove(port->slot);
+	else if (port->role == DATAPATH_ROLE_UPLINK)
+		neighbours_announce();
 	return r;
 
 fail:
@@ -213,6 +260,8 @@ void datapath_port_remove(uint32_t slot)
 	}
 	if (port->interrupt_fd >= 0)
 		worker_unwatch(worker_of(slot), port->interrupt_fd);
+	if (port->config.role != DATAPATH_ROLE_POD)
+		neighbours_forget(slot);
 	free(port);
 }
 
@@ -286,6 +335,7 @@ static int make_tables(uint32_t worker_count, struct error *err)
 		free(s);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	}
+	s->uplink_slot = NO_SLOT;
 	atomic_store(&dp.publication.snapshot, s);
 	rte_rcu_qsbr_init(dp.publication.qsbr, worker_count);
 	dp.routes_ipv4 = make_routes("routes_ipv4", 4);
@@ -293,7 +343,12 @@ static int make_tables(uint32_t worker_count, struct error *err)
 	if (dp.routes_ipv4 == NULL || dp.routes_ipv6 == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: route tables: %s",
 				 rte_strerror(rte_errno));
-	return 0;
+	dp.control_output = rte_ring_create("control_output", CONTROL_OUTPUT, SOCKET_ID_ANY,
+					    RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (dp.control_output == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: ring: %s",
+				 rte_strerror(rte_errno));
+	return neighbours_start(dp.publication.qsbr, &dp.neighbours, err);
 }
 
 static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struct error *err)
@@ -309,6 +364,8 @@ static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struc
 	w->lcore = lcore;
 	w->routes_ipv4 = dp.routes_ipv4;
 	w->routes_ipv6 = dp.routes_ipv6;
+	w->neighbours = dp.neighbours;
+	w->control_output = index == 0 ? dp.control_output : NULL;
 	if (rte_rcu_qsbr_thread_register(dp.publication.qsbr, w->thread_id) != 0)
 		return error_set(err, EINVAL, CODE_INTERNAL, "worker %u: RCU", index);
 	return worker_open(w, err);
@@ -357,8 +414,19 @@ int datapath_start(const struct datapath_config *config, struct error *err)
 	return 0;
 }
 
+static void free_control_output(void)
+{
+	void *m;
+
+	while (dp.control_output != NULL && rte_ring_dequeue(dp.control_output, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(dp.control_output);
+}
+
 void datapath_stop(void)
 {
+	struct snapshot *last = atomic_load(&dp.publication.snapshot);
+
 	for (uint32_t i = 0; i < dp.worker_count; i++) {
 		struct worker *w = dp.workers[i];
 
@@ -375,7 +443,11 @@ void datapath_stop(void)
 	free(dp.starts);
 	rte_hash_free(dp.routes_ipv4);
 	rte_hash_free(dp.routes_ipv6);
+	free_control_output();
+	neighbours_stop();
 	rte_free(dp.publication.qsbr);
-	free(atomic_load(&dp.publication.snapshot));
+	if (last != NULL)
+		wire_free(last->wire);
+	free(last);
 	memset(&dp, 0, sizeof(dp));
 }

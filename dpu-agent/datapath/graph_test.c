@@ -17,6 +17,7 @@
 #include <rte_ring.h>
 
 #include "datapath/datapath_private.h"
+#include "datapath/neighbour.h"
 
 enum {
 	PORTS = 16,
@@ -32,6 +33,7 @@ static struct datapath_counters seen[PORTS];
 static unsigned int buffers_before;
 static struct worker_start *start;
 static bool launched;
+static uint64_t now_ms; // of the neighbours
 
 // ---- life ----------------------------------------------------------------------------------------
 
@@ -193,6 +195,7 @@ struct datapath_port graph_port_config(unsigned int slot)
 			: slot == HOST ? DATAPATH_ROLE_HOST
 				       : DATAPATH_ROLE_POD,
 		.port_id = port_ids[slot],
+		.pool = pool,
 		.rx_interrupts = have_interrupts,
 		.tx_ipv4_checksum = true,
 		.tx_l4_checksum = true,
@@ -329,15 +332,30 @@ void run(void)
 	struct worker *w = start->worker;
 	unsigned int walks = 0;
 
-	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
-	while (worker_walk(w, publication) > 0)
-		assert_true(++walks < WALKS_MAX);
-	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
+	for (unsigned int round = 0; round < 3; round++) {
+		rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
+		w->waiting.looked_tsc = 0;
+		while (worker_walk(w, publication) > 0)
+			assert_true(++walks < WALKS_MAX);
+		rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
+		neighbours_run(now_ms);
+	}
+}
+
+void pass_ms(uint64_t ms)
+{
+	now_ms += ms;
+	neighbours_run(now_ms);
+	run();
 }
 
 void expire_waiting(void)
 {
-	start->worker->waiting.since_tsc -= rte_get_tsc_hz() / 1000 * (WAITING_MS + 1);
+	struct waiting *waiting = &start->worker->waiting;
+
+	for (uint16_t i = 0; i < waiting->count; i++)
+		waiting->packets[i].since_tsc -= rte_get_tsc_hz() / 1000 * (WAITING_MS + 1);
+	run();
 }
 
 void inject(unsigned int slot, const struct frame *f)

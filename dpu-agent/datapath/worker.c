@@ -196,7 +196,8 @@ void worker_unwatch(struct worker *w, int interrupt_fd)
 int worker_open(struct worker *w, struct error *err)
 {
 	static const char *const sources[] = {
-		NODE("port_rx"), NODE("host_release")}; // what they lead to comes along
+		NODE("port_rx"), NODE("neighbour_release"),
+		NODE("control_output")}; // what they lead to comes along
 	struct rte_graph_param param = {
 		.socket_id = SOCKET_ID_ANY,
 		.nb_node_patterns = RTE_DIM(sources),
@@ -226,7 +227,8 @@ void worker_close(struct worker *w)
 	if (w->graph != NULL)
 		rte_graph_destroy(w->graph->id);
 	w->graph = NULL;
-	rte_pktmbuf_free_bulk(w->waiting.packets, w->waiting.count);
+	for (uint16_t i = 0; i < w->waiting.count; i++)
+		rte_pktmbuf_free(w->waiting.packets[i].m);
 	w->waiting.count = 0;
 	if (w->epoll_fd > 0)
 		close(w->epoll_fd);
