@@ -7,6 +7,8 @@
 
 #include "control/fake_offload.h"
 
+#include "datapath/uplink.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,6 +143,16 @@ const char *datapath_drop_reason_name(size_t reason)
 void datapath_set_router(const struct datapath_router *router)
 {
 	fake_nic.router = *router;
+}
+
+int datapath_set_uplink(const struct uplink *uplink, struct error *err)
+{
+	if (fake_nic.fail_uplink && uplink != NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+	fake_nic.has_uplink = uplink != NULL;
+	if (uplink != NULL)
+		fake_nic.uplink = *uplink;
+	return 0;
 }
 
 void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters)

@@ -24,6 +24,9 @@ struct fake_nic {
 	bool fail_all_starts;
 	void (*on_change)(void); // called at each start and stop; may be NULL
 	struct datapath_router router;
+	bool has_uplink; // datapath_set_uplink
+	struct uplink uplink;
+	bool fail_uplink;
 };
 
 extern struct fake_nic fake_nic;

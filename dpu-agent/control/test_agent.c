@@ -48,6 +48,7 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 		.workers = 1,
 		.host_port = true,
 		.network = &agent->configured,
+		.uplink = &agent->uplink,
 	};
 	struct restored restored = {0};
 	int r;

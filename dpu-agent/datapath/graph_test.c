@@ -223,6 +223,40 @@ void graph_replace_port(const struct datapath_port *config)
 	assert_int_equal(0, datapath_port_add(config, &err));
 }
 
+struct uplink graph_uplink(void)
+{
+	static const struct {
+		const char *prefix, *next_hop;
+		uint8_t length;
+		bool is_ipv6;
+	} routes[] = {
+		{"0.0.0.0", GATE4, 0, false},
+		{"198.51.100.0", PEER4, 24, false},
+		{"::", GATE6, 0, true},
+		{"2001:db8:f::", PEER6, 48, true},
+	};
+	struct uplink uplink = {
+		.has_ipv4 = true,
+		.has_ipv6 = true,
+		.ipv4_prefix_length = 24,
+		.ipv6_prefix_length = 64,
+		.route_count = RTE_DIM(routes),
+	};
+
+	parse4(WIRE4, &uplink.ipv4);
+	parse6(WIRE6, &uplink.ipv6);
+	for (size_t i = 0; i < RTE_DIM(routes); i++) {
+		struct uplink_route *route = &uplink.routes[i];
+		int family = routes[i].is_ipv6 ? AF_INET6 : AF_INET;
+
+		route->is_ipv6 = routes[i].is_ipv6;
+		route->prefix_length = routes[i].length;
+		assert_int_equal(1, inet_pton(family, routes[i].prefix, route->prefix));
+		assert_int_equal(1, inet_pton(family, routes[i].next_hop, route->next_hop));
+	}
+	return uplink;
+}
+
 static void set_router(void)
 {
 	struct datapath_router router = {

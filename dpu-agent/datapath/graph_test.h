@@ -70,10 +70,9 @@ int graph_stop(void **state);   // group
 int graph_set_up(void **state); // each test: datapath and ports as above; the host's MAC is known
 int graph_tear_down(void **state); // each test: nothing is left over, no mbuf is lost
 
-// The uplink has the addresses above, and routes: default by the gate, and FAR4 and FAR6 by the peer.
+// The addresses above, and routes: default by the gate, 198.51.100.0/24 and 2001:db8:f::/48 by the
+// peer. For datapath_set_uplink: tests begin without one.
 struct uplink graph_uplink(void);
-#define FAR4_PREFIX "198.51.100.0/24"
-#define FAR6_PREFIX "2001:db8:f::/48"
 
 // Change a port as every test finds it; also adds one in a free slot.
 struct datapath_port graph_port_config(unsigned int slot);

@@ -85,6 +85,12 @@ static void every_key_is_taken(void **state)
 		 "  cpus: [0-1, \"5\"]\n"
 		 "  packet_buffers: 32768\n"
 		 "  file_prefix: other-1\n"
+		 "uplink:\n"
+		 "  ipv4: 192.0.2.10/24\n"
+		 "  ipv6: 2001:db8::10/64\n"
+		 "  routes: [default via 192.0.2.1, default via fe80::1]\n"
+		 "  vlan: 42\n"
+		 "  mtu: 1400\n"
 		 "pod_network:\n"
 		 "  ipv4: 10.88.0.0/16\n"
 		 "  ipv6: fd00:88::/64\n"
@@ -107,6 +113,10 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(5, config.cpus.numbers[2]);
 	assert_int_equal(32768, config.packet_buffers);
 	assert_string_equal("other-1", config.file_prefix);
+	assert_true(config.uplink.has_ipv4 && config.uplink.has_ipv6);
+	assert_int_equal(2, config.uplink.route_count);
+	assert_int_equal(42, config.uplink.vlan);
+	assert_int_equal(1400, config.uplink.mtu);
 	assert_true(agent_config_has_network(&config));
 	assert_string_equal("10.88.0.1", inet_ntop(AF_INET, &config.network.common.gateway_ipv4,
 						   gateway, sizeof(gateway)));
@@ -173,6 +183,14 @@ static void an_error_names_file_line_and_key(void **state)
 		 "metrics: tcp://127.0.0.1:9473/metrics: "},
 		{NIC "metrics: http://127.0.0.1:9473\n", 2,
 		 "metrics: 'http://127.0.0.1:9473' is not"},
+		{NIC "uplink:\n  ipv4: 192.0.2.0/24\n", 3, "uplink.ipv4: '192.0.2.0/24' is the"},
+		{NIC "uplink:\n  vlan: 7\n", 2, "uplink: needs ipv4, ipv6 or both"},
+		{NIC "uplink:\n  ipv4: 192.0.2.1/24\n  vlan: 4095\n", 4,
+		 "uplink.vlan: 4095 is not in 1..4094"},
+		{NIC "uplink:\n  ipv4: 192.0.2.1/24\n  routes: [default via 192.0.3.1]\n", 4,
+		 "uplink.routes: 'default via 192.0.3.1' goes by"},
+		{NIC "uplink:\n  ipv4: 10.88.7.1/24\npod_network:\n  ipv4: 10.88.0.0/16\n", 2,
+		 "uplink: the uplink's 10.88.7.1/24 and the pod network overlap"},
 		{NIC "nic_device: x\n", 2, "nic_device"},
 		{NIC NIC, 2, "nic"},
 		{NIC "insecure: maybe\n", 2, "insecure: "},

@@ -82,6 +82,31 @@ static int parse_mac(const char *text, void *target, struct error *err)
 	return mac_parse(text, target, err);
 }
 
+static int parse_uplink_ipv4(const char *text, void *target, struct error *err)
+{
+	return uplink_parse_ipv4(text, target, err);
+}
+
+static int parse_uplink_ipv6(const char *text, void *target, struct error *err)
+{
+	return uplink_parse_ipv6(text, target, err);
+}
+
+static int parse_route(const char *text, void *target, struct error *err)
+{
+	return uplink_parse_route(text, &((struct agent_config *)target)->uplink, err);
+}
+
+static int parse_vlan(const char *text, void *target, struct error *err)
+{
+	uint32_t vlan = 0;
+	int r = parse_range(text, &vlan, 1, 4094, err);
+
+	if (r == 0)
+		*(uint16_t *)target = (uint16_t)vlan;
+	return r;
+}
+
 // "0000:03:00.0", "net_simnic0,card=/run/podport/card.sock"
 static int parse_device(const char *text, void *target, struct error *err)
 {
@@ -199,6 +224,11 @@ static const struct config_key keys[] = {
 	{"dpdk.cpus", parse_cpus, 0, false, true},
 	{"dpdk.packet_buffers", parse_packet_buffers, AT(packet_buffers), false, false},
 	{"dpdk.file_prefix", parse_file_prefix, AT(file_prefix), false, false},
+	{"uplink.ipv4", parse_uplink_ipv4, AT(uplink), false, false},
+	{"uplink.ipv6", parse_uplink_ipv6, AT(uplink), false, false},
+	{"uplink.routes", parse_route, 0, false, true},
+	{"uplink.vlan", parse_vlan, AT(uplink.vlan), false, false},
+	{"uplink.mtu", parse_mtu, AT(uplink.mtu), false, false},
 	{"pod_network.ipv4", parse_ipv4, AT(network), false, false},
 	{"pod_network.ipv6", parse_ipv6, AT(network), false, false},
 	{"pod_network.mtu", parse_mtu, AT(network.common.mtu), false, false},
@@ -303,6 +333,23 @@ static int check_dpdk(const char *file, const struct agent_config *config, struc
 	return 0;
 }
 
+static int check_uplink(const char *file, const struct agent_config *config, struct error *err)
+{
+	struct error why = {0};
+
+	if (!uplink_is_configured(&config->uplink))
+		return config_line("uplink") == 0
+			       ? 0
+			       : config_error(file, "uplink", err,
+					      "needs ipv4, ipv6 or both: the agent's own addresses "
+					      "on the wire");
+	if (uplink_check(&config->uplink, &why) < 0)
+		return config_error(file, "uplink.routes", err, "%.400s", why.message);
+	if (uplink_suits_network(&config->uplink, &config->network.common, &why) < 0)
+		return config_error(file, "uplink", err, "%.400s", why.message);
+	return 0;
+}
+
 int agent_config_load(const char *file, struct agent_config *ret_config, struct error *err)
 {
 	struct agent_config *config = ret_config;
@@ -323,6 +370,8 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 		r = check_metrics(file, config, err);
 	if (r == 0)
 		r = check_dpdk(file, config, err);
+	if (r == 0)
+		r = check_uplink(file, config, err);
 	if (r == 0 && !agent_config_has_network(config) &&
 	    (config_line("pod_network.mtu") != 0 || config_line("pod_network.link_group") != 0 ||
 	     config_line("pod_network.router_mac") != 0))

@@ -20,6 +20,7 @@
 
 #include "control/control.h"
 #include "datapath/datapath.h"
+#include "datapath/neighbour.h"
 #include "main/config.h"
 #include "main/eal.h"
 #include "main/preflight.h"
@@ -41,6 +42,8 @@ struct agent {
 	uv_loop_t loop;
 	uv_signal_t terminate, interrupt, hangup;
 	uv_timer_t retry;
+	uv_poll_t neighbour_events;
+	uv_timer_t neighbour_timer;
 	struct store *store;
 	struct nic *nic;
 	struct offload *offload; // NULL from when it is control's
@@ -99,17 +102,31 @@ static struct wire_tls tls_files(const struct agent *agent)
 				 .key_file = agent->config.tls_key};
 }
 
-// The names in the configuration stay; what is in the files is new.
+// Of the configuration only the uplink may change while the agent runs.
+static void reread_uplink(struct agent *agent)
+{
+	static struct agent_config fresh;
+	struct error err = {0};
+	int r = agent_config_load(agent->config_file, &fresh, &err);
+
+	if (r == 0)
+		r = control_set_uplink(agent->control, &fresh.uplink, &err);
+	if (r < 0)
+		log_error("the configuration is not taken, the uplink stays as it is",
+			  "error=\"%s\"", err.message);
+}
+
+// The names of the certificates stay; what is in the files is new.
 static void on_hangup(uv_signal_t *handle, int number)
 {
 	struct agent *agent = handle->data;
 	const struct wire_tls tls = tls_files(agent);
 	struct error err = {0};
 
-	if (agent->rpc == NULL || tls.ca_file[0] == '\0')
-		log_info("signal without effect: there are no certificates to read", "signal=%d",
-			 number);
-	else if (rpc_renew(agent->rpc, &tls, &err) < 0)
+	if (agent->rpc == NULL)
+		return; // not up yet
+	reread_uplink(agent);
+	if (tls.ca_file[0] != '\0' && rpc_renew(agent->rpc, &tls, &err) < 0)
 		log_error("new certificates are not taken, the old ones stay in use",
 			  "error=\"%s\"", err.message);
 }
@@ -245,6 +262,7 @@ static int control_start(struct agent *agent, struct error *err)
 		.workers = agent->config.workers,
 		.host_port = agent->config.host_port,
 		.network = &agent->config.network,
+		.uplink = &agent->config.uplink,
 	};
 	const struct network *network =
 		agent_config_has_network(&agent->config) ? &agent->config.network : NULL;
@@ -274,6 +292,8 @@ static void end_worn(struct agent *agent)
 	agent->worn = true;
 	uv_stop(&agent->loop);
 }
+
+static void on_neighbour_timer(uv_timer_t *timer);
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -310,6 +330,46 @@ static int retry_start(struct agent *agent, struct error *err)
 static void retry_stop(struct agent *agent)
 {
 	uv_close((uv_handle_t *)&agent->retry, NULL);
+}
+
+// Neighbours: what the workers tell, and what is due.
+static void run_neighbours(struct agent *agent)
+{
+	int64_t again_ms = neighbours_run(uv_hrtime() / 1000000);
+
+	if (again_ms < 0)
+		uv_timer_stop(&agent->neighbour_timer);
+	else
+		uv_timer_start(&agent->neighbour_timer, on_neighbour_timer,
+			       (uint64_t)again_ms + 1, 0);
+}
+
+static void on_neighbour_timer(uv_timer_t *timer)
+{
+	run_neighbours(timer->data);
+}
+
+static void on_neighbour_event(uv_poll_t *poll, int status, int events)
+{
+	run_neighbours(poll->data);
+}
+
+static int neighbours_module_start(struct agent *agent, struct error *err)
+{
+	int r = uv_poll_init(&agent->loop, &agent->neighbour_events, neighbours_event_fd());
+
+	if (r < 0)
+		return fail_uv(err, r);
+	uv_timer_init(&agent->loop, &agent->neighbour_timer);
+	agent->neighbour_events.data = agent->neighbour_timer.data = agent;
+	r = uv_poll_start(&agent->neighbour_events, UV_READABLE, on_neighbour_event);
+	return r < 0 ? fail_uv(err, r) : 0;
+}
+
+static void neighbours_module_stop(struct agent *agent)
+{
+	uv_close((uv_handle_t *)&agent->neighbour_events, NULL);
+	uv_close((uv_handle_t *)&agent->neighbour_timer, NULL);
 }
 
 static int metrics_module_start(struct agent *agent, struct error *err)
@@ -359,6 +419,7 @@ static const struct module modules[] = {
 	{"datapath", datapath_module_start, datapath_module_stop},
 	{"offload", offload_module_start, offload_module_stop},
 	{"control", control_start, control_stop}, // restores
+	{"neighbours", neighbours_module_start, neighbours_module_stop},
 	{"retry", retry_start, retry_stop},
 	{"metrics", metrics_module_start, metrics_module_stop},
 	{"rpc", rpc_module_start, rpc_module_stop},
