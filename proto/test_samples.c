@@ -246,6 +246,11 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 		request->body.list_flows.after = number64(sample, 12);
 		request->body.list_flows.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_FLOWS_PAGE;
 		break;
+	case CALL_LIST_NEIGHBOURS:
+		request->body.list_neighbours.after = number32(sample, 12);
+		request->body.list_neighbours.limit =
+			sample == SAMPLE_SMALLEST ? 1 : LIMIT_NEIGHBOURS_PAGE;
+		break;
 	case CALL_SET_POD_NETWORK:
 		fill_set_pod_network(&request->body.set_pod_network, sample);
 		break;
@@ -311,6 +316,46 @@ static void fill_ports(struct ports_reply *ports, enum sample sample)
 		ports->ports = calloc(ports->count, sizeof(*ports->ports));
 	for (size_t i = 0; i < ports->count; i++)
 		fill_port(&ports->ports[i], sample);
+}
+
+static void fill_uplink(struct uplink_status *uplink, enum sample sample)
+{
+	uplink->has_ipv4 = uplink->has_ipv6 = true;
+	fill_ipv4(&uplink->ipv4, "192.0.2.10");
+	fill_ipv6(&uplink->ipv6, "2001:db8::10");
+	uplink->ipv4_prefix_length = 24;
+	uplink->ipv6_prefix_length = 64;
+	uplink->vlan = sample == SAMPLE_LARGEST ? 4094 : 42;
+	uplink->mtu = number32(sample, 1500);
+	fill_mac(&uplink->mac, sample);
+	uplink->link_up = true;
+	uplink->routes = number32(sample, 3);
+	uplink->neighbours = number32(sample, 2);
+}
+
+static void fill_neighbours(struct neighbours_reply *neighbours, enum sample sample)
+{
+	neighbours->count = page_size(sample, LIMIT_NEIGHBOURS_PAGE);
+	neighbours->more = sample != SAMPLE_SMALLEST;
+	if (neighbours->count > 0)
+		neighbours->neighbours = calloc(neighbours->count, sizeof(*neighbours->neighbours));
+	for (size_t i = 0; i < neighbours->count; i++) {
+		struct neighbour_row *row = &neighbours->neighbours[i];
+
+		row->number = sample == SAMPLE_LARGEST ? UINT32_MAX : (uint32_t)i + 1;
+		fill(row->port, LIMIT_ID, sample, "uplink");
+		fill(row->state, LIMIT_ID, sample, "reachable");
+		row->has_ipv4 = i % 2 == 0;
+		row->has_ipv6 = !row->has_ipv4;
+		if (row->has_ipv4)
+			fill_ipv4(&row->ipv4, "192.0.2.1");
+		else
+			fill_ipv6(&row->ipv6, "2001:db8::1");
+		row->has_mac = sample == SAMPLE_LARGEST || i != 1;
+		if (row->has_mac)
+			fill_mac(&row->mac, sample);
+		row->age_ms = number64(sample, 1234);
+	}
 }
 
 static void fill_offload_info(struct offload_info *info, enum sample sample)
@@ -406,6 +451,8 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->ipv6_free = number32(sample, 65000);
 	agent->has_offload = true;
 	fill_offload_info(&agent->offload, sample);
+	agent->has_uplink = true;
+	fill_uplink(&agent->uplink, sample);
 }
 
 static void fill_ipam(struct ipam_reply *ipam, enum sample sample)
@@ -475,6 +522,9 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 	case CALL_LIST_FLOWS:
 		fill_flows(&reply->body.flows, sample);
 		break;
+	case CALL_LIST_NEIGHBOURS:
+		fill_neighbours(&reply->body.neighbours, sample);
+		break;
 	case CALL_GET_OFFLOAD:
 		fill_offload(&reply->body.offload, sample);
 		break;
@@ -520,6 +570,8 @@ static void *cut_array(struct reply *reply, size_t *ret_size)
 		CUT(ports, ports)
 	else if (reply->call == CALL_LIST_FLOWS)
 		CUT(flows, flows)
+	else if (reply->call == CALL_LIST_NEIGHBOURS)
+		CUT(neighbours, neighbours)
 	else if (reply->call == CALL_GET_OFFLOAD)
 		CUT(offload, capabilities)
 #undef CUT

@@ -18,8 +18,8 @@
 #include <stdint.h>
 
 #include "offload/offload.h"
-#include "pod/uplink.h"
 #include "pod/restore.h"
+#include "pod/uplink.h"
 #include "port/port.h"
 #include "proto/message.h"
 
@@ -43,7 +43,8 @@ struct control_config {
 	// The configuration's pod network; without prefixes if it has none. A network that is set by
 	// a call has the rest from it.
 	const struct network *network;
-	const struct uplink *uplink; // the configuration's; without addresses: the wire is not served
+	const struct uplink
+		*uplink; // the configuration's; without addresses: the wire is not served
 };
 
 struct control;

@@ -23,8 +23,8 @@ struct control {
 	// STORE_DETACHING in memory; they hold what they hold until it is.
 	struct leaving_list leaving;
 
-	struct uplink uplink;      // as configured
-	struct error wire_error;   // why it is not served as configured; CODE_OK: it is
+	struct uplink uplink;    // as configured
+	struct error wire_error; // why it is not served as configured; CODE_OK: it is
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
@@ -126,6 +126,9 @@ bool host_port_ready(const struct control *control);
 
 // Serve it as configured, if that goes with the pod network; what is in the way is kept in the state.
 void wire_apply(struct control *control);
+// False: it is not served.
+bool wire_describe(const struct control *control, struct uplink_status *ret_status);
+void list_neighbours_call(struct control *control, struct control_call *call);
 
 // ---- the e-switch (control_offload.c) ----------------------------------------------------------
 

@@ -3,8 +3,13 @@
 // Who the agent is on the wire: as configured, as long as that goes with the pod network.
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "control/control_private.h"
+#include "datapath/neighbour.h"
 #include "datapath/uplink.h"
 #include "proto/base/log.h"
 
@@ -46,4 +51,92 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 	log_info("uplink set", "ipv4=%s ipv6=%s vlan=%u routes=%u", uplink->has_ipv4 ? "yes" : "no",
 		 uplink->has_ipv6 ? "yes" : "no", uplink->vlan, uplink->route_count);
 	return 0;
+}
+
+// ---- what is there -------------------------------------------------------------------------------
+
+// As main has it that runs them.
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint32_t count_neighbours(uint32_t slot)
+{
+	static struct neighbour_info infos[NEIGHBOURS_MAX];
+	size_t all = neighbours_list(0, 0, infos, NEIGHBOURS_MAX);
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < all; i++)
+		count += infos[i].slot == slot;
+	return count;
+}
+
+bool wire_describe(const struct control *control, struct uplink_status *ret_status)
+{
+	const struct uplink *uplink = &control->uplink;
+	const struct port *port = nic_port(control->config.nic, PORT_UPLINK, 0);
+	struct port_state state = {0};
+
+	if (!uplink_is_configured(uplink) || !control->pods->has_network ||
+	    control->wire_error.code != CODE_OK || port == NULL)
+		return false;
+	port_read_state(port, &state);
+	*ret_status = (struct uplink_status){
+		.has_ipv4 = uplink->has_ipv4,
+		.has_ipv6 = uplink->has_ipv6,
+		.ipv4 = uplink->ipv4,
+		.ipv4_prefix_length = uplink->ipv4_prefix_length,
+		.ipv6 = uplink->ipv6,
+		.ipv6_prefix_length = uplink->ipv6_prefix_length,
+		.vlan = uplink->vlan,
+		.mtu = state.mtu,
+		.mac = state.mac,
+		.link_up = state.link_up,
+		.routes = uplink->route_count,
+		.neighbours = count_neighbours(port_slot(port)),
+	};
+	return true;
+}
+
+static void describe(const struct control *control, const struct neighbour_info *from,
+		     struct neighbour_row *to)
+{
+	const struct port *uplink = nic_port(control->config.nic, PORT_UPLINK, 0);
+	bool on_wire = uplink != NULL && port_slot(uplink) == from->slot;
+
+	to->number = from->number;
+	snprintf(to->port, sizeof(to->port), "%s",
+		 port_kind_name(on_wire ? PORT_UPLINK : PORT_HOST));
+	to->has_ipv4 = !from->is_ipv6;
+	to->has_ipv6 = from->is_ipv6;
+	memcpy(&to->ipv4, from->address, sizeof(to->ipv4));
+	memcpy(&to->ipv6, from->address, sizeof(to->ipv6));
+	to->has_mac = from->has_mac;
+	to->mac = from->mac;
+	snprintf(to->state, sizeof(to->state), "%s", neighbour_state_name(from->state));
+	to->age_ms = from->age_ms;
+}
+
+void list_neighbours_call(struct control *control, struct control_call *call)
+{
+	const struct list_neighbours_request *wanted = &call->request->body.list_neighbours;
+	struct reply reply = {.call = CALL_LIST_NEIGHBOURS};
+	struct neighbours_reply *body = &reply.body.neighbours;
+	struct neighbour_info infos[LIMIT_NEIGHBOURS_PAGE + 1];
+	size_t count = neighbours_list(wanted->after, now_ms(), infos, wanted->limit + 1);
+
+	body->neighbours = calloc(wanted->limit, sizeof(*body->neighbours));
+	if (body->neighbours == NULL) {
+		answer_no_memory(control, call);
+		return;
+	}
+	for (; body->count < count && body->count < wanted->limit; body->count++)
+		describe(control, &infos[body->count], &body->neighbours[body->count]);
+	body->more = body->count < count;
+	answer(control, call, &reply);
+	reply_clear(&reply);
 }

@@ -158,6 +158,60 @@ static void a_change_that_cannot_be_leaves_all_as_it_was(void **state)
 	test_agent_destroy(&agent);
 }
 
+static void status_tells_who_the_agent_is_there(void **state)
+{
+	const struct uplink_status *status;
+	struct test_agent agent;
+	struct test_call call;
+
+	start(&agent, "10.88.0.0/16", "192.0.2.10/24");
+	fake_nic.neighbours = 5;
+	test_simple(&call, CALL_GET_STATUS);
+	test_must_run(&agent, &call);
+	status = &call.reply.body.status.agent.uplink;
+	assert_true(call.reply.body.status.agent.has_uplink);
+	assert_int_equal(inet_addr("192.0.2.10"), status->ipv4.s_addr);
+	assert_int_equal(24, status->ipv4_prefix_length);
+	assert_false(status->has_ipv6);
+	assert_int_equal(1500, status->mtu);
+	assert_int_equal(5, status->neighbours);
+	test_call_clear(&call);
+	test_agent_destroy(&agent);
+}
+
+static void neighbours_are_listed_in_pages(void **state)
+{
+	struct test_agent agent;
+	struct test_call call;
+	uint32_t after = 0;
+	size_t pages = 0;
+	bool more = true;
+
+	start(&agent, "10.88.0.0/16", "192.0.2.10/24");
+	fake_nic.neighbours = 300;
+	for (; more; pages++) {
+		const struct neighbours_reply *reply = &call.reply.body.neighbours;
+
+		test_simple(&call, CALL_LIST_NEIGHBOURS);
+		call.request.body.list_neighbours.after = after;
+		test_must_run(&agent, &call);
+		for (size_t i = 0; i < reply->count; i++) {
+			const struct neighbour_row *row = &reply->neighbours[i];
+
+			assert_int_equal(++after, row->number);
+			assert_string_equal("uplink", row->port);
+			assert_true(row->has_ipv4 && !row->has_ipv6);
+			assert_int_equal(after % 2 == 1, row->has_mac);
+			assert_string_equal(row->has_mac ? "reachable" : "incomplete", row->state);
+		}
+		more = reply->more;
+		test_call_clear(&call);
+	}
+	assert_int_equal(300, after);
+	assert_int_equal(3, pages);
+	test_agent_destroy(&agent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +222,8 @@ int main(void)
 		cmocka_unit_test(
 			an_uplink_that_overlaps_the_pod_network_at_start_is_told_and_not_served),
 		cmocka_unit_test(it_changes_while_pods_run),
+		cmocka_unit_test(status_tells_who_the_agent_is_there),
+		cmocka_unit_test(neighbours_are_listed_in_pages),
 		cmocka_unit_test(a_change_that_cannot_be_leaves_all_as_it_was),
 	};
 

@@ -7,6 +7,7 @@
 
 #include "control/fake_offload.h"
 
+#include "datapath/neighbour.h"
 #include "datapath/uplink.h"
 
 #include <errno.h>
@@ -153,6 +154,28 @@ int datapath_set_uplink(const struct uplink *uplink, struct error *err)
 	if (uplink != NULL)
 		fake_nic.uplink = *uplink;
 	return 0;
+}
+
+const char *neighbour_state_name(enum neighbour_state state)
+{
+	return state == NEIGHBOUR_REACHABLE ? "reachable" : "incomplete";
+}
+
+size_t neighbours_list(uint32_t after, uint64_t now_ms, struct neighbour_info *ret_infos,
+		       size_t size)
+{
+	size_t count = 0;
+
+	for (uint32_t i = after; i < fake_nic.neighbours && count < size; i++)
+		ret_infos[count++] = (struct neighbour_info){
+			.number = i + 1,
+			.slot = UPLINK,
+			.address = {192, 0, (uint8_t)(2 + i / 256), (uint8_t)(i + 1)},
+			.has_mac = i % 2 == 0,
+			.mac = {{2, 0, 0, 0, 0, 7}},
+			.state = i % 2 == 0 ? NEIGHBOUR_REACHABLE : NEIGHBOUR_INCOMPLETE,
+		};
+	return count;
 }
 
 void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters)

@@ -27,6 +27,7 @@ struct fake_nic {
 	bool has_uplink; // datapath_set_uplink
 	struct uplink uplink;
 	bool fail_uplink;
+	uint32_t neighbours; // that there are: 192.0.2.1 and on
 };
 
 extern struct fake_nic fake_nic;

@@ -149,6 +149,12 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 		call->reply.body.offload.capabilities = malloc(size + 1);
 		memcpy(call->reply.body.offload.capabilities, reply->body.offload.capabilities,
 		       size);
+	} else if (reply->call == CALL_LIST_NEIGHBOURS) {
+		size_t size = reply->body.neighbours.count * sizeof(struct neighbour_row);
+
+		call->reply.body.neighbours.neighbours = malloc(size + 1);
+		memcpy(call->reply.body.neighbours.neighbours, reply->body.neighbours.neighbours,
+		       size);
 	} else if (reply->call == CALL_LIST_PORTS) {
 		size_t size = reply->body.ports.count * sizeof(struct port_info);
 
@@ -208,6 +214,8 @@ void test_simple(struct test_call *call, enum call which)
 		call->request.body.list_ports.limit = LIMIT_PORTS_PAGE;
 	else if (which == CALL_LIST_FLOWS)
 		call->request.body.list_flows.limit = LIMIT_FLOWS_PAGE;
+	else if (which == CALL_LIST_NEIGHBOURS)
+		call->request.body.list_neighbours.limit = LIMIT_NEIGHBOURS_PAGE;
 	else if (which == CALL_CHECK)
 		set_key(&call->request.body.check.key, "");
 }

@@ -30,7 +30,7 @@ struct datapath_port {
 	uint16_t port_id;   // started ethdev: one Rx queue (0), Tx queue i is worker i's
 	bool rx_interrupts; // the Rx queue can wake a sleeping worker
 	bool tx_ipv4_checksum, tx_l4_checksum, tx_tso,
-		tx_multi_segs; // Tx offloads enabled; the rest is done in software
+		tx_multi_segs;    // Tx offloads enabled; the rest is done in software
 	struct rte_mempool *pool; // for what the agent says of its own accord
 	// Of the function, or the uplink's own; zero for HOST: learned from what it sends.
 	struct mac mac;

@@ -53,12 +53,12 @@ enum {
 #define OUTSIDE6    "2001:db8::1"
 #define LINK_LOCAL6 "fe80::a"
 // On the wire: the agent, its neighbours there, and who is behind these.
-#define WIRE4       "203.0.113.10"
-#define PEER4       "203.0.113.20"
-#define GATE4       "203.0.113.1"
-#define WIRE6       "2001:db8:1::10"
-#define PEER6       "2001:db8:1::20"
-#define GATE6       "2001:db8:1::1"
+#define WIRE4 "203.0.113.10"
+#define PEER4 "203.0.113.20"
+#define GATE4 "203.0.113.1"
+#define WIRE6 "2001:db8:1::10"
+#define PEER6 "2001:db8:1::20"
+#define GATE6 "2001:db8:1::1"
 
 extern const uint8_t router_mac[6];
 const uint8_t *port_mac(unsigned int slot);
@@ -128,7 +128,7 @@ bool l4_checksum_good(const struct frame *f);
 
 // An mbuf of the frame, in segments of at most `segment` bytes; 0: as large as they go.
 struct rte_mbuf *frame_to_mbuf(const struct frame *f, size_t segment);
-void push(unsigned int slot, struct rte_mbuf *m);      // into the port's ring
+void push(unsigned int slot, struct rte_mbuf *m); // into the port's ring
 // Walk, and let the control thread's part run, until nothing comes any more.
 void run(void);
 void inject(unsigned int slot, const struct frame *f); // push and run
@@ -137,10 +137,10 @@ void inject(unsigned int slot, const struct frame *f); // push and run
 struct rte_mbuf *pull(unsigned int slot);
 bool pull_frame(unsigned int slot, struct frame *ret_frame); // with l3, l4 and payload found
 void refill_icmp_budget(unsigned int slot); // ICMP errors because of this port are allowed again
-void pass_ms(uint64_t ms);     // so much time passes for neighbours; and run
-void expire_waiting(void);     // what waits for a MAC address has waited long enough
-void drain(unsigned int slot); // free what is still in the ring into the port
-void assert_nothing_out(void); // on no port
+void pass_ms(uint64_t ms);                  // so much time passes for neighbours; and run
+void expire_waiting(void);                  // what waits for a MAC address has waited long enough
+void drain(unsigned int slot);              // free what is still in the ring into the port
+void assert_nothing_out(void);              // on no port
 
 // The one thing that happened to packets from this slot since the last look is a drop for `reason`.
 #define assert_dropped(slot, reason) assert_dropped_(slot, reason, 1, __FILE__, __LINE__)

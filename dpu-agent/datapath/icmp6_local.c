@@ -97,8 +97,7 @@ static bool solicitation_good(struct rte_mbuf *m, const struct rte_ipv6_hdr *ip,
 	if (ip->hop_limits != ND_HOP_LIMIT || nd->code != 0 || nd->target[0] == 0xff ||
 	    (probe && !is_solicited_node(ipv6_destination(ip))))
 		return false;
-	return read_options(m, OPTION_SOURCE_MAC, ret_mac, ret_has_mac) &&
-	       !(probe && *ret_has_mac);
+	return read_options(m, OPTION_SOURCE_MAC, ret_mac, ret_has_mac) && !(probe && *ret_has_mac);
 }
 
 static void fill_advertisement(struct advertisement *reply, const struct rte_ether_addr *own,
@@ -206,7 +205,8 @@ static rte_edge_t advertisement(struct worker *w, struct rte_mbuf *m)
 	return EDGE_CONSUME;
 }
 
-static rte_edge_t echo(struct worker *w, struct rte_mbuf *m, struct rte_ipv6_hdr *ip, struct icmp_header *icmp)
+static rte_edge_t echo(struct worker *w, struct rte_mbuf *m, struct rte_ipv6_hdr *ip,
+		       struct icmp_header *icmp)
 {
 	struct packet_meta *meta = packet_meta(m);
 	uint8_t address[16];

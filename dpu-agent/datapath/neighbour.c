@@ -171,8 +171,8 @@ static void wanted(const struct neighbour_key *key)
 		return;
 	}
 	n = make_room();
-	if (n == NULL || rte_hash_add_key_data(table.shared->by_key, key,
-					       (void *)(uintptr_t)index_of(n)) != 0)
+	if (n == NULL ||
+	    rte_hash_add_key_data(table.shared->by_key, key, (void *)(uintptr_t)index_of(n)) != 0)
 		return; // the packet waits in vain
 	n->key = *key;
 	enter(n, NEIGHBOUR_INCOMPLETE, 0);
@@ -313,22 +313,22 @@ void neighbours_forget(uint32_t slot)
 	}
 }
 
-size_t neighbours_list(uint32_t *cursor, uint64_t now_ms, struct neighbour_info *ret_infos,
+size_t neighbours_list(uint32_t after, uint64_t now_ms, struct neighbour_info *ret_infos,
 		       size_t size)
 {
 	size_t count = 0;
 
-	for (; *cursor < NEIGHBOURS_MAX && count < size; (*cursor)++) {
-		const struct neighbour *n = &table.entries[*cursor];
+	for (uint32_t i = after; i < NEIGHBOURS_MAX && count < size; i++) {
+		const struct neighbour *n = &table.entries[i];
 		struct neighbour_info *info = &ret_infos[count];
 
 		if (n->state == NEIGHBOUR_NONE)
 			continue;
 		*info = (struct neighbour_info){
+			.number = i + 1,
 			.slot = n->key.slot,
 			.is_ipv6 = n->key.is_ipv6,
-			.has_mac = n->state != NEIGHBOUR_INCOMPLETE &&
-				   n->state != NEIGHBOUR_FAILED,
+			.has_mac = n->state != NEIGHBOUR_INCOMPLETE && n->state != NEIGHBOUR_FAILED,
 			.state = n->state,
 			.age_ms = now_ms > n->since_ms ? now_ms - n->since_ms : 0,
 		};

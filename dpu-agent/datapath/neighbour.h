@@ -42,7 +42,8 @@ enum neighbour_state {
 const char *neighbour_state_name(enum neighbour_state state); // "incomplete", …
 
 struct neighbour_info {
-	uint32_t slot; // of the port it is behind
+	uint32_t number; // ascending, never 0; another may have it later
+	uint32_t slot;   // of the port it is behind
 	bool is_ipv6;
 	uint8_t address[16]; // network order; of IPv4 the first 4 bytes
 	bool has_mac;
@@ -58,7 +59,6 @@ int neighbours_event_fd(void);
 // milliseconds it wants to be called again although nothing rings, -1: never.
 int64_t neighbours_run(uint64_t now_ms);
 
-// The neighbours from number `*cursor` on (begin with 0). Returns how many, up to `size`; fewer: that
-// was all.
-size_t neighbours_list(uint32_t *cursor, uint64_t now_ms, struct neighbour_info *ret_infos,
+// The neighbours behind number `after` (0: from the start), at most `size`. Returns how many.
+size_t neighbours_list(uint32_t after, uint64_t now_ms, struct neighbour_info *ret_infos,
 		       size_t size);

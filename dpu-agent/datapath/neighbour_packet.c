@@ -80,8 +80,8 @@ static void *new_packet(const struct graph_port *port, uint16_t size, rte_be16_t
 static void send_arp(const struct speaker *speaker, rte_be32_t target, const uint8_t *mac)
 {
 	struct rte_mbuf *m;
-	struct rte_arp_hdr *arp = new_packet(speaker->port, sizeof(*arp),
-					     RTE_BE16(RTE_ETHER_TYPE_ARP), &m);
+	struct rte_arp_hdr *arp =
+		new_packet(speaker->port, sizeof(*arp), RTE_BE16(RTE_ETHER_TYPE_ARP), &m);
 
 	if (arp == NULL)
 		return;
@@ -91,9 +91,7 @@ static void send_arp(const struct speaker *speaker, rte_be32_t target, const uin
 		.arp_hlen = RTE_ETHER_ADDR_LEN,
 		.arp_plen = sizeof(rte_be32_t),
 		.arp_opcode = RTE_BE16(RTE_ARP_OP_REQUEST),
-		.arp_data = {.arp_sha = *speaker->mac,
-			     .arp_sip = speaker->ipv4,
-			     .arp_tip = target},
+		.arp_data = {.arp_sha = *speaker->mac, .arp_sip = speaker->ipv4, .arp_tip = target},
 	};
 	memset(&packet_meta(m)->wire_mac, 0xff, sizeof(packet_meta(m)->wire_mac));
 	if (mac != NULL)
@@ -104,8 +102,8 @@ static void send_arp(const struct speaker *speaker, rte_be32_t target, const uin
 static struct nd_packet *new_nd(const struct speaker *speaker, uint8_t type, uint8_t option,
 				const uint8_t *target, struct rte_mbuf **ret_packet)
 {
-	struct nd_packet *nd = new_packet(speaker->port, sizeof(*nd),
-					  RTE_BE16(RTE_ETHER_TYPE_IPV6), ret_packet);
+	struct nd_packet *nd =
+		new_packet(speaker->port, sizeof(*nd), RTE_BE16(RTE_ETHER_TYPE_IPV6), ret_packet);
 
 	if (nd == NULL)
 		return NULL;
@@ -134,8 +132,8 @@ static void send_solicitation(const struct speaker *speaker, const uint8_t *targ
 {
 	static const uint8_t solicited_node[13] = {0xff, 0x02, [11] = 1, 0xff};
 	struct rte_mbuf *m;
-	struct nd_packet *nd = new_nd(speaker, ICMP6_NEIGHBOR_SOLICITATION, OPTION_SOURCE_MAC,
-				      target, &m);
+	struct nd_packet *nd =
+		new_nd(speaker, ICMP6_NEIGHBOR_SOLICITATION, OPTION_SOURCE_MAC, target, &m);
 
 	if (nd == NULL)
 		return;
@@ -152,8 +150,8 @@ static void send_solicitation(const struct speaker *speaker, const uint8_t *targ
 static void send_advertisement(const struct speaker *speaker)
 {
 	struct rte_mbuf *m;
-	struct nd_packet *nd = new_nd(speaker, ICMP6_NEIGHBOR_ADVERTISEMENT, OPTION_TARGET_MAC,
-				      speaker->ipv6, &m);
+	struct nd_packet *nd =
+		new_nd(speaker, ICMP6_NEIGHBOR_ADVERTISEMENT, OPTION_TARGET_MAC, speaker->ipv6, &m);
 
 	if (nd == NULL)
 		return;

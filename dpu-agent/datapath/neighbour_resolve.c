@@ -11,36 +11,40 @@
 
 enum { EDGES = 1 };
 
-// How many wait for the same already.
-static unsigned int count_waiting(const struct waiting *waiting, const struct rte_mbuf *m)
+// Who waits already: for the same neighbour, and of those that came in on the same port.
+static void count_waiting(const struct waiting *waiting, const struct rte_mbuf *m,
+			  unsigned int *ret_same_neighbour, unsigned int *ret_same_port)
 {
 	const struct packet_meta *meta = packet_meta(m);
-	unsigned int count = 0;
+	unsigned int same_neighbour = 0, same_port = 0;
 
 	for (uint16_t i = 0; i < waiting->count; i++) {
-		const struct packet_meta *other = packet_meta(waiting->packets[i].m);
+		const struct rte_mbuf *other = waiting->packets[i].m;
+		const struct packet_meta *its = packet_meta(other);
 
-		count += other->out_slot == meta->out_slot &&
-			 packet_is_ipv4(waiting->packets[i].m) == packet_is_ipv4(m) &&
-			 memcmp(other->next_hop, meta->next_hop, sizeof(meta->next_hop)) == 0;
+		same_port += its->in_slot == meta->in_slot;
+		same_neighbour +=
+			its->out_slot == meta->out_slot &&
+			packet_is_ipv4(other) == packet_is_ipv4(m) &&
+			memcmp(its->next_hop, meta->next_hop, sizeof(meta->next_hop)) == 0;
 	}
-	return count;
+	*ret_same_neighbour = same_neighbour;
+	*ret_same_port = same_port;
 }
 
 // False: there is no room.
 static bool let_wait(struct worker *w, struct rte_mbuf *m)
 {
 	const struct graph_port *out = w->snapshot->ports[packet_meta(m)->out_slot];
+	bool host = out->config.role == DATAPATH_ROLE_HOST;
 	struct waiting *waiting = &w->waiting;
-	unsigned int before;
+	unsigned int before, of_port;
 
 	if (waiting->count == WAITING_MAX)
 		return false;
-	before = count_waiting(waiting, m);
-	if (before >= (out->config.role == DATAPATH_ROLE_HOST ? WAITING_HOST_MAX
-							       : WAITING_WIRE_MAX))
-		return false;
-	if (before == 0 && !neighbour_want(w, m))
+	count_waiting(waiting, m, &before, &of_port);
+	if (before >= (host ? WAITING_HOST_MAX : WAITING_WIRE_MAX) ||
+	    (!host && of_port >= WAITING_PORT_MAX) || (before == 0 && !neighbour_want(w, m)))
 		return false;
 	waiting->packets[waiting->count++] = (struct waiting_packet){
 		.m = m,

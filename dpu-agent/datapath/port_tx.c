@@ -98,8 +98,7 @@ static void request_offload(struct rte_mbuf *m, const struct graph_port *out, ui
 // RFC 2464 section 7.
 static struct rte_ether_addr group_mac(const struct rte_mbuf *m)
 {
-	const uint8_t *group =
-		ipv6_destination(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *));
+	const uint8_t *group = ipv6_destination(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *));
 
 	return (struct rte_ether_addr){{0x33, 0x33, group[12], group[13], group[14], group[15]}};
 }
@@ -107,11 +106,10 @@ static struct rte_ether_addr group_mac(const struct rte_mbuf *m)
 static uint16_t vlan_of(const struct snapshot *s, const struct graph_port *out)
 {
 	return out->config.role == DATAPATH_ROLE_UPLINK && s->wire != NULL ? s->wire->config.vlan
-									    : 0;
+									   : 0;
 }
 
-static struct rte_ether_addr destination_mac(const struct rte_mbuf *m,
-					     const struct graph_port *out)
+static struct rte_ether_addr destination_mac(const struct rte_mbuf *m, const struct graph_port *out)
 {
 	struct rte_ether_addr mac = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 

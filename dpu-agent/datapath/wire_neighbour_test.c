@@ -36,8 +36,7 @@ static void assert_sent_to(const uint8_t mac[6])
 static const struct neighbour_info *find(const char *address)
 {
 	static struct neighbour_info infos[NEIGHBOURS_MAX];
-	uint32_t cursor = 0;
-	size_t count = neighbours_list(&cursor, 0, infos, NEIGHBOURS_MAX);
+	size_t count = neighbours_list(0, 0, infos, NEIGHBOURS_MAX);
 	uint8_t wanted[16] = {0};
 
 	inet_pton(strchr(address, ':') != NULL ? AF_INET6 : AF_INET, address, wanted);
@@ -239,40 +238,57 @@ static void only_so_many_wait_for_one_neighbour_in_their_order(void **state)
 	assert_nothing_out();
 }
 
-// A pod that looks through the whole link takes neither the table nor the buffers.
-static void the_table_of_neighbours_is_bounded(void **state)
+static void no_pod_takes_all_the_room_there_is_to_wait(void **state)
 {
-	struct uplink uplink = graph_uplink();
-	struct error err;
-	uint32_t cursor = 0;
-	static struct neighbour_info infos[2 * NEIGHBOURS_MAX];
 	char address[32];
 
-	know_peer();
+	for (unsigned int i = 0; i < WAITING_PORT_MAX + 5; i++) {
+		snprintf(address, sizeof(address), "203.0.113.%u", i + 100);
+		frame_udp4(&f, POD_B, B4, address, 10);
+		inject(POD_B, &f);
+	}
+	assert_dropped_n(POD_B, DROP_NEIGHBOUR_QUEUE, 5);
+	while (pull_frame(UPLINK, &got))
+		;
+	send4(PEER4);
+	assert_asked4(PEER4, NULL);
+	answer4(PEER4, peer_mac);
+	assert_sent_to(peer_mac);
+}
+
+// A pod that speaks to the whole link does not make the table grow; who is of no use makes room.
+static void the_table_of_neighbours_is_bounded(void **state)
+{
+	static struct neighbour_info infos[2 * NEIGHBOURS_MAX];
+	struct uplink uplink = graph_uplink();
+	unsigned int answered = 0;
+	char address[32];
+	struct error err;
+
 	uplink.ipv4_prefix_length = 8;
 	assert_int_equal(0, datapath_set_uplink(&uplink, &err));
 	settle();
-	know_peer();
-	for (unsigned int i = 0; i < NEIGHBOURS_MAX + 300; i++) {
+	for (unsigned int i = 0; i < NEIGHBOURS_MAX + 20; i++) {
 		snprintf(address, sizeof(address), "203.7.%u.%u", i / 250, i % 250 + 1);
 		frame_udp4(&f, POD_B, B4, address, 10);
 		inject(POD_B, &f);
-		while (pull_frame(UPLINK, &got))
-			;
-		if (i % 100 == 99)
-			pass_ms(1000);
-		while (pull_frame(UPLINK, &got) || pull_frame(POD_B, &got))
-			;
+		if (!pull_frame(UPLINK, &got)) // nobody is asked
+			continue;
+		answer4(address, peer_mac);
+		assert_true(pull_frame(UPLINK, &got));
+		answered++;
 	}
-	assert_true(neighbours_list(&cursor, 0, infos, RTE_DIM(infos)) <= NEIGHBOURS_MAX);
-	send6(PEER6); // who is spoken to stays
-	assert_sent_to(peer_mac);
-	datapath_port_remove(UPLINK);
-	run();
+	assert_int_equal(NEIGHBOURS_MAX, answered);
+	assert_int_equal(NEIGHBOURS_MAX, neighbours_list(0, 0, infos, RTE_DIM(infos)));
+	expire_waiting();
+	assert_dropped_n(POD_B, DROP_NEIGHBOUR_UNREACHABLE, 20);
 	while (pull_frame(POD_B, &got))
 		;
-	cursor = 0;
-	assert_int_equal(0, neighbours_list(&cursor, 0, infos, RTE_DIM(infos)));
+	pass_ms(NEIGHBOUR_REACHABLE_MS * 3 / 2);
+	know_peer();
+	assert_int_equal(NEIGHBOURS_MAX, neighbours_list(0, 0, infos, RTE_DIM(infos)));
+	datapath_port_remove(UPLINK);
+	assert_int_equal(0, neighbours_list(0, 0, infos, RTE_DIM(infos)));
 }
 
 // ---- confirmation --------------------------------------------------------------------------------
@@ -433,6 +449,7 @@ int main(void)
 		WIRE_TEST(who_does_not_answer_is_asked_three_times_and_is_unreachable),
 		WIRE_TEST(who_comes_after_all_is_reachable_at_once),
 		WIRE_TEST(only_so_many_wait_for_one_neighbour_in_their_order),
+		WIRE_TEST(no_pod_takes_all_the_room_there_is_to_wait),
 		WIRE_TEST(the_table_of_neighbours_is_bounded),
 		WIRE_TEST(who_is_used_is_probed_after_a_while_and_confirmed),
 		WIRE_TEST(who_does_not_answer_a_probe_is_asked_for_anew),

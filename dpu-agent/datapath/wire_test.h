@@ -12,7 +12,7 @@ extern const uint8_t peer_mac[6], gate_mac[6];
 int wire_set_up(void **state); // graph_set_up with graph_uplink(), announced
 #define WIRE_TEST(name) cmocka_unit_test_setup_teardown(name, wire_set_up, graph_tear_down)
 
-void settle(void);             // let all announcements pass, and what else is on its way to the wire
+void settle(void); // let all announcements pass, and what else is on its way to the wire
 
 // Make it a frame on the wire, from a MAC address there to the agent's.
 void to_agent(struct frame *f, const uint8_t mac[6]);

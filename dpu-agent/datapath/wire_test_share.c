@@ -82,8 +82,8 @@ void assert_asked6(const char *target, const uint8_t *mac)
 	} else {
 		const uint8_t *last = wanted.s6_addr + 13;
 
-		assert_memory_equal(
-			((uint8_t[]){0x33, 0x33, 0xff, last[0], last[1], last[2]}), got.bytes, 6);
+		assert_memory_equal(((uint8_t[]){0x33, 0x33, 0xff, last[0], last[1], last[2]}),
+				    got.bytes, 6);
 		inet_pton(AF_INET6, "ff02::1:ff00:0", &address);
 		memcpy(address.s6_addr + 13, last, 3);
 		assert_memory_equal(&address, ip + 24, 16);

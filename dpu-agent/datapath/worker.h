@@ -30,11 +30,12 @@ _Static_assert((int)DROP_REASON_COUNT <= (int)LIMIT_DROPS,
 	       "every reason has room in datapath_counters");
 
 enum {
-	TX_BATCH = 64, // packets sent to one port at once
+	TX_BATCH = 64,     // packets sent to one port at once
 	WAITING_MAX = 256, // packets that wait for a neighbour's MAC address, of all neighbours
 	WAITING_HOST_MAX = 128, // of these for the host: what pods send in a round trip
 	WAITING_WIRE_MAX = 8,   // and for one neighbour on the wire: RFC 4861 section 7.2.2 wants 1
-	WAITING_MS = 4000, // and for how long: a little longer than the asking takes
+	WAITING_PORT_MAX = 64,  // and from one port for the wire: no pod takes all the room
+	WAITING_MS = 4000,      // and for how long: a little longer than the asking takes
 	NO_SLOT = UINT16_MAX,
 };
 
@@ -163,7 +164,8 @@ struct packet_meta {
 	bool own;            // the router's own packet, on its way to the wire
 	// For port_tx, if the port out is the uplink; of a packet that came in there, who sent it.
 	struct rte_ether_addr wire_mac;
-	uint8_t next_hop[16]; // on the way to a neighbour: whom to ask for; of IPv4 the first 4 bytes
+	uint8_t next_hop
+		[16]; // on the way to a neighbour: whom to ask for; of IPv4 the first 4 bytes
 };
 _Static_assert(sizeof(struct packet_meta) <= DATAPATH_MBUF_PRIVATE_SIZE, "fits the private area");
 

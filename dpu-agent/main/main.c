@@ -20,9 +20,9 @@
 
 #include "control/control.h"
 #include "datapath/datapath.h"
-#include "datapath/neighbour.h"
 #include "main/config.h"
 #include "main/eal.h"
+#include "main/neighbour_loop.h"
 #include "main/preflight.h"
 #include "metrics/metrics.h"
 #include "offload/offload.h"
@@ -42,8 +42,7 @@ struct agent {
 	uv_loop_t loop;
 	uv_signal_t terminate, interrupt, hangup;
 	uv_timer_t retry;
-	uv_poll_t neighbour_events;
-	uv_timer_t neighbour_timer;
+	struct neighbour_loop neighbours;
 	struct store *store;
 	struct nic *nic;
 	struct offload *offload; // NULL from when it is control's
@@ -293,8 +292,6 @@ static void end_worn(struct agent *agent)
 	uv_stop(&agent->loop);
 }
 
-static void on_neighbour_timer(uv_timer_t *timer);
-
 static void on_retry(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;
@@ -332,44 +329,14 @@ static void retry_stop(struct agent *agent)
 	uv_close((uv_handle_t *)&agent->retry, NULL);
 }
 
-// Neighbours: what the workers tell, and what is due.
-static void run_neighbours(struct agent *agent)
-{
-	int64_t again_ms = neighbours_run(uv_hrtime() / 1000000);
-
-	if (again_ms < 0)
-		uv_timer_stop(&agent->neighbour_timer);
-	else
-		uv_timer_start(&agent->neighbour_timer, on_neighbour_timer,
-			       (uint64_t)again_ms + 1, 0);
-}
-
-static void on_neighbour_timer(uv_timer_t *timer)
-{
-	run_neighbours(timer->data);
-}
-
-static void on_neighbour_event(uv_poll_t *poll, int status, int events)
-{
-	run_neighbours(poll->data);
-}
-
 static int neighbours_module_start(struct agent *agent, struct error *err)
 {
-	int r = uv_poll_init(&agent->loop, &agent->neighbour_events, neighbours_event_fd());
-
-	if (r < 0)
-		return fail_uv(err, r);
-	uv_timer_init(&agent->loop, &agent->neighbour_timer);
-	agent->neighbour_events.data = agent->neighbour_timer.data = agent;
-	r = uv_poll_start(&agent->neighbour_events, UV_READABLE, on_neighbour_event);
-	return r < 0 ? fail_uv(err, r) : 0;
+	return neighbour_loop_start(&agent->neighbours, &agent->loop, err);
 }
 
 static void neighbours_module_stop(struct agent *agent)
 {
-	uv_close((uv_handle_t *)&agent->neighbour_events, NULL);
-	uv_close((uv_handle_t *)&agent->neighbour_timer, NULL);
+	neighbour_loop_stop(&agent->neighbours);
 }
 
 static int metrics_module_start(struct agent *agent, struct error *err)

@@ -85,9 +85,9 @@ int uplink_parse_ipv4(const char *text, struct uplink *uplink, struct error *err
 	uint32_t host = (address[0] << 24u | address[1] << 16 | address[2] << 8 | address[3]) &
 			(UINT32_MAX >> length);
 	if (length < 31 && (host == 0 || host == UINT32_MAX >> length)) // RFC 3021 has no such
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is the address of the network or its broadcast, and nobody's",
-				 text);
+		return error_set(
+			err, EINVAL, CODE_BAD_REQUEST,
+			"'%s' is the address of the network or its broadcast, and nobody's", text);
 	uplink->has_ipv4 = true;
 	memcpy(&uplink->ipv4, address, sizeof(uplink->ipv4));
 	uplink->ipv4_prefix_length = (uint8_t)length;
@@ -123,8 +123,7 @@ static int bad_route(const char *text, const char *why, struct error *err)
 
 int uplink_parse_route(const char *text, struct uplink *uplink, struct error *err)
 {
-	static const char *const form =
-		"is no route (PREFIX via ADDRESS, or default via ADDRESS)";
+	static const char *const form = "is no route (PREFIX via ADDRESS, or default via ADDRESS)";
 	char prefix[INET6_ADDRSTRLEN + 4], next_hop[INET6_ADDRSTRLEN], more[2];
 	struct uplink_route route = {0};
 	unsigned int length = 0;
@@ -248,8 +247,8 @@ bool uplink_equal(const struct uplink *a, const struct uplink *b)
 	if (a->has_ipv4 != b->has_ipv4 || a->has_ipv6 != b->has_ipv6 || a->vlan != b->vlan ||
 	    a->mtu != b->mtu || a->route_count != b->route_count)
 		return false;
-	if (a->has_ipv4 && (a->ipv4.s_addr != b->ipv4.s_addr ||
-			    a->ipv4_prefix_length != b->ipv4_prefix_length))
+	if (a->has_ipv4 &&
+	    (a->ipv4.s_addr != b->ipv4.s_addr || a->ipv4_prefix_length != b->ipv4_prefix_length))
 		return false;
 	if (a->has_ipv6 && (!IN6_ARE_ADDR_EQUAL(&a->ipv6, &b->ipv6) ||
 			    a->ipv6_prefix_length != b->ipv6_prefix_length))

@@ -141,6 +141,22 @@ static void the_json_of_flows_is_as_documented(void **state)
 	assert_has(output, "no pod is called 'nobody'");
 }
 
+static void the_json_of_neighbours_is_as_documented(void **state)
+{
+	start(NULL);
+	assert_int_equal(run("neighbours --json"), 0);
+	assert_json(output, "{'neighbours':[{'address':'192.0.2.1','mac':'02:00:5e:10:20:30',"
+			    "'state':'reachable','port':'uplink','age_ms':1234},"
+			    "{'address':'2001:db8::1','mac':null,'state':'reachable',"
+			    "'port':'uplink','age_ms':1234},"
+			    "{'address':'192.0.2.1','mac':'02:00:5e:10:20:30',"
+			    "'state':'reachable','port':'uplink','age_ms':1234}]}");
+	assert_int_equal(run("neighbours"), 0);
+	assert_has(output, "ADDRESS");
+	assert_has(output, "2001:db8::1");
+	assert_has(output, "02:00:5e:10:20:30");
+}
+
 static void the_json_of_status_is_as_documented(void **state)
 {
 	start(well);
@@ -157,7 +173,10 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'attachments':12,'workers':2,'pod_network':{'ipv4':'10.88.0.0/24',"
 		    "'gateway_ipv4':'10.88.0.1','ipv6':'fd00:88::/64','gateway_ipv6':'fd00:88::1',"
 		    "'router_mac':'02:00:5e:10:20:30','mtu':1500},'ipv4_free':241,"
-		    "'ipv6_free':65000,'offload':{" SUMMARY "}}}");
+		    "'ipv6_free':65000,'offload':{" SUMMARY "},'uplink_error':'',"
+		    "'uplink':{'ipv4':'192.0.2.10/24','ipv6':'2001:db8::10/64','vlan':42,"
+		    "'mtu':1500,'mac':'02:00:5e:10:20:30','link_up':true,'routes':3,"
+		    "'neighbours':2}}}");
 
 	start(agent_away);
 	assert_int_equal(run("status --json"), 1);
@@ -190,6 +209,7 @@ int main(int argc, char **argv)
 		TEST(the_json_of_ipam_is_as_documented),
 		TEST(the_json_of_offload_is_as_documented),
 		TEST(the_json_of_flows_is_as_documented),
+		TEST(the_json_of_neighbours_is_as_documented),
 		TEST(the_json_of_status_is_as_documented),
 		TEST(an_error_is_json_for_a_program),
 	};

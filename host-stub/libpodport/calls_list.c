@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Lists: pods, ports, rules. They come in pages, and differ in what a page holds and in what the next one
+// Lists: pods, ports, rules, neighbours. They come in pages, and differ in what a page holds and in what the next one
 // begins after.
 
 #include <errno.h>
@@ -170,5 +170,46 @@ int podport_list_flows(struct podport_client *client, struct podport_flows **ret
 		podport_flows_free(flows);
 	else
 		*ret_flows = flows;
+	return r;
+}
+
+// ---- neighbours: after a number ------------------------------------------------------------------
+
+static int append_neighbours(void *list, const struct reply *page)
+{
+	return object_neighbours_append(list, &page->body.neighbours);
+}
+
+static bool more_neighbours(const struct reply *page)
+{
+	return page->body.neighbours.more;
+}
+
+static bool advance_neighbours(struct request *request, const struct reply *page)
+{
+	struct list_neighbours_request *asked = &request->body.list_neighbours;
+	const struct neighbours_reply *rows = &page->body.neighbours;
+	uint32_t after = rows->count > 0 ? rows->neighbours[rows->count - 1].number : 0;
+
+	if (after <= asked->after)
+		return false;
+	asked->after = after;
+	return true;
+}
+
+int podport_list_neighbours(struct podport_client *client,
+			    struct podport_neighbours **ret_neighbours, struct podport_error *error)
+{
+	static const struct list_kind kind = {append_neighbours, more_neighbours,
+					      advance_neighbours};
+	struct request request = {.call = CALL_LIST_NEIGHBOURS,
+				  .body.list_neighbours.limit = LIMIT_NEIGHBOURS_PAGE};
+	struct podport_neighbours *neighbours = object_neighbours();
+	int r = fetch_list(client, &request, &kind, neighbours, error);
+
+	if (r < 0)
+		podport_neighbours_free(neighbours);
+	else
+		*ret_neighbours = neighbours;
 	return r;
 }
