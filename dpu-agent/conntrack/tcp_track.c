@@ -95,25 +95,45 @@ bool tcp_track_open(struct tcp_track *track, const struct conntrack_packet *pack
 
 // ---- windows -------------------------------------------------------------------------------------
 
-static bool sequence_fits(const struct tcp_track *track, unsigned int direction,
-			  const struct conntrack_tcp *tcp)
+// Where a packet is to what may be.
+enum fit {
+	FITS,
+	OLD,    // has been and gone: sent again without need, or delayed; no harm, and no news
+	BEYOND, // nobody could have sent it
+};
+
+static enum fit sequence_fit(const struct tcp_track *track, unsigned int direction,
+			     const struct conntrack_tcp *tcp)
 {
 	const struct tcp_side *from = &track->sides[direction], *to = &track->sides[!direction];
 
-	return track->liberal || !from->seen ||
-	       (!after(tcp->sequence, from->limit) &&
-		!before(packet_end(tcp), from->end - to->window));
+	if (track->liberal || !from->seen)
+		return FITS;
+	if (after(tcp->sequence, from->limit))
+		return BEYOND;
+	return before(packet_end(tcp), from->end - to->window) ? OLD : FITS;
 }
 
-static bool acknowledgement_fits(const struct tcp_track *track, unsigned int direction,
-				 const struct conntrack_tcp *tcp)
+static enum fit acknowledgement_fit(const struct tcp_track *track, unsigned int direction,
+				    const struct conntrack_tcp *tcp)
 {
 	const struct tcp_side *from = &track->sides[direction], *to = &track->sides[!direction];
 
-	return track->liberal || !to->seen || !(tcp->flags & TCP_ACK) ||
-	       (!after(tcp->acknowledgement, to->end) &&
-		!before(tcp->acknowledgement,
-			to->end - RTE_MAX(from->window, (uint32_t)ACK_LAG_MIN)));
+	if (track->liberal || !to->seen || !(tcp->flags & TCP_ACK))
+		return FITS;
+	if (after(tcp->acknowledgement, to->end))
+		return BEYOND;
+	return before(tcp->acknowledgement, to->end - RTE_MAX(from->window, (uint32_t)ACK_LAG_MIN))
+		       ? OLD
+		       : FITS;
+}
+
+static enum fit window_fit(const struct tcp_track *track, unsigned int direction,
+			   const struct conntrack_tcp *tcp)
+{
+	enum fit sequence = sequence_fit(track, direction, tcp);
+
+	return RTE_MAX(sequence, acknowledgement_fit(track, direction, tcp));
 }
 
 static void advance(struct tcp_track *track, unsigned int direction,
@@ -231,15 +251,13 @@ static enum tcp_verdict track_syn_ack(struct tcp_track *track, unsigned int dire
 		track->state = TCP_STATE_SYN_RECV;
 		return TCP_VERDICT_PASS;
 	case TCP_STATE_SYN_SENT2:
-		if (!sequence_fits(track, direction, tcp) ||
-		    !acknowledgement_fits(track, direction, tcp))
+		if (window_fit(track, direction, tcp) != FITS)
 			return TCP_VERDICT_INVALID;
 		advance(track, direction, tcp);
 		track->state = TCP_STATE_SYN_RECV;
 		return TCP_VERDICT_PASS;
 	default:
-		if (!sequence_fits(track, direction, tcp) ||
-		    !acknowledgement_fits(track, direction, tcp))
+		if (window_fit(track, direction, tcp) != FITS)
 			return TCP_VERDICT_INVALID;
 		// The second one, of two sides that both opened.
 		if (track->state != TCP_STATE_SYN_RECV || track->sides[direction].has_acked)
@@ -262,8 +280,7 @@ static enum tcp_verdict track_reset(struct tcp_track *track, unsigned int direct
 		if (direction == 1 && !acknowledges_open(track, tcp))
 			return TCP_VERDICT_INVALID;
 	} else if (!answers_anew(track, direction, tcp)) {
-		if (!sequence_fits(track, direction, tcp) ||
-		    !acknowledgement_fits(track, direction, tcp))
+		if (window_fit(track, direction, tcp) != FITS)
 			return TCP_VERDICT_INVALID;
 		if (!(from->seen && tcp->sequence == from->end) &&
 		    !(to->has_acked && tcp->sequence == to->acked))
@@ -292,8 +309,14 @@ static enum tcp_verdict track_ack(struct tcp_track *track, unsigned int directio
 	if (track->state == TCP_STATE_SYN_SENT)
 		return direction == 1 && !(tcp->flags & TCP_FIN) ? TCP_VERDICT_KEEP
 								 : TCP_VERDICT_INVALID;
-	if (!sequence_fits(track, direction, tcp) || !acknowledgement_fits(track, direction, tcp))
+	switch (window_fit(track, direction, tcp)) {
+	case BEYOND:
 		return TCP_VERDICT_INVALID;
+	case OLD:
+		return TCP_VERDICT_KEEP;
+	case FITS:
+		break;
+	}
 	if (track->state == TCP_STATE_CLOSE || track->state == TCP_STATE_SYN_SENT2)
 		return TCP_VERDICT_KEEP;
 	advance(track, direction, tcp);

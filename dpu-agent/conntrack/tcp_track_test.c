@@ -152,10 +152,10 @@ static void what_is_outside_of_the_windows_is_invalid(void **state)
 {
 	RUN(HANDSHAKE, {S, TCP_ACK, Y + 1, X + 1, 1000, PASS, TCP_STATE_ESTABLISHED},
 	    {S, TCP_ACK, Y + 20002, X + 1, 10, INVALID, TCP_STATE_ESTABLISHED},
-	    {S, TCP_ACK, Y + 1001 - 10002, X + 1, 0, INVALID, TCP_STATE_ESTABLISHED},
+	    {S, TCP_ACK, Y + 1001 - 10002, X + 1, 0, KEEP, TCP_STATE_ESTABLISHED},
 	    {S, TCP_ACK, Y + 1001, X + 2, 0, INVALID, TCP_STATE_ESTABLISHED}, // nothing sent so far
 	    {C, TCP_ACK, X + 1, Y + 1002, 0, INVALID, TCP_STATE_ESTABLISHED},
-	    {C, TCP_ACK, X + 1, Y + 1001 - 66001, 0, INVALID, TCP_STATE_ESTABLISHED},
+	    {C, TCP_ACK, X + 1, Y + 1001 - 66001, 0, KEEP, TCP_STATE_ESTABLISHED},
 	    {C, TCP_ACK, X + 1, Y + 1001, 0, PASS, TCP_STATE_ESTABLISHED},
 	    // The last byte of the window, and the one behind it.
 	    {C, TCP_ACK, X + 1 + 10001, Y + 1001, 10, INVALID, TCP_STATE_ESTABLISHED},
