@@ -30,24 +30,11 @@
 #include <stdint.h>
 
 #include "conntrack/headers.h"
+#include "conntrack/timeouts.h"
 
 enum {
 	CONNTRACK_POOLS_MAX = 4,
 	CONNTRACK_POD_ANY = UINT32_MAX,
-};
-
-// Seconds. Each may be longer by one, as the table's clock counts whole ones.
-struct conntrack_timeouts {
-	uint32_t tcp_opening; // SYN_SENT, SYN_RECV, and taken up in the middle and not answered yet
-	uint32_t tcp_established;
-	uint32_t tcp_closing; // FIN_WAIT, CLOSE_WAIT, LAST_ACK
-	uint32_t tcp_time_wait;
-	uint32_t tcp_close; // after a reset
-	uint32_t udp;       // before an answer
-	uint32_t udp_answered;
-	uint32_t udp_dns; // to port 53, after an answer: REQ-5 a) lets well-known ports have less
-	uint32_t icmp;
-	uint32_t fragment; // how long the first one is remembered
 };
 
 struct conntrack_config {
@@ -61,8 +48,6 @@ struct conntrack_config {
 	// Gives back a fragment that has waited in vain. Worker.
 	void (*discard)(void *packet);
 };
-
-extern const struct conntrack_timeouts conntrack_default_timeouts;
 
 // Bounds of configuration, and what the RFCs say they must not be below; for messages to the operator.
 enum {
@@ -106,6 +91,9 @@ void conntrack_free(struct conntrack *table); // gives back held fragments; fine
 // `budget` connections in one call. True: there is more to end.
 bool conntrack_advance(struct conntrack *table, uint32_t now_s, uint32_t budget);
 
+// Is there nothing that time could end?
+bool conntrack_is_idle(const struct conntrack *table);
+
 // External address `pool` (below CONNTRACK_POOLS_MAX). Setting another one than there was, or none (NULL),
 // ends its connections.
 void conntrack_set_address(struct conntrack *table, uint32_t pool, uint8_t family,
@@ -115,7 +103,8 @@ void conntrack_set_address(struct conntrack *table, uint32_t pool, uint8_t famil
 // conntrack_advance(). The number may be another pod's right away. Constant time.
 void conntrack_forget_pod(struct conntrack *table, uint32_t pod);
 
-// A packet from a pod that is to leave by `pool`'s address, whose family is the packet's.
+// A packet from a pod that is to leave by `pool`'s address, whose family is the packet's. Pod
+// CONNTRACK_POD_ANY: an ICMP error of the router's own, about an answer to whichever pod.
 enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint32_t pool,
 				     const struct conntrack_packet *packet,
 				     struct conntrack_rewrite *ret_rewrite);

@@ -360,3 +360,8 @@ bool conntrack_advance(struct conntrack *table, uint32_t now_s, uint32_t budget)
 	fragments_advance(table->fragments, now_s, budget);
 	return done == budget || table->sweep_left > 0;
 }
+
+bool conntrack_is_idle(const struct conntrack *table)
+{
+	return table->count == 0 && fragments_held(table->fragments) == 0;
+}

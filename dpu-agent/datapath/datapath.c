@@ -18,6 +18,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "datapath/masquerade_private.h"
 #include "datapath/neighbour_private.h"
 #include "proto/base/log.h"
 
@@ -28,6 +29,8 @@ static struct {
 	struct rte_hash *routes_ipv4, *routes_ipv6;
 	struct neighbours *neighbours;
 	struct rte_ring *control_output; // to the first worker
+	struct masquerade *masquerade;
+	uint64_t serial;
 	struct worker **workers;
 	struct worker_start *starts;
 	uint32_t worker_count;
@@ -76,6 +79,7 @@ static void wait_for_workers(void)
 
 static void publish(struct snapshot *snapshot)
 {
+	snapshot->serial = ++dp.serial;
 	struct snapshot *old = atomic_exchange(&dp.publication.snapshot, snapshot);
 
 	wait_for_workers();
@@ -257,6 +261,7 @@ void datapath_port_remove(uint32_t slot)
 		current()->ports[slot] = NULL;
 		wait_for_workers();
 		list_ports_to_poll(current());
+		current()->serial = ++dp.serial;
 	}
 	if (port->interrupt_fd >= 0)
 		worker_unwatch(worker_of(slot), port->interrupt_fd);
@@ -365,26 +370,31 @@ static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struc
 	w->routes_ipv4 = dp.routes_ipv4;
 	w->routes_ipv6 = dp.routes_ipv6;
 	w->neighbours = dp.neighbours;
+	w->masquerade = dp.masquerade;
 	w->control_output = index == 0 ? dp.control_output : NULL;
 	if (rte_rcu_qsbr_thread_register(dp.publication.qsbr, w->thread_id) != 0)
 		return error_set(err, EINVAL, CODE_INTERNAL, "worker %u: RCU", index);
 	return worker_open(w, err);
 }
 
-static int make_workers(uint32_t count, struct error *err)
+static int make_workers(const struct datapath_config *config, struct error *err)
 {
 	unsigned int lcore = rte_get_next_lcore(-1, 1, 0);
+	uint32_t count = config->workers;
 
 	dp.workers = calloc(count, sizeof(struct worker *));
 	dp.starts = calloc(count, sizeof(struct worker_start));
 	if (dp.workers == NULL || dp.starts == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	dp.worker_count = count;
+	int r = masquerade_new(config->masquerade, dp.workers, count, &dp.masquerade, err);
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i < count; i++) {
 		if (lcore >= RTE_MAX_LCORE)
 			return error_set(err, EINVAL, CODE_INTERNAL,
 					 "%u workers, but EAL has %u worker lcores", count, i);
-		int r = make_worker(i, lcore, count, err);
+		r = make_worker(i, lcore, count, err);
 		if (r < 0)
 			return r;
 		lcore = rte_get_next_lcore(lcore, 1, 0);
@@ -397,7 +407,7 @@ int datapath_start(const struct datapath_config *config, struct error *err)
 	int r = make_tables(config->workers, err);
 
 	if (r == 0)
-		r = make_workers(config->workers, err);
+		r = make_workers(config, err);
 	if (r < 0) {
 		datapath_stop();
 		return r;
@@ -439,6 +449,7 @@ void datapath_stop(void)
 		worker_close(w);
 		rte_free(w);
 	}
+	masquerade_free(dp.masquerade);
 	free(dp.workers);
 	free(dp.starts);
 	rte_hash_free(dp.routes_ipv4);

@@ -32,7 +32,13 @@
 	X(NEIGHBOUR_QUEUE,      "neighbour-queue-full") /* too many wait for a MAC address */ \
 	X(NEIGHBOUR_UNREACHABLE, "neighbour-unreachable") /* on the wire, or the host: it does not answer */ \
 	X(PORT_GONE,            "port-gone")            /* the port out was just removed */ \
-	X(UPLINK,               "uplink-no-route")      /* from the wire, and neither to a pod nor to the agent */
+	X(UPLINK,               "uplink-no-route")      /* from the wire, and neither to a pod nor to the agent */ \
+	X(NAT_UNSUPPORTED,      "nat-unsupported")      /* to be masqueraded, and has neither ports nor an identifier */ \
+	X(NAT_INVALID,          "nat-invalid")          /* fits no connection's state or window, or cannot begin one */ \
+	X(NAT_FULL,             "nat-table-full")       /* or the pod has its share of it */ \
+	X(NAT_NO_PORT,          "nat-no-port")          /* none is left, or none of the pod's share */ \
+	X(NAT_FRAGMENT_LOST,    "nat-fragment-lost")    /* its first fragment did not come */ \
+	X(NAT_DIRECT,           "nat-direct")           /* from the wire to a pod that is masqueraded towards there */
 // clang-format on
 
 enum drop_reason {

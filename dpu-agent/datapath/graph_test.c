@@ -274,6 +274,13 @@ static void set_router(void)
 	datapath_set_router(&router);
 }
 
+static const struct masquerade_config *masquerade;
+
+void graph_masquerade(const struct masquerade_config *config)
+{
+	masquerade = config;
+}
+
 int graph_set_up(void **state)
 {
 	static struct frame f;
@@ -281,7 +288,9 @@ int graph_set_up(void **state)
 
 	buffers_before = rte_mempool_in_use_count(pool);
 	launched = false;
-	assert_int_equal(0, datapath_start(&(struct datapath_config){.workers = 1}, &err));
+	assert_int_equal(
+		0, datapath_start(&(struct datapath_config){.workers = 1, .masquerade = masquerade},
+				  &err));
 	set_router();
 	for (unsigned int slot = 0; slot < TEST_PORTS; slot++) {
 		struct datapath_port config = graph_port_config(slot);

@@ -74,6 +74,9 @@ int graph_tear_down(void **state); // each test: nothing is left over, no mbuf i
 // peer. For datapath_set_uplink: tests begin without one.
 struct uplink graph_uplink(void);
 
+// From the next set-up on; NULL, as at first: nothing is masqueraded.
+void graph_masquerade(const struct masquerade_config *config);
+
 // Change a port as every test finds it; also adds one in a free slot.
 struct datapath_port graph_port_config(unsigned int slot);
 void graph_replace_port(const struct datapath_port *config);

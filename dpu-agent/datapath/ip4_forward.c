@@ -65,7 +65,7 @@ static struct rte_node_register ip4_forward_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
-		       [EDGE_WIRE] = NODE("wire_output"),
+		       [EDGE_WIRE] = NODE("masquerade_output"),
 		       [EDGE_FRAGMENT] = NODE("ip4_fragment"),
 		       [EDGE_RESOLVE] = NODE("neighbour_resolve"),
 		       [EDGE_ERROR] = NODE("icmp4_error")},

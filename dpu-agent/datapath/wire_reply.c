@@ -46,7 +46,7 @@ static struct rte_node_register wire_reply_node = {
 	.process = wire_reply,
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
-		       [EDGE_OUTPUT] = NODE("wire_output"),
+		       [EDGE_OUTPUT] = NODE("masquerade_output"),
 		       [EDGE_RESOLVE] = NODE("neighbour_resolve")},
 };
 RTE_NODE_REGISTER(wire_reply_node)

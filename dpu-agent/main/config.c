@@ -229,6 +229,33 @@ static const struct config_key keys[] = {
 	{"uplink.routes", parse_route, 0, false, true},
 	{"uplink.vlan", parse_vlan, AT(uplink.vlan), false, false},
 	{"uplink.mtu", parse_mtu, AT(uplink.mtu), false, false},
+	{"masquerade.ipv4", config_parse_bool, AT(masquerade.ipv4), false, false},
+	{"masquerade.ipv6", config_parse_bool, AT(masquerade.ipv6), false, false},
+	{"masquerade.exclude", masquerade_parse_excluded, AT(masquerade), false, true},
+	{"masquerade.ports", masquerade_parse_ports, AT(masquerade), false, false},
+	{"masquerade.connections", masquerade_parse_connections, AT(masquerade.connections), false,
+	 false},
+	{"masquerade.tcp_pick_up", config_parse_bool, AT(masquerade.pick_up), false, false},
+	{"masquerade.timeouts.tcp_opening", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_opening), false, false},
+	{"masquerade.timeouts.tcp_established", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_established), false, false},
+	{"masquerade.timeouts.tcp_closing", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_closing), false, false},
+	{"masquerade.timeouts.tcp_time_wait", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_time_wait), false, false},
+	{"masquerade.timeouts.tcp_close", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_close), false, false},
+	{"masquerade.timeouts.udp", masquerade_parse_timeout, AT(masquerade.timeouts.udp), false,
+	 false},
+	{"masquerade.timeouts.udp_answered", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.udp_answered), false, false},
+	{"masquerade.timeouts.udp_dns", masquerade_parse_timeout, AT(masquerade.timeouts.udp_dns),
+	 false, false},
+	{"masquerade.timeouts.icmp", masquerade_parse_timeout, AT(masquerade.timeouts.icmp), false,
+	 false},
+	{"masquerade.timeouts.fragment", masquerade_parse_timeout, AT(masquerade.timeouts.fragment),
+	 false, false},
 	{"pod_network.ipv4", parse_ipv4, AT(network), false, false},
 	{"pod_network.ipv6", parse_ipv6, AT(network), false, false},
 	{"pod_network.mtu", parse_mtu, AT(network.common.mtu), false, false},
@@ -250,6 +277,7 @@ static void set_defaults(struct agent_config *config)
 	config->memory_mb = 256;
 	config->workers = 1;
 	config->packet_buffers = 16384;
+	masquerade_set_defaults(&config->masquerade);
 	config->network.common.mtu = 1500;
 	config->network.common.router_mac = default_router_mac;
 }
@@ -315,8 +343,12 @@ static int check_metrics(const char *file, const struct agent_config *config, st
 
 static int check_dpdk(const char *file, const struct agent_config *config, struct error *err)
 {
-	uint64_t needed_mb = (uint64_t)config->packet_buffers * PACKET_BUFFER_BYTES / 1024 / 1024 +
-			     BASE_MEMORY_MB;
+	uint64_t buffers_mb = (uint64_t)config->packet_buffers * PACKET_BUFFER_BYTES / 1024 / 1024;
+	uint64_t connections_mb = masquerade_is_configured(&config->masquerade)
+					  ? (uint64_t)config->masquerade.connections *
+						    MASQUERADE_CONNECTION_BYTES / 1024 / 1024
+					  : 0;
+	uint64_t needed_mb = buffers_mb + BASE_MEMORY_MB;
 
 	if (config->memory_mb < needed_mb)
 		return config_error(file,
@@ -325,6 +357,16 @@ static int check_dpdk(const char *file, const struct agent_config *config, struc
 				    err, "%u MB do not hold %u packet buffers, which need %llu",
 				    config->memory_mb, config->packet_buffers,
 				    (unsigned long long)needed_mb);
+	if (config->memory_mb < needed_mb + connections_mb)
+		return config_error(file,
+				    config_line("dpdk.memory_mb") != 0 ? "dpdk.memory_mb"
+								       : "masquerade.connections",
+				    err,
+				    "%u MB do not hold %u packet buffers and %u connections, "
+				    "which need %llu",
+				    config->memory_mb, config->packet_buffers,
+				    config->masquerade.connections,
+				    (unsigned long long)(needed_mb + connections_mb));
 	if (config->cpus.count > 0 && config->cpus.count < config->workers + 1)
 		return config_error(file, "dpdk.cpus", err,
 				    "%zu CPUs are too few for the control thread and %u workers: "
@@ -372,6 +414,8 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 		r = check_dpdk(file, config, err);
 	if (r == 0)
 		r = check_uplink(file, config, err);
+	if (r == 0)
+		r = masquerade_check(file, &config->masquerade, &config->uplink, err);
 	if (r == 0 && !agent_config_has_network(config) &&
 	    (config_line("pod_network.mtu") != 0 || config_line("pod_network.link_group") != 0 ||
 	     config_line("pod_network.router_mac") != 0))

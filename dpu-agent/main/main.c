@@ -224,7 +224,10 @@ static void nic_stop(struct agent *agent)
 
 static int datapath_module_start(struct agent *agent, struct error *err)
 {
-	const struct datapath_config config = {.workers = agent->config.workers};
+	const struct datapath_config config = {
+		.workers = agent->config.workers,
+		.masquerade = &agent->config.masquerade,
+	};
 
 	return datapath_start(&config, err);
 }
