@@ -45,7 +45,7 @@ struct datapath_router {
 struct masquerade_config;
 
 struct datapath_config {
-	uint32_t workers; // EAL worker lcores 1..workers run the graph
+	uint32_t workers;                           // EAL worker lcores 1..workers run the graph
 	const struct masquerade_config *masquerade; // copied; NULL, or nothing on in it: none
 };
 

@@ -246,10 +246,10 @@ static void the_agent_can_tell_the_peer(void **state)
 
 static void what_a_stack_left_to_the_nic_is_right_on_the_wire(void **state)
 {
-	struct datapath_port port = graph_port_config(UPLINK);
+	struct datapath_port uplink = graph_port_config(UPLINK);
 
-	port.tx_l4_checksum = port.tx_tso = false; // so that the test sees what comes of it
-	graph_replace_port(&port);
+	uplink.tx_l4_checksum = uplink.tx_tso = false; // so that the test sees what comes of it
+	graph_replace_port(&uplink);
 	settle();
 	frame_udp4(&f, POD_A, A4, WORLD4, 1);
 	inject(POD_A, &f);

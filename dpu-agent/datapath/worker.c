@@ -198,8 +198,7 @@ void worker_unwatch(struct worker *w, int interrupt_fd)
 int worker_open(struct worker *w, struct error *err)
 {
 	static const char *const sources[] = {
-		NODE("port_rx"), NODE("neighbour_release"),
-		NODE("control_output"),
+		NODE("port_rx"), NODE("neighbour_release"), NODE("control_output"),
 		NODE("masquerade_clock")}; // what they lead to comes along
 	struct rte_graph_param param = {
 		.socket_id = SOCKET_ID_ANY,

@@ -131,8 +131,9 @@ struct worker {
 	struct rte_hash *routes_ipv4, *routes_ipv6; // shared by all workers: address -> slot
 	struct neighbours *neighbours;              // the same: what neighbour_private.h looks up
 	struct rte_ring *control_output;            // mbufs that the control thread has made
-	struct masquerade *masquerade; // the same for all, one uses it; NULL: nothing is masqueraded
-	bool ticking;                  // something expires, so it may not sleep for long
+	struct masquerade
+		*masquerade; // the same for all, one uses it; NULL: nothing is masqueraded
+	bool ticking;        // something expires, so it may not sleep for long
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];
 };
