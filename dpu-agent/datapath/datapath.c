@@ -449,6 +449,7 @@ void datapath_stop(void)
 		worker_close(w);
 		rte_free(w);
 	}
+	worker_self = NULL; // of a test, which walks on this thread
 	masquerade_free(dp.masquerade);
 	free(dp.workers);
 	free(dp.starts);
