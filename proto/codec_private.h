@@ -120,6 +120,10 @@ int decode_uplink(const Podport__Wire__Uplink *from, const struct where *at,
 		  struct uplink_status *ret_uplink, struct error *err);
 int decode_neighbours(const Podport__Wire__ListNeighboursReply *from, const struct where *at,
 		      struct neighbours_reply *ret_neighbours, struct error *err);
+// What is masqueraded, codec_connections.c.
+int decode_connections(const Podport__Wire__ListConnectionsReply *from, const struct where *at,
+		       struct connections_reply *ret_connections, struct error *err);
+void put_connection(Podport__Wire__Connection *to, const struct connection_row *from);
 void put_uplink(Podport__Wire__Uplink *to, const struct uplink_status *from);
 void put_neighbour(Podport__Wire__Neighbour *to, const struct neighbour_row *from);
 

@@ -343,6 +343,10 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 	case PODPORT__WIRE__REPLY__BODY_FLOWS:
 		to->call = CALL_LIST_FLOWS;
 		return decode_flows(from->flows, &WHERE(NULL, "flows"), &to->body.flows, err);
+	case PODPORT__WIRE__REPLY__BODY_CONNECTIONS:
+		to->call = CALL_LIST_CONNECTIONS;
+		return decode_connections(from->connections, &WHERE(NULL, "connections"),
+					  &to->body.connections, err);
 	case PODPORT__WIRE__REPLY__BODY_NEIGHBOURS:
 		to->call = CALL_LIST_NEIGHBOURS;
 		return decode_neighbours(from->neighbours, &WHERE(NULL, "neighbours"),

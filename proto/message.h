@@ -32,6 +32,7 @@ enum {
 	LIMIT_PORTS_PAGE = 12, // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
 	LIMIT_FLOWS_PAGE = 40, // rules in one ListFlows reply
 	LIMIT_NEIGHBOURS_PAGE = 128,
+	LIMIT_CONNECTIONS_PAGE = 100,
 	LIMIT_CAPABILITIES = 64, // of a NIC, in one GetOffload reply
 	LIMIT_NAME = 128,        // network name and container ID; containerd's own limit is 76
 	LIMIT_IFNAME = 15,       // IFNAMSIZ - 1
@@ -146,6 +147,7 @@ enum call {
 	CALL_RECONCILE,
 	CALL_GC, // hostd's; the agent does not know it
 	CALL_LIST_NEIGHBOURS,
+	CALL_LIST_CONNECTIONS,
 	CALL_COUNT,
 };
 
@@ -201,6 +203,11 @@ struct list_flows_request {
 	uint32_t limit; // 1..LIMIT_FLOWS_PAGE; the codec turns 0 into LIMIT_FLOWS_PAGE
 };
 
+struct list_connections_request {
+	uint32_t after; // number of the last one seen, 0: from the start
+	uint32_t limit; // 1..LIMIT_CONNECTIONS_PAGE; the codec turns 0 into LIMIT_CONNECTIONS_PAGE
+};
+
 struct list_neighbours_request {
 	uint32_t after; // number of the last neighbour seen, 0: from the start
 	uint32_t limit; // 1..LIMIT_NEIGHBOURS_PAGE; the codec turns 0 into LIMIT_NEIGHBOURS_PAGE
@@ -238,6 +245,7 @@ struct request {
 		struct list_ports_request list_ports;
 		struct list_flows_request list_flows;
 		struct list_neighbours_request list_neighbours;
+		struct list_connections_request list_connections;
 		struct set_pod_network_request set_pod_network;
 		struct gc_request gc;
 	} body;
@@ -423,6 +431,27 @@ struct neighbour_row {
 	uint64_t age_ms;          // in this state
 };
 
+// A connection that is masqueraded. Addresses: of IPv4 the first 4 bytes; ports in host order.
+struct connection_row {
+	uint32_t number;  // ascending, never 0; another may have it later
+	uint8_t protocol; // IPPROTO_TCP, _UDP, _ICMP, _ICMPV6
+	bool is_ipv6;
+	uint8_t pod[16], peer[16], external[16];
+	uint16_t pod_port, peer_port, external_port; // of a ping its identifier, and the peer's 0
+	char state[LIMIT_ID + 1];                    // of TCP, else ""
+	bool answered;
+	uint32_t expires_s;
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+struct connections_reply {
+	struct connection_row *connections; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+	uint32_t total, most; // in the table, and that there may be; 0: nothing is masqueraded
+	uint64_t refused_full, refused_ports;
+};
+
 struct neighbours_reply {
 	struct neighbour_row *neighbours; // heap, freed by reply_clear
 	size_t count;
@@ -483,7 +512,8 @@ struct reply {
 		struct status_reply status;
 		struct ports_reply ports;
 		struct ipam_reply ipam;
-		struct neighbours_reply neighbours; // CALL_LIST_NEIGHBOURS
+		struct neighbours_reply neighbours;   // CALL_LIST_NEIGHBOURS
+		struct connections_reply connections; // CALL_LIST_CONNECTIONS
 		struct flows_reply flows;
 		struct offload_reply offload;
 		struct pod_network set_pod_network; // CALL_SET_POD_NETWORK

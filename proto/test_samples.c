@@ -246,6 +246,11 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 		request->body.list_flows.after = number64(sample, 12);
 		request->body.list_flows.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_FLOWS_PAGE;
 		break;
+	case CALL_LIST_CONNECTIONS:
+		request->body.list_connections.after = number32(sample, 12);
+		request->body.list_connections.limit =
+			sample == SAMPLE_SMALLEST ? 1 : LIMIT_CONNECTIONS_PAGE;
+		break;
 	case CALL_LIST_NEIGHBOURS:
 		request->body.list_neighbours.after = number32(sample, 12);
 		request->body.list_neighbours.limit =
@@ -331,6 +336,40 @@ static void fill_uplink(struct uplink_status *uplink, enum sample sample)
 	uplink->link_up = true;
 	uplink->routes = number32(sample, 3);
 	uplink->neighbours = number32(sample, 2);
+}
+
+static void fill_connections(struct connections_reply *connections, enum sample sample)
+{
+	connections->count = page_size(sample, LIMIT_CONNECTIONS_PAGE);
+	connections->more = sample != SAMPLE_SMALLEST;
+	connections->total = number32(sample, 3);
+	connections->most = number32(sample, 1000);
+	connections->refused_full = number64(sample, 4);
+	connections->refused_ports = number64(sample, 5);
+	if (connections->count > 0)
+		connections->connections =
+			calloc(connections->count, sizeof(*connections->connections));
+	for (size_t i = 0; i < connections->count; i++) {
+		struct connection_row *row = &connections->connections[i];
+
+		row->number = sample == SAMPLE_LARGEST ? UINT32_MAX : (uint32_t)i + 1;
+		row->is_ipv6 = sample == SAMPLE_LARGEST || i == 1;
+		row->protocol = i == 1 ? 17 : 6;
+		memset(row->pod, 0x0a, row->is_ipv6 ? 16 : 4);
+		memset(row->peer, 0x0b, row->is_ipv6 ? 16 : 4);
+		memset(row->external, 0x0c, row->is_ipv6 ? 16 : 4);
+		row->pod_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 4000;
+		row->peer_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 443;
+		row->external_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 50000;
+		if (i != 1)
+			fill(row->state, LIMIT_ID, sample, "ESTABLISHED");
+		row->answered = true;
+		row->expires_s = number32(sample, 299);
+		row->packets_sent = number64(sample, 10);
+		row->bytes_sent = number64(sample, 1000);
+		row->packets_received = number64(sample, 20);
+		row->bytes_received = number64(sample, 2000);
+	}
 }
 
 static void fill_neighbours(struct neighbours_reply *neighbours, enum sample sample)
@@ -522,6 +561,9 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 	case CALL_LIST_FLOWS:
 		fill_flows(&reply->body.flows, sample);
 		break;
+	case CALL_LIST_CONNECTIONS:
+		fill_connections(&reply->body.connections, sample);
+		break;
 	case CALL_LIST_NEIGHBOURS:
 		fill_neighbours(&reply->body.neighbours, sample);
 		break;
@@ -572,6 +614,8 @@ static void *cut_array(struct reply *reply, size_t *ret_size)
 		CUT(flows, flows)
 	else if (reply->call == CALL_LIST_NEIGHBOURS)
 		CUT(neighbours, neighbours)
+	else if (reply->call == CALL_LIST_CONNECTIONS)
+		CUT(connections, connections)
 	else if (reply->call == CALL_GET_OFFLOAD)
 		CUT(offload, capabilities)
 #undef CUT

@@ -123,6 +123,7 @@ uint32_t conntrack_released(struct conntrack *table, void **ret_packets, uint32_
 // ---- seeing it: worker ---------------------------------------------------------------------------
 
 struct conntrack_entry {
+	uint32_t place;                  // in the table: a list that begins behind it is without it
 	struct conntrack_tuple original; // as the pod sends
 	struct conntrack_tuple reply;    // as the answer comes from the wire
 	uint32_t pod;

@@ -12,6 +12,7 @@ static void describe(const struct conntrack *table, const struct connection *c,
 	bool tcp = c->tuples[0].protocol == IPPROTO_TCP;
 
 	*entry = (struct conntrack_entry){
+		.place = (uint32_t)(c - table->connections),
 		.original = c->tuples[0],
 		.reply = c->tuples[1],
 		.pod = c->pod,

@@ -129,6 +129,7 @@ void wire_apply(struct control *control);
 // False: it is not served.
 bool wire_describe(const struct control *control, struct uplink_status *ret_status);
 void list_neighbours_call(struct control *control, struct control_call *call);
+void list_connections_call(struct control *control, struct control_call *call);
 
 // ---- the e-switch (control_offload.c) ----------------------------------------------------------
 

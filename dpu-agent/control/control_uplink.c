@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "control/control_private.h"
+#include "datapath/masquerade.h"
 #include "datapath/neighbour.h"
 #include "datapath/uplink.h"
 #include "proto/base/log.h"
@@ -137,6 +138,58 @@ void list_neighbours_call(struct control *control, struct control_call *call)
 	for (; body->count < count && body->count < wanted->limit; body->count++)
 		describe(control, &infos[body->count], &body->neighbours[body->count]);
 	body->more = body->count < count;
+	answer(control, call, &reply);
+	reply_clear(&reply);
+}
+
+static void describe_connection(const struct masquerade_connection *from, struct connection_row *to)
+{
+	*to = (struct connection_row){
+		.number = from->number,
+		.protocol = from->protocol,
+		.is_ipv6 = from->is_ipv6,
+		.pod_port = from->pod_port,
+		.peer_port = from->peer_port,
+		.external_port = from->external_port,
+		.answered = from->answered,
+		.expires_s = from->expires_s,
+		.packets_sent = from->packets_sent,
+		.bytes_sent = from->bytes_sent,
+		.packets_received = from->packets_received,
+		.bytes_received = from->bytes_received,
+	};
+	memcpy(to->pod, from->pod, sizeof(to->pod));
+	memcpy(to->peer, from->peer, sizeof(to->peer));
+	memcpy(to->external, from->external, sizeof(to->external));
+	snprintf(to->state, sizeof(to->state), "%s", from->state);
+}
+
+void list_connections_call(struct control *control, struct control_call *call)
+{
+	const struct list_connections_request *wanted = &call->request->body.list_connections;
+	struct reply reply = {.call = CALL_LIST_CONNECTIONS};
+	struct connections_reply *body = &reply.body.connections;
+	struct masquerade_connection connections[LIMIT_CONNECTIONS_PAGE];
+	struct masquerade_figures figures;
+	struct error err;
+
+	body->connections = calloc(wanted->limit, sizeof(*body->connections));
+	if (body->connections == NULL) {
+		answer_no_memory(control, call);
+		return;
+	}
+	if (masquerade_list(wanted->after, connections, wanted->limit, &body->count, &body->more,
+			    &figures, &err) < 0) {
+		answer_error(control, call, &err);
+		reply_clear(&reply);
+		return;
+	}
+	for (size_t i = 0; i < body->count; i++)
+		describe_connection(&connections[i], &body->connections[i]);
+	body->total = figures.connections;
+	body->most = figures.most;
+	body->refused_full = figures.refused_full;
+	body->refused_ports = figures.refused_ports;
 	answer(control, call, &reply);
 	reply_clear(&reply);
 }

@@ -212,6 +212,41 @@ static void neighbours_are_listed_in_pages(void **state)
 	test_agent_destroy(&agent);
 }
 
+static void connections_are_listed_in_pages(void **state)
+{
+	struct test_agent agent;
+	struct test_call call;
+	uint32_t after = 0;
+	size_t pages = 0;
+	bool more = true;
+
+	start(&agent, "10.88.0.0/16", "192.0.2.10/24");
+	fake_nic.connections = 250;
+	for (; more; pages++) {
+		const struct connections_reply *reply = &call.reply.body.connections;
+
+		test_simple(&call, CALL_LIST_CONNECTIONS);
+		call.request.body.list_connections.after = after;
+		test_must_run(&agent, &call);
+		for (size_t i = 0; i < reply->count; i++) {
+			assert_int_equal(++after, reply->connections[i].number);
+			assert_int_equal(after, reply->connections[i].pod_port);
+			assert_string_equal("ESTABLISHED", reply->connections[i].state);
+		}
+		assert_int_equal(250, reply->total);
+		assert_int_equal(1000, reply->most);
+		more = reply->more;
+		test_call_clear(&call);
+	}
+	assert_int_equal(250, after);
+	assert_int_equal(3, pages);
+	fake_nic.connections_fail = true;
+	test_simple(&call, CALL_LIST_CONNECTIONS);
+	test_must_fail(&agent, &call, CODE_INTERNAL, "it does not answer");
+	test_call_clear(&call);
+	test_agent_destroy(&agent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +259,7 @@ int main(void)
 		cmocka_unit_test(it_changes_while_pods_run),
 		cmocka_unit_test(status_tells_who_the_agent_is_there),
 		cmocka_unit_test(neighbours_are_listed_in_pages),
+		cmocka_unit_test(connections_are_listed_in_pages),
 		cmocka_unit_test(a_change_that_cannot_be_leaves_all_as_it_was),
 	};
 

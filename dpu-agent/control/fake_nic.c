@@ -7,6 +7,7 @@
 
 #include "control/fake_offload.h"
 
+#include "datapath/masquerade.h"
 #include "datapath/neighbour.h"
 #include "datapath/uplink.h"
 
@@ -153,6 +154,32 @@ int datapath_set_uplink(const struct uplink *uplink, struct error *err)
 	fake_nic.has_uplink = uplink != NULL;
 	if (uplink != NULL)
 		fake_nic.uplink = *uplink;
+	return 0;
+}
+
+int masquerade_list(uint32_t after, struct masquerade_connection *ret_connections, size_t size,
+		    size_t *ret_count, bool *ret_more, struct masquerade_figures *ret_figures,
+		    struct error *err)
+{
+	size_t count = 0;
+
+	if (fake_nic.connections_fail)
+		return error_set(err, ETIMEDOUT, CODE_INTERNAL, "it does not answer");
+	for (; after + count < fake_nic.connections && count < size; count++) {
+		uint32_t number = after + 1 + (uint32_t)count;
+
+		ret_connections[count] = (struct masquerade_connection){
+			.number = number,
+			.protocol = 6,
+			.pod = {10, 88, 0, 2},
+			.pod_port = (uint16_t)number,
+			.state = "ESTABLISHED",
+		};
+	}
+	*ret_count = count;
+	*ret_more = after + count < fake_nic.connections;
+	*ret_figures =
+		(struct masquerade_figures){.connections = fake_nic.connections, .most = 1000};
 	return 0;
 }
 

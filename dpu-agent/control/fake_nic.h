@@ -27,6 +27,8 @@ struct fake_nic {
 	bool has_uplink; // datapath_set_uplink
 	struct uplink uplink;
 	bool fail_uplink;
+	uint32_t connections; // that there are, numbered from 1 on
+	bool connections_fail;
 	uint32_t neighbours; // that there are: 192.0.2.1 and on
 };
 

@@ -149,6 +149,12 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 		call->reply.body.offload.capabilities = malloc(size + 1);
 		memcpy(call->reply.body.offload.capabilities, reply->body.offload.capabilities,
 		       size);
+	} else if (reply->call == CALL_LIST_CONNECTIONS) {
+		size_t size = reply->body.connections.count * sizeof(struct connection_row);
+
+		call->reply.body.connections.connections = malloc(size + 1);
+		memcpy(call->reply.body.connections.connections,
+		       reply->body.connections.connections, size);
 	} else if (reply->call == CALL_LIST_NEIGHBOURS) {
 		size_t size = reply->body.neighbours.count * sizeof(struct neighbour_row);
 
@@ -214,6 +220,8 @@ void test_simple(struct test_call *call, enum call which)
 		call->request.body.list_ports.limit = LIMIT_PORTS_PAGE;
 	else if (which == CALL_LIST_FLOWS)
 		call->request.body.list_flows.limit = LIMIT_FLOWS_PAGE;
+	else if (which == CALL_LIST_CONNECTIONS)
+		call->request.body.list_connections.limit = LIMIT_CONNECTIONS_PAGE;
 	else if (which == CALL_LIST_NEIGHBOURS)
 		call->request.body.list_neighbours.limit = LIMIT_NEIGHBOURS_PAGE;
 	else if (which == CALL_CHECK)

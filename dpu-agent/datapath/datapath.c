@@ -102,6 +102,11 @@ void datapath_publish(struct snapshot *snapshot)
 	publish(snapshot);
 }
 
+struct masquerade *datapath_masquerade(void)
+{
+	return dp.masquerade;
+}
+
 void datapath_wake_workers(void)
 {
 	for (uint32_t i = 0; i < dp.worker_count; i++)

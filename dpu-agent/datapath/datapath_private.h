@@ -27,6 +27,9 @@ bool datapath_host_is_known(uint32_t slot);
 // Let a worker send a packet that the control thread has made: metadata as for port_tx. Consumes it.
 void datapath_send(struct rte_mbuf *m);
 
+// NULL: nothing is masqueraded.
+struct masquerade *datapath_masquerade(void);
+
 // What a snapshot's `wire` holds (uplink.c); NULL is fine.
 void wire_free(const struct wire *wire);
 

@@ -44,6 +44,7 @@ int masquerade_new(const struct masquerade_config *config, struct worker **worke
 		return error_set(err, ENOMEM, CODE_INTERNAL, "masquerade: out of memory");
 	masquerade->config = *config;
 	masquerade->workers = workers;
+	masquerade->worker_count = count;
 	masquerade->now_s = clock_s();
 	masquerade->table = conntrack_new(
 		&(struct conntrack_config){

@@ -10,9 +10,11 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "conntrack/timeouts.h"
+#include "proto/base/error.h"
 
 enum {
 	MASQUERADE_EXCLUDED_MAX = 32,
@@ -37,6 +39,31 @@ struct masquerade_config {
 	bool pick_up; // TCP connections that are not known may be taken up in their middle
 	struct conntrack_timeouts timeouts;
 };
+
+// A connection as it is told. Addresses: of IPv4 the first 4 bytes; ports in host order.
+struct masquerade_connection {
+	uint32_t number;  // ascending, never 0
+	uint8_t protocol; // IPPROTO_...
+	bool is_ipv6;
+	uint8_t pod[16], peer[16], external[16];
+	uint16_t pod_port, peer_port, external_port; // of a ping its identifier, and the peer's 0
+	const char *state;                           // of TCP, else ""
+	bool answered;
+	uint32_t expires_s;
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+struct masquerade_figures {
+	uint32_t connections, most; // that there are, and may be; 0: nothing is masqueraded
+	uint64_t refused_full, refused_ports;
+};
+
+// Up to `size` connections with numbers above `after`, ascending. The worker is asked, in steps that take
+// it some microseconds each; so this may wait for it. Errors: -ETIMEDOUT with CODE_INTERNAL: it does not
+// answer. Nothing masqueraded: no error, no connection.
+int masquerade_list(uint32_t after, struct masquerade_connection *ret_connections, size_t size,
+		    size_t *ret_count, bool *ret_more, struct masquerade_figures *ret_figures,
+		    struct error *err);
 
 static inline bool masquerade_is_configured(const struct masquerade_config *config)
 {

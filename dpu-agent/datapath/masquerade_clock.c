@@ -29,6 +29,7 @@ static uint16_t masquerade_clock(struct rte_graph *graph, struct rte_node *node,
 	if (masquerade == NULL || !masquerade_is_mine(w))
 		return 0;
 	masquerade_follow(masquerade, w->snapshot);
+	masquerade_answer(masquerade);
 	w->ticking = masquerade->busy || !conntrack_is_idle(masquerade->table);
 	if (masquerade->handover != NULL)
 		count = rte_ring_sc_dequeue_burst(masquerade->handover, packets, BURST, NULL);

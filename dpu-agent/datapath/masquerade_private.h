@@ -15,11 +15,22 @@
 // External addresses: the uplink's.
 enum { MASQUERADE_POOL_IPV4 = 0, MASQUERADE_POOL_IPV6 = 1 };
 
+// A question of the control thread's, for the worker that has the table.
+struct masquerade_question {
+	uint32_t cursor;
+	struct conntrack_entry *entries;
+	uint32_t size, count;
+	struct conntrack_figures figures;
+	_Atomic bool answered;
+};
+
 struct masquerade {
 	struct masquerade_config config;
 	struct conntrack *table;
 	struct rte_ring *handover; // to the worker that has the table; NULL: there is but one
 	struct worker **workers;
+	uint32_t worker_count;
+	struct masquerade_question *_Atomic question;
 	uint64_t serial; // of the snapshot that these are of
 	uint32_t generations
 		[DATAPATH_PORTS_MAX]; // of the pods whose connections the table has, 0: none
@@ -55,5 +66,8 @@ enum masquerade_way {
 // *ret_release: then those that have waited for it are to go the same way.
 enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struct rte_mbuf *m,
 					    enum masquerade_way way, bool *ret_release);
+
+// Worker: answer what is asked, if something is.
+void masquerade_answer(struct masquerade *masquerade);
 
 enum drop_reason masquerade_drop_reason(enum conntrack_verdict verdict);

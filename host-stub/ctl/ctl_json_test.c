@@ -141,6 +141,34 @@ static void the_json_of_flows_is_as_documented(void **state)
 	assert_has(output, "no pod is called 'nobody'");
 }
 
+static void the_json_of_connections_is_as_documented(void **state)
+{
+#define REST                                                                                       \
+	"'answered':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'packets_received':"  \
+	"20,'bytes_received':2000}"
+#define TCP4                                                                                       \
+	"{'pod':null,'protocol':'tcp','from':{'address':'10.10.10.10','port':4000},"               \
+	"'seen_as':{'address':'12.12.12.12','port':50000},"                                        \
+	"'to':{'address':'11.11.11.11','port':443},'state':'ESTABLISHED'," REST
+	start(NULL);
+	assert_int_equal(run("connections --json"), 0);
+	assert_json(output,
+		    "{'connections':[" TCP4 ",{'pod':null,'protocol':'udp',"
+		    "'from':{'address':'a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a','port':4000},"
+		    "'seen_as':{'address':'c0c:c0c:c0c:c0c:c0c:c0c:c0c:c0c','port':50000},"
+		    "'to':{'address':'b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b','port':443},'state':''," REST
+		    "," TCP4 "],'total':3,'most':1000,'refused_full':4,'refused_ports':5}");
+	assert_int_equal(run("connections"), 0);
+	assert_has(output, "SEEN-AS");
+	assert_has(output, "12.12.12.12:50000");
+	assert_has(output, "[b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b]:443");
+	assert_has(output, "3 of 1000 connections; refused: 4 for want of room, 5 of a port");
+	assert_int_equal(run("connections nobody"), 1);
+	assert_has(output, "no pod is called 'nobody'");
+#undef TCP4
+#undef REST
+}
+
 static void the_json_of_neighbours_is_as_documented(void **state)
 {
 	start(NULL);
@@ -210,6 +238,7 @@ int main(int argc, char **argv)
 		TEST(the_json_of_offload_is_as_documented),
 		TEST(the_json_of_flows_is_as_documented),
 		TEST(the_json_of_neighbours_is_as_documented),
+		TEST(the_json_of_connections_is_as_documented),
 		TEST(the_json_of_status_is_as_documented),
 		TEST(an_error_is_json_for_a_program),
 	};

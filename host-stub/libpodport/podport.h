@@ -354,6 +354,47 @@ const struct podport_neighbour *podport_neighbours_get(const struct podport_neig
 // NULL is fine.
 void podport_neighbours_free(struct podport_neighbours *neighbours);
 
+// A connection of a pod's that is masqueraded. Ports are in host order. This struct does not grow.
+struct podport_connection {
+	const char *protocol; // "tcp", "udp", "icmp", "icmpv6"
+	int family;           // AF_INET, AF_INET6
+	uint8_t pod[16];      // addresses: of IPv4 the first 4 bytes
+	uint16_t pod_port;    // of a ping its identifier
+	uint8_t peer[16];
+	uint16_t peer_port;   // of a ping 0
+	uint8_t external[16]; // what the peer sees
+	uint16_t external_port;
+	const char *state; // of TCP, as the Linux kernel calls them; else ""
+	bool answered;
+	uint32_t expires_s; // if nothing more is sent
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+// Of the whole table. This struct does not grow.
+struct podport_connections_summary {
+	uint32_t total, most;   // how many there are, and may be; most is 0: nothing is masqueraded
+	uint64_t refused_full;  // new ones since the agent's start: no room, or not for that pod
+	uint64_t refused_ports; // and no port
+};
+
+struct podport_connections;
+
+// All connections that are masqueraded, in no order, in pages, as podport_list_pods(): one that comes or
+// goes meanwhile may be missing. ret_connections: podport_connections_free(). Errors: as
+// podport_list_ports(); PODPORT_UNSUPPORTED from an older agent.
+int podport_list_connections(struct podport_client *client,
+			     struct podport_connections **ret_connections,
+			     struct podport_error *error);
+size_t podport_connections_count(const struct podport_connections *connections);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_connection *
+podport_connections_get(const struct podport_connections *connections, size_t index);
+// As it was when the last page was made. Lives as long as the list; do not free.
+const struct podport_connections_summary *
+podport_connections_summary(const struct podport_connections *connections);
+// NULL is fine.
+void podport_connections_free(struct podport_connections *connections);
+
 // ---- status and addresses -------------------------------------------------------------------
 
 // Who the agent is on the wire.

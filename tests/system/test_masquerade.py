@@ -141,6 +141,33 @@ def test_a_pod_that_takes_all_it_can_leaves_room_for_others(masqueraded):
         assert not sim.drops(modest).get("nat-table-full")
 
 
+def test_connections_are_shown(masqueraded):
+    sim, world = masqueraded()
+    pod, other = sim.pod().add(), sim.pod().add()
+    a = ADDRESSES[4]
+    with contextlib.ExitStack() as stack:
+        # More than a page of them.
+        sockets = [stack.enter_context(pod.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(150)]
+        server = stack.enter_context(world.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        server.bind((a.world, 0))
+        wanted = set()
+        for client in sockets:
+            client.connect(server.getsockname())
+            client.send(b"x")
+            wanted.add((client.getsockname()[1], server.recvfrom(10)[1][1]))
+        told = sim.ask("connections")
+        mine = [c for c in told["connections"] if c["to"]["port"] == server.getsockname()[1]]
+        assert {(c["from"]["port"], c["seen_as"]["port"]) for c in mine} == wanted
+        assert len(mine) == 150 and told["total"] >= 150 and told["most"] == 65536
+        assert {(c["protocol"], c["answered"], c["seen_as"]["address"], c["from"]["address"]) for c in mine} == {
+            ("udp", False, a.wire, pod.ipv4)}
+        output = sim.podportctl("connections", pod.container_id).stdout
+        assert output.count("unanswered") == 150
+        assert sim.podportctl("connections", other.container_id).stdout.count(a.wire) == 0
+    pod.delete()
+    wait_until(lambda: sim.ask("connections")["total"] == 0, "the pod's connections have gone with it")
+
+
 def test_connections_survive_what_their_pods_do_not_notice(masqueraded):
     """A pod comes and goes beside; a route changes; the connection stays."""
     sim, world = masqueraded()
