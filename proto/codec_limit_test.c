@@ -81,6 +81,14 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	request.body.list_flows.limit = LIMIT_FLOWS_PAGE + 1;
 	check_request(&request, "list_flows.limit: 41 is not in 0..40");
 
+	sample_request(CALL_LIST_NEIGHBOURS, SAMPLE_TYPICAL, &request);
+	request.body.list_neighbours.limit = LIMIT_NEIGHBOURS_PAGE + 1;
+	check_request(&request, "list_neighbours.limit: 129 is not in 0..128");
+
+	sample_request(CALL_LIST_CONNECTIONS, SAMPLE_TYPICAL, &request);
+	request.body.list_connections.limit = LIMIT_CONNECTIONS_PAGE + 1;
+	check_request(&request, "list_connections.limit: 101 is not in 0..100");
+
 	sample_request(CALL_SET_POD_NETWORK, SAMPLE_TYPICAL, &request);
 	request.body.set_pod_network.ipv4_prefix_length = 31;
 	check_request(&request, "set_pod_network.ipv4_prefix_length: 31 is not in 8..30");

@@ -59,6 +59,11 @@ static void the_largest_message_takes_half_the_budget_at_most(void **state)
 			bytes_allocated -= out.body.ports.count * sizeof(struct port_info);
 		if (call == CALL_LIST_FLOWS)
 			bytes_allocated -= out.body.flows.count * sizeof(struct flow_info);
+		if (call == CALL_LIST_NEIGHBOURS)
+			bytes_allocated -= out.body.neighbours.count * sizeof(struct neighbour_row);
+		if (call == CALL_LIST_CONNECTIONS)
+			bytes_allocated -=
+				out.body.connections.count * sizeof(struct connection_row);
 		if (call == CALL_GET_OFFLOAD)
 			bytes_allocated -= out.body.offload.count * sizeof(struct capability_info);
 		most = bytes_allocated > most ? bytes_allocated : most;

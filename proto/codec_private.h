@@ -115,6 +115,18 @@ void put_offload_summary(Podport__Wire__OffloadSummary *to, const struct offload
 void put_flow(struct flow_wire *wire, const struct flow_info *from);
 void put_capability(Podport__Wire__Capability *to, const struct capability_info *from);
 
+// The uplink and who is on it, codec_uplink.c.
+int decode_uplink(const Podport__Wire__Uplink *from, const struct where *at,
+		  struct uplink_status *ret_uplink, struct error *err);
+int decode_neighbours(const Podport__Wire__ListNeighboursReply *from, const struct where *at,
+		      struct neighbours_reply *ret_neighbours, struct error *err);
+// What is masqueraded, codec_connections.c.
+int decode_connections(const Podport__Wire__ListConnectionsReply *from, const struct where *at,
+		       struct connections_reply *ret_connections, struct error *err);
+void put_connection(Podport__Wire__Connection *to, const struct connection_row *from);
+void put_uplink(Podport__Wire__Uplink *to, const struct uplink_status *from);
+void put_neighbour(Podport__Wire__Neighbour *to, const struct neighbour_row *from);
+
 // Gc, both ways, codec_gc.c.
 int decode_gc(const Podport__Wire__Gc *from, const struct where *at, struct gc_request *ret_gc,
 	      struct error *err);

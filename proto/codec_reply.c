@@ -155,6 +155,10 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	if (to->has_offload && (r = decode_offload_summary(from->offload, &WHERE(at, "offload"),
 							   &to->offload, err)) < 0)
 		return r;
+	to->has_uplink = from->uplink != NULL;
+	if (to->has_uplink &&
+	    (r = decode_uplink(from->uplink, &WHERE(at, "uplink"), &to->uplink, err)) < 0)
+		return r;
 	to->has_pod_network = from->pod_network != NULL;
 	if (!to->has_pod_network)
 		return 0;
@@ -339,6 +343,14 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 	case PODPORT__WIRE__REPLY__BODY_FLOWS:
 		to->call = CALL_LIST_FLOWS;
 		return decode_flows(from->flows, &WHERE(NULL, "flows"), &to->body.flows, err);
+	case PODPORT__WIRE__REPLY__BODY_CONNECTIONS:
+		to->call = CALL_LIST_CONNECTIONS;
+		return decode_connections(from->connections, &WHERE(NULL, "connections"),
+					  &to->body.connections, err);
+	case PODPORT__WIRE__REPLY__BODY_NEIGHBOURS:
+		to->call = CALL_LIST_NEIGHBOURS;
+		return decode_neighbours(from->neighbours, &WHERE(NULL, "neighbours"),
+					 &to->body.neighbours, err);
 	case PODPORT__WIRE__REPLY__BODY_OFFLOAD:
 		to->call = CALL_GET_OFFLOAD;
 		return decode_offload(from->offload, &WHERE(NULL, "offload"), &to->body.offload,

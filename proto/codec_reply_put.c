@@ -33,6 +33,14 @@ union page_wire {
 		struct flow_wire items[LIMIT_FLOWS_PAGE];
 	} flows;
 	struct {
+		Podport__Wire__Neighbour *pointers[LIMIT_NEIGHBOURS_PAGE];
+		Podport__Wire__Neighbour items[LIMIT_NEIGHBOURS_PAGE];
+	} neighbours;
+	struct {
+		Podport__Wire__Connection *pointers[LIMIT_CONNECTIONS_PAGE];
+		Podport__Wire__Connection items[LIMIT_CONNECTIONS_PAGE];
+	} connections;
+	struct {
 		Podport__Wire__Capability *pointers[LIMIT_CAPABILITIES];
 		Podport__Wire__Capability items[LIMIT_CAPABILITIES];
 	} capabilities;
@@ -52,6 +60,8 @@ struct reply_wire {
 		Podport__Wire__ListPortsReply ports;
 		Podport__Wire__GetIpamReply ipam;
 		Podport__Wire__ListFlowsReply flows;
+		Podport__Wire__ListNeighboursReply neighbours;
+		Podport__Wire__ListConnectionsReply connections;
 		Podport__Wire__GetOffloadReply offload;
 		Podport__Wire__SetPodNetworkReply set_pod_network;
 		Podport__Wire__ReconcileReply reconcile;
@@ -63,6 +73,7 @@ struct reply_wire {
 	Podport__Wire__HostStatus host;
 	Podport__Wire__AgentStatus agent;
 	Podport__Wire__OffloadSummary summary;
+	Podport__Wire__Uplink uplink;
 	Podport__Wire__Ipam ipv4, ipv6;
 	union page_wire *page; // heap
 };
@@ -200,6 +211,10 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	if (from->has_offload) {
 		put_offload_summary(&wire->summary, &from->offload);
 		to->offload = &wire->summary;
+	}
+	if (from->has_uplink) {
+		put_uplink(&wire->uplink, &from->uplink);
+		to->uplink = &wire->uplink;
 	}
 	if (from->has_pod_network) {
 		put_pod_network(&wire->pod_network, &from->pod_network);
@@ -358,6 +373,52 @@ static int put_offload(struct reply_wire *wire, const struct offload_reply *from
 	return 0;
 }
 
+static int put_connections(struct reply_wire *wire, const struct connections_reply *from,
+			   struct error *err)
+{
+	Podport__Wire__ListConnectionsReply *to = &wire->body.connections;
+
+	if (from->count > LIMIT_CONNECTIONS_PAGE)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL, "connections: %zu are more than %d",
+				 from->count, LIMIT_CONNECTIONS_PAGE);
+	for (size_t i = 0; i < from->count; i++) {
+		put_connection(&wire->page->connections.items[i], &from->connections[i]);
+		wire->page->connections.pointers[i] = &wire->page->connections.items[i];
+	}
+	podport__wire__list_connections_reply__init(to);
+	to->connections = wire->page->connections.pointers;
+	to->n_connections = from->count;
+	to->more = from->more;
+	to->total = from->total;
+	to->most = from->most;
+	to->refused_full = from->refused_full;
+	to->refused_ports = from->refused_ports;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_CONNECTIONS;
+	wire->message.connections = to;
+	return 0;
+}
+
+static int put_neighbours(struct reply_wire *wire, const struct neighbours_reply *from,
+			  struct error *err)
+{
+	Podport__Wire__ListNeighboursReply *to = &wire->body.neighbours;
+
+	if (from->count > LIMIT_NEIGHBOURS_PAGE)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL, "neighbours: %zu are more than %d",
+				 from->count, LIMIT_NEIGHBOURS_PAGE);
+	for (size_t i = 0; i < from->count; i++) {
+		put_neighbour(&wire->page->neighbours.items[i], &from->neighbours[i]);
+		wire->page->neighbours.pointers[i] = &wire->page->neighbours.items[i];
+	}
+	podport__wire__list_neighbours_reply__init(to);
+	to->neighbours = wire->page->neighbours.pointers;
+	to->n_neighbours = from->count;
+	to->more = from->more;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_NEIGHBOURS;
+	wire->message.neighbours = to;
+	return 0;
+}
+
 static void put_set_pod_network(struct reply_wire *wire, const struct pod_network *from)
 {
 	Podport__Wire__SetPodNetworkReply *to = &wire->body.set_pod_network;
@@ -413,6 +474,10 @@ static int put_body(struct reply_wire *wire, const struct reply *reply, struct e
 		return 0;
 	case CALL_LIST_FLOWS:
 		return put_flows(wire, &reply->body.flows, err);
+	case CALL_LIST_CONNECTIONS:
+		return put_connections(wire, &reply->body.connections, err);
+	case CALL_LIST_NEIGHBOURS:
+		return put_neighbours(wire, &reply->body.neighbours, err);
 	case CALL_GET_OFFLOAD:
 		return put_offload(wire, &reply->body.offload, err);
 	case CALL_SET_POD_NETWORK:
@@ -444,7 +509,8 @@ int codec_encode_reply(const struct reply *reply, struct encoded *ret_encoded, s
 {
 	struct reply_wire wire;
 	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS ||
-		       reply->call == CALL_LIST_FLOWS || reply->call == CALL_GET_OFFLOAD;
+		       reply->call == CALL_LIST_FLOWS || reply->call == CALL_GET_OFFLOAD ||
+		       reply->call == CALL_LIST_NEIGHBOURS || reply->call == CALL_LIST_CONNECTIONS;
 	int r = 0;
 
 	podport__wire__reply__init(&wire.message);

@@ -112,6 +112,31 @@ static int decode_list_flows(const Podport__Wire__ListFlows *from, const struct 
 	return 0;
 }
 
+static int decode_list_connections(const Podport__Wire__ListConnections *from,
+				   const struct where *at, struct list_connections_request *to,
+				   struct error *err)
+{
+	int r = take_range(from->limit, 0, LIMIT_CONNECTIONS_PAGE, at, "limit", err);
+
+	if (r < 0)
+		return r;
+	to->limit = from->limit == 0 ? LIMIT_CONNECTIONS_PAGE : from->limit;
+	to->after = from->after;
+	return 0;
+}
+
+static int decode_list_neighbours(const Podport__Wire__ListNeighbours *from, const struct where *at,
+				  struct list_neighbours_request *to, struct error *err)
+{
+	int r = take_range(from->limit, 0, LIMIT_NEIGHBOURS_PAGE, at, "limit", err);
+
+	if (r < 0)
+		return r;
+	to->limit = from->limit == 0 ? LIMIT_NEIGHBOURS_PAGE : from->limit;
+	to->after = from->after;
+	return 0;
+}
+
 static int decode_set_pod_network(const Podport__Wire__SetPodNetwork *from, const struct where *at,
 				  struct set_pod_network_request *to, struct error *err)
 {
@@ -168,6 +193,16 @@ static int decode_body(const Podport__Wire__Request *from, struct request *to, s
 		to->call = CALL_LIST_FLOWS;
 		return decode_list_flows(from->list_flows, &WHERE(NULL, "list_flows"),
 					 &to->body.list_flows, err);
+	case PODPORT__WIRE__REQUEST__BODY_LIST_CONNECTIONS:
+		to->call = CALL_LIST_CONNECTIONS;
+		return decode_list_connections(from->list_connections,
+					       &WHERE(NULL, "list_connections"),
+					       &to->body.list_connections, err);
+	case PODPORT__WIRE__REQUEST__BODY_LIST_NEIGHBOURS:
+		to->call = CALL_LIST_NEIGHBOURS;
+		return decode_list_neighbours(from->list_neighbours,
+					      &WHERE(NULL, "list_neighbours"),
+					      &to->body.list_neighbours, err);
 	case PODPORT__WIRE__REQUEST__BODY_GET_OFFLOAD:
 		to->call = CALL_GET_OFFLOAD;
 		return 0;
@@ -220,6 +255,8 @@ struct request_wire {
 		Podport__Wire__ListPorts list_ports;
 		Podport__Wire__GetIpam get_ipam;
 		Podport__Wire__ListFlows list_flows;
+		Podport__Wire__ListNeighbours list_neighbours;
+		Podport__Wire__ListConnections list_connections;
 		Podport__Wire__GetOffload get_offload;
 		Podport__Wire__SetPodNetwork set_pod_network;
 		Podport__Wire__Reconcile reconcile;
@@ -334,6 +371,30 @@ static void put_list_flows(struct request_wire *wire, const struct list_flows_re
 	wire->message.list_flows = to;
 }
 
+static void put_list_connections(struct request_wire *wire,
+				 const struct list_connections_request *from)
+{
+	Podport__Wire__ListConnections *to = &wire->body.list_connections;
+
+	podport__wire__list_connections__init(to);
+	to->after = from->after;
+	to->limit = from->limit;
+	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_LIST_CONNECTIONS;
+	wire->message.list_connections = to;
+}
+
+static void put_list_neighbours(struct request_wire *wire,
+				const struct list_neighbours_request *from)
+{
+	Podport__Wire__ListNeighbours *to = &wire->body.list_neighbours;
+
+	podport__wire__list_neighbours__init(to);
+	to->after = from->after;
+	to->limit = from->limit;
+	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_LIST_NEIGHBOURS;
+	wire->message.list_neighbours = to;
+}
+
 static void put_set_pod_network(struct request_wire *wire,
 				const struct set_pod_network_request *from)
 {
@@ -402,6 +463,12 @@ int codec_encode_request(const struct request *request, struct encoded *ret_enco
 		break;
 	case CALL_LIST_FLOWS:
 		put_list_flows(&wire, &request->body.list_flows);
+		break;
+	case CALL_LIST_CONNECTIONS:
+		put_list_connections(&wire, &request->body.list_connections);
+		break;
+	case CALL_LIST_NEIGHBOURS:
+		put_list_neighbours(&wire, &request->body.list_neighbours);
 		break;
 	case CALL_GET_STATUS:
 	case CALL_GET_IPAM:

@@ -89,6 +89,10 @@ static unsigned int repeated_limit(const ProtobufCFieldDescriptor *field)
 		return LIMIT_DROPS;
 	if (field->descriptor == &podport__wire__flow__descriptor)
 		return LIMIT_FLOWS_PAGE;
+	if (field->descriptor == &podport__wire__neighbour__descriptor)
+		return LIMIT_NEIGHBOURS_PAGE;
+	if (field->descriptor == &podport__wire__connection__descriptor)
+		return LIMIT_CONNECTIONS_PAGE;
 	if (field->descriptor == &podport__wire__capability__descriptor)
 		return LIMIT_CAPABILITIES;
 	if (field->descriptor == &podport__wire__endpoint__descriptor)

@@ -248,6 +248,10 @@ static void every_spoiled_field_is_named(void **state)
 			reply.body.ports.count = 2;
 		if (call == CALL_LIST_FLOWS)
 			reply.body.flows.count = 2;
+		if (call == CALL_LIST_NEIGHBOURS)
+			reply.body.neighbours.count = 2;
+		if (call == CALL_LIST_CONNECTIONS)
+			reply.body.connections.count = 2;
 		if (call == CALL_GET_OFFLOAD)
 			reply.body.offload.count = 2;
 		encoded = encode_reply(&reply);

@@ -27,6 +27,8 @@ const char *call_name(unsigned int call)
 		[CALL_SET_POD_NETWORK] = "set-pod-network",
 		[CALL_RECONCILE] = "reconcile",
 		[CALL_GC] = "gc",
+		[CALL_LIST_NEIGHBOURS] = "list-neighbours",
+		[CALL_LIST_CONNECTIONS] = "list-connections",
 	};
 
 	if (call >= CALL_COUNT || names[call] == NULL)
@@ -45,6 +47,12 @@ void reply_clear(struct reply *reply)
 		break;
 	case CALL_LIST_FLOWS:
 		free(reply->body.flows.flows);
+		break;
+	case CALL_LIST_NEIGHBOURS:
+		free(reply->body.neighbours.neighbours);
+		break;
+	case CALL_LIST_CONNECTIONS:
+		free(reply->body.connections.connections);
 		break;
 	case CALL_GET_OFFLOAD:
 		free(reply->body.offload.capabilities);

@@ -28,9 +28,11 @@ enum {
 	// One message, encoded. A page of LIMIT_PAGE worst-case attachments fits; protobuf-c
 	// allocates up to 45 times this while it unpacks, which is why it is not more.
 	LIMIT_MESSAGE_BYTES = 64 * 1024,
-	LIMIT_PAGE = 32,         // attachments in one List reply
-	LIMIT_PORTS_PAGE = 12,   // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
-	LIMIT_FLOWS_PAGE = 40,   // rules in one ListFlows reply
+	LIMIT_PAGE = 32,       // attachments in one List reply
+	LIMIT_PORTS_PAGE = 12, // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
+	LIMIT_FLOWS_PAGE = 40, // rules in one ListFlows reply
+	LIMIT_NEIGHBOURS_PAGE = 128,
+	LIMIT_CONNECTIONS_PAGE = 100,
 	LIMIT_CAPABILITIES = 64, // of a NIC, in one GetOffload reply
 	LIMIT_NAME = 128,        // network name and container ID; containerd's own limit is 76
 	LIMIT_IFNAME = 15,       // IFNAMSIZ - 1
@@ -41,6 +43,7 @@ enum {
 	LIMIT_DROPS = 48,        // drop reasons listed for one port
 	LIMIT_VALID = 12,   // attachments in one Gc request: as large as the largest other request
 	LIMIT_FAILURES = 8, // in one Gc reply
+	LIMIT_ROUTES = 64,  // of the uplink
 	MTU_MIN = 1280,     // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
@@ -105,6 +108,27 @@ struct pod_network {
 	uint32_t mtu;
 };
 
+// A route over the uplink. Addresses are in network order; of IPv4 the first four bytes.
+struct uplink_route {
+	bool is_ipv6;
+	uint8_t prefix_length; // 0: the default route
+	uint8_t prefix[16];    // without host bits
+	uint8_t next_hop[16];  // on the wire
+};
+
+// Who the agent is on the wire. Without an address of a family nothing of that family goes there.
+struct uplink {
+	bool has_ipv4, has_ipv6;
+	struct in_addr ipv4; // its own; the prefix is on the link
+	uint8_t ipv4_prefix_length;
+	struct in6_addr ipv6;
+	uint8_t ipv6_prefix_length;
+	uint16_t vlan; // 1..4094, 0: untagged
+	uint32_t mtu;  // 0: the pod network's
+	uint32_t route_count;
+	struct uplink_route routes[LIMIT_ROUTES];
+};
+
 // ---- requests ----------------------------------------------------------------------------------
 
 enum call {
@@ -122,6 +146,8 @@ enum call {
 	CALL_SET_POD_NETWORK,
 	CALL_RECONCILE,
 	CALL_GC, // hostd's; the agent does not know it
+	CALL_LIST_NEIGHBOURS,
+	CALL_LIST_CONNECTIONS,
 	CALL_COUNT,
 };
 
@@ -177,6 +203,16 @@ struct list_flows_request {
 	uint32_t limit; // 1..LIMIT_FLOWS_PAGE; the codec turns 0 into LIMIT_FLOWS_PAGE
 };
 
+struct list_connections_request {
+	uint32_t after; // number of the last one seen, 0: from the start
+	uint32_t limit; // 1..LIMIT_CONNECTIONS_PAGE; the codec turns 0 into LIMIT_CONNECTIONS_PAGE
+};
+
+struct list_neighbours_request {
+	uint32_t after; // number of the last neighbour seen, 0: from the start
+	uint32_t limit; // 1..LIMIT_NEIGHBOURS_PAGE; the codec turns 0 into LIMIT_NEIGHBOURS_PAGE
+};
+
 struct set_pod_network_request {
 	bool has_ipv4, has_ipv6; // at least one
 	struct in_addr ipv4;     // host bits and reserved ranges are not checked by the codec
@@ -208,6 +244,8 @@ struct request {
 		struct list_request list;
 		struct list_ports_request list_ports;
 		struct list_flows_request list_flows;
+		struct list_neighbours_request list_neighbours;
+		struct list_connections_request list_connections;
 		struct set_pod_network_request set_pod_network;
 		struct gc_request gc;
 	} body;
@@ -272,6 +310,21 @@ struct offload_info {
 	uint64_t inserted, removed, failed; // rule operations since the agent started
 };
 
+// Who the agent is on the wire.
+struct uplink_status {
+	bool has_ipv4, has_ipv6; // at least one
+	struct in_addr ipv4;
+	uint8_t ipv4_prefix_length;
+	struct in6_addr ipv6;
+	uint8_t ipv6_prefix_length;
+	uint16_t vlan; // 0: untagged
+	uint32_t mtu;
+	struct mac mac; // zero: not known
+	bool link_up;
+	uint32_t routes; // besides those of the link itself
+	uint32_t neighbours;
+};
+
 struct agent_status {
 	char software_version[LIMIT_ID + 1];
 	char instance_id[LIMIT_ID + 1];
@@ -293,6 +346,8 @@ struct agent_status {
 	struct offload_info offload;
 	uint32_t attachments_without_port; // they have no network
 	char uplink_error[LIMIT_TEXT + 1]; // "": it is started, or there is no pod network
+	bool has_uplink;                   // false: no address on the wire, or an older agent
+	struct uplink_status uplink;
 };
 
 struct status_reply {
@@ -363,6 +418,46 @@ struct flows_reply {
 	bool more;
 };
 
+// A neighbour on the wire, or the host while it is asked for.
+struct neighbour_row {
+	uint32_t number;         // ascending, never 0; another may have it later
+	char port[LIMIT_ID + 1]; // kind: "uplink", "host"
+	bool has_ipv4, has_ipv6; // one of them
+	struct in_addr ipv4;
+	struct in6_addr ipv6;
+	bool has_mac;
+	struct mac mac;
+	char state[LIMIT_ID + 1]; // "incomplete", "reachable", …
+	uint64_t age_ms;          // in this state
+};
+
+// A connection that is masqueraded. Addresses: of IPv4 the first 4 bytes; ports in host order.
+struct connection_row {
+	uint32_t number;  // ascending, never 0; another may have it later
+	uint8_t protocol; // IPPROTO_TCP, _UDP, _ICMP, _ICMPV6
+	bool is_ipv6;
+	uint8_t pod[16], peer[16], external[16];
+	uint16_t pod_port, peer_port, external_port; // of a ping its identifier, and the peer's 0
+	char state[LIMIT_ID + 1];                    // of TCP, else ""
+	bool answered;
+	uint32_t expires_s;
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+struct connections_reply {
+	struct connection_row *connections; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+	uint32_t total, most; // in the table, and that there may be; 0: nothing is masqueraded
+	uint64_t refused_full, refused_ports;
+};
+
+struct neighbours_reply {
+	struct neighbour_row *neighbours; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+};
+
 // One row of what the agent found out about the NIC.
 struct capability_info {
 	char name[LIMIT_ID + 1];
@@ -417,6 +512,8 @@ struct reply {
 		struct status_reply status;
 		struct ports_reply ports;
 		struct ipam_reply ipam;
+		struct neighbours_reply neighbours;   // CALL_LIST_NEIGHBOURS
+		struct connections_reply connections; // CALL_LIST_CONNECTIONS
 		struct flows_reply flows;
 		struct offload_reply offload;
 		struct pod_network set_pod_network; // CALL_SET_POD_NETWORK

@@ -246,6 +246,16 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 		request->body.list_flows.after = number64(sample, 12);
 		request->body.list_flows.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_FLOWS_PAGE;
 		break;
+	case CALL_LIST_CONNECTIONS:
+		request->body.list_connections.after = number32(sample, 12);
+		request->body.list_connections.limit =
+			sample == SAMPLE_SMALLEST ? 1 : LIMIT_CONNECTIONS_PAGE;
+		break;
+	case CALL_LIST_NEIGHBOURS:
+		request->body.list_neighbours.after = number32(sample, 12);
+		request->body.list_neighbours.limit =
+			sample == SAMPLE_SMALLEST ? 1 : LIMIT_NEIGHBOURS_PAGE;
+		break;
 	case CALL_SET_POD_NETWORK:
 		fill_set_pod_network(&request->body.set_pod_network, sample);
 		break;
@@ -311,6 +321,80 @@ static void fill_ports(struct ports_reply *ports, enum sample sample)
 		ports->ports = calloc(ports->count, sizeof(*ports->ports));
 	for (size_t i = 0; i < ports->count; i++)
 		fill_port(&ports->ports[i], sample);
+}
+
+static void fill_uplink(struct uplink_status *uplink, enum sample sample)
+{
+	uplink->has_ipv4 = uplink->has_ipv6 = true;
+	fill_ipv4(&uplink->ipv4, "192.0.2.10");
+	fill_ipv6(&uplink->ipv6, "2001:db8::10");
+	uplink->ipv4_prefix_length = 24;
+	uplink->ipv6_prefix_length = 64;
+	uplink->vlan = sample == SAMPLE_LARGEST ? 4094 : 42;
+	uplink->mtu = number32(sample, 1500);
+	fill_mac(&uplink->mac, sample);
+	uplink->link_up = true;
+	uplink->routes = number32(sample, 3);
+	uplink->neighbours = number32(sample, 2);
+}
+
+static void fill_connections(struct connections_reply *connections, enum sample sample)
+{
+	connections->count = page_size(sample, LIMIT_CONNECTIONS_PAGE);
+	connections->more = sample != SAMPLE_SMALLEST;
+	connections->total = number32(sample, 3);
+	connections->most = number32(sample, 1000);
+	connections->refused_full = number64(sample, 4);
+	connections->refused_ports = number64(sample, 5);
+	if (connections->count > 0)
+		connections->connections =
+			calloc(connections->count, sizeof(*connections->connections));
+	for (size_t i = 0; i < connections->count; i++) {
+		struct connection_row *row = &connections->connections[i];
+
+		row->number = sample == SAMPLE_LARGEST ? UINT32_MAX : (uint32_t)i + 1;
+		row->is_ipv6 = sample == SAMPLE_LARGEST || i == 1;
+		row->protocol = i == 1 ? 17 : 6;
+		memset(row->pod, 0x0a, row->is_ipv6 ? 16 : 4);
+		memset(row->peer, 0x0b, row->is_ipv6 ? 16 : 4);
+		memset(row->external, 0x0c, row->is_ipv6 ? 16 : 4);
+		row->pod_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 4000;
+		row->peer_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 443;
+		row->external_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 50000;
+		if (i != 1)
+			fill(row->state, LIMIT_ID, sample, "ESTABLISHED");
+		row->answered = true;
+		row->expires_s = number32(sample, 299);
+		row->packets_sent = number64(sample, 10);
+		row->bytes_sent = number64(sample, 1000);
+		row->packets_received = number64(sample, 20);
+		row->bytes_received = number64(sample, 2000);
+	}
+}
+
+static void fill_neighbours(struct neighbours_reply *neighbours, enum sample sample)
+{
+	neighbours->count = page_size(sample, LIMIT_NEIGHBOURS_PAGE);
+	neighbours->more = sample != SAMPLE_SMALLEST;
+	if (neighbours->count > 0)
+		neighbours->neighbours = calloc(neighbours->count, sizeof(*neighbours->neighbours));
+	for (size_t i = 0; i < neighbours->count; i++) {
+		struct neighbour_row *row = &neighbours->neighbours[i];
+
+		row->number = sample == SAMPLE_LARGEST ? UINT32_MAX : (uint32_t)i + 1;
+		fill(row->port, LIMIT_ID, sample, "uplink");
+		fill(row->state, LIMIT_ID, sample, "reachable");
+		row->has_ipv4 = i % 2 == 0;
+		row->has_ipv6 = !row->has_ipv4;
+		if (row->has_ipv4)
+			fill_ipv4(&row->ipv4, "192.0.2.1");
+		else
+			fill_ipv6(&row->ipv6, "2001:db8::1");
+		row->has_mac = sample == SAMPLE_LARGEST || i != 1;
+		if (row->has_mac)
+			fill_mac(&row->mac, sample);
+		row->age_ms = number64(sample, 1234);
+	}
 }
 
 static void fill_offload_info(struct offload_info *info, enum sample sample)
@@ -406,6 +490,8 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->ipv6_free = number32(sample, 65000);
 	agent->has_offload = true;
 	fill_offload_info(&agent->offload, sample);
+	agent->has_uplink = true;
+	fill_uplink(&agent->uplink, sample);
 }
 
 static void fill_ipam(struct ipam_reply *ipam, enum sample sample)
@@ -475,6 +561,12 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 	case CALL_LIST_FLOWS:
 		fill_flows(&reply->body.flows, sample);
 		break;
+	case CALL_LIST_CONNECTIONS:
+		fill_connections(&reply->body.connections, sample);
+		break;
+	case CALL_LIST_NEIGHBOURS:
+		fill_neighbours(&reply->body.neighbours, sample);
+		break;
 	case CALL_GET_OFFLOAD:
 		fill_offload(&reply->body.offload, sample);
 		break;
@@ -520,6 +612,10 @@ static void *cut_array(struct reply *reply, size_t *ret_size)
 		CUT(ports, ports)
 	else if (reply->call == CALL_LIST_FLOWS)
 		CUT(flows, flows)
+	else if (reply->call == CALL_LIST_NEIGHBOURS)
+		CUT(neighbours, neighbours)
+	else if (reply->call == CALL_LIST_CONNECTIONS)
+		CUT(connections, connections)
 	else if (reply->call == CALL_GET_OFFLOAD)
 		CUT(offload, capabilities)
 #undef CUT

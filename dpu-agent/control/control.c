@@ -36,6 +36,8 @@ int control_new(const struct control_config *config, struct restored *restored,
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	}
 	control->config = *config;
+	if (config->uplink != NULL)
+		control->uplink = *config->uplink;
 	control->pods = restored->pods;
 	restored->pods = NULL;
 	memcpy(control->hosts, restored->hosts, sizeof(control->hosts));
@@ -157,6 +159,12 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_LIST_FLOWS:
 		list_flows_call(control, call);
 		return;
+	case CALL_LIST_CONNECTIONS:
+		list_connections_call(control, call);
+		return;
+	case CALL_LIST_NEIGHBOURS:
+		list_neighbours_call(control, call);
+		return;
 	case CALL_GET_OFFLOAD:
 		offload_call(control, call);
 		return;
@@ -271,6 +279,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 		append(ret_text, "host port: %s", control->host_port_error.message);
 	if (control->uplink_error.code != CODE_OK)
 		append(ret_text, "uplink: %s", control->uplink_error.message);
+	if (control->wire_error.code != CODE_OK)
+		append(ret_text, "uplink: %s", control->wire_error.message);
 	if (first != NULL)
 		append(ret_text, "%zu attachments have no port, first %s/%s: %s", stopped,
 		       first->record.attachment.key.container_id,

@@ -19,6 +19,7 @@
 
 #include "offload/offload.h"
 #include "pod/restore.h"
+#include "pod/uplink.h"
 #include "port/port.h"
 #include "proto/message.h"
 
@@ -42,6 +43,8 @@ struct control_config {
 	// The configuration's pod network; without prefixes if it has none. A network that is set by
 	// a call has the rest from it.
 	const struct network *network;
+	const struct uplink
+		*uplink; // the configuration's; without addresses: the wire is not served
 };
 
 struct control;
@@ -63,6 +66,10 @@ void control_process(struct control *control, struct control_call **calls, size_
 // Try again what failed and should not have: ports that did not start, releases that could not be
 // recorded, rules that the NIC had no room for. Cheap when there is nothing; to be called every few seconds.
 void control_retry(struct control *control);
+
+// The configuration's uplink is this from now on. Pods keep what they have. Errors: CODE_CONFLICT, it
+// does not go with the pod network; CODE_INTERNAL; all stays as it was.
+int control_set_uplink(struct control *control, const struct uplink *uplink, struct error *err);
 
 // What the operator should know although the agent is up: "" if nothing.
 void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]);

@@ -96,6 +96,7 @@ void status_call(struct control *control, struct control_call *call)
 	agent->pod_network = pods->network.common;
 	agent->ipv4_free = free_of(&pods->ipv4);
 	agent->ipv6_free = free_of(&pods->ipv6);
+	agent->has_uplink = wire_describe(control, &agent->uplink);
 	agent->has_offload = true;
 	rules_describe(control, &agent->offload);
 	answer(control, call, &reply);

@@ -127,6 +127,8 @@ static int set_network(struct control *control, const struct control_call *call,
 
 	if (r == 0)
 		r = look_for_blockers(control, call, network, err);
+	if (r == 0)
+		r = uplink_suits_network(&control->uplink, &network->common, err);
 	if (r < 0)
 		return r;
 	if (pods_plan_network(control->pods, network, &plan) < 0)

@@ -92,6 +92,8 @@ static void start_fixed(struct control *control, enum port_kind kind, struct err
 	struct error err = {0};
 	int r;
 
+	if (kind == PORT_UPLINK && control->uplink.mtu != 0)
+		config.mtu = control->uplink.mtu;
 	if (kind == PORT_HOST) {
 		config.has_ipv4 = network->has_ipv4;
 		config.has_ipv6 = network->has_ipv6;
@@ -152,11 +154,21 @@ void ports_start(struct control *control)
 		return;
 	}
 	set_router(&control->pods->network.common);
+	wire_apply(control);
 	start_fixed(control, PORT_UPLINK, &control->uplink_error);
 	if (control->config.host_port)
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	start_pods(control);
 	// After the pods' ports, so that after a restart all rules go to the NIC at once.
+	if (control->uplink_error.code == CODE_OK)
+		rules_begin(control);
+}
+
+void uplink_port_restart(struct control *control)
+{
+	rules_end(control);
+	stop_fixed(control, PORT_UPLINK);
+	start_fixed(control, PORT_UPLINK, &control->uplink_error);
 	if (control->uplink_error.code == CODE_OK)
 		rules_begin(control);
 }
@@ -171,17 +183,13 @@ void ports_change_network(struct control *control, const struct pod_network *bef
 		(now->has_ipv6 && !IN6_ARE_ADDR_EQUAL(&now->gateway_ipv6, &before->gateway_ipv6));
 
 	set_router(now);
+	wire_apply(control);
 	if (control->config.host_port && (mtu_differs || gateway_differs)) {
 		stop_fixed(control, PORT_HOST);
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	}
-	if (!mtu_differs)
-		return;
-	rules_end(control);
-	stop_fixed(control, PORT_UPLINK);
-	start_fixed(control, PORT_UPLINK, &control->uplink_error);
-	if (control->uplink_error.code == CODE_OK)
-		rules_begin(control);
+	if (mtu_differs)
+		uplink_port_restart(control);
 }
 
 void ports_stop(struct control *control)

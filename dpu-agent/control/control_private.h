@@ -23,6 +23,8 @@ struct control {
 	// STORE_DETACHING in memory; they hold what they hold until it is.
 	struct leaving_list leaving;
 
+	struct uplink uplink;    // as configured
+	struct error wire_error; // why it is not served as configured; CODE_OK: it is
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
@@ -114,9 +116,20 @@ void ports_stop(struct control *control);
 // The pod network was `before`, with the same router MAC: what depends on it is started anew. Pods'
 // ports do not.
 void ports_change_network(struct control *control, const struct pod_network *before);
+// With another MTU.
+void uplink_port_restart(struct control *control);
 // A few of those that should be started and are not.
 void ports_retry(struct control *control);
 bool host_port_ready(const struct control *control);
+
+// ---- the wire (control_uplink.c) ---------------------------------------------------------------
+
+// Serve it as configured, if that goes with the pod network; what is in the way is kept in the state.
+void wire_apply(struct control *control);
+// False: it is not served.
+bool wire_describe(const struct control *control, struct uplink_status *ret_status);
+void list_neighbours_call(struct control *control, struct control_call *call);
+void list_connections_call(struct control *control, struct control_call *call);
 
 // ---- the e-switch (control_offload.c) ----------------------------------------------------------
 

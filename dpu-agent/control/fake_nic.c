@@ -7,6 +7,10 @@
 
 #include "control/fake_offload.h"
 
+#include "datapath/masquerade.h"
+#include "datapath/neighbour.h"
+#include "datapath/uplink.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,6 +145,64 @@ const char *datapath_drop_reason_name(size_t reason)
 void datapath_set_router(const struct datapath_router *router)
 {
 	fake_nic.router = *router;
+}
+
+int datapath_set_uplink(const struct uplink *uplink, struct error *err)
+{
+	if (fake_nic.fail_uplink && uplink != NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
+	fake_nic.has_uplink = uplink != NULL;
+	if (uplink != NULL)
+		fake_nic.uplink = *uplink;
+	return 0;
+}
+
+int masquerade_list(uint32_t after, struct masquerade_connection *ret_connections, size_t size,
+		    size_t *ret_count, bool *ret_more, struct masquerade_figures *ret_figures,
+		    struct error *err)
+{
+	size_t count = 0;
+
+	if (fake_nic.connections_fail)
+		return error_set(err, ETIMEDOUT, CODE_INTERNAL, "it does not answer");
+	for (; after + count < fake_nic.connections && count < size; count++) {
+		uint32_t number = after + 1 + (uint32_t)count;
+
+		ret_connections[count] = (struct masquerade_connection){
+			.number = number,
+			.protocol = 6,
+			.pod = {10, 88, 0, 2},
+			.pod_port = (uint16_t)number,
+			.state = "ESTABLISHED",
+		};
+	}
+	*ret_count = count;
+	*ret_more = after + count < fake_nic.connections;
+	*ret_figures =
+		(struct masquerade_figures){.connections = fake_nic.connections, .most = 1000};
+	return 0;
+}
+
+const char *neighbour_state_name(enum neighbour_state state)
+{
+	return state == NEIGHBOUR_REACHABLE ? "reachable" : "incomplete";
+}
+
+size_t neighbours_list(uint32_t after, uint64_t now_ms, struct neighbour_info *ret_infos,
+		       size_t size)
+{
+	size_t count = 0;
+
+	for (uint32_t i = after; i < fake_nic.neighbours && count < size; i++)
+		ret_infos[count++] = (struct neighbour_info){
+			.number = i + 1,
+			.slot = UPLINK,
+			.address = {192, 0, (uint8_t)(2 + i / 256), (uint8_t)(i + 1)},
+			.has_mac = i % 2 == 0,
+			.mac = {{2, 0, 0, 0, 0, 7}},
+			.state = i % 2 == 0 ? NEIGHBOUR_REACHABLE : NEIGHBOUR_INCOMPLETE,
+		};
+	return count;
 }
 
 void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters)

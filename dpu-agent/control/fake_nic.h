@@ -24,6 +24,12 @@ struct fake_nic {
 	bool fail_all_starts;
 	void (*on_change)(void); // called at each start and stop; may be NULL
 	struct datapath_router router;
+	bool has_uplink; // datapath_set_uplink
+	struct uplink uplink;
+	bool fail_uplink;
+	uint32_t connections; // that there are, numbered from 1 on
+	bool connections_fail;
+	uint32_t neighbours; // that there are: 192.0.2.1 and on
 };
 
 extern struct fake_nic fake_nic;

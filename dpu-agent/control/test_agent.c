@@ -48,6 +48,7 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 		.workers = 1,
 		.host_port = true,
 		.network = &agent->configured,
+		.uplink = &agent->uplink,
 	};
 	struct restored restored = {0};
 	int r;
@@ -148,6 +149,18 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 		call->reply.body.offload.capabilities = malloc(size + 1);
 		memcpy(call->reply.body.offload.capabilities, reply->body.offload.capabilities,
 		       size);
+	} else if (reply->call == CALL_LIST_CONNECTIONS) {
+		size_t size = reply->body.connections.count * sizeof(struct connection_row);
+
+		call->reply.body.connections.connections = malloc(size + 1);
+		memcpy(call->reply.body.connections.connections,
+		       reply->body.connections.connections, size);
+	} else if (reply->call == CALL_LIST_NEIGHBOURS) {
+		size_t size = reply->body.neighbours.count * sizeof(struct neighbour_row);
+
+		call->reply.body.neighbours.neighbours = malloc(size + 1);
+		memcpy(call->reply.body.neighbours.neighbours, reply->body.neighbours.neighbours,
+		       size);
 	} else if (reply->call == CALL_LIST_PORTS) {
 		size_t size = reply->body.ports.count * sizeof(struct port_info);
 
@@ -207,6 +220,10 @@ void test_simple(struct test_call *call, enum call which)
 		call->request.body.list_ports.limit = LIMIT_PORTS_PAGE;
 	else if (which == CALL_LIST_FLOWS)
 		call->request.body.list_flows.limit = LIMIT_FLOWS_PAGE;
+	else if (which == CALL_LIST_CONNECTIONS)
+		call->request.body.list_connections.limit = LIMIT_CONNECTIONS_PAGE;
+	else if (which == CALL_LIST_NEIGHBOURS)
+		call->request.body.list_neighbours.limit = LIMIT_NEIGHBOURS_PAGE;
 	else if (which == CALL_CHECK)
 		set_key(&call->request.body.check.key, "");
 }

@@ -15,6 +15,7 @@ struct test_agent {
 	bool has_network;
 	struct network network;    // of the configuration
 	struct network configured; // the same, as control is told
+	struct uplink uplink;      // of the configuration
 	char instance_id[32];
 	struct store *store;
 	struct control *control;

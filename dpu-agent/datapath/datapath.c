@@ -18,11 +18,19 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "datapath/masquerade_private.h"
+#include "datapath/neighbour_private.h"
 #include "proto/base/log.h"
+
+enum { CONTROL_OUTPUT = 256 }; // packets of the control thread that a worker has yet to send
 
 static struct {
 	struct publication publication;
 	struct rte_hash *routes_ipv4, *routes_ipv6;
+	struct neighbours *neighbours;
+	struct rte_ring *control_output; // to the first worker
+	struct masquerade *masquerade;
+	uint64_t serial;
 	struct worker **workers;
 	struct worker_start *starts;
 	uint32_t worker_count;
@@ -71,20 +79,66 @@ static void wait_for_workers(void)
 
 static void publish(struct snapshot *snapshot)
 {
+	snapshot->serial = ++dp.serial;
 	struct snapshot *old = atomic_exchange(&dp.publication.snapshot, snapshot);
 
 	wait_for_workers();
 	free(old);
+	datapath_wake_workers(); // there may be a port to arm or to poll
+}
+
+const struct snapshot *datapath_current(void)
+{
+	return current();
+}
+
+struct snapshot *datapath_copy_snapshot(void)
+{
+	return copy_snapshot();
+}
+
+void datapath_publish(struct snapshot *snapshot)
+{
+	publish(snapshot);
+}
+
+struct masquerade *datapath_masquerade(void)
+{
+	return dp.masquerade;
+}
+
+void datapath_wake_workers(void)
+{
 	for (uint32_t i = 0; i < dp.worker_count; i++)
-		worker_wake(dp.workers[i]); // there may be a port to arm or to poll
+		worker_wake(dp.workers[i]);
+}
+
+bool datapath_host_is_known(uint32_t slot)
+{
+	const struct graph_port *port = current()->ports[slot];
+
+	return port != NULL && port->config.role == DATAPATH_ROLE_HOST &&
+	       atomic_load_explicit(&port->learned_mac, memory_order_relaxed) != 0;
+}
+
+void datapath_send(struct rte_mbuf *m)
+{
+	if (rte_ring_sp_enqueue(dp.control_output, m) == 0)
+		worker_wake(dp.workers[0]);
+	else
+		rte_pktmbuf_free(m);
 }
 
 static void list_ports_to_poll(struct snapshot *s)
 {
 	s->poll_count = 0;
+	s->uplink_slot = NO_SLOT;
 	for (uint16_t slot = 0; slot < DATAPATH_PORTS_MAX; slot++) {
-		if (s->ports[slot] != NULL)
-			s->poll[s->poll_count++] = slot;
+		if (s->ports[slot] == NULL)
+			continue;
+		s->poll[s->poll_count++] = slot;
+		if (s->ports[slot]->config.role == DATAPATH_ROLE_UPLINK)
+			s->uplink_slot = slot;
 	}
 }
 
@@ -173,6 +227,8 @@ int datapath_port_add(const struct datapath_port *port, struct error *err)
 	r = add_routes(port, err);
 	if (r < 0)
 		datapath_port_remove(port->slot);
+	else if (port->role == DATAPATH_ROLE_UPLINK)
+		neighbours_announce();
 	return r;
 
 fail:
@@ -210,9 +266,12 @@ void datapath_port_remove(uint32_t slot)
 		current()->ports[slot] = NULL;
 		wait_for_workers();
 		list_ports_to_poll(current());
+		current()->serial = ++dp.serial;
 	}
 	if (port->interrupt_fd >= 0)
 		worker_unwatch(worker_of(slot), port->interrupt_fd);
+	if (port->config.role != DATAPATH_ROLE_POD)
+		neighbours_forget(slot);
 	free(port);
 }
 
@@ -286,6 +345,7 @@ static int make_tables(uint32_t worker_count, struct error *err)
 		free(s);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	}
+	s->uplink_slot = NO_SLOT;
 	atomic_store(&dp.publication.snapshot, s);
 	rte_rcu_qsbr_init(dp.publication.qsbr, worker_count);
 	dp.routes_ipv4 = make_routes("routes_ipv4", 4);
@@ -293,7 +353,12 @@ static int make_tables(uint32_t worker_count, struct error *err)
 	if (dp.routes_ipv4 == NULL || dp.routes_ipv6 == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: route tables: %s",
 				 rte_strerror(rte_errno));
-	return 0;
+	dp.control_output = rte_ring_create("control_output", CONTROL_OUTPUT, SOCKET_ID_ANY,
+					    RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (dp.control_output == NULL)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: ring: %s",
+				 rte_strerror(rte_errno));
+	return neighbours_start(dp.publication.qsbr, &dp.neighbours, err);
 }
 
 static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struct error *err)
@@ -309,25 +374,32 @@ static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struc
 	w->lcore = lcore;
 	w->routes_ipv4 = dp.routes_ipv4;
 	w->routes_ipv6 = dp.routes_ipv6;
+	w->neighbours = dp.neighbours;
+	w->masquerade = dp.masquerade;
+	w->control_output = index == 0 ? dp.control_output : NULL;
 	if (rte_rcu_qsbr_thread_register(dp.publication.qsbr, w->thread_id) != 0)
 		return error_set(err, EINVAL, CODE_INTERNAL, "worker %u: RCU", index);
 	return worker_open(w, err);
 }
 
-static int make_workers(uint32_t count, struct error *err)
+static int make_workers(const struct datapath_config *config, struct error *err)
 {
 	unsigned int lcore = rte_get_next_lcore(-1, 1, 0);
+	uint32_t count = config->workers;
 
 	dp.workers = calloc(count, sizeof(struct worker *));
 	dp.starts = calloc(count, sizeof(struct worker_start));
 	if (dp.workers == NULL || dp.starts == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	dp.worker_count = count;
+	int r = masquerade_new(config->masquerade, dp.workers, count, &dp.masquerade, err);
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i < count; i++) {
 		if (lcore >= RTE_MAX_LCORE)
 			return error_set(err, EINVAL, CODE_INTERNAL,
 					 "%u workers, but EAL has %u worker lcores", count, i);
-		int r = make_worker(i, lcore, count, err);
+		r = make_worker(i, lcore, count, err);
 		if (r < 0)
 			return r;
 		lcore = rte_get_next_lcore(lcore, 1, 0);
@@ -340,7 +412,7 @@ int datapath_start(const struct datapath_config *config, struct error *err)
 	int r = make_tables(config->workers, err);
 
 	if (r == 0)
-		r = make_workers(config->workers, err);
+		r = make_workers(config, err);
 	if (r < 0) {
 		datapath_stop();
 		return r;
@@ -357,8 +429,19 @@ int datapath_start(const struct datapath_config *config, struct error *err)
 	return 0;
 }
 
+static void free_control_output(void)
+{
+	void *m;
+
+	while (dp.control_output != NULL && rte_ring_dequeue(dp.control_output, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(dp.control_output);
+}
+
 void datapath_stop(void)
 {
+	struct snapshot *last = atomic_load(&dp.publication.snapshot);
+
 	for (uint32_t i = 0; i < dp.worker_count; i++) {
 		struct worker *w = dp.workers[i];
 
@@ -371,11 +454,17 @@ void datapath_stop(void)
 		worker_close(w);
 		rte_free(w);
 	}
+	worker_self = NULL; // of a test, which walks on this thread
+	masquerade_free(dp.masquerade);
 	free(dp.workers);
 	free(dp.starts);
 	rte_hash_free(dp.routes_ipv4);
 	rte_hash_free(dp.routes_ipv6);
+	free_control_output();
+	neighbours_stop();
 	rte_free(dp.publication.qsbr);
-	free(atomic_load(&dp.publication.snapshot));
+	if (last != NULL)
+		wire_free(last->wire);
+	free(last);
 	memset(&dp, 0, sizeof(dp));
 }

@@ -42,8 +42,11 @@ struct datapath_router {
 #define ROUTER_LINK_LOCAL_IPV4 "169.254.1.1"
 #define ROUTER_LINK_LOCAL_IPV6 "fe80::1"
 
+struct masquerade_config;
+
 struct datapath_config {
-	uint32_t workers; // EAL worker lcores 1..workers run the graph
+	uint32_t workers;                           // EAL worker lcores 1..workers run the graph
+	const struct masquerade_config *masquerade; // copied; NULL, or nothing on in it: none
 };
 
 // Build tables and graphs, launch workers. EAL is initialised. Errors: CODE_INTERNAL with what DPDK

@@ -22,14 +22,18 @@ enum datapath_role {
 	DATAPATH_ROLE_UPLINK, // the wire
 };
 
+struct rte_mempool;
+
 struct datapath_port {
 	uint32_t slot; // 0..DATAPATH_PORTS_MAX-1, not in use
 	enum datapath_role role;
 	uint16_t port_id;   // started ethdev: one Rx queue (0), Tx queue i is worker i's
 	bool rx_interrupts; // the Rx queue can wake a sleeping worker
 	bool tx_ipv4_checksum, tx_l4_checksum, tx_tso,
-		tx_multi_segs; // Tx offloads enabled; the rest is done in software
-	struct mac mac;        // of the function; zero for HOST: learned from what it sends
+		tx_multi_segs;    // Tx offloads enabled; the rest is done in software
+	struct rte_mempool *pool; // for what the agent says of its own accord
+	// Of the function, or the uplink's own; zero for HOST: learned from what it sends.
+	struct mac mac;
 	uint32_t mtu;
 	bool has_ipv4, has_ipv6;
 	struct in_addr ipv4; // routed to this port

@@ -14,6 +14,25 @@ struct publication {
 	struct rte_rcu_qsbr *qsbr;
 };
 
+// The control thread's view of what is published, and how to change it: copy, change the copy,
+// publish. After datapath_publish no worker sees what was there before, and it is freed.
+const struct snapshot *datapath_current(void);
+struct snapshot *datapath_copy_snapshot(void); // NULL: out of memory
+void datapath_publish(struct snapshot *snapshot);
+void datapath_wake_workers(void);
+
+// Has the host been heard? False also if the port in this slot is not the host's.
+bool datapath_host_is_known(uint32_t slot);
+
+// Let a worker send a packet that the control thread has made: metadata as for port_tx. Consumes it.
+void datapath_send(struct rte_mbuf *m);
+
+// NULL: nothing is masqueraded.
+struct masquerade *datapath_masquerade(void);
+
+// What a snapshot's `wire` holds (uplink.c); NULL is fine.
+void wire_free(const struct wire *wire);
+
 // Build the graph and what the worker sleeps on. `w` is zeroed but for index, thread_id, stride,
 // lcore and tables. Errors: CODE_INTERNAL.
 int worker_open(struct worker *w, struct error *err);

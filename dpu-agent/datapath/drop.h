@@ -22,16 +22,23 @@
 	X(ND_IGNORED,           "nd-ignored") \
 	X(NOT_FOR_ROUTER,       "not-for-router")       /* to the router itself, and nothing it serves */ \
 	X(TTL_EXPIRED,          "ttl-expired") \
-	X(NO_ROUTE,             "no-route")             /* outside of the pod network */ \
+	X(NO_ROUTE,             "no-route")             /* outside of the pod network, and no route there */ \
 	X(NO_SUCH_POD,          "no-such-pod")          /* inside of it, and nobody has the address */ \
 	X(TOO_BIG,              "too-big")              /* and must not be fragmented */ \
 	X(NO_BUFFER,            "no-buffer") \
 	X(TX_FULL,              "tx-queue-full") \
 	X(TX_UNSUPPORTED,       "tx-unsupported")       /* neither the port out nor software can send it so */ \
 	X(BAD_OFFLOAD,          "bad-offload")          /* offload flags that do not fit the packet */ \
-	X(HOST_UNKNOWN,         "host-mac-unknown")     /* the host has not said anything yet; it is asked */ \
+	X(NEIGHBOUR_QUEUE,      "neighbour-queue-full") /* too many wait for a MAC address */ \
+	X(NEIGHBOUR_UNREACHABLE, "neighbour-unreachable") /* on the wire, or the host: it does not answer */ \
 	X(PORT_GONE,            "port-gone")            /* the port out was just removed */ \
-	X(UPLINK,               "uplink-no-route")      /* from the wire: nothing is routed in from there */
+	X(UPLINK,               "uplink-no-route")      /* from the wire, and neither to a pod nor to the agent */ \
+	X(NAT_UNSUPPORTED,      "nat-unsupported")      /* to be masqueraded, and has neither ports nor an identifier */ \
+	X(NAT_INVALID,          "nat-invalid")          /* fits no connection's state or window, or cannot begin one */ \
+	X(NAT_FULL,             "nat-table-full")       /* or the pod has its share of it */ \
+	X(NAT_NO_PORT,          "nat-no-port")          /* none is left, or none of the pod's share */ \
+	X(NAT_FRAGMENT_LOST,    "nat-fragment-lost")    /* its first fragment did not come */ \
+	X(NAT_DIRECT,           "nat-direct")           /* from the wire to a pod that is masqueraded towards there */
 // clang-format on
 
 enum drop_reason {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Layer 2: is the frame for the router, is its sender who it says, and what is inside. Takes the
-// Ethernet header off.
+// Ethernet header off, on the uplink with its VLAN tag.
 
 #include "datapath/worker.h"
 
@@ -32,25 +32,81 @@ static bool check_sender(const struct snapshot *s, const struct graph_port *port
 	return true;
 }
 
-static rte_edge_t eth_classify_one(struct worker *w, struct rte_mbuf *m)
+// 802.1Q: a tag with the VLAN 0 says only a priority.
+enum { TAG_VLAN = 0xfff };
+
+// Of the uplink's VLAN? Takes the tag off, so that the Ethernet header alone is before layer 3.
+static bool take_off_tag(struct rte_mbuf *m, uint16_t vlan)
 {
-	const struct snapshot *s = w->snapshot;
-	const struct graph_port *port = packet_in_port(w, m);
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const struct rte_vlan_hdr *tag = (const void *)(eth + 1);
+
+	if (eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_VLAN))
+		return vlan == 0;
+	if (!packet_pullup(m, RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN))
+		return false;
+	eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	tag = (const void *)(eth + 1);
+	if ((rte_be_to_cpu_16(tag->vlan_tci) & TAG_VLAN) != vlan)
+		return false;
+	struct rte_ether_hdr without = *eth;
+	without.ether_type = tag->eth_proto;
+	memcpy(rte_pktmbuf_adj(m, RTE_VLAN_HLEN), &without, sizeof(without));
+	return true;
+}
+
+// Returns EDGES if the frame is one that the agent may see.
+static rte_edge_t check_wire(const struct snapshot *s, struct rte_mbuf *m,
+			     const struct graph_port *port)
+{
 	struct packet_meta *meta = packet_meta(m);
 
-	if (!packet_pullup(m, RTE_ETHER_HDR_LEN))
-		return drop(m, DROP_TRUNCATED);
-	if (port->config.role == DATAPATH_ROLE_UPLINK)
+	if (s->wire == NULL)
 		return drop(m, DROP_UPLINK);
-
+	if (!take_off_tag(m, s->wire->config.vlan))
+		return drop(m, DROP_VLAN);
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	meta->link_multicast = rte_is_multicast_ether_addr(&eth->dst_addr);
+	if (!meta->link_multicast && !rte_is_same_ether_addr(&eth->dst_addr, &port->mac))
+		return drop(m, DROP_WRONG_MAC);
+	if (!rte_is_valid_assigned_ether_addr(&eth->src_addr) ||
+	    rte_is_same_ether_addr(&eth->src_addr, &port->mac))
+		return drop(m, DROP_SPOOFED_MAC);
+	meta->wire_mac = eth->src_addr;
+	return EDGES;
+}
+
+// The same of all other ports.
+static rte_edge_t check_function(const struct snapshot *s, struct rte_mbuf *m,
+				 const struct graph_port *port)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	struct packet_meta *meta = packet_meta(m);
+
 	meta->link_multicast = rte_is_multicast_ether_addr(&eth->dst_addr);
 	if (!meta->link_multicast && !rte_is_same_ether_addr(&eth->dst_addr, &s->router_mac))
 		return drop(m, DROP_WRONG_MAC);
 	if (!check_sender(s, port, &eth->src_addr))
 		return drop(m, DROP_SPOOFED_MAC);
+	return EDGES;
+}
 
-	rte_be16_t type = eth->ether_type;
+static rte_edge_t eth_classify_one(struct worker *w, struct rte_mbuf *m)
+{
+	const struct snapshot *s = w->snapshot;
+	const struct graph_port *port = packet_in_port(w, m);
+	rte_edge_t edge;
+
+	if (!packet_pullup(m, RTE_ETHER_HDR_LEN))
+		return drop(m, DROP_TRUNCATED);
+	if (unlikely(port->config.role == DATAPATH_ROLE_UPLINK))
+		edge = check_wire(s, m, port);
+	else
+		edge = check_function(s, m, port);
+	if (unlikely(edge != EDGES))
+		return edge;
+
+	rte_be16_t type = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->ether_type;
 	rte_pktmbuf_adj(m, RTE_ETHER_HDR_LEN);
 	switch (rte_be_to_cpu_16(type)) {
 	case RTE_ETHER_TYPE_ARP:

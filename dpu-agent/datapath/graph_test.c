@@ -17,6 +17,7 @@
 #include <rte_ring.h>
 
 #include "datapath/datapath_private.h"
+#include "datapath/neighbour.h"
 
 enum {
 	PORTS = 16,
@@ -32,6 +33,7 @@ static struct datapath_counters seen[PORTS];
 static unsigned int buffers_before;
 static struct worker_start *start;
 static bool launched;
+static uint64_t now_ms; // of the neighbours
 
 // ---- life ----------------------------------------------------------------------------------------
 
@@ -193,6 +195,7 @@ struct datapath_port graph_port_config(unsigned int slot)
 			: slot == HOST ? DATAPATH_ROLE_HOST
 				       : DATAPATH_ROLE_POD,
 		.port_id = port_ids[slot],
+		.pool = pool,
 		.rx_interrupts = have_interrupts,
 		.tx_ipv4_checksum = true,
 		.tx_l4_checksum = true,
@@ -220,6 +223,40 @@ void graph_replace_port(const struct datapath_port *config)
 	assert_int_equal(0, datapath_port_add(config, &err));
 }
 
+struct uplink graph_uplink(void)
+{
+	static const struct {
+		const char *prefix, *next_hop;
+		uint8_t length;
+		bool is_ipv6;
+	} routes[] = {
+		{"0.0.0.0", GATE4, 0, false},
+		{"198.51.100.0", PEER4, 24, false},
+		{"::", GATE6, 0, true},
+		{"2001:db8:f::", PEER6, 48, true},
+	};
+	struct uplink uplink = {
+		.has_ipv4 = true,
+		.has_ipv6 = true,
+		.ipv4_prefix_length = 24,
+		.ipv6_prefix_length = 64,
+		.route_count = RTE_DIM(routes),
+	};
+
+	parse4(WIRE4, &uplink.ipv4);
+	parse6(WIRE6, &uplink.ipv6);
+	for (size_t i = 0; i < RTE_DIM(routes); i++) {
+		struct uplink_route *route = &uplink.routes[i];
+		int family = routes[i].is_ipv6 ? AF_INET6 : AF_INET;
+
+		route->is_ipv6 = routes[i].is_ipv6;
+		route->prefix_length = routes[i].length;
+		assert_int_equal(1, inet_pton(family, routes[i].prefix, route->prefix));
+		assert_int_equal(1, inet_pton(family, routes[i].next_hop, route->next_hop));
+	}
+	return uplink;
+}
+
 static void set_router(void)
 {
 	struct datapath_router router = {
@@ -237,6 +274,13 @@ static void set_router(void)
 	datapath_set_router(&router);
 }
 
+static const struct masquerade_config *masquerade;
+
+void graph_masquerade(const struct masquerade_config *config)
+{
+	masquerade = config;
+}
+
 int graph_set_up(void **state)
 {
 	static struct frame f;
@@ -244,7 +288,9 @@ int graph_set_up(void **state)
 
 	buffers_before = rte_mempool_in_use_count(pool);
 	launched = false;
-	assert_int_equal(0, datapath_start(&(struct datapath_config){.workers = 1}, &err));
+	assert_int_equal(
+		0, datapath_start(&(struct datapath_config){.workers = 1, .masquerade = masquerade},
+				  &err));
 	set_router();
 	for (unsigned int slot = 0; slot < TEST_PORTS; slot++) {
 		struct datapath_port config = graph_port_config(slot);
@@ -329,15 +375,30 @@ void run(void)
 	struct worker *w = start->worker;
 	unsigned int walks = 0;
 
-	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
-	while (worker_walk(w, publication) > 0)
-		assert_true(++walks < WALKS_MAX);
-	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
+	for (unsigned int round = 0; round < 3; round++) {
+		rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
+		w->waiting.looked_tsc = 0;
+		while (worker_walk(w, publication) > 0)
+			assert_true(++walks < WALKS_MAX);
+		rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
+		neighbours_run(now_ms);
+	}
+}
+
+void pass_ms(uint64_t ms)
+{
+	now_ms += ms;
+	neighbours_run(now_ms);
+	run();
 }
 
 void expire_waiting(void)
 {
-	start->worker->waiting.since_tsc -= rte_get_tsc_hz() / 1000 * (WAITING_MS + 1);
+	struct waiting *waiting = &start->worker->waiting;
+
+	for (uint16_t i = 0; i < waiting->count; i++)
+		waiting->packets[i].since_tsc -= rte_get_tsc_hz() / 1000 * (WAITING_MS + 1);
+	run();
 }
 
 void inject(unsigned int slot, const struct frame *f)

@@ -52,6 +52,13 @@ enum {
 #define NOBODY6     "fd00:88::99"
 #define OUTSIDE6    "2001:db8::1"
 #define LINK_LOCAL6 "fe80::a"
+// On the wire: the agent, its neighbours there, and who is behind these.
+#define WIRE4 "203.0.113.10"
+#define PEER4 "203.0.113.20"
+#define GATE4 "203.0.113.1"
+#define WIRE6 "2001:db8:1::10"
+#define PEER6 "2001:db8:1::20"
+#define GATE6 "2001:db8:1::1"
 
 extern const uint8_t router_mac[6];
 const uint8_t *port_mac(unsigned int slot);
@@ -62,6 +69,13 @@ int graph_start(void **state);  // group: EAL, rings, the pool
 int graph_stop(void **state);   // group
 int graph_set_up(void **state); // each test: datapath and ports as above; the host's MAC is known
 int graph_tear_down(void **state); // each test: nothing is left over, no mbuf is lost
+
+// The addresses above, and routes: default by the gate, 198.51.100.0/24 and 2001:db8:f::/48 by the
+// peer. For datapath_set_uplink: tests begin without one.
+struct uplink graph_uplink(void);
+
+// From the next set-up on; NULL, as at first: nothing is masqueraded.
+void graph_masquerade(const struct masquerade_config *config);
 
 // Change a port as every test finds it; also adds one in a free slot.
 struct datapath_port graph_port_config(unsigned int slot);
@@ -117,17 +131,19 @@ bool l4_checksum_good(const struct frame *f);
 
 // An mbuf of the frame, in segments of at most `segment` bytes; 0: as large as they go.
 struct rte_mbuf *frame_to_mbuf(const struct frame *f, size_t segment);
-void push(unsigned int slot, struct rte_mbuf *m);      // into the port's ring
-void run(void);                                        // walk until nothing comes any more
+void push(unsigned int slot, struct rte_mbuf *m); // into the port's ring
+// Walk, and let the control thread's part run, until nothing comes any more.
+void run(void);
 void inject(unsigned int slot, const struct frame *f); // push and run
 
 // The next packet that came out of the port, NULL: none. The caller frees.
 struct rte_mbuf *pull(unsigned int slot);
 bool pull_frame(unsigned int slot, struct frame *ret_frame); // with l3, l4 and payload found
 void refill_icmp_budget(unsigned int slot); // ICMP errors because of this port are allowed again
-void expire_waiting(void);     // what waits for the host's MAC address has waited long enough
-void drain(unsigned int slot); // free what is still in the ring into the port
-void assert_nothing_out(void); // on no port
+void pass_ms(uint64_t ms);                  // so much time passes for neighbours; and run
+void expire_waiting(void);                  // what waits for a MAC address has waited long enough
+void drain(unsigned int slot);              // free what is still in the ring into the port
+void assert_nothing_out(void);              // on no port
 
 // The one thing that happened to packets from this slot since the last look is a drop for `reason`.
 #define assert_dropped(slot, reason) assert_dropped_(slot, reason, 1, __FILE__, __LINE__)

@@ -8,7 +8,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGES };
 
 enum {
 	TTL = 64,
@@ -37,9 +37,11 @@ static bool deserves_error(struct rte_mbuf *m, const struct rte_ipv4_hdr *ip)
 	       *type != ICMP4_PARAMETER_PROBLEM;
 }
 
-// The gateway's address to pods. To the host it is its own, and it would take such a packet for a forgery.
+// The gateway's address to pods, the uplink's own to the wire. To the host it is its own, and it would take such a packet for a forgery.
 static rte_be32_t source_for(const struct snapshot *s, const struct graph_port *to)
 {
+	if (to->config.role == DATAPATH_ROLE_UPLINK && s->wire != NULL)
+		return s->wire->config.ipv4.s_addr;
 	return s->router.has_ipv4 && to->config.role == DATAPATH_ROLE_POD
 		       ? s->router.gateway_ipv4.s_addr
 		       : ROUTER_LINK_LOCAL_IPV4_BE;
@@ -93,7 +95,9 @@ static uint16_t icmp4_error(struct rte_graph *graph, struct rte_node *node, void
 		struct rte_mbuf *reply = make_error(worker_self, objs[i]);
 
 		if (reply != NULL)
-			rte_node_enqueue_x1(graph, node, EDGE_TX, reply);
+			rte_node_enqueue_x1(graph, node,
+					    from_wire(worker_self, reply) ? EDGE_WIRE : EDGE_TX,
+					    reply);
 	}
 	rte_node_enqueue(graph, node, EDGE_DROP, objs, count); // the reason is in each packet
 	return count;
@@ -103,6 +107,8 @@ static struct rte_node_register icmp4_error_node = {
 	.name = NODE("icmp4_error"),
 	.process = icmp4_error,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_WIRE] = NODE("wire_reply")},
 };
 RTE_NODE_REGISTER(icmp4_error_node)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Packets to the router itself: it answers echo requests (RFC 1812 section 4.3.3.6), in the packet
-// that asked, and says of TCP and UDP that nobody listens.
+// that asked, and says of TCP and UDP that nobody listens; but not to the wire.
 
 #include <netinet/in.h>
 
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGE_ERROR, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGE_ERROR, EDGES };
 
 enum { TTL = 64 };
 
@@ -26,7 +26,8 @@ static rte_edge_t icmp4_local_one(struct worker *w, struct rte_mbuf *m)
 
 	if (is_fragment(ip))
 		return drop(m, DROP_NOT_FOR_ROUTER);
-	if (ip->next_proto_id == IPPROTO_TCP || ip->next_proto_id == IPPROTO_UDP)
+	if ((ip->next_proto_id == IPPROTO_TCP || ip->next_proto_id == IPPROTO_UDP) &&
+	    !from_wire(w, m))
 		return drop_and_tell(m, EDGE_ERROR, DROP_NOT_FOR_ROUTER, ICMP4_UNREACHABLE,
 				     ICMP4_PORT_UNREACHABLE, 0);
 	if (ip->next_proto_id != IPPROTO_ICMP)
@@ -53,7 +54,7 @@ static rte_edge_t icmp4_local_one(struct worker *w, struct rte_mbuf *m)
 	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(ip, header_length);
 	meta->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
 	meta->out_slot = meta->in_slot;
-	return EDGE_TX;
+	return from_wire(w, m) ? EDGE_WIRE : EDGE_TX;
 }
 
 static uint16_t icmp4_local(struct rte_graph *graph, struct rte_node *node, void **objs,
@@ -68,6 +69,7 @@ static struct rte_node_register icmp4_local_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_WIRE] = NODE("wire_reply"),
 		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(icmp4_local_node)

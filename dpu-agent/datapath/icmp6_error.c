@@ -8,7 +8,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGES };
 
 enum {
 	HOP_LIMIT = 64,
@@ -39,11 +39,13 @@ static bool deserves_error(struct rte_mbuf *m)
 	return type != NULL && *type >= ICMP6_INFORMATIONAL && *type != ICMP6_REDIRECT;
 }
 
-// The gateway's address to pods, but not to their link-local ones. To the host it is its own, and
+// The gateway's address to pods, but not to their link-local ones; the uplink's own to the wire. To the host it is its own, and
 // it would take such a packet for a forgery.
 static const uint8_t *source_for(const struct snapshot *s, const struct graph_port *to,
 				 const uint8_t *destination)
 {
+	if (to->config.role == DATAPATH_ROLE_UPLINK && s->wire != NULL)
+		return s->wire->config.ipv6.s6_addr;
 	return s->router.has_ipv6 && to->config.role == DATAPATH_ROLE_POD &&
 			       !ipv6_is_link_local(destination)
 		       ? s->router.gateway_ipv6.s6_addr
@@ -96,7 +98,9 @@ static uint16_t icmp6_error(struct rte_graph *graph, struct rte_node *node, void
 		struct rte_mbuf *reply = make_error(worker_self, objs[i]);
 
 		if (reply != NULL)
-			rte_node_enqueue_x1(graph, node, EDGE_TX, reply);
+			rte_node_enqueue_x1(graph, node,
+					    from_wire(worker_self, reply) ? EDGE_WIRE : EDGE_TX,
+					    reply);
 	}
 	rte_node_enqueue(graph, node, EDGE_DROP, objs, count); // the reason is in each packet
 	return count;
@@ -106,6 +110,8 @@ static struct rte_node_register icmp6_error_node = {
 	.name = NODE("icmp6_error"),
 	.process = icmp6_error,
 	.nb_edges = EDGES,
-	.next_nodes = {[EDGE_DROP] = NODE("drop"), [EDGE_TX] = NODE("port_tx")},
+	.next_nodes = {[EDGE_DROP] = NODE("drop"),
+		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_WIRE] = NODE("wire_reply")},
 };
 RTE_NODE_REGISTER(icmp6_error_node)

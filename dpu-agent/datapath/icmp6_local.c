@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Packets to the router itself: it answers neighbour solicitations (RFC 4861 section 7.2) for the
-// gateway to pods, for the pods' addresses to the host, and for its link-local address to
-// everybody; and echo requests. Of TCP and UDP it says that nobody listens.
+// gateway to pods, for the pods' addresses to the host, for its link-local address to both, for
+// the uplink's own to the wire; and echo requests. Of TCP and UDP it says that nobody listens, but not
+// to the wire. What neighbours on the wire say of themselves goes to the control thread.
 
 #include <netinet/in.h>
 
 #include "datapath/icmp.h"
+#include "datapath/neighbour_private.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGE_ERROR, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGE_CONSUME, EDGE_ERROR, EDGES };
 
 enum {
 	HOP_LIMIT = 64,
@@ -50,6 +52,8 @@ static bool answers_for(const struct snapshot *s, const struct graph_port *port,
 {
 	const uint8_t *gateway = s->router.gateway_ipv6.s6_addr;
 
+	if (port->config.role == DATAPATH_ROLE_UPLINK)
+		return is_wire_ipv6(s, target);
 	if (ipv6_equal(target, router_link_local_ipv6))
 		return true;
 	if (!s->router.has_ipv6)
@@ -59,28 +63,44 @@ static bool answers_for(const struct snapshot *s, const struct graph_port *port,
 	return ipv6_equal(target, gateway);
 }
 
-// RFC 4861 section 7.1.1, but for the checksum.
-static bool solicitation_good(struct rte_mbuf *m, const struct rte_ipv6_hdr *ip,
-			      const struct nd_header *nd)
+// Go through the options. False: they are malformed. The MAC address in the first option of the type
+// `wanted`; it stays as it is if there is none.
+static bool read_options(struct rte_mbuf *m, uint8_t wanted, struct rte_ether_addr *ret_mac,
+			 bool *ret_found)
 {
-	uint32_t offset = sizeof(*ip) + sizeof(*nd);
+	uint32_t offset = sizeof(struct rte_ipv6_hdr) + sizeof(struct nd_header);
+	bool found = false;
+
+	while (offset < rte_pktmbuf_pkt_len(m)) {
+		struct nd_option_mac buffer;
+		const struct nd_option_mac *option = rte_pktmbuf_read(m, offset, 8, &buffer);
+
+		if (option == NULL || option->length == 0)
+			return false;
+		if (option->type == wanted && !found) {
+			memcpy(ret_mac, option->mac, sizeof(*ret_mac));
+			found = true;
+		}
+		offset += 8u * option->length;
+	}
+	*ret_found = found;
+	return offset == rte_pktmbuf_pkt_len(m);
+}
+
+// RFC 4861 section 7.1.1, but for the checksum. With a MAC address, if it says one.
+static bool solicitation_good(struct rte_mbuf *m, const struct rte_ipv6_hdr *ip,
+			      const struct nd_header *nd, struct rte_ether_addr *ret_mac,
+			      bool *ret_has_mac)
+{
 	bool probe = ipv6_equal(ipv6_source(ip), unspecified);
 
 	if (ip->hop_limits != ND_HOP_LIMIT || nd->code != 0 || nd->target[0] == 0xff ||
 	    (probe && !is_solicited_node(ipv6_destination(ip))))
 		return false;
-	while (offset < rte_pktmbuf_pkt_len(m)) {
-		uint8_t buffer[2];
-		const uint8_t *option = rte_pktmbuf_read(m, offset, 2, buffer);
-
-		if (option == NULL || option[1] == 0 || (probe && option[0] == OPTION_SOURCE_MAC))
-			return false;
-		offset += 8u * option[1];
-	}
-	return offset == rte_pktmbuf_pkt_len(m);
+	return read_options(m, OPTION_SOURCE_MAC, ret_mac, ret_has_mac) && !(probe && *ret_has_mac);
 }
 
-static void fill_advertisement(struct advertisement *reply, const struct snapshot *s,
+static void fill_advertisement(struct advertisement *reply, const struct rte_ether_addr *own,
 			       const uint8_t *asker, const uint8_t *target)
 {
 	bool probe = ipv6_equal(asker, unspecified);
@@ -100,13 +120,14 @@ static void fill_advertisement(struct advertisement *reply, const struct snapsho
 	};
 	memcpy(reply->nd.target, target, 16);
 	reply->option = (struct nd_option_mac){.type = OPTION_TARGET_MAC, .length = 1};
-	memcpy(reply->option.mac, s->router_mac.addr_bytes, sizeof(reply->option.mac));
+	memcpy(reply->option.mac, own->addr_bytes, sizeof(reply->option.mac));
 	reply->nd.checksum = rte_ipv6_udptcp_cksum(&reply->ip, &reply->nd);
 }
 
 // In the packet that asked.
 static rte_edge_t advertise(struct worker *w, struct rte_mbuf *m)
 {
+	const struct graph_port *port = packet_in_port(w, m);
 	struct packet_meta *meta = packet_meta(m);
 	struct advertisement *reply;
 	uint8_t asker[16], target[16];
@@ -118,7 +139,10 @@ static rte_edge_t advertise(struct worker *w, struct rte_mbuf *m)
 	if (rte_pktmbuf_append(m, sizeof(reply->option)) == NULL)
 		return drop(m, DROP_NO_BUFFER);
 	reply = rte_pktmbuf_mtod(m, struct advertisement *);
-	fill_advertisement(reply, w->snapshot, asker, target);
+	fill_advertisement(reply,
+			   port->config.role == DATAPATH_ROLE_UPLINK ? &port->mac
+								     : &w->snapshot->router_mac,
+			   asker, target);
 	meta->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
 	meta->out_slot = meta->in_slot;
 	meta->out_group = ipv6_equal(asker, unspecified);
@@ -129,21 +153,60 @@ static rte_edge_t solicitation(struct worker *w, struct rte_mbuf *m)
 {
 	const struct rte_ipv6_hdr *ip;
 	const struct nd_header *nd;
+	struct rte_ether_addr mac;
+	bool has_mac;
 
 	if (!packet_pullup(m, sizeof(*ip) + sizeof(*nd)))
 		return drop(m, DROP_TRUNCATED);
 	ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
 	nd = rte_pktmbuf_mtod_offset(m, const struct nd_header *, sizeof(*ip));
-	if (!solicitation_good(m, ip, nd))
+	if (!solicitation_good(m, ip, nd, &mac, &has_mac))
 		return drop(m, DROP_MALFORMED);
 	if (!checksum_good(m))
 		return drop(m, DROP_BAD_CHECKSUM);
+	if (from_wire(w, m) && has_mac) {
+		if (!rte_is_valid_assigned_ether_addr(&mac))
+			return drop(m, DROP_SPOOFED_MAC);
+		neighbour_heard(w, m, true, ipv6_source(ip), mac.addr_bytes, HEARD_OVERRIDE);
+	}
 	if (!answers_for(w->snapshot, packet_in_port(w, m), nd->target))
 		return drop(m, DROP_ND_IGNORED);
 	return advertise(w, m);
 }
 
-static rte_edge_t echo(struct rte_mbuf *m, struct rte_ipv6_hdr *ip, struct icmp_header *icmp)
+// From the wire: RFC 4861 section 7.1.2.
+static rte_edge_t advertisement(struct worker *w, struct rte_mbuf *m)
+{
+	const struct rte_ipv6_hdr *ip;
+	const struct nd_header *nd;
+	struct rte_ether_addr mac;
+	uint8_t heard = 0;
+	uint32_t flags;
+	bool has_mac;
+
+	if (!packet_pullup(m, sizeof(*ip) + sizeof(*nd)))
+		return drop(m, DROP_TRUNCATED);
+	ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
+	nd = rte_pktmbuf_mtod_offset(m, const struct nd_header *, sizeof(*ip));
+	flags = rte_be_to_cpu_32(nd->flags);
+	if (ip->hop_limits != ND_HOP_LIMIT || nd->code != 0 || nd->target[0] == 0xff ||
+	    (ipv6_destination(ip)[0] == 0xff && (flags & FLAG_SOLICITED)) ||
+	    !read_options(m, OPTION_TARGET_MAC, &mac, &has_mac))
+		return drop(m, DROP_MALFORMED);
+	if (!checksum_good(m))
+		return drop(m, DROP_BAD_CHECKSUM);
+	if (is_wire_ipv6(w->snapshot, nd->target) || in_network_ipv6(w->snapshot, nd->target))
+		return drop(m, DROP_SPOOFED_ADDRESS);
+	if (has_mac && !rte_is_valid_assigned_ether_addr(&mac))
+		return drop(m, DROP_SPOOFED_MAC);
+	heard |= flags & FLAG_SOLICITED ? HEARD_SOLICITED : 0;
+	heard |= flags & FLAG_OVERRIDE ? HEARD_OVERRIDE : 0;
+	neighbour_heard(w, m, true, nd->target, has_mac ? mac.addr_bytes : NULL, heard);
+	return EDGE_CONSUME;
+}
+
+static rte_edge_t echo(struct worker *w, struct rte_mbuf *m, struct rte_ipv6_hdr *ip,
+		       struct icmp_header *icmp)
 {
 	struct packet_meta *meta = packet_meta(m);
 	uint8_t address[16];
@@ -159,14 +222,14 @@ static rte_edge_t echo(struct rte_mbuf *m, struct rte_ipv6_hdr *ip, struct icmp_
 	ip->hop_limits = HOP_LIMIT;
 	meta->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
 	meta->out_slot = meta->in_slot;
-	return EDGE_TX;
+	return from_wire(w, m) ? EDGE_WIRE : EDGE_TX;
 }
 
 static rte_edge_t icmp6_local_one(struct worker *w, struct rte_mbuf *m)
 {
 	struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
 
-	if (ip->proto == IPPROTO_TCP || ip->proto == IPPROTO_UDP)
+	if ((ip->proto == IPPROTO_TCP || ip->proto == IPPROTO_UDP) && !from_wire(w, m))
 		return drop_and_tell(m, EDGE_ERROR, DROP_NOT_FOR_ROUTER, ICMP6_UNREACHABLE,
 				     ICMP6_PORT_UNREACHABLE, 0);
 	if (ip->proto != IPPROTO_ICMPV6)
@@ -177,13 +240,15 @@ static rte_edge_t icmp6_local_one(struct worker *w, struct rte_mbuf *m)
 	struct icmp_header *icmp = rte_pktmbuf_mtod_offset(m, struct icmp_header *, sizeof(*ip));
 	if (icmp->type == ICMP6_NEIGHBOR_SOLICITATION)
 		return solicitation(w, m);
+	if (icmp->type == ICMP6_NEIGHBOR_ADVERTISEMENT && from_wire(w, m))
+		return advertisement(w, m);
 	if (icmp->type >= ICMP6_ROUTER_SOLICITATION && icmp->type <= ICMP6_REDIRECT)
 		return drop(m, DROP_ND_IGNORED);
 	if (icmp->type != ICMP6_ECHO_REQUEST || icmp->code != 0)
 		return drop(m, DROP_NOT_FOR_ROUTER);
 	if (!checksum_good(m))
 		return drop(m, DROP_BAD_CHECKSUM);
-	return echo(m, ip, icmp);
+	return echo(w, m, ip, icmp);
 }
 
 static uint16_t icmp6_local(struct rte_graph *graph, struct rte_node *node, void **objs,
@@ -198,6 +263,8 @@ static struct rte_node_register icmp6_local_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_WIRE] = NODE("wire_reply"),
+		       [EDGE_CONSUME] = NODE("consume"),
 		       [EDGE_ERROR] = NODE("icmp6_error")},
 };
 RTE_NODE_REGISTER(icmp6_local_node)

@@ -3,9 +3,10 @@
 // The router's part of forwarding (RFC 1812 section 5.3.1): time to live, MTU of the way out, checksum.
 
 #include "datapath/icmp.h"
+#include "datapath/neighbour_private.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGE_FRAGMENT, EDGE_RESOLVE, EDGE_ERROR, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGE_FRAGMENT, EDGE_RESOLVE, EDGE_ERROR, EDGES };
 
 static void decrement_ttl(struct rte_ipv4_hdr *ip)
 {
@@ -37,11 +38,19 @@ static rte_edge_t ip4_forward_one(struct worker *w, struct rte_mbuf *m)
 		else
 			edge = EDGE_FRAGMENT;
 	}
-	if (unlikely(!port_is_known(out)))
+	switch (neighbour_find(w, m, out)) {
+	case ANSWER_WAIT:
 		return EDGE_RESOLVE;
+	case ANSWER_UNREACHABLE:
+		return drop_and_tell(m, EDGE_ERROR, DROP_NEIGHBOUR_UNREACHABLE, ICMP4_UNREACHABLE,
+				     ICMP4_HOST_UNREACHABLE, 0);
+	case ANSWER_KNOWN:
+		break;
+	}
 	decrement_ttl(ip);
 	meta->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
-	return edge;
+	// It is cut, if it must be, after all that wire_output's predecessors do to the whole.
+	return out->config.role == DATAPATH_ROLE_UPLINK ? (rte_edge_t)EDGE_WIRE : edge;
 }
 
 static uint16_t ip4_forward(struct rte_graph *graph, struct rte_node *node, void **objs,
@@ -56,8 +65,9 @@ static struct rte_node_register ip4_forward_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
+		       [EDGE_WIRE] = NODE("masquerade_output"),
 		       [EDGE_FRAGMENT] = NODE("ip4_fragment"),
-		       [EDGE_RESOLVE] = NODE("host_resolve"),
+		       [EDGE_RESOLVE] = NODE("neighbour_resolve"),
 		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(ip4_forward_node)

@@ -5,7 +5,7 @@
 
 #include "datapath/worker.h"
 
-enum { EDGE_LOOKUP = 1, EDGE_LOCAL, EDGES };
+enum { EDGE_LOOKUP = 1, EDGE_LOCAL, EDGE_WIRE, EDGES };
 
 // Returns EDGES if the header is good, else the drop edge.
 static rte_edge_t check_header(struct rte_mbuf *m)
@@ -48,6 +48,9 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 	if (port->config.role == DATAPATH_ROLE_POD) {
 		if (!port->config.has_ipv4 || source != port->config.ipv4.s_addr)
 			return drop(m, DROP_SPOOFED_ADDRESS);
+	} else if (port->config.role == DATAPATH_ROLE_UPLINK &&
+		   (in_network_ipv4(w->snapshot, source) || is_wire_ipv4(w->snapshot, source))) {
+		return drop(m, DROP_SPOOFED_ADDRESS);
 	} else if (source == ROUTER_LINK_LOCAL_IPV4_BE ||
 		   (route_ipv4(w, source, &owner) && owner != port->config.slot)) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
@@ -88,14 +91,14 @@ static rte_edge_t ip4_input_one(struct worker *w, struct rte_mbuf *m)
 		return drop(m, DROP_MULTICAST);
 	if (packet_has_offload(m) && !read_offload(m))
 		return drop(m, DROP_BAD_OFFLOAD);
-	if (ip->dst_addr == ROUTER_LINK_LOCAL_IPV4_BE)
+	if (ip->dst_addr == ROUTER_LINK_LOCAL_IPV4_BE && !from_wire(w, m))
 		return EDGE_LOCAL;
 	if (destination >> 24 == 0 || destination >> 24 == 127 || destination >> 28 == 0xf)
 		return drop(m, DROP_MARTIAN_DESTINATION);
 	// 169.254/16 is never routed (RFC 3927 section 7).
 	if (destination >> 16 == 0xa9fe || rte_be_to_cpu_32(ip->src_addr) >> 16 == 0xa9fe)
 		return drop(m, DROP_LINK_LOCAL);
-	return EDGE_LOOKUP;
+	return from_wire(w, m) ? EDGE_WIRE : EDGE_LOOKUP;
 }
 
 static uint16_t ip4_input(struct rte_graph *graph, struct rte_node *node, void **objs,
@@ -110,6 +113,7 @@ static struct rte_node_register ip4_input_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_LOOKUP] = NODE("ip4_lookup"),
-		       [EDGE_LOCAL] = NODE("icmp4_local")},
+		       [EDGE_LOCAL] = NODE("icmp4_local"),
+		       [EDGE_WIRE] = NODE("wire_input")},
 };
 RTE_NODE_REGISTER(ip4_input_node)

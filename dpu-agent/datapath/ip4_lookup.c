@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Whose address is it. Every address has its own route; what has none is an error to the sender.
+// Whose address is it. Every address of the pod network has its own route; what has none is an error
+// to the sender. Other addresses are for route4.
 
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_ERROR, EDGES };
+enum { EDGE_FORWARD = 1, EDGE_ROUTE, EDGE_LOCAL, EDGE_ERROR, EDGES };
 
 static rte_edge_t not_found(const struct snapshot *s, struct rte_mbuf *m, rte_be32_t destination)
 {
 	if (!in_network_ipv4(s, destination))
-		return drop_and_tell(m, EDGE_ERROR, DROP_NO_ROUTE, ICMP4_UNREACHABLE,
-				     ICMP4_NET_UNREACHABLE, 0);
+		return EDGE_ROUTE;
 	// The gateway's address is the host's; while it has no port, the router answers for it.
 	if (destination == s->router.gateway_ipv4.s_addr)
 		return EDGE_LOCAL;
@@ -58,6 +58,7 @@ static struct rte_node_register ip4_lookup_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_FORWARD] = NODE("ip4_forward"),
+		       [EDGE_ROUTE] = NODE("route4"),
 		       [EDGE_LOCAL] = NODE("icmp4_local"),
 		       [EDGE_ERROR] = NODE("icmp4_error")},
 };

@@ -4,9 +4,10 @@
 // not fragment.
 
 #include "datapath/icmp.h"
+#include "datapath/neighbour_private.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGE_RESOLVE, EDGE_ERROR, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGE_RESOLVE, EDGE_ERROR, EDGES };
 
 static rte_edge_t ip6_forward_one(struct worker *w, struct rte_mbuf *m)
 {
@@ -21,11 +22,18 @@ static rte_edge_t ip6_forward_one(struct worker *w, struct rte_mbuf *m)
 	if (unlikely(packet_wire_size(m) > out->config.mtu))
 		return drop_and_tell(m, EDGE_ERROR, DROP_TOO_BIG, ICMP6_PACKET_TOO_BIG, 0,
 				     out->config.mtu);
-	if (unlikely(!port_is_known(out)))
+	switch (neighbour_find(w, m, out)) {
+	case ANSWER_WAIT:
 		return EDGE_RESOLVE;
+	case ANSWER_UNREACHABLE:
+		return drop_and_tell(m, EDGE_ERROR, DROP_NEIGHBOUR_UNREACHABLE, ICMP6_UNREACHABLE,
+				     ICMP6_ADDRESS_UNREACHABLE, 0);
+	case ANSWER_KNOWN:
+		break;
+	}
 	ip->hop_limits--;
 	meta->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
-	return EDGE_TX;
+	return out->config.role == DATAPATH_ROLE_UPLINK ? EDGE_WIRE : EDGE_TX;
 }
 
 static uint16_t ip6_forward(struct rte_graph *graph, struct rte_node *node, void **objs,
@@ -40,7 +48,8 @@ static struct rte_node_register ip6_forward_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
-		       [EDGE_RESOLVE] = NODE("host_resolve"),
+		       [EDGE_WIRE] = NODE("masquerade_output"),
+		       [EDGE_RESOLVE] = NODE("neighbour_resolve"),
 		       [EDGE_ERROR] = NODE("icmp6_error")},
 };
 RTE_NODE_REGISTER(ip6_forward_node)

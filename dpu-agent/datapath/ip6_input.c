@@ -9,7 +9,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_LOOKUP = 1, EDGE_LOCAL, EDGES };
+enum { EDGE_LOOKUP = 1, EDGE_LOCAL, EDGE_WIRE, EDGES };
 
 static const uint8_t unspecified[16];
 
@@ -49,13 +49,17 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 
 	if (is_multicast(source) || is_loopback(source))
 		return drop(m, DROP_MARTIAN_SOURCE);
-	if (ipv6_equal(source, router_link_local_ipv6))
+	if (ipv6_equal(source, router_link_local_ipv6) &&
+	    port->config.role != DATAPATH_ROLE_UPLINK) // there it is somebody else's
 		return drop(m, DROP_SPOOFED_ADDRESS);
 	if (ipv6_is_link_local(source) || ipv6_equal(source, unspecified))
 		return EDGES;
 	if (port->config.role == DATAPATH_ROLE_POD) {
 		if (!port->config.has_ipv6 || !ipv6_equal(source, port->config.ipv6.s6_addr))
 			return drop(m, DROP_SPOOFED_ADDRESS);
+	} else if (port->config.role == DATAPATH_ROLE_UPLINK &&
+		   (in_network_ipv6(w->snapshot, source) || is_wire_ipv6(w->snapshot, source))) {
+		return drop(m, DROP_SPOOFED_ADDRESS);
 	} else if (route_ipv6(w, source, &owner) && owner != port->config.slot) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
 	}
@@ -71,13 +75,16 @@ static uint8_t icmp_type(const struct rte_mbuf *m)
 }
 
 // Neighbour discovery stays on its link, whomever it is addressed to: a solicitation may go to a
-// group, or to the very address it asks for, also the gateway's, which is the host's.
-static bool is_neighbour_discovery(const struct rte_mbuf *m, const struct rte_ipv6_hdr *ip)
+// group, or to the very address it asks for, also the gateway's, which is the host's; and on the wire
+// who has moved tells all.
+static bool is_neighbour_discovery(const struct worker *w, const struct rte_mbuf *m,
+				   const struct rte_ipv6_hdr *ip)
 {
 	if (likely(ip->proto != IPPROTO_ICMPV6))
 		return false;
 	uint8_t type = icmp_type(m);
 	return type == ICMP6_NEIGHBOR_SOLICITATION ||
+	       (type == ICMP6_NEIGHBOR_ADVERTISEMENT && from_wire(w, m)) ||
 	       (type >= ICMP6_ROUTER_SOLICITATION && type <= ICMP6_REDIRECT &&
 		!is_multicast(ipv6_destination(ip)));
 }
@@ -101,7 +108,7 @@ static rte_edge_t ip6_input_one(struct worker *w, struct rte_mbuf *m)
 	edge = check_source(w, m, packet_in_port(w, m), source);
 	if (edge != EDGES)
 		return edge;
-	if (is_neighbour_discovery(m, ip))
+	if (is_neighbour_discovery(w, m, ip))
 		return EDGE_LOCAL;
 	if (is_multicast(destination) || packet_meta(m)->link_multicast)
 		return drop(m, DROP_MULTICAST);
@@ -109,13 +116,13 @@ static rte_edge_t ip6_input_one(struct worker *w, struct rte_mbuf *m)
 		return drop(m, DROP_MARTIAN_SOURCE);
 	if (packet_has_offload(m) && !read_offload(m))
 		return drop(m, DROP_BAD_OFFLOAD);
-	if (ipv6_equal(destination, router_link_local_ipv6))
+	if (ipv6_equal(destination, router_link_local_ipv6) && !from_wire(w, m))
 		return EDGE_LOCAL;
 	if (ipv6_is_link_local(destination) || ipv6_is_link_local(source))
 		return drop(m, DROP_LINK_LOCAL);
 	if (ipv6_equal(destination, unspecified) || is_loopback(destination))
 		return drop(m, DROP_MARTIAN_DESTINATION);
-	return EDGE_LOOKUP;
+	return from_wire(w, m) ? EDGE_WIRE : EDGE_LOOKUP;
 }
 
 static uint16_t ip6_input(struct rte_graph *graph, struct rte_node *node, void **objs,
@@ -130,6 +137,7 @@ static struct rte_node_register ip6_input_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_LOOKUP] = NODE("ip6_lookup"),
-		       [EDGE_LOCAL] = NODE("icmp6_local")},
+		       [EDGE_LOCAL] = NODE("icmp6_local"),
+		       [EDGE_WIRE] = NODE("wire_input")},
 };
 RTE_NODE_REGISTER(ip6_input_node)

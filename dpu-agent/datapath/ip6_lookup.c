@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Whose address is it. Every address has its own route; what has none is an error to the sender.
+// Whose address is it. Every address of the pod network has its own route; what has none is an error
+// to the sender. Other addresses are for route6.
 
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_ERROR, EDGES };
+enum { EDGE_FORWARD = 1, EDGE_ROUTE, EDGE_LOCAL, EDGE_ERROR, EDGES };
 
 static rte_edge_t not_found(const struct snapshot *s, struct rte_mbuf *m,
 			    const uint8_t *destination)
 {
 	if (!in_network_ipv6(s, destination))
-		return drop_and_tell(m, EDGE_ERROR, DROP_NO_ROUTE, ICMP6_UNREACHABLE,
-				     ICMP6_NO_ROUTE, 0);
+		return EDGE_ROUTE;
 	// The gateway's address is the host's; while it has no port, the router answers for it.
 	if (ipv6_equal(destination, s->router.gateway_ipv6.s6_addr))
 		return EDGE_LOCAL;
@@ -61,6 +61,7 @@ static struct rte_node_register ip6_lookup_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_FORWARD] = NODE("ip6_forward"),
+		       [EDGE_ROUTE] = NODE("route6"),
 		       [EDGE_LOCAL] = NODE("icmp6_local"),
 		       [EDGE_ERROR] = NODE("icmp6_error")},
 };

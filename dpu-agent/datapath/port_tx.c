@@ -71,14 +71,14 @@ static void flush_all(struct worker *w)
 // Let the port do it. rte_mbuf_core.h: the pseudo header's sum goes where the checksum will be;
 // without the length if each segment will have its own; and the checksum of the IPv4 header is 0 if
 // the port is to fill it.
-static void request_offload(struct rte_mbuf *m, const struct graph_port *out)
+static void request_offload(struct rte_mbuf *m, const struct graph_port *out, uint8_t l2_size)
 {
 	const struct packet_meta *meta = packet_meta(m);
 	bool ipv4 = meta->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4);
 	uint64_t flags = ipv4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
 	uint16_t size = (uint16_t)(rte_pktmbuf_pkt_len(m) - meta->l4_offset);
 
-	m->l2_len = RTE_ETHER_HDR_LEN;
+	m->l2_len = l2_size;
 	m->l3_len = meta->l4_offset;
 	m->l4_len = meta->l4_size;
 	flags |= meta->l4_protocol == IPPROTO_TCP ? RTE_MBUF_F_TX_TCP_CKSUM
@@ -96,33 +96,61 @@ static void request_offload(struct rte_mbuf *m, const struct graph_port *out)
 }
 
 // RFC 2464 section 7.
-static void put_group(struct rte_ether_hdr *eth)
+static struct rte_ether_addr group_mac(const struct rte_mbuf *m)
 {
-	const uint8_t *group = ipv6_destination((const struct rte_ipv6_hdr *)(eth + 1));
+	const uint8_t *group = ipv6_destination(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *));
 
-	eth->dst_addr =
-		(struct rte_ether_addr){{0x33, 0x33, group[12], group[13], group[14], group[15]}};
+	return (struct rte_ether_addr){{0x33, 0x33, group[12], group[13], group[14], group[15]}};
+}
+
+static uint16_t vlan_of(const struct snapshot *s, const struct graph_port *out)
+{
+	return out->config.role == DATAPATH_ROLE_UPLINK && s->wire != NULL ? s->wire->config.vlan
+									   : 0;
+}
+
+static struct rte_ether_addr destination_mac(const struct rte_mbuf *m, const struct graph_port *out)
+{
+	struct rte_ether_addr mac = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+	if (unlikely(packet_meta(m)->out_group))
+		return group_mac(m);
+	if (likely(out->config.role == DATAPATH_ROLE_POD))
+		return out->mac;
+	if (out->config.role == DATAPATH_ROLE_UPLINK)
+		return packet_meta(m)->wire_mac;
+	uint64_t learned = atomic_load_explicit(&out->learned_mac, memory_order_relaxed);
+	if (learned != 0) // before, only the question for it is sent
+		memcpy(&mac, &learned, sizeof(mac));
+	return mac;
+}
+
+// Between the Ethernet header and what it is said to hold.
+static bool put_tag(struct rte_mbuf *m, uint16_t vlan)
+{
+	struct rte_vlan_hdr *tag = (void *)rte_pktmbuf_prepend(m, sizeof(*tag));
+
+	if (tag == NULL)
+		return false;
+	tag->vlan_tci = rte_cpu_to_be_16(vlan);
+	tag->eth_proto = packet_meta(m)->ether_type;
+	packet_meta(m)->ether_type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
+	return true;
 }
 
 static bool put_ethernet(const struct snapshot *s, struct rte_mbuf *m, const struct graph_port *out)
 {
-	struct rte_ether_hdr *eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth));
+	const struct rte_ether_addr destination = destination_mac(m, out);
+	const uint16_t vlan = vlan_of(s, out);
+	struct rte_ether_hdr *eth;
 
+	if (unlikely(vlan != 0) && !put_tag(m, vlan))
+		return false;
+	eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth));
 	if (eth == NULL)
 		return false;
-	if (unlikely(packet_meta(m)->out_group)) {
-		put_group(eth);
-	} else if (likely(out->config.role == DATAPATH_ROLE_POD)) {
-		eth->dst_addr = out->mac;
-	} else {
-		uint64_t learned = atomic_load_explicit(&out->learned_mac, memory_order_relaxed);
-
-		if (learned == 0) // only host_resolve sends then: the question
-			memset(&eth->dst_addr, 0xff, sizeof(eth->dst_addr));
-		else
-			memcpy(&eth->dst_addr, &learned, sizeof(eth->dst_addr));
-	}
-	eth->src_addr = s->router_mac;
+	eth->dst_addr = destination;
+	eth->src_addr = out->config.role == DATAPATH_ROLE_UPLINK ? out->mac : s->router_mac;
 	eth->ether_type = packet_meta(m)->ether_type;
 	return true;
 }
@@ -133,7 +161,10 @@ static void send_one(struct worker *w, struct rte_mbuf *m, const struct graph_po
 	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	if (packet_meta(m)->offload != OFFLOAD_NONE) {
 		if (out->config.tx_l4_checksum)
-			request_offload(m, out);
+			request_offload(m, out,
+					vlan_of(w->snapshot, out) != 0
+						? RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN
+						: RTE_ETHER_HDR_LEN);
 		else
 			packet_fill_checksum(m);
 	}

@@ -32,6 +32,7 @@ enum {
 	POLL_SLEEP_MIN_US =
 		50, // of a worker with a port that cannot wake it, and what this doubles up to
 	POLL_SLEEP_MAX_US = 2000,
+	TICK_US = 500000, // while connections are to expire, and fragments wait
 	EVENTS_MAX = 64,
 	WAKE_EVENT = DATAPATH_PORTS_MAX, // in the place of a slot
 	ICMP_RATE = 100, // errors per second and port; a pod's traceroute needs 3 at once
@@ -141,8 +142,9 @@ static bool sleep_until_something(struct worker *w, struct publication *publicat
 	if (worker_walk(w, publication) > 0)
 		return true;
 	// Nothing rings when another worker hears from the host, nor when a packet has waited long enough.
-	return wait_for_event(w, publication,
-			      all_ring && w->waiting.count == 0 ? 0 : poll_sleep_us);
+	if (!all_ring || w->waiting.count > 0)
+		return wait_for_event(w, publication, poll_sleep_us);
+	return wait_for_event(w, publication, w->ticking ? TICK_US : 0);
 }
 
 int worker_main(void *start)
@@ -196,7 +198,8 @@ void worker_unwatch(struct worker *w, int interrupt_fd)
 int worker_open(struct worker *w, struct error *err)
 {
 	static const char *const sources[] = {
-		NODE("port_rx"), NODE("host_release")}; // what they lead to comes along
+		NODE("port_rx"), NODE("neighbour_release"), NODE("control_output"),
+		NODE("masquerade_clock")}; // what they lead to comes along
 	struct rte_graph_param param = {
 		.socket_id = SOCKET_ID_ANY,
 		.nb_node_patterns = RTE_DIM(sources),
@@ -226,7 +229,8 @@ void worker_close(struct worker *w)
 	if (w->graph != NULL)
 		rte_graph_destroy(w->graph->id);
 	w->graph = NULL;
-	rte_pktmbuf_free_bulk(w->waiting.packets, w->waiting.count);
+	for (uint16_t i = 0; i < w->waiting.count; i++)
+		rte_pktmbuf_free(w->waiting.packets[i].m);
 	w->waiting.count = 0;
 	if (w->epoll_fd > 0)
 		close(w->epoll_fd);

@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include <rte_ether.h>
+#include <rte_fib.h>
+#include <rte_fib6.h>
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
 #include <rte_hash.h>
@@ -28,10 +30,13 @@ _Static_assert((int)DROP_REASON_COUNT <= (int)LIMIT_DROPS,
 	       "every reason has room in datapath_counters");
 
 enum {
-	TX_BATCH = 64, // packets sent to one port at once
-	WAITING_MAX =
-		128, // packets that wait for the host's MAC address: what pods send in a round trip
-	WAITING_MS = 1000, // and for how long: RFC 1122 section 2.3.2.1 asks once a second
+	TX_BATCH = 64,     // packets sent to one port at once
+	WAITING_MAX = 256, // packets that wait for a neighbour's MAC address, of all neighbours
+	WAITING_HOST_MAX = 128, // of these for the host: what pods send in a round trip
+	WAITING_WIRE_MAX = 8,   // and for one neighbour on the wire: RFC 4861 section 7.2.2 wants 1
+	WAITING_PORT_MAX = 64,  // and from one port for the wire: no pod takes all the room
+	WAITING_MS = 4000,      // and for how long: a little longer than the asking takes
+	NO_SLOT = UINT16_MAX,
 };
 
 // A port as the graph sees it. Immutable once published, but for the learned MAC address.
@@ -41,18 +46,31 @@ struct graph_port {
 	uint32_t
 		generation; // tells two ports that had the same slot one after the other apart; never 0
 	int interrupt_fd; // rings when a packet came and the interrupt is armed; -1: only polling helps
-	// PORT_HOST: the MAC address of the last packet from the host in the low 48 bits, 0: none yet.
+	// HOST: the MAC address of the last packet from the host in the low 48 bits, 0: none yet.
 	_Atomic uint64_t learned_mac;
 };
 
-// Everything a walk looks up besides the route tables. Replaced whole.
+// Who the agent is on the wire, and its routes there. Immutable once published; replaced whole.
+struct wire {
+	struct uplink config;
+	rte_be32_t mask_ipv4; // of the prefix on the link
+	// Longest prefix match, to the index in config.routes plus 1. On the link: WIRE_ON_LINK. 0: none.
+	struct rte_fib *routes_ipv4;
+	struct rte_fib6 *routes_ipv6;
+};
+enum { WIRE_ON_LINK = LIMIT_ROUTES + 1 };
+
+// Everything a walk looks up besides the tables of addresses and neighbours. Replaced whole.
 struct snapshot {
 	struct datapath_router router;
+	const struct wire *wire; // NULL: the agent has no address there
+	uint16_t uplink_slot;    // NO_SLOT: the port is not started
 	struct rte_ether_addr router_mac;
 	struct in_addr mask_ipv4;                     // of the pod network, network order
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none
 	uint16_t poll[DATAPATH_PORTS_MAX];            // slots in use
 	uint16_t poll_count;
+	uint64_t serial; // another one for each
 };
 
 // Packets on their way to one port.
@@ -62,12 +80,17 @@ struct tx_batch {
 	struct rte_mbuf *packets[TX_BATCH];
 };
 
-// Packets for the host, held by host_resolve until its MAC address is known (RFC 1122 section 2.3.2.2).
+// Packets for a neighbour whose MAC address is not known yet (RFC 1122 section 2.3.2.2), held by
+// neighbour_resolve until it is, or is known not to come.
 struct waiting {
-	uint64_t since_tsc; // of the first
 	uint16_t count;
-	uint32_t generations[WAITING_MAX]; // of the ports they came in on
-	struct rte_mbuf *packets[WAITING_MAX];
+	uint32_t looked_epoch; // of neighbours: nothing has changed since it was looked
+	uint64_t looked_tsc;
+	struct waiting_packet {
+		struct rte_mbuf *m;
+		uint64_t since_tsc;
+		uint32_t in_generation; // of the port it came in on
+	} packets[WAITING_MAX];
 };
 
 // Tokens for what the router says on its own account because of one port.
@@ -106,6 +129,11 @@ struct worker {
 	struct waiting waiting;
 
 	struct rte_hash *routes_ipv4, *routes_ipv6; // shared by all workers: address -> slot
+	struct neighbours *neighbours;              // the same: what neighbour_private.h looks up
+	struct rte_ring *control_output;            // mbufs that the control thread has made
+	struct masquerade
+		*masquerade; // the same for all, one uses it; NULL: nothing is masqueraded
+	bool ticking;        // something expires, so it may not sleep for long
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];
 };
@@ -137,6 +165,11 @@ struct packet_meta {
 	uint8_t l4_protocol; // TCP or UDP
 	uint16_t l4_offset;  // from layer 3 on, with extension headers
 	uint16_t l4_size;    // of the TCP or UDP header
+	bool own;            // the router's own packet, on its way to the wire
+	// For port_tx, if the port out is the uplink; of a packet that came in there, who sent it.
+	struct rte_ether_addr wire_mac;
+	uint8_t next_hop
+		[16]; // on the way to a neighbour: whom to ask for; of IPv4 the first 4 bytes
 };
 _Static_assert(sizeof(struct packet_meta) <= DATAPATH_MBUF_PRIVATE_SIZE, "fits the private area");
 
@@ -151,11 +184,9 @@ static inline const struct graph_port *packet_in_port(const struct worker *w,
 	return w->snapshot->ports[packet_meta(m)->in_slot];
 }
 
-// Is the MAC address behind the port known? The host's is learned from what it sends.
-static inline bool port_is_known(const struct graph_port *port)
+static inline bool from_wire(const struct worker *w, const struct rte_mbuf *m)
 {
-	return likely(port->config.role == DATAPATH_ROLE_POD) ||
-	       atomic_load_explicit(&port->learned_mac, memory_order_relaxed) != 0;
+	return packet_meta(m)->in_slot == w->snapshot->uplink_slot;
 }
 
 // Of a packet whose data starts at layer 3.
@@ -310,6 +341,26 @@ static inline const uint8_t *ipv6_destination(const struct rte_ipv6_hdr *ip)
 // Network order.
 #define ROUTER_LINK_LOCAL_IPV4_BE RTE_BE32(0xa9fe0101u)
 extern const uint8_t router_link_local_ipv6[16];
+
+// ---- the wire ------------------------------------------------------------------------------------
+
+// The next hop to an address outside of the pod network; into the metadata, with the port out. False:
+// there is none.
+bool wire_route_ipv4(const struct snapshot *s, struct rte_mbuf *m, rte_be32_t destination);
+bool wire_route_ipv6(const struct snapshot *s, struct rte_mbuf *m, const uint8_t destination[16]);
+
+// The agent's own address there. False also if it has none.
+static inline bool is_wire_ipv4(const struct snapshot *s, rte_be32_t address)
+{
+	return s->wire != NULL && s->wire->config.has_ipv4 &&
+	       s->wire->config.ipv4.s_addr == address;
+}
+
+static inline bool is_wire_ipv6(const struct snapshot *s, const uint8_t *address)
+{
+	return s->wire != NULL && s->wire->config.has_ipv6 &&
+	       ipv6_equal(s->wire->config.ipv6.s6_addr, address);
+}
 
 // ---- nodes ---------------------------------------------------------------------------------------
 

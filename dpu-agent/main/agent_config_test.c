@@ -32,7 +32,8 @@ static int load(const char *text, struct agent_config *config, struct error *err
 }
 
 // The NIC that every file must have; two lines.
-#define NIC "nic: {device: net_x0, functions: 4}\n"
+#define NIC    "nic: {device: net_x0, functions: 4}\n"
+#define UPLINK "uplink:\n  ipv4: 192.0.2.1/24\n"
 
 static void the_smallest_file_has_the_documented_defaults(void **state)
 {
@@ -85,6 +86,20 @@ static void every_key_is_taken(void **state)
 		 "  cpus: [0-1, \"5\"]\n"
 		 "  packet_buffers: 32768\n"
 		 "  file_prefix: other-1\n"
+		 "uplink:\n"
+		 "  ipv4: 192.0.2.10/24\n"
+		 "  ipv6: 2001:db8::10/64\n"
+		 "  routes: [default via 192.0.2.1, default via fe80::1]\n"
+		 "  vlan: 42\n"
+		 "  mtu: 1400\n"
+		 "masquerade:\n"
+		 "  ipv4: true\n"
+		 "  exclude: [198.51.100.0/24, \"2001:db8:f::/48\", 203.0.113.7]\n"
+		 "  ports: 40000-49999\n"
+		 "  connections: 1000\n"
+		 "  tcp_pick_up: false\n"
+		 "  timeouts:\n"
+		 "    udp: 99\n"
 		 "pod_network:\n"
 		 "  ipv4: 10.88.0.0/16\n"
 		 "  ipv6: fd00:88::/64\n"
@@ -107,6 +122,22 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(5, config.cpus.numbers[2]);
 	assert_int_equal(32768, config.packet_buffers);
 	assert_string_equal("other-1", config.file_prefix);
+	assert_true(config.uplink.has_ipv4 && config.uplink.has_ipv6);
+	assert_int_equal(2, config.uplink.route_count);
+	assert_int_equal(42, config.uplink.vlan);
+	assert_int_equal(1400, config.uplink.mtu);
+	assert_true(config.masquerade.ipv4 && !config.masquerade.ipv6);
+	assert_int_equal(3, config.masquerade.excluded_count);
+	assert_int_equal(24, config.masquerade.excluded[0].length);
+	assert_true(config.masquerade.excluded[1].is_ipv6);
+	assert_int_equal(48, config.masquerade.excluded[1].length);
+	assert_int_equal(32, config.masquerade.excluded[2].length);
+	assert_int_equal(40000, config.masquerade.first_port);
+	assert_int_equal(49999, config.masquerade.last_port);
+	assert_int_equal(1000, config.masquerade.connections);
+	assert_false(config.masquerade.pick_up);
+	assert_int_equal(99, config.masquerade.timeouts.udp);
+	assert_int_equal(7440, config.masquerade.timeouts.tcp_established);
 	assert_true(agent_config_has_network(&config));
 	assert_string_equal("10.88.0.1", inet_ntop(AF_INET, &config.network.common.gateway_ipv4,
 						   gateway, sizeof(gateway)));
@@ -173,6 +204,36 @@ static void an_error_names_file_line_and_key(void **state)
 		 "metrics: tcp://127.0.0.1:9473/metrics: "},
 		{NIC "metrics: http://127.0.0.1:9473\n", 2,
 		 "metrics: 'http://127.0.0.1:9473' is not"},
+		{NIC "uplink:\n  ipv4: 192.0.2.0/24\n", 3, "uplink.ipv4: '192.0.2.0/24' is the"},
+		{NIC "uplink:\n  vlan: 7\n", 2, "uplink: needs ipv4, ipv6 or both"},
+		{NIC "uplink:\n  ipv4: 192.0.2.1/24\n  vlan: 4095\n", 4,
+		 "uplink.vlan: 4095 is not in 1..4094"},
+		{NIC "uplink:\n  ipv4: 192.0.2.1/24\n  routes: [default via 192.0.3.1]\n", 4,
+		 "uplink.routes: 'default via 192.0.3.1' goes by"},
+		{NIC "uplink:\n  ipv4: 10.88.7.1/24\npod_network:\n  ipv4: 10.88.0.0/16\n", 2,
+		 "uplink: the uplink's 10.88.7.1/24 and the pod network overlap"},
+		{NIC "masquerade:\n  ipv4: true\n", 3, "masquerade.ipv4: needs uplink.ipv4"},
+		{NIC UPLINK "masquerade:\n  ipv6: true\n", 5, "masquerade.ipv6: needs uplink.ipv6"},
+		{NIC "masquerade:\n  exclude: [10.0.0.1/8]\n", 3,
+		 "masquerade.exclude: '10.0.0.1/8' has bits set"},
+		{NIC "masquerade:\n  exclude: [10.0.0.0/33]\n", 3,
+		 "masquerade.exclude: '10.0.0.0/33' is no prefix"},
+		{NIC "masquerade:\n  exclude: [10.0.0.0/8x]\n", 3,
+		 "masquerade.exclude: '10.0.0.0/8x' is no prefix"},
+		{NIC "masquerade:\n  exclude: [all]\n", 3,
+		 "masquerade.exclude: 'all' is no prefix"},
+		{NIC "masquerade:\n  ports: 80-4000\n", 3,
+		 "masquerade.ports: '80-4000' is not within 1024-65535"},
+		{NIC "masquerade:\n  ports: 4000-4001\n", 3,
+		 "masquerade.ports: '4000-4001' is not"},
+		{NIC "masquerade:\n  ports: many\n", 3, "masquerade.ports: 'many' is no range"},
+		{NIC "masquerade:\n  connections: 3\n", 3,
+		 "masquerade.connections: 3 is not in 64.."},
+		{NIC "masquerade:\n  timeouts:\n    icmp: 0\n", 4,
+		 "masquerade.timeouts.icmp: 0 is not in 1.."},
+		{NIC UPLINK "masquerade:\n  ipv4: true\n  connections: 2000000\n", 6,
+		 "masquerade.connections: 256 MB do not hold 16384 packet buffers and 2000000 "
+		 "conn"},
 		{NIC "nic_device: x\n", 2, "nic_device"},
 		{NIC NIC, 2, "nic"},
 		{NIC "insecure: maybe\n", 2, "insecure: "},

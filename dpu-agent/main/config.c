@@ -82,6 +82,31 @@ static int parse_mac(const char *text, void *target, struct error *err)
 	return mac_parse(text, target, err);
 }
 
+static int parse_uplink_ipv4(const char *text, void *target, struct error *err)
+{
+	return uplink_parse_ipv4(text, target, err);
+}
+
+static int parse_uplink_ipv6(const char *text, void *target, struct error *err)
+{
+	return uplink_parse_ipv6(text, target, err);
+}
+
+static int parse_route(const char *text, void *target, struct error *err)
+{
+	return uplink_parse_route(text, &((struct agent_config *)target)->uplink, err);
+}
+
+static int parse_vlan(const char *text, void *target, struct error *err)
+{
+	uint32_t vlan = 0;
+	int r = parse_range(text, &vlan, 1, 4094, err);
+
+	if (r == 0)
+		*(uint16_t *)target = (uint16_t)vlan;
+	return r;
+}
+
 // "0000:03:00.0", "net_simnic0,card=/run/podport/card.sock"
 static int parse_device(const char *text, void *target, struct error *err)
 {
@@ -199,6 +224,38 @@ static const struct config_key keys[] = {
 	{"dpdk.cpus", parse_cpus, 0, false, true},
 	{"dpdk.packet_buffers", parse_packet_buffers, AT(packet_buffers), false, false},
 	{"dpdk.file_prefix", parse_file_prefix, AT(file_prefix), false, false},
+	{"uplink.ipv4", parse_uplink_ipv4, AT(uplink), false, false},
+	{"uplink.ipv6", parse_uplink_ipv6, AT(uplink), false, false},
+	{"uplink.routes", parse_route, 0, false, true},
+	{"uplink.vlan", parse_vlan, AT(uplink.vlan), false, false},
+	{"uplink.mtu", parse_mtu, AT(uplink.mtu), false, false},
+	{"masquerade.ipv4", config_parse_bool, AT(masquerade.ipv4), false, false},
+	{"masquerade.ipv6", config_parse_bool, AT(masquerade.ipv6), false, false},
+	{"masquerade.exclude", masquerade_parse_excluded, AT(masquerade), false, true},
+	{"masquerade.ports", masquerade_parse_ports, AT(masquerade), false, false},
+	{"masquerade.connections", masquerade_parse_connections, AT(masquerade.connections), false,
+	 false},
+	{"masquerade.tcp_pick_up", config_parse_bool, AT(masquerade.pick_up), false, false},
+	{"masquerade.timeouts.tcp_opening", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_opening), false, false},
+	{"masquerade.timeouts.tcp_established", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_established), false, false},
+	{"masquerade.timeouts.tcp_closing", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_closing), false, false},
+	{"masquerade.timeouts.tcp_time_wait", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_time_wait), false, false},
+	{"masquerade.timeouts.tcp_close", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.tcp_close), false, false},
+	{"masquerade.timeouts.udp", masquerade_parse_timeout, AT(masquerade.timeouts.udp), false,
+	 false},
+	{"masquerade.timeouts.udp_answered", masquerade_parse_timeout,
+	 AT(masquerade.timeouts.udp_answered), false, false},
+	{"masquerade.timeouts.udp_dns", masquerade_parse_timeout, AT(masquerade.timeouts.udp_dns),
+	 false, false},
+	{"masquerade.timeouts.icmp", masquerade_parse_timeout, AT(masquerade.timeouts.icmp), false,
+	 false},
+	{"masquerade.timeouts.fragment", masquerade_parse_timeout, AT(masquerade.timeouts.fragment),
+	 false, false},
 	{"pod_network.ipv4", parse_ipv4, AT(network), false, false},
 	{"pod_network.ipv6", parse_ipv6, AT(network), false, false},
 	{"pod_network.mtu", parse_mtu, AT(network.common.mtu), false, false},
@@ -220,6 +277,7 @@ static void set_defaults(struct agent_config *config)
 	config->memory_mb = 256;
 	config->workers = 1;
 	config->packet_buffers = 16384;
+	masquerade_set_defaults(&config->masquerade);
 	config->network.common.mtu = 1500;
 	config->network.common.router_mac = default_router_mac;
 }
@@ -285,8 +343,12 @@ static int check_metrics(const char *file, const struct agent_config *config, st
 
 static int check_dpdk(const char *file, const struct agent_config *config, struct error *err)
 {
-	uint64_t needed_mb = (uint64_t)config->packet_buffers * PACKET_BUFFER_BYTES / 1024 / 1024 +
-			     BASE_MEMORY_MB;
+	uint64_t buffers_mb = (uint64_t)config->packet_buffers * PACKET_BUFFER_BYTES / 1024 / 1024;
+	uint64_t connections_mb = masquerade_is_configured(&config->masquerade)
+					  ? (uint64_t)config->masquerade.connections *
+						    MASQUERADE_CONNECTION_BYTES / 1024 / 1024
+					  : 0;
+	uint64_t needed_mb = buffers_mb + BASE_MEMORY_MB;
 
 	if (config->memory_mb < needed_mb)
 		return config_error(file,
@@ -295,11 +357,38 @@ static int check_dpdk(const char *file, const struct agent_config *config, struc
 				    err, "%u MB do not hold %u packet buffers, which need %llu",
 				    config->memory_mb, config->packet_buffers,
 				    (unsigned long long)needed_mb);
+	if (config->memory_mb < needed_mb + connections_mb)
+		return config_error(file,
+				    config_line("dpdk.memory_mb") != 0 ? "dpdk.memory_mb"
+								       : "masquerade.connections",
+				    err,
+				    "%u MB do not hold %u packet buffers and %u connections, "
+				    "which need %llu",
+				    config->memory_mb, config->packet_buffers,
+				    config->masquerade.connections,
+				    (unsigned long long)(needed_mb + connections_mb));
 	if (config->cpus.count > 0 && config->cpus.count < config->workers + 1)
 		return config_error(file, "dpdk.cpus", err,
 				    "%zu CPUs are too few for the control thread and %u workers: "
 				    "one each",
 				    config->cpus.count, config->workers);
+	return 0;
+}
+
+static int check_uplink(const char *file, const struct agent_config *config, struct error *err)
+{
+	struct error why = {0};
+
+	if (!uplink_is_configured(&config->uplink))
+		return config_line("uplink") == 0
+			       ? 0
+			       : config_error(file, "uplink", err,
+					      "needs ipv4, ipv6 or both: the agent's own addresses "
+					      "on the wire");
+	if (uplink_check(&config->uplink, &why) < 0)
+		return config_error(file, "uplink.routes", err, "%.400s", why.message);
+	if (uplink_suits_network(&config->uplink, &config->network.common, &why) < 0)
+		return config_error(file, "uplink", err, "%.400s", why.message);
 	return 0;
 }
 
@@ -323,6 +412,10 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 		r = check_metrics(file, config, err);
 	if (r == 0)
 		r = check_dpdk(file, config, err);
+	if (r == 0)
+		r = check_uplink(file, config, err);
+	if (r == 0)
+		r = masquerade_check(file, &config->masquerade, &config->uplink, err);
 	if (r == 0 && !agent_config_has_network(config) &&
 	    (config_line("pod_network.mtu") != 0 || config_line("pod_network.link_group") != 0 ||
 	     config_line("pod_network.router_mac") != 0))

@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "main/config_masquerade.h"
 #include "pod/network.h"
+#include "pod/uplink.h"
 #include "proto/base/log.h"
 
 enum {
@@ -52,6 +54,8 @@ struct agent_config {
 	uint32_t packet_buffers;
 	char file_prefix[LIMIT_ID + 1];
 
+	struct uplink uplink; // without addresses: the wire is not served
+	struct masquerade_config masquerade;
 	struct network network; // common.has_ipv4, has_ipv6 both false: not configured
 };
 

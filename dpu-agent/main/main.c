@@ -22,6 +22,7 @@
 #include "datapath/datapath.h"
 #include "main/config.h"
 #include "main/eal.h"
+#include "main/neighbour_loop.h"
 #include "main/preflight.h"
 #include "metrics/metrics.h"
 #include "offload/offload.h"
@@ -41,6 +42,7 @@ struct agent {
 	uv_loop_t loop;
 	uv_signal_t terminate, interrupt, hangup;
 	uv_timer_t retry;
+	struct neighbour_loop neighbours;
 	struct store *store;
 	struct nic *nic;
 	struct offload *offload; // NULL from when it is control's
@@ -99,17 +101,31 @@ static struct wire_tls tls_files(const struct agent *agent)
 				 .key_file = agent->config.tls_key};
 }
 
-// The names in the configuration stay; what is in the files is new.
+// Of the configuration only the uplink may change while the agent runs.
+static void reread_uplink(struct agent *agent)
+{
+	static struct agent_config fresh;
+	struct error err = {0};
+	int r = agent_config_load(agent->config_file, &fresh, &err);
+
+	if (r == 0)
+		r = control_set_uplink(agent->control, &fresh.uplink, &err);
+	if (r < 0)
+		log_error("the configuration is not taken, the uplink stays as it is",
+			  "error=\"%s\"", err.message);
+}
+
+// The names of the certificates stay; what is in the files is new.
 static void on_hangup(uv_signal_t *handle, int number)
 {
 	struct agent *agent = handle->data;
 	const struct wire_tls tls = tls_files(agent);
 	struct error err = {0};
 
-	if (agent->rpc == NULL || tls.ca_file[0] == '\0')
-		log_info("signal without effect: there are no certificates to read", "signal=%d",
-			 number);
-	else if (rpc_renew(agent->rpc, &tls, &err) < 0)
+	if (agent->rpc == NULL)
+		return; // not up yet
+	reread_uplink(agent);
+	if (tls.ca_file[0] != '\0' && rpc_renew(agent->rpc, &tls, &err) < 0)
 		log_error("new certificates are not taken, the old ones stay in use",
 			  "error=\"%s\"", err.message);
 }
@@ -208,7 +224,10 @@ static void nic_stop(struct agent *agent)
 
 static int datapath_module_start(struct agent *agent, struct error *err)
 {
-	const struct datapath_config config = {.workers = agent->config.workers};
+	const struct datapath_config config = {
+		.workers = agent->config.workers,
+		.masquerade = &agent->config.masquerade,
+	};
 
 	return datapath_start(&config, err);
 }
@@ -245,6 +264,7 @@ static int control_start(struct agent *agent, struct error *err)
 		.workers = agent->config.workers,
 		.host_port = agent->config.host_port,
 		.network = &agent->config.network,
+		.uplink = &agent->config.uplink,
 	};
 	const struct network *network =
 		agent_config_has_network(&agent->config) ? &agent->config.network : NULL;
@@ -312,6 +332,16 @@ static void retry_stop(struct agent *agent)
 	uv_close((uv_handle_t *)&agent->retry, NULL);
 }
 
+static int neighbours_module_start(struct agent *agent, struct error *err)
+{
+	return neighbour_loop_start(&agent->neighbours, &agent->loop, err);
+}
+
+static void neighbours_module_stop(struct agent *agent)
+{
+	neighbour_loop_stop(&agent->neighbours);
+}
+
 static int metrics_module_start(struct agent *agent, struct error *err)
 {
 	if (agent->config.metrics[0] == '\0')
@@ -359,6 +389,7 @@ static const struct module modules[] = {
 	{"datapath", datapath_module_start, datapath_module_stop},
 	{"offload", offload_module_start, offload_module_stop},
 	{"control", control_start, control_stop}, // restores
+	{"neighbours", neighbours_module_start, neighbours_module_stop},
 	{"retry", retry_start, retry_stop},
 	{"metrics", metrics_module_start, metrics_module_stop},
 	{"rpc", rpc_module_start, rpc_module_stop},

@@ -131,6 +131,14 @@ static enum datapath_role role_of(const struct port *port)
 	return DATAPATH_ROLE_POD;
 }
 
+static void read_mac(const struct port *port, struct mac *ret_mac)
+{
+	struct rte_ether_addr mac;
+
+	if (rte_eth_macaddr_get(port->port_id, &mac) == 0)
+		memcpy(ret_mac->bytes, mac.addr_bytes, sizeof(ret_mac->bytes));
+}
+
 static int hand_over(const struct port *port, const struct port_config *config,
 		     const struct rte_eth_conf *conf, struct error *err)
 {
@@ -144,6 +152,7 @@ static int hand_over(const struct port *port, const struct port_config *config,
 		.tx_l4_checksum = (tx & TX_TCP_AND_UDP) == TX_TCP_AND_UDP,
 		.tx_tso = (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0,
 		.tx_multi_segs = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0,
+		.pool = nic_packet_pool(port->nic),
 		.mac = config->mac,
 		.mtu = config->mtu,
 		.has_ipv4 = config->has_ipv4,
@@ -152,6 +161,9 @@ static int hand_over(const struct port *port, const struct port_config *config,
 		.ipv6 = config->ipv6,
 	};
 
+	// On the wire the agent goes by the device's own MAC address.
+	if (port->kind == PORT_UPLINK)
+		read_mac(port, &datapath_port.mac);
 	return datapath_port_add(&datapath_port, err);
 }
 
@@ -211,7 +223,6 @@ static void representor_stop(struct port *port)
 static void representor_read_state(const struct port *port, struct port_state *ret_state)
 {
 	struct rte_eth_link link = {0};
-	struct rte_ether_addr mac = {0};
 	uint16_t mtu = 0;
 	char name[RTE_ETH_NAME_MAX_LEN] = "";
 
@@ -219,11 +230,10 @@ static void representor_read_state(const struct port *port, struct port_state *r
 	snprintf(ret_state->name, sizeof(ret_state->name), "%s", name);
 	rte_eth_dev_get_mtu(port->port_id, &mtu);
 	ret_state->mtu = port->started ? port->config.mtu : mtu;
-	if (port->started) {
+	if (port->started && port->kind != PORT_UPLINK)
 		ret_state->mac = port->config.mac;
-	} else if (rte_eth_macaddr_get(port->port_id, &mac) == 0) {
-		memcpy(ret_state->mac.bytes, mac.addr_bytes, sizeof(ret_state->mac.bytes));
-	}
+	else
+		read_mac(port, &ret_state->mac);
 	ret_state->link_up = rte_eth_link_get_nowait(port->port_id, &link) == 0 &&
 			     link.link_status == RTE_ETH_LINK_UP;
 }

@@ -141,6 +141,50 @@ static void the_json_of_flows_is_as_documented(void **state)
 	assert_has(output, "no pod is called 'nobody'");
 }
 
+static void the_json_of_connections_is_as_documented(void **state)
+{
+#define REST                                                                                       \
+	"'answered':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'packets_received':"  \
+	"20,'bytes_received':2000}"
+#define TCP4                                                                                       \
+	"{'pod':null,'protocol':'tcp','from':{'address':'10.10.10.10','port':4000},"               \
+	"'seen_as':{'address':'12.12.12.12','port':50000},"                                        \
+	"'to':{'address':'11.11.11.11','port':443},'state':'ESTABLISHED'," REST
+	start(NULL);
+	assert_int_equal(run("connections --json"), 0);
+	assert_json(output,
+		    "{'connections':[" TCP4 ",{'pod':null,'protocol':'udp',"
+		    "'from':{'address':'a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a','port':4000},"
+		    "'seen_as':{'address':'c0c:c0c:c0c:c0c:c0c:c0c:c0c:c0c','port':50000},"
+		    "'to':{'address':'b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b','port':443},'state':''," REST
+		    "," TCP4 "],'total':3,'most':1000,'refused_full':4,'refused_ports':5}");
+	assert_int_equal(run("connections"), 0);
+	assert_has(output, "SEEN-AS");
+	assert_has(output, "12.12.12.12:50000");
+	assert_has(output, "[b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b]:443");
+	assert_has(output, "3 of 1000 connections; refused: 4 for want of room, 5 of a port");
+	assert_int_equal(run("connections nobody"), 1);
+	assert_has(output, "no pod is called 'nobody'");
+#undef TCP4
+#undef REST
+}
+
+static void the_json_of_neighbours_is_as_documented(void **state)
+{
+	start(NULL);
+	assert_int_equal(run("neighbours --json"), 0);
+	assert_json(output, "{'neighbours':[{'address':'192.0.2.1','mac':'02:00:5e:10:20:30',"
+			    "'state':'reachable','port':'uplink','age_ms':1234},"
+			    "{'address':'2001:db8::1','mac':null,'state':'reachable',"
+			    "'port':'uplink','age_ms':1234},"
+			    "{'address':'192.0.2.1','mac':'02:00:5e:10:20:30',"
+			    "'state':'reachable','port':'uplink','age_ms':1234}]}");
+	assert_int_equal(run("neighbours"), 0);
+	assert_has(output, "ADDRESS");
+	assert_has(output, "2001:db8::1");
+	assert_has(output, "02:00:5e:10:20:30");
+}
+
 static void the_json_of_status_is_as_documented(void **state)
 {
 	start(well);
@@ -157,7 +201,10 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'attachments':12,'workers':2,'pod_network':{'ipv4':'10.88.0.0/24',"
 		    "'gateway_ipv4':'10.88.0.1','ipv6':'fd00:88::/64','gateway_ipv6':'fd00:88::1',"
 		    "'router_mac':'02:00:5e:10:20:30','mtu':1500},'ipv4_free':241,"
-		    "'ipv6_free':65000,'offload':{" SUMMARY "}}}");
+		    "'ipv6_free':65000,'offload':{" SUMMARY "},'uplink_error':'',"
+		    "'uplink':{'ipv4':'192.0.2.10/24','ipv6':'2001:db8::10/64','vlan':42,"
+		    "'mtu':1500,'mac':'02:00:5e:10:20:30','link_up':true,'routes':3,"
+		    "'neighbours':2}}}");
 
 	start(agent_away);
 	assert_int_equal(run("status --json"), 1);
@@ -190,6 +237,8 @@ int main(int argc, char **argv)
 		TEST(the_json_of_ipam_is_as_documented),
 		TEST(the_json_of_offload_is_as_documented),
 		TEST(the_json_of_flows_is_as_documented),
+		TEST(the_json_of_neighbours_is_as_documented),
+		TEST(the_json_of_connections_is_as_documented),
 		TEST(the_json_of_status_is_as_documented),
 		TEST(an_error_is_json_for_a_program),
 	};

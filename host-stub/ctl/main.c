@@ -38,7 +38,7 @@ static void help(const struct command *command)
 	       "Shows what podport does on this host, by asking podport-hostd.\n\n"
 	       "Commands:\n");
 	for (size_t i = 0; command_at(i) != NULL; i++)
-		printf("  %-9s  %s\n", command_at(i)->name, command_at(i)->summary);
+		printf("  %-11s  %s\n", command_at(i)->name, command_at(i)->summary);
 	printf("\nOptions:\n"
 	       "      --drops         with 'ports': dropped packets by reason\n"
 	       "      --mtu BYTES     with 'network set': the pods' MTU\n"
@@ -211,7 +211,7 @@ int main(int argc, char **argv)
 	}
 	if (arguments.command == NULL) {
 		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network or\n  reconcile\n");
+				"offload, network,\n  neighbours, connections or reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {

@@ -60,6 +60,28 @@ static void print_network(const struct podport_agent_status *agent)
 	       format_mac(&address, network->router_mac));
 }
 
+static void print_uplink(const struct podport_agent_status *agent)
+{
+	const struct podport_uplink *uplink = agent->uplink;
+	struct text ipv4, ipv6, mac;
+	char vlan[32] = "";
+
+	if (agent->uplink_error[0] != '\0')
+		printf(LINE "NOT started: %s\n", "uplink", agent->uplink_error);
+	if (uplink == NULL)
+		return;
+	format_prefix(&ipv4, AF_INET, &uplink->ipv4, uplink->ipv4_prefix_length);
+	format_prefix(&ipv6, AF_INET6, &uplink->ipv6, uplink->ipv6_prefix_length);
+	printf(LINE "%s%s%s, link %s\n", "uplink", uplink->has_ipv4 ? ipv4.text : "",
+	       uplink->has_ipv4 && uplink->has_ipv6 ? ", " : "", uplink->has_ipv6 ? ipv6.text : "",
+	       uplink->link_up ? "up" : "DOWN");
+	if (uplink->vlan != 0)
+		snprintf(vlan, sizeof(vlan), "VLAN %u, ", uplink->vlan);
+	printf(LINE "%sMTU %u, MAC %s, %u route%s, %u neighbour%s\n", "", vlan, uplink->mtu,
+	       format_mac(&mac, uplink->mac), uplink->routes, uplink->routes == 1 ? "" : "s",
+	       uplink->neighbours, uplink->neighbours == 1 ? "" : "s");
+}
+
 static void print_agent(const struct podport_agent_status *agent)
 {
 	struct text uptime;
@@ -73,6 +95,7 @@ static void print_agent(const struct podport_agent_status *agent)
 	if (agent->offload != NULL)
 		printf(LINE "%s\n", "offload", format_offload(&uptime, agent->offload));
 	print_network(agent);
+	print_uplink(agent);
 }
 
 static void print_text(const struct podport_status *status)
@@ -123,12 +146,29 @@ static json_t *network_json(const struct podport_pod_network *network)
 			 (int)network->mtu);
 }
 
+static json_t *uplink_json(const struct podport_uplink *uplink)
+{
+	struct text ipv4, ipv6, mac;
+
+	if (uplink == NULL)
+		return json_null();
+	format_prefix(&ipv4, AF_INET, &uplink->ipv4, uplink->ipv4_prefix_length);
+	format_prefix(&ipv6, AF_INET6, &uplink->ipv6, uplink->ipv6_prefix_length);
+	return json_pack("{s:s?, s:s?, s:i, s:i, s:s, s:b, s:I, s:I}", "ipv4",
+			 uplink->has_ipv4 ? ipv4.text : NULL, "ipv6",
+			 uplink->has_ipv6 ? ipv6.text : NULL, "vlan", (int)uplink->vlan, "mtu",
+			 (int)uplink->mtu, "mac", format_mac(&mac, uplink->mac), "link_up",
+			 (int)uplink->link_up, "routes", (json_int_t)uplink->routes, "neighbours",
+			 (json_int_t)uplink->neighbours);
+}
+
 static json_t *agent_json(const struct podport_agent_status *agent)
 {
 	if (agent == NULL)
 		return json_null();
 	return json_pack(
-		"{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o}",
+		"{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, "
+		"s:s, s:o}",
 		"version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
 		(json_int_t)agent->uptime_ms, "ready", (int)agent->ready, "not_ready_reason",
 		agent->not_ready_reason, "notice", agent->notice, "nic_device", agent->nic_device,
@@ -137,7 +177,8 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 		(json_int_t)agent->attachments, "workers", (json_int_t)agent->workers,
 		"pod_network", network_json(agent->pod_network), "ipv4_free",
 		(json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free, "offload",
-		command_json_offload(agent->offload));
+		command_json_offload(agent->offload), "uplink_error", agent->uplink_error, "uplink",
+		uplink_json(agent->uplink));
 }
 
 static json_t *host_json(const struct podport_host_status *host)
@@ -206,6 +247,11 @@ const struct command command_status = {
 		"    ipv4_free, ipv6_free   numbers\n"
 		"    offload                as 'offload --json' without capabilities; null: an "
 		"older agent\n"
+		"    uplink_error           why the port is not started, \"\": it is\n"
+		"    uplink: null without an address on the wire, else {ipv4, ipv6 (with prefix "
+		"length, or\n"
+		"      null), vlan (0: untagged), mtu, mac, link_up, routes, neighbours (how "
+		"many)}\n"
 		"  }\n"
 		"}\n",
 	.run = run,

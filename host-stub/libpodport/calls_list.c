@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Lists: pods, ports, rules. They come in pages, and differ in what a page holds and in what the next one
+// Lists: pods, ports, rules, neighbours, connections. They come in pages, and differ in what a page holds and in what the next one
 // begins after.
 
 #include <errno.h>
@@ -170,5 +170,88 @@ int podport_list_flows(struct podport_client *client, struct podport_flows **ret
 		podport_flows_free(flows);
 	else
 		*ret_flows = flows;
+	return r;
+}
+
+// ---- neighbours: after a number ------------------------------------------------------------------
+
+static int append_neighbours(void *list, const struct reply *page)
+{
+	return object_neighbours_append(list, &page->body.neighbours);
+}
+
+static bool more_neighbours(const struct reply *page)
+{
+	return page->body.neighbours.more;
+}
+
+static bool advance_neighbours(struct request *request, const struct reply *page)
+{
+	struct list_neighbours_request *asked = &request->body.list_neighbours;
+	const struct neighbours_reply *rows = &page->body.neighbours;
+	uint32_t after = rows->count > 0 ? rows->neighbours[rows->count - 1].number : 0;
+
+	if (after <= asked->after)
+		return false;
+	asked->after = after;
+	return true;
+}
+
+int podport_list_neighbours(struct podport_client *client,
+			    struct podport_neighbours **ret_neighbours, struct podport_error *error)
+{
+	static const struct list_kind kind = {append_neighbours, more_neighbours,
+					      advance_neighbours};
+	struct request request = {.call = CALL_LIST_NEIGHBOURS,
+				  .body.list_neighbours.limit = LIMIT_NEIGHBOURS_PAGE};
+	struct podport_neighbours *neighbours = object_neighbours();
+	int r = fetch_list(client, &request, &kind, neighbours, error);
+
+	if (r < 0)
+		podport_neighbours_free(neighbours);
+	else
+		*ret_neighbours = neighbours;
+	return r;
+}
+
+// ---- connections: after a number -----------------------------------------------------------------
+
+static int append_connections(void *list, const struct reply *page)
+{
+	return object_connections_append(list, &page->body.connections);
+}
+
+static bool more_connections(const struct reply *page)
+{
+	return page->body.connections.more;
+}
+
+static bool advance_connections(struct request *request, const struct reply *page)
+{
+	struct list_connections_request *asked = &request->body.list_connections;
+	const struct connections_reply *rows = &page->body.connections;
+	uint32_t after = rows->count > 0 ? rows->connections[rows->count - 1].number : 0;
+
+	if (after <= asked->after)
+		return false;
+	asked->after = after;
+	return true;
+}
+
+int podport_list_connections(struct podport_client *client,
+			     struct podport_connections **ret_connections,
+			     struct podport_error *error)
+{
+	static const struct list_kind kind = {append_connections, more_connections,
+					      advance_connections};
+	struct request request = {.call = CALL_LIST_CONNECTIONS,
+				  .body.list_connections.limit = LIMIT_CONNECTIONS_PAGE};
+	struct podport_connections *connections = object_connections();
+	int r = fetch_list(client, &request, &kind, connections, error);
+
+	if (r < 0)
+		podport_connections_free(connections);
+	else
+		*ret_connections = connections;
 	return r;
 }

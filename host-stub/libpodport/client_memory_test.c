@@ -113,6 +113,26 @@ static int call_flows(struct podport_client *client, struct podport_error *error
 	return r;
 }
 
+static int call_connections(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_connections *connections;
+	int r = podport_list_connections(client, &connections, error);
+
+	if (r == 0)
+		podport_connections_free(connections);
+	return r;
+}
+
+static int call_neighbours(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_neighbours *neighbours;
+	int r = podport_list_neighbours(client, &neighbours, error);
+
+	if (r == 0)
+		podport_neighbours_free(neighbours);
+	return r;
+}
+
 static int call_offload(struct podport_client *client, struct podport_error *error)
 {
 	struct podport_offload *offload;
@@ -177,8 +197,9 @@ static int call_connect(struct podport_client *client, struct podport_error *err
 static void any_allocation_may_fail(void **state)
 {
 	static int (*const calls[])(struct podport_client *, struct podport_error *) = {
-		call_add,   call_del,     call_pods, call_ports,       call_status,    call_ipam,
-		call_flows, call_offload, call_gc,   call_set_network, call_reconcile, call_connect,
+		call_add,  call_del,         call_pods,      call_ports,      call_status,
+		call_ipam, call_flows,       call_offload,   call_neighbours, call_connections,
+		call_gc,   call_set_network, call_reconcile, call_connect,
 	};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);

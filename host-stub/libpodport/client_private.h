@@ -41,6 +41,12 @@ struct podport_ports *object_ports(void);
 int object_ports_append(struct podport_ports *ports, const struct ports_reply *from);
 struct podport_flows *object_flows(void);
 int object_flows_append(struct podport_flows *flows, const struct flows_reply *from);
+struct podport_connections *object_connections(void);
+int object_connections_append(struct podport_connections *connections,
+			      const struct connections_reply *from);
+struct podport_neighbours *object_neighbours(void);
+int object_neighbours_append(struct podport_neighbours *neighbours,
+			     const struct neighbours_reply *from);
 
 // The public view of what `from` holds, which it points into.
 void object_fill_network(struct podport_pod_network *to, const struct pod_network *from);

@@ -148,6 +148,12 @@ static void fit_reply(struct reply *reply, const struct request *request)
 		for (size_t i = 0; i < reply->body.flows.count; i++)
 			snprintf(reply->body.flows.flows[i].key.container_id, 32, "c%zu", i);
 		break;
+	case CALL_LIST_NEIGHBOURS:
+		reply->body.neighbours.more = false;
+		break;
+	case CALL_LIST_CONNECTIONS:
+		reply->body.connections.more = false;
+		break;
 	case CALL_GC:
 		reply->body.gc.has_next = false;
 		break;

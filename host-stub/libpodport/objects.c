@@ -233,6 +233,7 @@ struct status_object {
 	struct podport_agent_status agent;
 	struct podport_pod_network pod_network;
 	struct podport_offload_summary offload;
+	struct podport_uplink uplink;
 	struct status_reply wire;
 };
 
@@ -290,6 +291,24 @@ void object_fill_network(struct podport_pod_network *to, const struct pod_networ
 	memcpy(to->router_mac, from->router_mac.bytes, sizeof(to->router_mac));
 }
 
+static void fill_uplink(struct podport_uplink *to, const struct uplink_status *from)
+{
+	*to = (struct podport_uplink){
+		.has_ipv4 = from->has_ipv4,
+		.has_ipv6 = from->has_ipv6,
+		.ipv4 = from->ipv4,
+		.ipv4_prefix_length = from->ipv4_prefix_length,
+		.ipv6 = from->ipv6,
+		.ipv6_prefix_length = from->ipv6_prefix_length,
+		.vlan = from->vlan,
+		.mtu = from->mtu,
+		.link_up = from->link_up,
+		.routes = from->routes,
+		.neighbours = from->neighbours,
+	};
+	memcpy(to->mac, from->mac.bytes, sizeof(to->mac));
+}
+
 struct podport_status *object_status(const struct status_reply *from)
 {
 	struct status_object *object = calloc(1, sizeof(*object));
@@ -305,6 +324,10 @@ struct podport_status *object_status(const struct status_reply *from)
 		if (from->agent.has_pod_network) {
 			object_fill_network(&object->pod_network, &object->wire.agent.pod_network);
 			object->agent.pod_network = &object->pod_network;
+		}
+		if (from->agent.has_uplink) {
+			fill_uplink(&object->uplink, &object->wire.agent.uplink);
+			object->agent.uplink = &object->uplink;
 		}
 		if (from->agent.has_offload) {
 			object_fill_offload(&object->offload, &object->wire.agent.offload);

@@ -327,7 +327,90 @@ const struct podport_flow *podport_flows_get(const struct podport_flows *flows, 
 // NULL is fine.
 void podport_flows_free(struct podport_flows *flows);
 
+// A neighbour of the agent on the wire, or the host while it is asked for. This struct does not grow.
+struct podport_neighbour {
+	const char *port;    // kind of the port it is behind: "uplink", "host"
+	int family;          // AF_INET, AF_INET6
+	uint8_t address[16]; // of IPv4 the first 4 bytes
+	bool has_mac;
+	uint8_t mac[6]; // valid if has_mac
+	// As RFC 4861 has them: "incomplete", "reachable", "stale", "delay", "probe"; "failed": it did not
+	// answer.
+	const char *state;
+	uint64_t age_ms; // in this state
+};
+
+struct podport_neighbours;
+
+// All neighbours, in no order, in pages, as podport_list_pods(). ret_neighbours:
+// podport_neighbours_free(). Errors: as podport_list_ports(); PODPORT_UNSUPPORTED from an older agent.
+int podport_list_neighbours(struct podport_client *client,
+			    struct podport_neighbours **ret_neighbours,
+			    struct podport_error *error);
+size_t podport_neighbours_count(const struct podport_neighbours *neighbours);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_neighbour *podport_neighbours_get(const struct podport_neighbours *neighbours,
+						       size_t index);
+// NULL is fine.
+void podport_neighbours_free(struct podport_neighbours *neighbours);
+
+// A connection of a pod's that is masqueraded. Ports are in host order. This struct does not grow.
+struct podport_connection {
+	const char *protocol; // "tcp", "udp", "icmp", "icmpv6"
+	int family;           // AF_INET, AF_INET6
+	uint8_t pod[16];      // addresses: of IPv4 the first 4 bytes
+	uint16_t pod_port;    // of a ping its identifier
+	uint8_t peer[16];
+	uint16_t peer_port;   // of a ping 0
+	uint8_t external[16]; // what the peer sees
+	uint16_t external_port;
+	const char *state; // of TCP, as the Linux kernel calls them; else ""
+	bool answered;
+	uint32_t expires_s; // if nothing more is sent
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+// Of the whole table. This struct does not grow.
+struct podport_connections_summary {
+	uint32_t total, most;   // how many there are, and may be; most is 0: nothing is masqueraded
+	uint64_t refused_full;  // new ones since the agent's start: no room, or not for that pod
+	uint64_t refused_ports; // and no port
+};
+
+struct podport_connections;
+
+// All connections that are masqueraded, in no order, in pages, as podport_list_pods(): one that comes or
+// goes meanwhile may be missing. ret_connections: podport_connections_free(). Errors: as
+// podport_list_ports(); PODPORT_UNSUPPORTED from an older agent.
+int podport_list_connections(struct podport_client *client,
+			     struct podport_connections **ret_connections,
+			     struct podport_error *error);
+size_t podport_connections_count(const struct podport_connections *connections);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_connection *
+podport_connections_get(const struct podport_connections *connections, size_t index);
+// As it was when the last page was made. Lives as long as the list; do not free.
+const struct podport_connections_summary *
+podport_connections_summary(const struct podport_connections *connections);
+// NULL is fine.
+void podport_connections_free(struct podport_connections *connections);
+
 // ---- status and addresses -------------------------------------------------------------------
+
+// Who the agent is on the wire.
+struct podport_uplink {
+	bool has_ipv4, has_ipv6; // at least one
+	struct in_addr ipv4;
+	uint8_t ipv4_prefix_length;
+	struct in6_addr ipv6;
+	uint8_t ipv6_prefix_length;
+	uint16_t vlan; // 0: untagged
+	uint32_t mtu;
+	uint8_t mac[6];
+	bool link_up;
+	uint32_t routes; // besides those of the link itself
+	uint32_t neighbours;
+};
 
 struct podport_pod_network {
 	bool has_ipv4, has_ipv6; // at least one
@@ -383,6 +466,7 @@ struct podport_agent_status {
 	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
 	uint32_t attachments_without_port;             // their port could not be started
 	const char *uplink_error; // why the uplink is not started, "": it is, or no pod network yet
+	const struct podport_uplink *uplink; // NULL: no address on the wire, or an older agent
 };
 
 struct podport_status {

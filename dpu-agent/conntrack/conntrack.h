@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Connection tracking and masquerade: a packet's parsed headers in, what becomes of it out. One table
+// belongs to one worker, who alone calls what is said to be a worker's; there are no locks. Nothing is
+// allocated after conntrack_new().
+//
+//     pod 10.88.0.2:41000 ── to 198.51.100.7:443 ──► masquerade ── from 192.0.2.10:52011 ──► wire
+//                         ◄── to 10.88.0.2:41000 ──            ◄── to 192.0.2.10:52011 ────
+//                tuples[0] of the connection                        tuples[1]: how the answer comes
+//
+// What is decided here, and by which rules:
+//
+// * Mapping (RFC 4787 REQ-1, RFC 5382 REQ-1, RFC 5508 REQ-1): a pod's endpoint keeps its external port for
+//   all its peers as long as any of its connections lives, and no other endpoint has it. Only a pod that
+//   has used up its share of ports gets one that it has already a second time, for a peer to whom that
+//   port does not speak yet: so a pod can have many more connections than ports, as with Linux.
+// * Filtering: address and port dependent. Only who was spoken to can answer (RFC 4787 REQ-8).
+// * Ports are random (RFC 6056), neither parity nor the pod's own number is kept. What a pod may hold of
+//   ports and of the table is in share.h; being refused is counted for the pod.
+// * Timeouts: RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508 REQ-2. Packets that do not fit a connection are no
+//   sign of life of it, nor are ICMP errors (RFC 5508 REQ-6).
+// * Fragments are not put together: the first one says where the others go, those that come before it
+//   wait for it (RFC 4787 REQ-14), bounded in number and time.
+// * No application layer gateways.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conntrack/headers.h"
+#include "conntrack/timeouts.h"
+
+enum {
+	CONNTRACK_POOLS_MAX = 4,
+	CONNTRACK_POD_ANY = UINT32_MAX,
+};
+
+struct conntrack_config {
+	uint32_t connections;           // most that there are at once, 64 at least
+	uint32_t pods;                  // their numbers are below this; at most 65535
+	uint16_t first_port, last_port; // external ones, for each protocol
+	bool pick_up; // TCP: a connection that is not known may be taken up in its middle by the pod's packets
+	struct conntrack_timeouts timeouts;
+	uint32_t fragmented; // packets in pieces that are under way at once, 8 at least
+	uint32_t held;       // fragments that wait for the first of theirs
+	// Gives back a fragment that has waited in vain. Worker.
+	void (*discard)(void *packet);
+};
+
+// Bounds of configuration, and what the RFCs say they must not be below; for messages to the operator.
+enum {
+	CONNTRACK_CONNECTIONS_MIN = 64,
+	CONNTRACK_CONNECTIONS_MAX = 4 << 20,
+	CONNTRACK_FRAGMENTED_MIN = 8,
+};
+
+enum conntrack_verdict {
+	CONNTRACK_PASS,    // rewrite it and let it go on
+	CONNTRACK_HOLD,    // a fragment before its first: kept, unless conntrack_hold() refuses it
+	CONNTRACK_UNKNOWN, // from the wire, of no connection: somebody else's, or nobody's
+	CONNTRACK_UNSUPPORTED, // has no ports or identifier to go by
+	CONNTRACK_INVALID,     // does not fit the connection's state or window, or opens none
+	CONNTRACK_NO_ADDRESS,  // there is no external address of this family
+	CONNTRACK_FULL,        // the table is full, or the pod has its share of it
+	CONNTRACK_NO_PORT, // no external port, or none of the pod's share, is free for this peer
+	CONNTRACK_FRAGMENT_LOST, // its first fragment is not known, and nothing more can be held
+	CONNTRACK_VERDICT_COUNT,
+};
+const char *conntrack_verdict_name(enum conntrack_verdict verdict);
+
+// What is to be done with a packet that passes.
+struct conntrack_rewrite {
+	struct conntrack_tuple to;
+	struct conntrack_tuple quote; // of an ICMP error: what it quotes
+	uint32_t pod;                 // whose connection
+	bool release; // the first fragment of some that wait: conntrack_released() has them
+};
+
+struct conntrack;
+
+// Control thread, before the worker sees the table. EAL is initialised. `now_s` as for
+// conntrack_advance(). NULL: no memory.
+struct conntrack *conntrack_new(const struct conntrack_config *config, int socket, uint32_t now_s);
+void conntrack_free(struct conntrack *table); // gives back held fragments; fine for NULL
+
+// ---- worker --------------------------------------------------------------------------------------
+
+// Let time pass: `now_s` counts seconds and never goes back. Ends what has expired, at most about
+// `budget` connections in one call. True: there is more to end.
+bool conntrack_advance(struct conntrack *table, uint32_t now_s, uint32_t budget);
+
+// Is there nothing that time could end?
+bool conntrack_is_idle(const struct conntrack *table);
+
+// External address `pool` (below CONNTRACK_POOLS_MAX). Setting another one than there was, or none (NULL),
+// ends its connections.
+void conntrack_set_address(struct conntrack *table, uint32_t pool, uint8_t family,
+			   const union conntrack_address *address);
+
+// The pod with this number is gone: its connections end at once, and leave the table over the next calls of
+// conntrack_advance(). The number may be another pod's right away. Constant time.
+void conntrack_forget_pod(struct conntrack *table, uint32_t pod);
+
+// A packet from a pod that is to leave by `pool`'s address, whose family is the packet's. Pod
+// CONNTRACK_POD_ANY: an ICMP error of the router's own, about an answer to whichever pod.
+enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint32_t pool,
+				     const struct conntrack_packet *packet,
+				     struct conntrack_rewrite *ret_rewrite);
+
+// A packet from the wire to an external address.
+enum conntrack_verdict conntrack_in(struct conntrack *table, const struct conntrack_packet *packet,
+				    struct conntrack_rewrite *ret_rewrite);
+
+// Keep the packet that conntrack_out() or conntrack_in() just said to hold. False: there is no room.
+bool conntrack_hold(struct conntrack *table, void *packet);
+
+// After a verdict with `release`, until it returns 0: up to `size` of the packets that waited. They go the
+// same way again as when they came.
+uint32_t conntrack_released(struct conntrack *table, void **ret_packets, uint32_t size);
+
+// ---- seeing it: worker ---------------------------------------------------------------------------
+
+struct conntrack_entry {
+	uint32_t place;                  // in the table: a list that begins behind it is without it
+	struct conntrack_tuple original; // as the pod sends
+	struct conntrack_tuple reply;    // as the answer comes from the wire
+	uint32_t pod;
+	uint32_t expires_s; // from now
+	const char *state;  // "" if the protocol has none
+	bool answered;
+	uint64_t packets[2], bytes[2]; // original, reply
+};
+
+// Write up to `size` connections of this pod or of any, after looking at no more than `look` places from
+// `cursor` (0 at first) on. Returns where to go on, 0 at the end.
+uint32_t conntrack_list(const struct conntrack *table, uint32_t pod, uint32_t cursor, uint32_t look,
+			struct conntrack_entry *ret_entries, uint32_t size, uint32_t *ret_count);
+
+enum { CONNTRACK_PROTOCOLS = 3 }; // TCP, UDP, ICMP
+
+struct conntrack_pod_figures {
+	uint32_t connections;
+	uint32_t ports[CONNTRACK_PROTOCOLS];  // held, of all external addresses
+	uint64_t refused_full, refused_ports; // new connections
+};
+void conntrack_pod_figures(const struct conntrack *table, uint32_t pod,
+			   struct conntrack_pod_figures *ret_figures);
+
+struct conntrack_pool_figures {
+	uint8_t family; // 0: no address
+	union conntrack_address address;
+	uint32_t ports_size; // for each protocol
+	uint32_t ports_held[CONNTRACK_PROTOCOLS];
+};
+
+struct conntrack_figures {
+	uint32_t connections, connections_most, size;
+	uint64_t opened, ended, refused_full, refused_ports;
+	uint32_t fragments_held;
+	struct conntrack_pool_figures pools[CONNTRACK_POOLS_MAX];
+};
+void conntrack_figures(const struct conntrack *table, struct conntrack_figures *ret_figures);
+
+// Abort if the table contradicts itself: every connection found by both tuples and nowhere else, counts
+// and shares right. For tests; looks at everything.
+void conntrack_check(const struct conntrack *table);

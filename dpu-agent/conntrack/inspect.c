@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a table shows of itself, and whether it contradicts itself.
+
+#include "conntrack/conntrack_private.h"
+
+#include <stdlib.h>
+
+static void describe(const struct conntrack *table, const struct connection *c,
+		     struct conntrack_entry *entry)
+{
+	bool tcp = c->tuples[0].protocol == IPPROTO_TCP;
+
+	*entry = (struct conntrack_entry){
+		.place = (uint32_t)(c - table->connections),
+		.original = c->tuples[0],
+		.reply = c->tuples[1],
+		.pod = c->pod,
+		.expires_s = c->expires_s - table->now_s,
+		.state = tcp ? tcp_state_name(c->tcp.state) : "",
+		.answered = c->answered,
+		.packets = {c->packets[0], c->packets[1]},
+		.bytes = {c->bytes[0], c->bytes[1]},
+	};
+}
+
+uint32_t conntrack_list(const struct conntrack *table, uint32_t pod, uint32_t cursor, uint32_t look,
+			struct conntrack_entry *ret_entries, uint32_t size, uint32_t *ret_count)
+{
+	uint32_t count = 0;
+
+	for (; cursor < table->config.connections && look > 0 && count < size; cursor++, look--) {
+		const struct connection *c = &table->connections[cursor];
+
+		if (c->used && !connection_is_dead(table, c) &&
+		    (pod == CONNTRACK_POD_ANY || pod == c->pod))
+			describe(table, c, &ret_entries[count++]);
+	}
+	*ret_count = count;
+	return cursor < table->config.connections ? cursor : 0;
+}
+
+void conntrack_pod_figures(const struct conntrack *table, uint32_t number,
+			   struct conntrack_pod_figures *ret_figures)
+{
+	const struct pod *pod = &table->pods[number];
+
+	*ret_figures = (struct conntrack_pod_figures){
+		.connections = pod->connections,
+		.refused_full = pod->refused_full,
+		.refused_ports = pod->refused_ports,
+	};
+	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
+		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++)
+			ret_figures->ports[j] += port_space_held(table->pools[i].spaces[j], number);
+	}
+}
+
+void conntrack_figures(const struct conntrack *table, struct conntrack_figures *ret_figures)
+{
+	*ret_figures = (struct conntrack_figures){
+		.connections = table->count,
+		.connections_most = table->most,
+		.size = table->config.connections,
+		.opened = table->opened,
+		.ended = table->ended,
+		.refused_full = table->refused_full,
+		.refused_ports = table->refused_ports,
+		.fragments_held = fragments_held(table->fragments),
+	};
+	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
+		const struct pool *pool = &table->pools[i];
+		struct conntrack_pool_figures *figures = &ret_figures->pools[i];
+
+		figures->family = pool->family;
+		figures->address = pool->address;
+		figures->ports_size = port_space_size(pool->spaces[0]);
+		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++)
+			figures->ports_held[j] = port_space_size(pool->spaces[j]) -
+						 port_space_available(pool->spaces[j]);
+	}
+}
+
+// ---- checking ------------------------------------------------------------------------------------
+
+static void must(bool good)
+{
+	if (!good)
+		abort();
+}
+
+static void check_found(const struct conntrack *table, uint32_t index, unsigned int direction)
+{
+	void *data;
+
+	must(rte_hash_lookup_data(table->tuples, &table->connections[index].tuples[direction],
+				  &data) >= 0);
+	must((uintptr_t)data == index * 2 + direction);
+}
+
+static void check_mapping(const struct conntrack *table, const struct connection *c)
+{
+	struct binding_key endpoint = connection_endpoint(&c->tuples[0], c->pool);
+	uint16_t port = connection_port(c);
+
+	must(c->tuples[0].family == c->tuples[1].family);
+	must(c->tuples[0].protocol == c->tuples[1].protocol);
+	must(conntrack_address_equal(&c->tuples[0].destination, &c->tuples[1].source));
+	must(port >= table->config.first_port && port <= table->config.last_port);
+	must(rte_hash_lookup(table->bindings, &endpoint) == (int32_t)c->binding);
+	if (c->pool_epoch == table->pools[c->pool].epoch)
+		must(conntrack_address_equal(&c->tuples[1].destination,
+					     &table->pools[c->pool].address));
+}
+
+// Ports that are in use are those of connections.
+static void check_ports(const struct conntrack *table)
+{
+	uint32_t range = (uint32_t)table->config.last_port - table->config.first_port + 1;
+	bool *seen = calloc(CONNTRACK_POOLS_MAX * CONNTRACK_PROTOCOLS, range);
+	uint32_t held[CONNTRACK_POOLS_MAX][CONNTRACK_PROTOCOLS] = {0};
+
+	must(seen != NULL);
+	for (uint32_t i = 0; i < table->config.connections; i++) {
+		const struct connection *c = &table->connections[i];
+
+		if (!c->used)
+			continue;
+		unsigned int protocol = protocol_index(c->tuples[0].protocol);
+		bool *port = &seen[(c->pool * CONNTRACK_PROTOCOLS + protocol) * range +
+				   connection_port(c) - table->config.first_port];
+		held[c->pool][protocol] += !*port;
+		*port = true;
+	}
+	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
+		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++) {
+			const struct port_space *space = table->pools[i].spaces[j];
+
+			must(held[i][j] == port_space_size(space) - port_space_available(space));
+		}
+	}
+	free(seen);
+}
+
+static void check_counts(const struct conntrack *table)
+{
+	uint32_t *pods = calloc(table->config.pods, sizeof(*pods));
+	uint32_t *bindings = calloc(table->config.connections, sizeof(*bindings));
+	uint32_t used = 0, bound = 0;
+
+	must(pods != NULL && bindings != NULL);
+	for (uint32_t i = 0; i < table->config.connections; i++) {
+		const struct connection *c = &table->connections[i];
+
+		if (!c->used)
+			continue;
+		used++;
+		bound += bindings[c->binding]++ == 0;
+		if (c->pod_epoch == table->pods[c->pod].epoch)
+			pods[c->pod]++;
+	}
+	must(used == table->count);
+	must(rte_hash_count(table->tuples) == (int32_t)(2 * used));
+	must(rte_hash_count(table->bindings) == (int32_t)bound);
+	for (uint32_t i = 0; i < table->config.pods; i++)
+		must(pods[i] == table->pods[i].connections);
+	for (uint32_t i = 0; i < table->config.connections; i++)
+		must(bindings[i] == table->binding_array[i].connections);
+	free(pods);
+	free(bindings);
+}
+
+static void check_wheel(const struct conntrack *table)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < WHEEL_SLOTS; i++) {
+		for (uint32_t j = table->wheel.heads[i]; j != WHEEL_NONE; j = table->links[j].next)
+			must(table->connections[j].used && ++count <= table->count);
+	}
+	must(count == table->count);
+}
+
+void conntrack_check(const struct conntrack *table)
+{
+	for (uint32_t i = 0; i < table->config.connections; i++) {
+		if (!table->connections[i].used)
+			continue;
+		check_found(table, i, 0);
+		check_found(table, i, 1);
+		check_mapping(table, &table->connections[i]);
+	}
+	check_counts(table);
+	check_ports(table);
+	check_wheel(table);
+}

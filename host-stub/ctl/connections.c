@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// podportctl connections
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/format.h"
+#include "ctl/lookup.h"
+#include "ctl/table.h"
+
+// Whose address it is. NULL: nobody's any more.
+static const struct podport_attachment *find_pod(const struct podport_pods *pods,
+						 const struct podport_connection *c)
+{
+	for (size_t i = 0; i < podport_pods_count(pods); i++) {
+		const struct podport_attachment *pod = podport_pods_get(pods, i);
+
+		if (c->family == AF_INET ? pod->has_ipv4 && memcmp(&pod->ipv4, c->pod, 4) == 0
+					 : pod->has_ipv6 && memcmp(&pod->ipv6, c->pod, 16) == 0)
+			return pod;
+	}
+	return NULL;
+}
+
+static bool is_wanted(const struct podport_connection *c, const struct podport_pods *pods,
+		      const char *name)
+{
+	const struct podport_attachment *pod = name != NULL ? find_pod(pods, c) : NULL;
+
+	return name == NULL || (pod != NULL && lookup_is(pod, name));
+}
+
+// "10.88.0.2:4000", "[fd00::2]:4000"; without the port if it is 0.
+static const char *format_end(struct text *text, int family, const void *address, uint16_t port)
+{
+	struct text alone;
+	const char *form = family == AF_INET6 ? "[%s]:%u" : "%s:%u";
+
+	format_address(&alone, family, address);
+	snprintf(text->text, sizeof(text->text), port != 0 ? form : "%s", alone.text, port);
+	return text->text;
+}
+
+static void put_connection(struct table *table, const struct podport_connection *c,
+			   const struct podport_pods *pods)
+{
+	const struct podport_attachment *pod = find_pod(pods, c);
+	struct text text;
+
+	table_row(table);
+	table_put(table, pod != NULL ? format_pod(&text, pod) : "-");
+	table_put(table, c->protocol);
+	table_put(table, format_end(&text, c->family, c->pod, c->pod_port));
+	table_put(table, format_end(&text, c->family, c->external, c->external_port));
+	table_put(table, format_end(&text, c->family, c->peer, c->peer_port));
+	table_put(table, c->state[0] != '\0' ? c->state : c->answered ? "answered" : "unanswered");
+	table_put(table, format_bytes(&text, c->bytes_sent));
+	table_put(table, format_bytes(&text, c->bytes_received));
+	table_put(table, format_duration(&text, c->expires_s * 1000ull));
+}
+
+static void print_table(const struct podport_connections *connections,
+			const struct podport_pods *pods, const char *name)
+{
+	static const struct table_column columns[] = {{.name = "POD"},
+						      {.name = "PROTOCOL"},
+						      {.name = "FROM"},
+						      {.name = "SEEN-AS"},
+						      {.name = "TO"},
+						      {.name = "STATE"},
+						      {.name = "SENT", .right = true},
+						      {.name = "RECEIVED", .right = true},
+						      {.name = "EXPIRES", .right = true},
+						      {.name = NULL}};
+	const struct podport_connections_summary *summary =
+		podport_connections_summary(connections);
+	struct table *table = table_new(columns);
+
+	if (summary->most == 0) {
+		printf("nothing is masqueraded\n");
+		table_print(table);
+		return;
+	}
+	for (size_t i = 0; i < podport_connections_count(connections); i++)
+		if (is_wanted(podport_connections_get(connections, i), pods, name))
+			put_connection(table, podport_connections_get(connections, i), pods);
+	table_print(table);
+	printf("%u of %u connections; refused: %llu for want of room, %llu of a port\n",
+	       summary->total, summary->most, (unsigned long long)summary->refused_full,
+	       (unsigned long long)summary->refused_ports);
+}
+
+static json_t *end_json(int family, const uint8_t *address, uint16_t port)
+{
+	return json_pack("{s:o, s:i}", "address", command_json_address(true, family, address),
+			 "port", (int)port);
+}
+
+static json_t *connection_json(const struct podport_connection *c, const struct podport_pods *pods)
+{
+	const struct podport_attachment *pod = find_pod(pods, c);
+	struct text name;
+
+	return json_pack("{s:s?, s:s, s:o, s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "pod",
+			 pod != NULL ? format_pod(&name, pod) : NULL, "protocol", c->protocol,
+			 "from", end_json(c->family, c->pod, c->pod_port), "seen_as",
+			 end_json(c->family, c->external, c->external_port), "to",
+			 end_json(c->family, c->peer, c->peer_port), "state", c->state, "answered",
+			 (int)c->answered, "expires_s", (json_int_t)c->expires_s, "packets_sent",
+			 (json_int_t)c->packets_sent, "bytes_sent", (json_int_t)c->bytes_sent,
+			 "packets_received", (json_int_t)c->packets_received, "bytes_received",
+			 (json_int_t)c->bytes_received);
+}
+
+static void print_json(const struct podport_connections *connections,
+		       const struct podport_pods *pods, const char *name)
+{
+	const struct podport_connections_summary *summary =
+		podport_connections_summary(connections);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < podport_connections_count(connections); i++) {
+		const struct podport_connection *c = podport_connections_get(connections, i);
+
+		if (is_wanted(c, pods, name))
+			json_array_append_new(list, connection_json(c, pods));
+	}
+	command_print_json(json_pack("{s:o, s:I, s:I, s:I, s:I}", "connections", list, "total",
+				     (json_int_t)summary->total, "most", (json_int_t)summary->most,
+				     "refused_full", (json_int_t)summary->refused_full,
+				     "refused_ports", (json_int_t)summary->refused_ports));
+}
+
+static int check_name(const struct podport_pods *pods, const char *name,
+		      struct podport_error *error)
+{
+	for (size_t i = 0; i < podport_pods_count(pods); i++)
+		if (name == NULL || lookup_is(podport_pods_get(pods, i), name))
+			return 0;
+	if (name == NULL)
+		return 0;
+	error->code = PODPORT_NOT_FOUND;
+	error->name = podport_code_name(PODPORT_NOT_FOUND);
+	snprintf(error->message, sizeof(error->message),
+		 "no pod is called '%.300s'; see 'podportctl pods'", name);
+	return -ENOENT;
+}
+
+static int run(struct podport_client *client, const struct options *options,
+	       struct podport_error *error)
+{
+	struct podport_connections *connections;
+	struct podport_pods *pods;
+	int r = podport_list_connections(client, &connections, error);
+
+	if (r < 0)
+		return r;
+	r = podport_list_pods(client, &pods, error);
+	if (r < 0) {
+		podport_connections_free(connections);
+		return r;
+	}
+	r = check_name(pods, options->pod, error);
+	if (r == 0 && options->json)
+		print_json(connections, pods, options->pod);
+	else if (r == 0)
+		print_table(connections, pods, options->pod);
+	podport_connections_free(connections);
+	podport_pods_free(pods);
+	return r;
+}
+
+const struct command command_connections = {
+	.name = "connections",
+	.summary = "what is masqueraded: who speaks with whom, and seen as what; of all or of one",
+	.help = "One line for each connection of a pod to the wire that leaves with the uplink's "
+		"address.\n"
+		"SEEN-AS is what the peer sees. States of TCP are those of the Linux kernel; UDP "
+		"and "
+		"pings are\n"
+		"answered or not. EXPIRES is when the connection is forgotten if nothing more is "
+		"sent. At the end:\n"
+		"how full the table is, and how many new connections were refused ('podportctl "
+		"ports "
+		"--drops' says\n"
+		"whose: nat-table-full, nat-no-port).\n"
+		"\n"
+		"--json: {\"connections\": [{\n"
+		"  pod                      string, null: it has just gone\n"
+		"  protocol                 \"tcp\", \"udp\", \"icmp\" or \"icmpv6\"\n"
+		"  from, seen_as, to        {address, port}; of a ping the port is its identifier, "
+		"in to 0\n"
+		"  state                    string, \"\" if the protocol has none\n"
+		"  answered                 true, false\n"
+		"  expires_s                number\n"
+		"  packets_sent, bytes_sent, packets_received, bytes_received   numbers, by the "
+		"pod\n"
+		"}], total, most, refused_full, refused_ports: numbers; most is 0: nothing is "
+		"masqueraded}\n",
+	.has_pod = true,
+	.run = run,
+};
