@@ -43,8 +43,7 @@ struct control_config {
 	// The configuration's pod network; without prefixes if it has none. A network that is set by
 	// a call has the rest from it.
 	const struct network *network;
-	const struct uplink
-		*uplink; // the configuration's; without addresses: the wire is not served
+	const struct uplink *uplink; // the configuration's; without addresses: no wire
 };
 
 struct control;
