@@ -17,6 +17,8 @@
 #include <cmocka.h>
 #include <nng/nng.h>
 
+#include "proto/wire_private.h"
+
 enum { HELD_MAX = 128 };
 
 char harness_url[80];
@@ -195,7 +197,8 @@ void call_now(struct wire_client *client)
 	struct reply reply;
 
 	if (wire_client_call(client, &request, LONG_MS, &reply, &err) < 0)
-		fail_msg("%s", err.message);
+		fail_msg("%s%s", err.message,
+			 wire_reaper_works() ? "" : " (nng's reaper is stuck: wire_private.h)");
 	assert_int_equal(reply.code, CODE_OK);
 	assert_int_equal(reply.body.detach.function.vf, 77);
 }
