@@ -71,6 +71,7 @@ static bool is_unicast6(const uint8_t bytes[16])
 int uplink_parse_ipv4(const char *text, struct uplink *uplink, struct error *err)
 {
 	uint8_t address[16] = {0};
+	in_addr_t network_order;
 	unsigned int length;
 	int r = parse_prefix(AF_INET, text, address, &length, err);
 
@@ -82,8 +83,8 @@ int uplink_parse_ipv4(const char *text, struct uplink *uplink, struct error *err
 	if (length < 1 || length > 31)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "'%s': the length is not in 1..31",
 				 text);
-	uint32_t host = (address[0] << 24u | address[1] << 16 | address[2] << 8 | address[3]) &
-			(UINT32_MAX >> length);
+	memcpy(&network_order, address, sizeof(network_order));
+	uint32_t host = ntohl(network_order) & (UINT32_MAX >> length);
 	if (length < 31 && (host == 0 || host == UINT32_MAX >> length)) // RFC 3021 has no such
 		return error_set(
 			err, EINVAL, CODE_BAD_REQUEST,
