@@ -12,10 +12,20 @@
 static int take_address(ProtobufCBinaryData from, const struct where *at, const char *name,
 			bool is_ipv6, uint8_t to[16], struct error *err)
 {
+	static const uint8_t unspecified[16];
+
 	if (from.len != (is_ipv6 ? 16u : 4u))
 		return bad_field(err, CODE_BAD_REQUEST, at, name, "has %zu bytes", from.len);
+	if (memcmp(from.data, unspecified, from.len) == 0)
+		return bad_field(err, CODE_BAD_REQUEST, at, name, "is all zero");
 	memcpy(to, from.data, from.len);
 	return 0;
+}
+
+// What most of its addresses are, so that it is the odd one that is found fault with.
+static bool mostly_ipv6(const Podport__Wire__Connection *from)
+{
+	return (from->pod.len == 16) + (from->peer.len == 16) + (from->external.len == 16) >= 2;
 }
 
 static int decode_connection(const Podport__Wire__Connection *from, const struct where *at,
@@ -26,7 +36,7 @@ static int decode_connection(const Podport__Wire__Connection *from, const struct
 	// 0 asks for a list from its start: a connection of that number would be listed for ever.
 	if (from->number == 0)
 		return bad_field(err, CODE_BAD_REQUEST, at, "number", "is 0");
-	to->is_ipv6 = from->pod.len == 16;
+	to->is_ipv6 = mostly_ipv6(from);
 	if ((r = take_address(from->pod, at, "pod", to->is_ipv6, to->pod, err)) < 0 ||
 	    (r = take_address(from->peer, at, "peer", to->is_ipv6, to->peer, err)) < 0 ||
 	    (r = take_address(from->external, at, "external", to->is_ipv6, to->external, err)) <
