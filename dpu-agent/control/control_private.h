@@ -47,7 +47,7 @@ struct operation {
 	struct pods_undo undo;        // OPERATION_ATTACH
 	struct store_record *updated; // OPERATION_REFRESH: the record to be; heap
 	struct function_id function;  // OPERATION_DETACH: for the answer, when the pod is gone
-	bool started; // the pod's port, by this operation
+	bool started;                 // the pod's port, by this operation
 	bool late, failed;
 	struct error error; // if failed
 };

@@ -470,7 +470,7 @@ struct podport_agent_status {
 	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
 	uint32_t attachments_without_port;             // their port could not be started
 	const char *uplink_error; // why the uplink is not started, "": it is, or no pod network yet
-	const struct podport_uplink *uplink; // NULL: no address on the wire, or an older agent
+	const struct podport_uplink *uplink;    // NULL: no address on the wire, or an older agent
 	uint32_t vhost_ports, vhost_ports_used; // for pods that ask for them
 };
 
