@@ -62,6 +62,11 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	check_request(&request, NULL);
 	request.body.attach.requested_mac.bytes[0] |= 1;
 	check_request(&request, "attach.requested_mac: is a group address");
+	sample_request(CALL_ATTACH, SAMPLE_TYPICAL, &request);
+	request.body.attach.port = PORT_CHOICE_VIRTIO_USER;
+	check_request(&request, NULL);
+	request.body.attach.port = PORT_CHOICE_COUNT;
+	check_request(&request, "attach.port_kind: 3 is not in 0..2");
 
 	sample_request(CALL_LIST, SAMPLE_TYPICAL, &request);
 	request.body.list.limit = LIMIT_PAGE;

@@ -148,6 +148,8 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	to->functions_used = from->functions_used;
 	to->attachments = from->attachments;
 	to->attachments_without_port = from->attachments_without_port;
+	to->vhost_ports = from->vhost_ports;
+	to->vhost_ports_used = from->vhost_ports_used;
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;

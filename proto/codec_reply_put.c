@@ -204,6 +204,8 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	to->functions_used = from->functions_used;
 	to->attachments = from->attachments;
 	to->attachments_without_port = from->attachments_without_port;
+	to->vhost_ports = from->vhost_ports;
+	to->vhost_ports_used = from->vhost_ports_used;
 	to->uplink_error = put_text(from->uplink_error);
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;

@@ -45,6 +45,10 @@ static int decode_attach(const Podport__Wire__Attach *from, const struct where *
 	    (r = take_range(from->requested_mtu, MTU_MIN, MTU_MAX, at, "requested_mtu", err)) < 0)
 		return r;
 	to->requested_mtu = from->requested_mtu;
+	r = take_range(from->port_kind, 0, PORT_CHOICE_COUNT - 1, at, "port_kind", err);
+	if (r < 0)
+		return r;
+	to->port = (enum port_choice)from->port_kind;
 	return 0;
 }
 
@@ -299,6 +303,7 @@ static void put_attach(struct request_wire *wire, const struct attach_request *f
 	to->requested_mac =
 		put_bytes(from->wants_mac, &from->requested_mac, sizeof(from->requested_mac));
 	to->requested_mtu = from->requested_mtu;
+	to->port_kind = from->port;
 	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_ATTACH;
 	wire->message.attach = to;
 }

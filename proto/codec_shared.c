@@ -94,6 +94,37 @@ static int decode_addresses(const Podport__Wire__Attachment *from, const struct 
 	return 0;
 }
 
+// The kind of port and what comes with it.
+static int decode_port(const Podport__Wire__Attachment *from, const struct where *at, bool partial,
+		       struct attachment *to, struct error *err)
+{
+	bool vhost;
+	int r = take_range(from->port_kind, 0, PORT_CHOICE_COUNT - 1, at, "port_kind", err);
+
+	if (r < 0)
+		return r;
+	to->port = (enum port_choice)from->port_kind;
+	vhost = to->port == PORT_CHOICE_VHOST_USER;
+	if (from->function != NULL && to->port != PORT_CHOICE_FUNCTION)
+		return bad_field(err, CODE_BAD_REQUEST, at, "function", "beside port_kind %s",
+				 port_choice_name(to->port));
+	if (from->function != NULL || (!partial && to->port == PORT_CHOICE_FUNCTION))
+		if ((r = decode_function(from->function, &WHERE(at, "function"), &to->function,
+					 err)) < 0)
+			return r;
+	r = take_text(from->socket_path, at, "socket_path", SOCKET_PATH_SIZE - 1, to->socket_path,
+		      err);
+	if (r < 0)
+		return r;
+	if (to->socket_path[0] != '\0' && (!vhost || to->socket_path[0] != '/'))
+		return bad_field(err, CODE_BAD_REQUEST, at, "socket_path",
+				 vhost ? "is not an absolute path" : "beside port_kind %s",
+				 port_choice_name(to->port));
+	if (to->socket_path[0] == '\0' && vhost && !partial)
+		return bad_field(err, CODE_BAD_REQUEST, at, "socket_path", "missing");
+	return 0;
+}
+
 int decode_attachment(const Podport__Wire__Attachment *from, const struct where *at, bool partial,
 		      struct attachment *ret_attachment, struct error *err)
 {
@@ -107,11 +138,8 @@ int decode_attachment(const Podport__Wire__Attachment *from, const struct where 
 	if (from->key != NULL || !partial)
 		if ((r = decode_key(from->key, &WHERE(at, "key"), &to.key, err)) < 0)
 			return r;
-	if (from->function != NULL || !partial)
-		if ((r = decode_function(from->function, &WHERE(at, "function"), &to.function,
-					 err)) < 0)
-			return r;
-	if ((r = decode_sandbox(from->sandbox, &WHERE(at, "sandbox"), &to.sandbox, err)) < 0 ||
+	if ((r = decode_port(from, at, partial, &to, err)) < 0 ||
+	    (r = decode_sandbox(from->sandbox, &WHERE(at, "sandbox"), &to.sandbox, err)) < 0 ||
 	    (r = decode_pod(from->pod, &WHERE(at, "pod"), &to.pod, err)) < 0 ||
 	    (r = take_mac(from->mac, at, "mac", absent_fine, &to.mac, err)) < 0 ||
 	    (r = decode_addresses(from, at, partial, &to, err)) < 0 ||
@@ -170,12 +198,16 @@ void put_attachment(struct attachment_wire *to, const struct attachment *from)
 	put_key(&to->key, &from->key);
 	put_sandbox(&to->sandbox, &from->sandbox);
 	put_pod(&to->pod, &from->pod);
-	put_function(&to->function, &from->function);
+	message->port_kind = from->port;
+	if (from->port == PORT_CHOICE_FUNCTION) {
+		put_function(&to->function, &from->function);
+		message->function = &to->function;
+	}
+	message->socket_path = put_text(from->socket_path);
 	if (!attachment_key_equal(&from->key, &no_key)) // empty only in a partial one
 		message->key = &to->key;
 	message->sandbox = &to->sandbox;
 	message->pod = &to->pod;
-	message->function = &to->function;
 	message->mac = put_mac(&from->mac);
 	message->ipv4 = put_bytes(from->has_ipv4, &from->ipv4, sizeof(from->ipv4));
 	message->ipv6 = put_bytes(from->has_ipv6, &from->ipv6, sizeof(from->ipv6));

@@ -36,6 +36,28 @@ const char *call_name(unsigned int call)
 	return names[call];
 }
 
+static const char *const port_choice_names[PORT_CHOICE_COUNT] = {
+	[PORT_CHOICE_FUNCTION] = "function",
+	[PORT_CHOICE_VHOST_USER] = "vhost-user",
+	[PORT_CHOICE_VIRTIO_USER] = "virtio-user",
+};
+
+const char *port_choice_name(enum port_choice choice)
+{
+	return (unsigned int)choice < PORT_CHOICE_COUNT ? port_choice_names[choice] : "unknown";
+}
+
+bool port_choice_parse(const char *name, enum port_choice *ret_choice)
+{
+	for (int i = 0; i < PORT_CHOICE_COUNT; i++) {
+		if (strcmp(name, port_choice_names[i]) == 0) {
+			*ret_choice = (enum port_choice)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 void reply_clear(struct reply *reply)
 {
 	switch (reply->call) {

@@ -37,6 +37,7 @@ enum {
 	LIMIT_NAME = 128,        // network name and container ID; containerd's own limit is 76
 	LIMIT_IFNAME = 15,       // IFNAMSIZ - 1
 	LIMIT_PATH = 511,        // sandbox path, socket path, URL
+	SOCKET_PATH_SIZE = 108,  // sockaddr_un's, with the terminator
 	LIMIT_POD_NAME = 253,    // a Kubernetes object name (RFC 1123 subdomain)
 	LIMIT_TEXT = 511,        // error sentences, reasons
 	LIMIT_ID = 63,           // host, boot and instance IDs, versions, short names
@@ -81,13 +82,28 @@ struct function_id {
 	uint16_t vf;
 };
 
+// By what a pod is connected. The numbers are on the wire and in the store.
+enum port_choice {
+	PORT_CHOICE_FUNCTION = 0,    // a function of the NIC, in its sandbox
+	PORT_CHOICE_VHOST_USER = 1,  // a socket, for a virtio device in user space
+	PORT_CHOICE_VIRTIO_USER = 2, // a netdev by way of the kernel's vhost-net
+	PORT_CHOICE_COUNT,
+};
+
+// "function", "vhost-user", "virtio-user": as the network configuration's portKind has it.
+const char *port_choice_name(enum port_choice choice);
+// False: it is none of them.
+bool port_choice_parse(const char *name, enum port_choice *ret_choice);
+
 // What an attachment was given, and keeps: as it is in the agent's store. How it is right now is in
 // struct list_item.
 struct attachment {
 	struct attachment_key key;
 	struct sandbox sandbox;
 	struct pod_name pod;
-	struct function_id function;
+	enum port_choice port;
+	struct function_id function;        // valid if port is PORT_CHOICE_FUNCTION, else zero
+	char socket_path[SOCKET_PATH_SIZE]; // absolute, if port is PORT_CHOICE_VHOST_USER, else ""
 	struct mac mac;
 	bool has_ipv4, has_ipv6;            // at least one
 	struct in_addr ipv4, gateway_ipv4;  // valid if has_ipv4
@@ -171,6 +187,7 @@ struct attach_request {
 	struct in6_addr requested_ipv6;
 	struct mac requested_mac; // unicast, not zero
 	uint32_t requested_mtu;   // 0: the pod network's
+	enum port_choice port;
 };
 
 struct detach_request {
@@ -263,7 +280,7 @@ struct hello_reply {
 
 struct detach_reply {
 	bool existed;
-	struct function_id function; // valid if existed
+	struct function_id function; // valid if existed; zero if it had none
 };
 
 // How far the e-switch forwards for one attachment.
@@ -348,6 +365,7 @@ struct agent_status {
 	char uplink_error[LIMIT_TEXT + 1]; // "": it is started, or there is no pod network
 	bool has_uplink;                   // false: no address on the wire, or an older agent
 	struct uplink_status uplink;
+	uint32_t vhost_ports, vhost_ports_used; // 0: none
 };
 
 struct status_reply {

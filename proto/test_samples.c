@@ -85,6 +85,12 @@ static void fill_attachment(struct attachment *attachment, enum sample sample)
 	fill_sandbox(&attachment->sandbox, sample);
 	fill_pod(&attachment->pod, sample);
 	fill_function(&attachment->function, sample);
+	if (sample == SAMPLE_LARGEST) { // a function is smaller than a path
+		attachment->port = PORT_CHOICE_VHOST_USER;
+		attachment->function = (struct function_id){0};
+		fill(attachment->socket_path, SOCKET_PATH_SIZE - 1, sample, "");
+		attachment->socket_path[0] = '/';
+	}
 	fill_mac(&attachment->mac, sample);
 	fill_mac(&attachment->gateway_mac, sample);
 	attachment->has_ipv4 = sample != SAMPLE_SMALLEST;
@@ -130,6 +136,7 @@ static void fill_attach(struct attach_request *attach, enum sample sample)
 	fill_ipv6(&attach->requested_ipv6, "fd00:88::77");
 	fill_mac(&attach->requested_mac, sample);
 	attach->requested_mtu = sample == SAMPLE_LARGEST ? MTU_MAX : 1400;
+	attach->port = sample == SAMPLE_LARGEST ? PORT_CHOICE_VHOST_USER : PORT_CHOICE_FUNCTION;
 }
 
 static void fill_set_pod_network(struct set_pod_network_request *to, enum sample sample)
@@ -481,6 +488,8 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->functions_used = number32(sample, 12);
 	agent->attachments = number32(sample, 12);
 	agent->attachments_without_port = number32(sample, 0);
+	agent->vhost_ports = number32(sample, 64);
+	agent->vhost_ports_used = number32(sample, 2);
 	if (sample == SAMPLE_LARGEST)
 		fill(agent->uplink_error, LIMIT_TEXT, sample, "");
 	agent->workers = number32(sample, 2);

@@ -35,10 +35,11 @@ static size_t held_by(const struct pods *pods, const struct attachment *attachme
 {
 	size_t count = 0;
 
-	ret_held[count++] = (struct store_released){
-		.pool = STORE_POOL_FUNCTION,
-		.vf = attachment->function.vf,
-	};
+	if (attachment->port == PORT_CHOICE_FUNCTION)
+		ret_held[count++] = (struct store_released){
+			.pool = STORE_POOL_FUNCTION,
+			.vf = attachment->function.vf,
+		};
 	if (attachment->has_ipv4 && pods_ipv4_in_pool(pods, attachment->ipv4))
 		ret_held[count++] = (struct store_released){
 			.pool = STORE_POOL_IPV4,
@@ -215,8 +216,14 @@ static void log_pod(const char *message, const struct attachment *a, const struc
 		inet_ntop(AF_INET, &a->ipv4, ipv4, sizeof(ipv4));
 	if (a->has_ipv6)
 		inet_ntop(AF_INET6, &a->ipv6, ipv6, sizeof(ipv6));
-	log_info(message, "network=%s container=%s ifname=%s function=%u ipv4=%s ipv6=%s",
-		 a->key.network, a->key.container_id, a->key.ifname, a->function.vf, ipv4, ipv6);
+	if (a->port == PORT_CHOICE_FUNCTION)
+		log_info(message, "network=%s container=%s ifname=%s function=%u ipv4=%s ipv6=%s",
+			 a->key.network, a->key.container_id, a->key.ifname, a->function.vf, ipv4,
+			 ipv6);
+	else
+		log_info(message, "network=%s container=%s ifname=%s socket=%s ipv4=%s ipv6=%s",
+			 a->key.network, a->key.container_id, a->key.ifname, a->socket_path, ipv4,
+			 ipv6);
 }
 
 static void operation_apply(struct control *control, struct operation *op)

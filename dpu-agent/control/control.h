@@ -40,6 +40,8 @@ struct control_config {
 	const char *nic_device;  // for status
 	uint32_t workers;        // for status
 	bool host_port;          // serve the PF of the host
+	const char
+		*vhost_socket_dir; // where sockets of new pods go, if the NIC has vhost-user ports
 	// The configuration's pod network; without prefixes if it has none. A network that is set by
 	// a call has the rest from it.
 	const struct network *network;

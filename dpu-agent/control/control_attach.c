@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "control/control_private.h"
 
@@ -58,6 +59,41 @@ static int take_mac(const struct control *control, const struct mac *mac, struct
 	return 0;
 }
 
+// ---- what kind of port -----------------------------------------------------------------------------
+
+// A name that says nothing and that nobody guesses: who may use the folder cannot prepare for a pod to come.
+static int choose_socket(const struct control *control, const struct attach_request *wanted,
+			 char ret_path[SOCKET_PATH_SIZE], struct error *err)
+{
+	const char *folder = control->config.vhost_socket_dir;
+	uint64_t random;
+
+	if (wanted->port != PORT_CHOICE_VHOST_USER || folder == NULL)
+		return 0;
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return error_set(err, EIO, CODE_INTERNAL, "no random number for a socket: %s",
+				 strerror(errno));
+	if (snprintf(ret_path, SOCKET_PATH_SIZE, "%s/%016llx.sock", folder,
+		     (unsigned long long)random) >= SOCKET_PATH_SIZE)
+		return error_set(err, ENAMETOOLONG, CODE_INTERNAL,
+				 "the path of a socket in %.100s is too long", folder);
+	return 0;
+}
+
+static int check_port(const struct attach_request *wanted, struct error *err)
+{
+	if (wanted->port != PORT_CHOICE_VIRTIO_USER)
+		return 0;
+	if (access("/dev/vhost-net", R_OK | W_OK) < 0)
+		return error_set(
+			err, errno, CODE_UNSUPPORTED,
+			"port_kind: virtio-user needs the kernel's vhost-net, and the agent "
+			"cannot use /dev/vhost-net: %s",
+			strerror(errno));
+	return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+			 "port_kind: this version of podport has no virtio-user ports");
+}
+
 static void set_host(const struct control *control, const char *host_id,
 		     struct store_record *record)
 {
@@ -83,6 +119,9 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	if (host_id[0] != '\0' && host_find(control, host_id) == NULL)
 		return error_set(err, EAGAIN, CODE_NOT_READY,
 				 "the host %s has not said Hello to this agent yet", host_id);
+	r = check_port(wanted, err);
+	if (r < 0)
+		return r;
 	attachment->key = wanted->key;
 	attachment->sandbox = wanted->sandbox;
 	attachment->pod = wanted->pod;
@@ -97,13 +136,16 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	} else {
 		r = choose_mac(control, &attachment->mac, err);
 	}
+	if (r == 0)
+		r = choose_socket(control, wanted, attachment->socket_path, err);
 	if (r < 0)
 		return r;
 	r = pods_reserve(control->pods, wanted, attachment, &op->undo, err);
 	if (r < 0)
 		return r;
 	op->kind = OPERATION_ATTACH;
-	op->pod = pods_add(control->pods, &record);
+	op->pod = pods_add(control->pods, &record,
+			   op->undo.vhost ? op->undo.vhost_undo.index : LRU_POOL_NONE);
 	if (op->pod == NULL) {
 		pods_unreserve(control->pods, &op->undo);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
@@ -155,6 +197,9 @@ static int compare(const struct attachment *have, const struct attach_request *w
 	char has_mac[MAC_TEXT_SIZE], wanted_mac[MAC_TEXT_SIZE];
 	int r = 0;
 
+	if (wanted->port != have->port)
+		return differs(have, err, "port_kind", "it is a %s, not a %s",
+			       port_choice_name(have->port), port_choice_name(wanted->port));
 	if (wanted->wants_ipv4)
 		r = compare_address(have, "requested_ipv4", AF_INET, have->has_ipv4, &have->ipv4,
 				    &wanted->requested_ipv4, err);

@@ -83,6 +83,8 @@ void status_call(struct control *control, struct control_call *call)
 		 nic_driver_name(control->config.nic));
 	agent->functions = nic_function_count(control->config.nic);
 	agent->functions_used = pods->functions.taken;
+	agent->vhost_ports = pods->vhosts.size;
+	agent->vhost_ports_used = pods->vhosts.taken;
 	agent->attachments = (uint32_t)pods->count;
 	for (size_t i = 0; i < pods->count; i++)
 		agent->attachments_without_port +=
@@ -105,7 +107,7 @@ void status_call(struct control *control, struct control_call *call)
 // ---- ports -----------------------------------------------------------------------------------------
 
 static void describe_port(const struct control *control, const char *host_id,
-			  const struct port *port, uint32_t vf, struct port_info *ret_info)
+			  const struct port *port, uint32_t index, struct port_info *ret_info)
 {
 	struct datapath_counters counters = {0};
 	struct offload_pod_status offload = {0};
@@ -115,13 +117,16 @@ static void describe_port(const struct control *control, const char *host_id,
 	port_read_state(port, &state);
 	datapath_read_counters(port_slot(port), &counters);
 	offload_read_pod(control->config.offload, port_slot(port), &offload);
-	if (port_kind_of(port) == PORT_FUNCTION && vf < control->pods->functions.size)
-		pod = control->pods->by_function[vf];
+	if (port_kind_of(port) == PORT_FUNCTION && index < control->pods->functions.size)
+		pod = control->pods->by_function[index];
+	else if (port_kind_of(port) == PORT_VHOST)
+		pod = vhost_pod(control, index);
 
 	ret_info->slot = port_slot(port);
 	snprintf(ret_info->kind, sizeof(ret_info->kind), "%s", port_kind_name(port_kind_of(port)));
 	snprintf(ret_info->name, sizeof(ret_info->name), "%s", state.name);
-	ret_info->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
+	if (port_kind_of(port) == PORT_FUNCTION)
+		ret_info->function = (struct function_id){.pf = 0, .vf = (uint16_t)index};
 	ret_info->has_key = pod != NULL && host_owns(host_id, pod);
 	if (ret_info->has_key)
 		ret_info->key = pod->record.attachment.key;
@@ -152,7 +157,7 @@ static void describe_port(const struct control *control, const char *host_id,
 
 struct slot_port {
 	const struct port *port;
-	uint32_t slot, vf;
+	uint32_t slot, index;
 };
 
 static int compare_slots(const void *a, const void *b)
@@ -162,24 +167,22 @@ static int compare_slots(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-// The NIC's ports whose slot is at least `after`, by slot. Returns how many.
+// A vhost-user port that nobody has is only a number.
+static bool is_there(const struct control *control, const struct port *port, uint32_t index)
+{
+	return port_kind_of(port) != PORT_VHOST || vhost_pod(control, index) != NULL;
+}
+
+// The ports whose slot is at least `after`, by slot. Returns how many.
 static size_t collect_ports(const struct control *control, uint32_t after, struct slot_port *ports)
 {
-	static const enum port_kind fixed[] = {PORT_HOST, PORT_UPLINK};
-	struct nic *nic = control->config.nic;
+	uint32_t cursor = 0, index;
 	const struct port *port;
 	size_t count = 0;
 
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-		port = nic_port(nic, fixed[i], 0);
-		if (port != NULL && port_slot(port) >= after)
-			ports[count++] = (struct slot_port){port, port_slot(port), 0};
-	}
-	for (uint32_t vf = 0; vf < nic_function_count(nic); vf++) {
-		port = nic_port(nic, PORT_FUNCTION, vf);
-		if (port != NULL && port_slot(port) >= after)
-			ports[count++] = (struct slot_port){port, port_slot(port), vf};
-	}
+	while ((port = next_port(control, &cursor, &index)) != NULL)
+		if (port_slot(port) >= after && is_there(control, port, index))
+			ports[count++] = (struct slot_port){port, port_slot(port), index};
 	qsort(ports, count, sizeof(*ports), compare_slots);
 	return count;
 }
@@ -192,7 +195,9 @@ void list_ports_call(struct control *control, struct control_call *call)
 	struct slot_port *ports;
 	size_t count;
 
-	ports = calloc((size_t)nic_function_count(control->config.nic) + 2, sizeof(*ports));
+	ports = calloc((size_t)nic_function_count(control->config.nic) +
+			       nic_vhost_count(control->config.nic) + 2,
+		       sizeof(*ports));
 	body->ports = calloc(wanted->limit, sizeof(*body->ports));
 	if (ports == NULL || body->ports == NULL) {
 		free(ports);
@@ -203,7 +208,7 @@ void list_ports_call(struct control *control, struct control_call *call)
 	count = collect_ports(control, wanted->after, ports);
 	for (; body->count < count && body->count < wanted->limit; body->count++)
 		describe_port(control, call_host(control, call), ports[body->count].port,
-			      ports[body->count].vf, &body->ports[body->count]);
+			      ports[body->count].index, &body->ports[body->count]);
 	body->more = body->count < count;
 	free(ports);
 	answer(control, call, &reply);
@@ -244,19 +249,14 @@ void ipam_call(struct control *control, struct control_call *call)
 
 void control_read_counts(const struct control *control, struct control_counts *ret_counts)
 {
-	size_t count, ports_max = (size_t)nic_function_count(control->config.nic) + 2;
 	struct datapath_counters counters = {0};
+	uint32_t cursor = 0, index;
 	const struct port *port;
 
 	*ret_counts = control->counts;
-	for (size_t i = 0; i < ports_max; i++) {
-		port = i == 0   ? nic_port(control->config.nic, PORT_HOST, 0)
-		       : i == 1 ? nic_port(control->config.nic, PORT_UPLINK, 0)
-				: nic_port(control->config.nic, PORT_FUNCTION, (uint32_t)i - 2);
-		if (port == NULL)
-			continue;
+	while ((port = next_port(control, &cursor, &index)) != NULL) {
 		datapath_read_counters(port_slot(port), &counters);
-		for (count = 0; count < LIMIT_DROPS; count++)
+		for (size_t count = 0; count < LIMIT_DROPS; count++)
 			ret_counts->drops[count] += counters.drops[count];
 	}
 }

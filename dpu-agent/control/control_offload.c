@@ -14,10 +14,17 @@
 
 // ---- rules come and go -----------------------------------------------------------------------------
 
+// The e-switch has a way to functions only. What other pods send to the rest finds no rule for its
+// destination and goes to the agent.
+static bool is_offloaded(const struct pod *pod)
+{
+	return pod->record.attachment.port == PORT_CHOICE_FUNCTION;
+}
+
 static struct offload_pod wanted_of(const struct control *control, const struct pod *pod)
 {
 	const struct attachment *a = &pod->record.attachment;
-	struct port *port = nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
+	struct port *port = pod_port(control, pod);
 
 	return (struct offload_pod){
 		.slot = port_slot(port),
@@ -38,7 +45,7 @@ void rules_add(struct control *control, struct pod *const *pods, size_t count)
 	if (!control->offload_begun)
 		return;
 	for (size_t i = 0; i < count; i++) {
-		if (pods[i]->port_started)
+		if (pods[i]->port_started && is_offloaded(pods[i]))
 			control->offload_wanted[wanted++] = wanted_of(control, pods[i]);
 	}
 	if (wanted > 0)
@@ -47,10 +54,13 @@ void rules_add(struct control *control, struct pod *const *pods, size_t count)
 
 int rules_check(struct control *control, const struct pod *pod, struct error *err)
 {
-	const struct offload_pod wanted = wanted_of(control, pod);
+	struct offload_pod wanted;
 	char reason[LIMIT_TEXT + 1];
 
-	if (!control->offload_begun || offload_check(control->config.offload, &wanted, reason))
+	if (!control->offload_begun || !is_offloaded(pod))
+		return 0;
+	wanted = wanted_of(control, pod);
+	if (offload_check(control->config.offload, &wanted, reason))
 		return 0;
 	text_clean(reason);
 	return error_set(err, ESTALE, CODE_MISMATCH, "rules: %.300s", reason);
@@ -112,10 +122,16 @@ void rules_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1])
 void rules_describe_pod(const struct control *control, const struct pod *pod,
 			struct attachment_offload *ret_offload)
 {
-	const struct port *port =
-		nic_port(control->config.nic, PORT_FUNCTION, pod->record.attachment.function.vf);
+	const struct port *port = pod_port(control, pod);
 	struct offload_pod_status status = {0};
 
+	if (!is_offloaded(pod)) {
+		COPY_TEXT(ret_offload->state, offload_state_name(OFFLOAD_NONE));
+		snprintf(ret_offload->reason, sizeof(ret_offload->reason),
+			 "%s port: no part of the NIC, its packets go through the agent",
+			 port_choice_name(pod->record.attachment.port));
+		return;
+	}
 	if (port != NULL)
 		offload_read_pod(control->config.offload, port_slot(port), &status);
 	COPY_TEXT(ret_offload->state, offload_state_name(status.state));

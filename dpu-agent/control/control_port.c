@@ -4,6 +4,7 @@
 // attachment, and as a whole at start-up.
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "control/control_private.h"
@@ -24,11 +25,71 @@ static void clear_counters(struct control *control, uint32_t slot)
 	datapath_clear_counters(slot);
 }
 
+struct port *pod_port(const struct control *control, const struct pod *pod)
+{
+	const struct attachment *a = &pod->record.attachment;
+
+	switch (a->port) {
+	case PORT_CHOICE_FUNCTION:
+		return nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
+	case PORT_CHOICE_VHOST_USER:
+		return pod->vhost == LRU_POOL_NONE
+			       ? NULL
+			       : nic_port(control->config.nic, PORT_VHOST, pod->vhost);
+	case PORT_CHOICE_VIRTIO_USER:
+	case PORT_CHOICE_COUNT:
+		break;
+	}
+	return NULL;
+}
+
+const struct pod *vhost_pod(const struct control *control, uint32_t vhost)
+{
+	const struct pods *pods = control->pods;
+
+	for (size_t i = 0; i < pods->count; i++)
+		if (pods->sorted[i]->vhost == vhost)
+			return pods->sorted[i];
+	return NULL;
+}
+
+struct port *next_port(const struct control *control, uint32_t *cursor, uint32_t *ret_index)
+{
+	struct nic *nic = control->config.nic;
+	uint32_t functions = nic_function_count(nic), vhosts = nic_vhost_count(nic);
+	struct port *port = NULL;
+
+	while (port == NULL && *cursor < 2 + functions + vhosts) {
+		uint32_t at = (*cursor)++;
+
+		*ret_index = at < 2 ? 0 : at < 2 + functions ? at - 2 : at - 2 - functions;
+		port = nic_port(nic,
+				at == 0              ? PORT_HOST
+				: at == 1            ? PORT_UPLINK
+				: at < 2 + functions ? PORT_FUNCTION
+						     : PORT_VHOST,
+				*ret_index);
+	}
+	return port;
+}
+
+static int fail_no_port(const struct control *control, const struct pod *pod, struct error *err)
+{
+	const struct attachment *a = &pod->record.attachment;
+
+	if (a->port == PORT_CHOICE_FUNCTION)
+		return error_set(err, ENODEV, CODE_NIC, "the NIC has no function %u",
+				 a->function.vf);
+	return error_set(err, ENODEV, CODE_NIC,
+			 "the agent has %u vhost-user ports, one too few for %s (vhost.ports)",
+			 nic_vhost_count(control->config.nic), a->socket_path);
+}
+
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err)
 {
 	const struct attachment *a = &pod->record.attachment;
-	struct port *port = nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
-	const struct port_config config = {
+	struct port *port = pod_port(control, pod);
+	struct port_config config = {
 		.mac = a->mac,
 		.mtu = a->mtu,
 		.has_ipv4 = a->has_ipv4,
@@ -39,8 +100,9 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 	struct error why = {0};
 	int r;
 
+	snprintf(config.socket_path, sizeof(config.socket_path), "%s", a->socket_path);
 	if (port == NULL) {
-		r = error_set(&why, ENODEV, CODE_NIC, "the NIC has no function %u", a->function.vf);
+		r = fail_no_port(control, pod, &why);
 	} else {
 		if (fresh)
 			clear_counters(control, port_slot(port));
@@ -55,11 +117,11 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 
 void pod_port_stop(struct control *control, struct pod *pod)
 {
-	struct port *port =
-		nic_port(control->config.nic, PORT_FUNCTION, pod->record.attachment.function.vf);
+	struct port *port = pod_port(control, pod);
 
 	if (port != NULL) {
-		offload_remove(control->config.offload, port_slot(port));
+		if (pod->record.attachment.port == PORT_CHOICE_FUNCTION) // others have no rules
+			offload_remove(control->config.offload, port_slot(port));
 		crash_point("agent:del:unoffloaded");
 		port_stop(port);
 	}
@@ -194,13 +256,12 @@ void ports_change_network(struct control *control, const struct pod_network *bef
 
 void ports_stop(struct control *control)
 {
+	uint32_t cursor = 0, index;
 	struct port *port;
 
-	for (uint32_t vf = 0; vf < nic_function_count(control->config.nic); vf++) {
-		port = nic_port(control->config.nic, PORT_FUNCTION, vf);
-		if (port != NULL)
+	while ((port = next_port(control, &cursor, &index)) != NULL)
+		if (port_kind_of(port) == PORT_FUNCTION || port_kind_of(port) == PORT_VHOST)
 			port_stop(port);
-	}
 	stop_fixed(control, PORT_HOST);
 	stop_fixed(control, PORT_UPLINK);
 }

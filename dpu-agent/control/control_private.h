@@ -104,6 +104,13 @@ void offload_call(struct control *control, struct control_call *call);
 
 // ---- ports (control_port.c) --------------------------------------------------------------------
 
+// The pod's, whether started or not; NULL: the NIC has not what the record says.
+struct port *pod_port(const struct control *control, const struct pod *pod);
+// The pod whose vhost-user port this is; NULL: nobody's.
+const struct pod *vhost_pod(const struct control *control, uint32_t vhost);
+// Every port there is, in no particular order: *cursor is 0 at first. NULL: no more. ret_index: as of nic_port().
+struct port *next_port(const struct control *control, uint32_t *cursor, uint32_t *ret_index);
+
 // Start the pod's port; the outcome is also kept in the pod. `fresh`: the slot's counters were
 // another attachment's. Its rules are rules_add' to make, for many at once.
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err);

@@ -15,7 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HOST = FAKE_FUNCTIONS_MAX, UPLINK = FAKE_FUNCTIONS_MAX + 1 };
+enum {
+	HOST = FAKE_FUNCTIONS_MAX,
+	UPLINK = FAKE_FUNCTIONS_MAX + 1,
+};
 
 struct fake_nic fake_nic;
 
@@ -55,6 +58,11 @@ uint32_t nic_function_count(const struct nic *nic)
 	return fake_nic.functions;
 }
 
+uint32_t nic_vhost_count(const struct nic *nic)
+{
+	return fake_nic.vhosts;
+}
+
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 {
 	if (kind == PORT_FUNCTION && index < fake_nic.functions)
@@ -63,6 +71,8 @@ struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 		return (struct port *)&fake_nic.ports[HOST];
 	if (kind == PORT_UPLINK)
 		return (struct port *)&fake_nic.ports[UPLINK];
+	if (kind == PORT_VHOST && index < fake_nic.vhosts)
+		return (struct port *)&fake_nic.ports[FAKE_VHOST + index];
 	return NULL;
 }
 
@@ -102,12 +112,14 @@ enum port_kind port_kind_of(const struct port *port)
 
 	if (index == HOST)
 		return PORT_HOST;
+	if (index >= FAKE_VHOST)
+		return PORT_VHOST;
 	return index == UPLINK ? PORT_UPLINK : PORT_FUNCTION;
 }
 
 const char *port_kind_name(enum port_kind kind)
 {
-	static const char *const names[] = {"host", "function", "uplink"};
+	static const char *const names[] = {"host", "function", "uplink", "vhost-user"};
 
 	return names[kind];
 }

@@ -8,7 +8,7 @@
 #include "datapath/datapath.h"
 #include "port/port.h"
 
-enum { FAKE_FUNCTIONS_MAX = 1000 };
+enum { FAKE_FUNCTIONS_MAX = 1000, FAKE_VHOSTS_MAX = 16, FAKE_VHOST = FAKE_FUNCTIONS_MAX + 2 };
 
 struct fake_port {
 	bool started;
@@ -18,9 +18,11 @@ struct fake_port {
 
 struct fake_nic {
 	uint32_t functions;
+	uint32_t vhosts;
 	bool host_port;
-	struct fake_port ports[FAKE_FUNCTIONS_MAX + 2]; // VFs, then host, then uplink
-	unsigned int fail_start_in;                     // the Nth start from now fails; 0: none
+	struct fake_port ports[FAKE_FUNCTIONS_MAX + 2 +
+			       FAKE_VHOSTS_MAX]; // VFs, then host, then uplink, then vhost-user
+	unsigned int fail_start_in;              // the Nth start from now fails; 0: none
 	bool fail_all_starts;
 	void (*on_change)(void); // called at each start and stop; may be NULL
 	struct datapath_router router;

@@ -47,12 +47,14 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 		.nic_device = "net_fake0",
 		.workers = 1,
 		.host_port = true,
+		.vhost_socket_dir = "/run/vhost",
 		.network = &agent->configured,
 		.uplink = &agent->uplink,
 	};
 	struct restored restored = {0};
 	int r;
 
+	fake_nic.vhosts = agent->vhosts;
 	agent->configured = agent->network;
 	if (!agent->has_network)
 		agent->configured.common.has_ipv4 = agent->configured.common.has_ipv6 = false;
@@ -62,8 +64,8 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 		return r;
 	config.store = agent->store;
 	config.offload = fake_offload_new();
-	r = restore(agent->store, agent->functions, agent->has_network ? &agent->network : NULL,
-		    &restored, err);
+	r = restore(agent->store, agent->functions, fake_nic.vhosts,
+		    agent->has_network ? &agent->network : NULL, &restored, err);
 	if (r == 0)
 		r = control_new(&config, &restored, &agent->control, err);
 	if (r < 0) {
@@ -357,11 +359,19 @@ static void compare_pool(struct test_agent *agent, struct lru_pool *pool, enum s
 	assert_int_equal(pool->size, next_released(pool, seen.at));
 }
 
+static const struct fake_port *port_of(const struct pod *pod)
+{
+	return pod->record.attachment.port == PORT_CHOICE_FUNCTION
+		       ? &fake_nic.ports[pod->record.attachment.function.vf]
+		       : &fake_nic.ports[FAKE_VHOST + pod->vhost];
+}
+
 static void compare_port(const struct pod *pod)
 {
 	const struct attachment *a = &pod->record.attachment;
-	const struct fake_port *port = &fake_nic.ports[a->function.vf];
+	const struct fake_port *port = port_of(pod);
 
+	assert_string_equal(a->socket_path, port->config.socket_path);
 	assert_true(port->started);
 	assert_memory_equal(&a->mac, &port->config.mac, sizeof(a->mac));
 	assert_int_equal(a->mtu, port->config.mtu);
@@ -385,6 +395,8 @@ static void compare_offload(const struct control *control)
 		const struct attachment *a = &pods->sorted[i]->record.attachment;
 		const struct fake_offload_slot *slot = &fake_offload.slots[a->function.vf];
 
+		if (a->port != PORT_CHOICE_FUNCTION)
+			continue; // the e-switch has no way to it
 		assert_int_equal(pods->sorted[i]->port_started, slot->present);
 		if (!slot->present)
 			continue;
@@ -404,7 +416,7 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 {
 	struct pods *pods = agent->control->pods;
 	struct seen seen = {.pods = pods};
-	size_t ipv4 = 0, ipv6 = 0;
+	size_t ipv4 = 0, ipv6 = 0, functions = 0;
 
 	for (size_t i = 0; i < pods->count; i++) {
 		const struct pod *pod = pods->sorted[i];
@@ -414,15 +426,22 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 			const struct attachment *b = &pods->sorted[j]->record.attachment;
 
 			assert_true(attachment_key_compare(&b->key, &a->key) < 0 || j + 1 != i);
-			assert_int_not_equal(a->function.vf, b->function.vf);
+			assert_ptr_not_equal(port_of(pod), port_of(pods->sorted[j]));
+			assert_true(a->port == PORT_CHOICE_FUNCTION ||
+				    strcmp(a->socket_path, b->socket_path) != 0);
 			assert_false(mac_equal(&a->mac, &b->mac));
 			assert_false(a->has_ipv4 && b->has_ipv4 &&
 				     a->ipv4.s_addr == b->ipv4.s_addr);
 			assert_false(a->has_ipv6 && b->has_ipv6 &&
 				     IN6_ARE_ADDR_EQUAL(&a->ipv6, &b->ipv6));
 		}
-		assert_ptr_equal(pod, pods->by_function[a->function.vf]);
-		assert_true(lru_pool_is_taken(&pods->functions, a->function.vf));
+		if (a->port == PORT_CHOICE_FUNCTION) {
+			assert_ptr_equal(pod, pods->by_function[a->function.vf]);
+			assert_true(lru_pool_is_taken(&pods->functions, a->function.vf));
+			functions++;
+		} else {
+			assert_true(lru_pool_is_taken(&pods->vhosts, pod->vhost));
+		}
 		assert_true(!a->has_ipv4 || ipam_is_allocated(&pods->ipv4, &a->ipv4));
 		assert_true(!a->has_ipv6 || ipam_is_allocated(&pods->ipv6, &a->ipv6));
 		ipv4 += a->has_ipv4;
@@ -430,11 +449,12 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 		if (ports)
 			compare_port(pod);
 	}
-	assert_int_equal(pods->count, pods->functions.taken);
+	assert_int_equal(functions, pods->functions.taken);
+	assert_int_equal(pods->count - functions, pods->vhosts.taken);
 	assert_int_equal(ipv4, pods->ipv4.pool.taken);
 	assert_int_equal(ipv6, pods->ipv6.pool.taken);
 	if (ports)
-		assert_int_equal(pods->count, fake_nic_started_functions());
+		assert_int_equal(functions, fake_nic_started_functions());
 	compare_offload(agent->control);
 	assert_int_equal(0, store_each_record(agent->store, compare_record, &seen, NULL));
 	assert_int_equal(pods->count, seen.records);

@@ -196,7 +196,9 @@ static int check_free(const struct datapath_port *port, struct error *err)
 // -1: the port can only be polled.
 static int watch(const struct datapath_port *port)
 {
-	int fd = port->rx_interrupts ? rte_eth_dev_rx_intr_ctl_q_get_fd(port->port_id, 0) : -1;
+	int fd = port->rx_interrupts && port->ops == NULL
+			 ? rte_eth_dev_rx_intr_ctl_q_get_fd(port->port_id, 0)
+			 : -1;
 
 	return fd >= 0 && worker_watch(worker_of(port->slot), port->slot, fd) == 0 ? fd : -1;
 }
@@ -273,6 +275,30 @@ void datapath_port_remove(uint32_t slot)
 	if (port->config.role != DATAPATH_ROLE_POD)
 		neighbours_forget(slot);
 	free(port);
+}
+
+// ---- ports with ops --------------------------------------------------------------------------------
+
+// Workers come before the first port and go after the last, so that these need no lock.
+
+int datapath_port_watch(uint32_t slot, int fd)
+{
+	return worker_watch(worker_of(slot), slot, fd);
+}
+
+void datapath_port_unwatch(uint32_t slot, int fd)
+{
+	worker_unwatch(worker_of(slot), fd);
+}
+
+void datapath_port_wake(uint32_t slot)
+{
+	worker_wake(worker_of(slot));
+}
+
+void datapath_wait(void)
+{
+	wait_for_workers();
 }
 
 // ---- counters ------------------------------------------------------------------------------------

@@ -23,10 +23,31 @@ enum datapath_role {
 };
 
 struct rte_mempool;
+struct rte_mbuf;
+
+// A port that is no ethdev: how a worker takes packets from it and gives it some. Called on the
+// workers' threads, of which one receives, arms and disarms, and all send. None of it blocks.
+struct datapath_device_ops {
+	// Up to `count` packets with the private area above; how many. To have received any disarms.
+	uint16_t (*receive)(void *device, struct rte_mbuf **packets, uint16_t count);
+	// Those that were taken, the first ones, are freed or the device's; how many.
+	uint16_t (*send)(void *device, uint32_t worker, struct rte_mbuf **packets, uint16_t count);
+	// Let what is received from now on wake the worker, by an fd that datapath_port_watch was told of.
+	// False: it cannot now, and is to be polled. Called before each sleep.
+	bool (*arm)(void *device);
+	void (*disarm)(void *device);
+	// What may be left to it now: DATAPATH_TX_ bits. It changes only while no worker is inside of a walk
+	// that has asked, or from nothing.
+	uint32_t (*tx_offloads)(const void *device);
+};
+enum { DATAPATH_TX_L4_CHECKSUM = 1, DATAPATH_TX_TSO = 2 };
 
 struct datapath_port {
 	uint32_t slot; // 0..DATAPATH_PORTS_MAX-1, not in use
 	enum datapath_role role;
+	const struct datapath_device_ops
+		*ops;       // NULL: an ethdev, which the next three lines are about
+	void *device;       // ops' first argument
 	uint16_t port_id;   // started ethdev: one Rx queue (0), Tx queue i is worker i's
 	bool rx_interrupts; // the Rx queue can wake a sleeping worker
 	bool tx_ipv4_checksum, tx_l4_checksum, tx_tso,
@@ -47,3 +68,15 @@ int datapath_port_add(const struct datapath_port *port, struct error *err);
 // Take it back. When this returns no worker touches the ethdev, and nothing is routed to it. A slot
 // not in use: no effect.
 void datapath_port_remove(uint32_t slot);
+
+// ---- for ports with ops: any thread, while the datapath runs ------------------------------------
+
+// The fd that becomes readable when the armed device in `slot` has something; edge-triggered, never
+// read. Returns 0 or a negative errno. It must be unwatched before it is closed.
+int datapath_port_watch(uint32_t slot, int fd);
+void datapath_port_unwatch(uint32_t slot, int fd);
+// Have the worker that polls `slot` look once more, and arm again.
+void datapath_port_wake(uint32_t slot);
+// When this returns no worker uses what it had taken from a device before the call. Not to be called
+// by a worker.
+void datapath_wait(void);

@@ -47,7 +47,10 @@ static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **o
 		if (port->config.slot % w->stride != w->index)
 			continue;
 		struct rte_mbuf **packets = (struct rte_mbuf **)&objs[total];
-		uint16_t count = rte_eth_rx_burst(port->config.port_id, 0, packets, BURST);
+		uint16_t count =
+			port->config.ops == NULL
+				? rte_eth_rx_burst(port->config.port_id, 0, packets, BURST)
+				: port->config.ops->receive(port->config.device, packets, BURST);
 		if (count > 0)
 			take_in(w, port, packets, count);
 		total = (uint16_t)(total + count);

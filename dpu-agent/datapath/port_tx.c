@@ -30,8 +30,11 @@ static void flush(struct worker *w, uint16_t slot)
 	// What is sent is no longer ours to look at.
 	for (uint16_t i = 0; i < batch->count; i++)
 		bytes[i] = rte_pktmbuf_pkt_len(batch->packets[i]);
-	uint16_t sent = rte_eth_tx_burst(out->config.port_id, (uint16_t)w->index, batch->packets,
-					 batch->count);
+	uint16_t sent = out->config.ops == NULL
+				? rte_eth_tx_burst(out->config.port_id, (uint16_t)w->index,
+						   batch->packets, batch->count)
+				: out->config.ops->send(out->config.device, w->index,
+							batch->packets, batch->count);
 	counters->tx_packets += sent;
 	for (uint16_t i = 0; i < sent; i++)
 		counters->tx_bytes += bytes[i];
@@ -67,6 +70,21 @@ static void flush_all(struct worker *w)
 }
 
 // ---- one packet ----------------------------------------------------------------------------------
+
+// A device's peer may come and go, and with it what it can do.
+static bool fills_checksums(const struct graph_port *out)
+{
+	return out->config.ops == NULL ? out->config.tx_l4_checksum
+				       : (out->config.ops->tx_offloads(out->config.device) &
+					  DATAPATH_TX_L4_CHECKSUM) != 0;
+}
+
+static bool segments(const struct graph_port *out)
+{
+	return out->config.ops == NULL
+		       ? out->config.tx_tso && out->config.tx_l4_checksum
+		       : (out->config.ops->tx_offloads(out->config.device) & DATAPATH_TX_TSO) != 0;
+}
 
 // Let the port do it. rte_mbuf_core.h: the pseudo header's sum goes where the checksum will be;
 // without the length if each segment will have its own; and the checksum of the IPv4 header is 0 if
@@ -160,7 +178,7 @@ static void send_one(struct worker *w, struct rte_mbuf *m, const struct graph_po
 	// What Rx said of it is said; to Tx the same bits mean other things.
 	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	if (packet_meta(m)->offload != OFFLOAD_NONE) {
-		if (out->config.tx_l4_checksum)
+		if (fills_checksums(out))
 			request_offload(m, out,
 					vlan_of(w->snapshot, out) != 0
 						? RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN
@@ -199,8 +217,7 @@ static uint16_t port_tx(struct rte_graph *graph, struct rte_node *node, void **o
 		const struct packet_meta *meta = packet_meta(objs[i]);
 		const struct graph_port *out = w->snapshot->ports[meta->out_slot];
 
-		if (meta->offload == OFFLOAD_TSO &&
-		    !(out->config.tx_tso && out->config.tx_l4_checksum))
+		if (meta->offload == OFFLOAD_TSO && !segments(out))
 			send_segments(w, objs[i], out);
 		else
 			send_one(w, objs[i], out);

@@ -90,7 +90,9 @@ static bool arm(struct worker *w, const struct snapshot *s)
 
 		if (slot % w->stride != w->index)
 			continue;
-		if (port->interrupt_fd < 0)
+		if (port->config.ops != NULL)
+			all = port->config.ops->arm(port->config.device) && all;
+		else if (port->interrupt_fd < 0)
 			all = false;
 		else if (w->armed[slot] == port->generation)
 			continue;
@@ -107,7 +109,9 @@ static void disarm(struct worker *w, const struct snapshot *s, uint32_t slot)
 	const struct graph_port *port = s->ports[slot];
 
 	// The port may have gone, or another come in its place, while its interrupt rang.
-	if (port != NULL && w->armed[slot] == port->generation)
+	if (port != NULL && port->config.ops != NULL)
+		port->config.ops->disarm(port->config.device);
+	else if (port != NULL && w->armed[slot] == port->generation)
 		rte_eth_dev_rx_intr_disable(port->config.port_id, 0);
 	w->armed[slot] = 0;
 }

@@ -60,6 +60,31 @@ static void the_smallest_file_has_the_documented_defaults(void **state)
 	assert_int_equal(0, config.cpus.count + config.drivers.count);
 }
 
+// Who may use a socket, and how many there are.
+static void ports_beside_the_nic_are_had_by_naming_a_folder(void **state)
+{
+	struct agent_config config;
+	struct error err;
+
+	assert_int_equal(0, load("nic: {device: net_x0, functions: 4}\n", &config, &err));
+	assert_int_equal(0, config.vhost_ports);
+	assert_int_equal(0, load("nic: {device: net_x0, functions: 4}\n"
+				 "vhost: {socket_dir: /run/x}\n",
+				 &config, &err));
+	assert_string_equal("/run/x", config.vhost_socket_dir);
+	assert_int_equal(64, config.vhost_ports);
+	assert_int_equal(0600, config.vhost_socket_mode);
+	assert_int_equal(UINT32_MAX, config.vhost_owner.uid);
+	assert_int_equal(0, load("nic: {device: net_x0, functions: 1000}\n"
+				 "vhost: {socket_dir: /run/x, socket_mode: 0660, socket_owner: "
+				 "\"root:4711\"}\n",
+				 &config, &err));
+	assert_int_equal(22, config.vhost_ports); // what is left of 1024, less host port and uplink
+	assert_int_equal(0660, config.vhost_socket_mode);
+	assert_int_equal(0, config.vhost_owner.uid);
+	assert_int_equal(4711, config.vhost_owner.gid);
+}
+
 static void every_key_is_taken(void **state)
 {
 	struct agent_config config;
@@ -155,6 +180,30 @@ static void an_error_names_file_line_and_key(void **state)
 		unsigned int line;
 		const char *sentence; // after "FILE:LINE: "
 	} cases[] = {
+		{"nic: {device: net_x0, functions: 4}\nvhost: {ports: 3}\n", 2,
+		 "vhost.ports: without vhost.socket_dir"},
+		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: x}\n", 2,
+		 "vhost.socket_dir: 'x' is not an absolute path"},
+		{"nic: {device: net_x0, functions: 4}\n"
+		 "vhost: {socket_dir: "
+		 "/123456789012345678901234567890123456789012345678901234567890123456"
+		 "789012345678901}\n",
+		 2, "vhost.socket_dir: '/12345"},
+		{"nic: {device: net_x0, functions: 1000}\nvhost: {socket_dir: /x, ports: 23}\n", 2,
+		 "vhost.ports: 23 are too many"},
+		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: /x, ports: 341}\n", 2,
+		 "vhost.ports: 341 is not in 1..340"},
+		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: /x, socket_mode: "
+		 "0777}\n",
+		 2, "vhost.socket_mode: '0777' is no mode"},
+		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: /x, socket_mode: rw}\n",
+		 2, "vhost.socket_mode: 'rw' is no mode"},
+		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: /x, socket_owner: "
+		 "nobody-here}\n",
+		 2, "vhost.socket_owner: there is no user 'nobody-here'"},
+		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: /x, socket_owner: "
+		 "\":none-here\"}\n",
+		 2, "vhost.socket_owner: there is no group 'none-here'"},
 		{"nic: {functions: 4}\n", 1, "nic.device: "},
 		{"nic: {device: net_x0}\n", 1, "nic.functions: "},
 		{"nic:\n  device: net_x0\n  functions: 0\n", 3,
@@ -266,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_smallest_file_has_the_documented_defaults),
+		cmocka_unit_test(ports_beside_the_nic_are_had_by_naming_a_folder),
 		cmocka_unit_test(every_key_is_taken),
 		cmocka_unit_test(the_example_in_packaging_is_good),
 		cmocka_unit_test(an_error_names_file_line_and_key),

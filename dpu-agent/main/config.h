@@ -19,6 +19,7 @@ enum {
 	CONFIG_CPUS_MAX = 128,       // RTE_MAX_LCORE of the DPDK we build
 	CONFIG_FUNCTIONS_MAX = 1000, // DATAPATH_PORTS_MAX less host port and uplink, rounded
 	CONFIG_WORKERS_MAX = 32,
+	CONFIG_VHOST_PORTS_DEFAULT = 64,
 	CONFIG_MEMORY_MB_MIN = 64,
 	CONFIG_MEMORY_MB_MAX = 1024 * 1024,
 	CONFIG_PACKET_BUFFERS_MIN = 1024,
@@ -39,6 +40,13 @@ struct agent_config {
 	uint32_t functions;
 	bool host_port;
 	bool offload;
+
+	char vhost_socket_dir[LIMIT_PATH + 1]; // "": no vhost-user ports
+	uint32_t vhost_ports;                  // 0 then
+	uint32_t vhost_socket_mode;
+	struct {
+		uint32_t uid, gid; // UINT32_MAX: as the agent is
+	} vhost_owner;
 
 	struct {
 		size_t count;

@@ -212,9 +212,22 @@ static int nic_start(struct agent *agent, struct error *err)
 		.host_port = agent->config.host_port,
 		.packet_buffers = agent->config.packet_buffers,
 		.workers = agent->config.workers,
+		.vhost_ports = agent->config.vhost_ports,
+		.vhost =
+			{
+				.folder = agent->config.vhost_ports > 0
+						  ? agent->config.vhost_socket_dir
+						  : NULL,
+				.mode = (mode_t)agent->config.vhost_socket_mode,
+				.owner = agent->config.vhost_owner.uid,
+				.group = agent->config.vhost_owner.gid,
+			},
 	};
+	int r = 0;
 
-	return nic_open(&config, &agent->nic, err);
+	if (config.vhost_ports > 0)
+		r = make_parents(agent->config.vhost_socket_dir, 0755, err);
+	return r < 0 ? r : nic_open(&config, &agent->nic, err);
 }
 
 static void nic_stop(struct agent *agent)
@@ -263,6 +276,7 @@ static int control_start(struct agent *agent, struct error *err)
 		.nic_device = agent->config.nic_device,
 		.workers = agent->config.workers,
 		.host_port = agent->config.host_port,
+		.vhost_socket_dir = agent->config.vhost_socket_dir,
 		.network = &agent->config.network,
 		.uplink = &agent->config.uplink,
 	};
@@ -271,7 +285,8 @@ static int control_start(struct agent *agent, struct error *err)
 	struct restored restored = {0};
 	int r;
 
-	r = restore(agent->store, nic_function_count(agent->nic), network, &restored, err);
+	r = restore(agent->store, nic_function_count(agent->nic), nic_vhost_count(agent->nic),
+		    network, &restored, err);
 	if (r < 0)
 		return r;
 	if (restored.notice.code != CODE_OK)

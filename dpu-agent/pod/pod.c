@@ -10,14 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pods_new(uint32_t functions, struct pods **ret_pods)
+int pods_new(uint32_t functions, uint32_t vhosts, struct pods **ret_pods)
 {
 	struct pods *pods = calloc(1, sizeof(*pods));
 
 	if (pods == NULL)
 		return -ENOMEM;
 	pods->by_function = calloc((size_t)functions + 1, sizeof(struct pod *));
-	if (pods->by_function == NULL || lru_pool_init(&pods->functions, functions) < 0) {
+	if (pods->by_function == NULL || lru_pool_init(&pods->functions, functions) < 0 ||
+	    lru_pool_init(&pods->vhosts, vhosts) < 0) {
 		pods_free(pods);
 		return -ENOMEM;
 	}
@@ -34,6 +35,7 @@ void pods_free(struct pods *pods)
 	ipam_destroy(&pods->ipv4);
 	ipam_destroy(&pods->ipv6);
 	lru_pool_destroy(&pods->functions);
+	lru_pool_destroy(&pods->vhosts);
 	free(pods->by_function);
 	free(pods->sorted);
 	free(pods);
@@ -257,36 +259,65 @@ static int reserve_ipv6(struct pods *pods, const struct attach_request *wanted,
 	return 0;
 }
 
+static int reserve_function(struct pods *pods, struct attachment *attachment,
+			    struct pods_undo *undo, struct error *err)
+{
+	uint32_t vf = lru_pool_head(&pods->functions);
+
+	if (vf == LRU_POOL_NONE)
+		return error_set(err, ENOSPC, CODE_NO_FUNCTION,
+				 "no function of the NIC is left: %u of %u in use",
+				 pods->functions.taken, pods->functions.size);
+	undo->function_undo = lru_pool_take(&pods->functions, vf);
+	undo->function = true;
+	attachment->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
+	return 0;
+}
+
+static int reserve_vhost(struct pods *pods, struct pods_undo *undo, struct error *err)
+{
+	uint32_t vhost = lru_pool_head(&pods->vhosts);
+
+	if (pods->vhosts.size == 0)
+		return error_set(
+			err, EOPNOTSUPP, CODE_UNSUPPORTED,
+			"port_kind: this agent has no vhost-user ports; vhost.socket_dir of its "
+			"configuration gives it some");
+	if (vhost == LRU_POOL_NONE)
+		return error_set(err, ENOSPC, CODE_NO_FUNCTION,
+				 "no vhost-user port is left: %u of %u in use (vhost.ports)",
+				 pods->vhosts.taken, pods->vhosts.size);
+	undo->vhost_undo = lru_pool_take(&pods->vhosts, vhost);
+	undo->vhost = true;
+	return 0;
+}
+
 int pods_reserve(struct pods *pods, const struct attach_request *wanted,
 		 struct attachment *attachment, struct pods_undo *ret_undo, struct error *err)
 {
 	struct pods_undo undo = {0};
-	uint32_t vf;
 	int r;
 
 	r = reserve_ipv4(pods, wanted, attachment, &undo, err);
 	if (r == 0)
 		r = reserve_ipv6(pods, wanted, attachment, &undo, err);
+	if (r == 0)
+		r = wanted->port == PORT_CHOICE_VHOST_USER
+			    ? reserve_vhost(pods, &undo, err)
+			    : reserve_function(pods, attachment, &undo, err);
 	if (r < 0) {
 		pods_unreserve(pods, &undo);
 		return r;
 	}
-	vf = lru_pool_head(&pods->functions);
-	if (vf == LRU_POOL_NONE) {
-		pods_unreserve(pods, &undo);
-		return error_set(err, ENOSPC, CODE_NO_FUNCTION,
-				 "no function of the NIC is left: %u of %u in use",
-				 pods->functions.taken, pods->functions.size);
-	}
-	undo.function_undo = lru_pool_take(&pods->functions, vf);
-	undo.function = true;
-	attachment->function = (struct function_id){.pf = 0, .vf = (uint16_t)vf};
+	attachment->port = wanted->port;
 	*ret_undo = undo;
 	return 0;
 }
 
 void pods_unreserve(struct pods *pods, const struct pods_undo *undo)
 {
+	if (undo->vhost)
+		lru_pool_untake(&pods->vhosts, &undo->vhost_undo);
 	if (undo->function)
 		lru_pool_untake(&pods->functions, &undo->function_undo);
 	if (undo->ipv6)
@@ -309,10 +340,24 @@ static int grow(struct pods *pods)
 	return 0;
 }
 
-struct pod *pods_add(struct pods *pods, const struct store_record *record)
+// The VF of an attachment, NO_FUNCTION if it has none that the NIC has. (A restored record may name one that the
+// NIC no longer has.)
+enum { NO_FUNCTION = UINT16_MAX };
+
+static uint16_t function_of(const struct pods *pods, const struct attachment *attachment)
+{
+	uint16_t vf = attachment->function.vf;
+
+	return attachment->port == PORT_CHOICE_FUNCTION && vf < pods->functions.size
+		       ? vf
+		       : (uint16_t)NO_FUNCTION;
+}
+
+struct pod *pods_add(struct pods *pods, const struct store_record *record, uint32_t vhost)
 {
 	const struct attachment *attachment = &record->attachment;
 	size_t i = bound(pods, &attachment->key, false);
+	uint16_t vf = function_of(pods, attachment);
 	struct pod *pod;
 
 	assert(pods_find(pods, &attachment->key) == NULL);
@@ -325,10 +370,10 @@ struct pod *pods_add(struct pods *pods, const struct store_record *record)
 	if (pod == NULL)
 		return NULL;
 	pod->record = *record;
-	// A function that the NIC no longer has may be in a restored record.
-	if (attachment->function.vf < pods->functions.size) {
-		assert(pods->by_function[attachment->function.vf] == NULL);
-		pods->by_function[attachment->function.vf] = pod;
+	pod->vhost = vhost;
+	if (vf != NO_FUNCTION) {
+		assert(pods->by_function[vf] == NULL);
+		pods->by_function[vf] = pod;
 	}
 	memmove(&pods->sorted[i + 1], &pods->sorted[i], (pods->count - i) * sizeof(struct pod *));
 	pods->sorted[i] = pod;
@@ -339,12 +384,12 @@ struct pod *pods_add(struct pods *pods, const struct store_record *record)
 void pods_remove(struct pods *pods, struct pod *pod)
 {
 	size_t i = bound(pods, &pod->record.attachment.key, false);
-	uint16_t vf = pod->record.attachment.function.vf;
+	uint16_t vf = function_of(pods, &pod->record.attachment);
 
 	assert(i < pods->count && pods->sorted[i] == pod);
 	pods->count--;
 	memmove(&pods->sorted[i], &pods->sorted[i + 1], (pods->count - i) * sizeof(struct pod *));
-	if (vf < pods->functions.size)
+	if (vf != NO_FUNCTION)
 		pods->by_function[vf] = NULL;
 	free(pod);
 }
@@ -352,14 +397,18 @@ void pods_remove(struct pods *pods, struct pod *pod)
 void pods_release(struct pods *pods, struct pod *pod)
 {
 	const struct attachment attachment = pod->record.attachment;
+	uint16_t vf = function_of(pods, &attachment);
+	uint32_t vhost = pod->vhost;
 
 	pods_remove(pods, pod);
 	if (attachment.has_ipv4)
 		ipam_release(&pods->ipv4, &attachment.ipv4);
 	if (attachment.has_ipv6)
 		ipam_release(&pods->ipv6, &attachment.ipv6);
-	if (attachment.function.vf < pods->functions.size)
-		lru_pool_release(&pods->functions, attachment.function.vf);
+	if (vf != NO_FUNCTION)
+		lru_pool_release(&pods->functions, vf);
+	if (vhost != LRU_POOL_NONE)
+		lru_pool_release(&pods->vhosts, vhost);
 }
 
 bool pods_ipv4_in_pool(const struct pods *pods, struct in_addr ipv4)

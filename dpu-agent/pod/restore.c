@@ -188,7 +188,8 @@ static int finish_release(struct store *store, struct contents *contents,
 		{.pool = STORE_POOL_IPV4, .ipv4 = attachment->ipv4},
 		{.pool = STORE_POOL_IPV6, .ipv6 = attachment->ipv6},
 	};
-	const bool held[] = {true, attachment->has_ipv4, attachment->has_ipv6};
+	const bool held[] = {attachment->port == PORT_CHOICE_FUNCTION, attachment->has_ipv4,
+			     attachment->has_ipv6};
 	int r = store_delete(store, &attachment->key, err);
 
 	for (size_t i = 0; r == 0 && i < sizeof(held) / sizeof(held[0]); i++) {
@@ -232,6 +233,7 @@ static int write_decisions(struct store *store, struct contents *contents,
 static int add_record(struct pods *pods, const struct store_record *record, struct error *err)
 {
 	const struct attachment *a = &record->attachment;
+	uint32_t vhost = LRU_POOL_NONE;
 	struct lru_pool_undo undo;
 	int r;
 
@@ -245,9 +247,14 @@ static int add_record(struct pods *pods, const struct store_record *record, stru
 			     a->key.container_id, a->key.ifname);
 		return r;
 	}
-	if (a->function.vf < pods->functions.size)
+	if (a->port == PORT_CHOICE_FUNCTION && a->function.vf < pods->functions.size)
 		lru_pool_take(&pods->functions, a->function.vf);
-	if (pods_add(pods, record) == NULL)
+	// Any will do: its number is seen by nobody. None, if the configuration has fewer than before.
+	if (a->port == PORT_CHOICE_VHOST_USER)
+		vhost = lru_pool_head(&pods->vhosts);
+	if (vhost != LRU_POOL_NONE)
+		lru_pool_take(&pods->vhosts, vhost);
+	if (pods_add(pods, record, vhost) == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	return 0;
 }
@@ -274,12 +281,12 @@ static void mark_released(struct pods *pods, uint32_t functions,
 }
 
 static int build(const struct contents *contents, const struct network *network, uint32_t functions,
-		 struct pods **ret_pods, struct error *err)
+		 uint32_t vhosts, struct pods **ret_pods, struct error *err)
 {
 	struct pods *pods = NULL;
 	int r;
 
-	r = pods_new(functions, &pods);
+	r = pods_new(functions, vhosts, &pods);
 	if (r == 0 && network != NULL)
 		r = pods_set_network(pods, network);
 	if (r < 0) {
@@ -299,8 +306,8 @@ static int build(const struct contents *contents, const struct network *network,
 	return 0;
 }
 
-int restore(struct store *store, uint32_t functions, const struct network *configured,
-	    struct restored *ret_restored, struct error *err)
+int restore(struct store *store, uint32_t functions, uint32_t vhosts,
+	    const struct network *configured, struct restored *ret_restored, struct error *err)
 {
 	struct contents contents = {0};
 	struct restored restored = {0};
@@ -322,7 +329,7 @@ int restore(struct store *store, uint32_t functions, const struct network *confi
 			goto out;
 		}
 	}
-	r = build(&contents, network, functions, &restored.pods, err);
+	r = build(&contents, network, functions, vhosts, &restored.pods, err);
 	if (r < 0)
 		goto out;
 	memcpy(restored.hosts, contents.header.hosts, sizeof(restored.hosts));

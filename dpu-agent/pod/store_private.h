@@ -36,7 +36,7 @@ struct store {
 	char *path; // of agent.db
 };
 
-enum { SCHEMA_VERSION = 2 }; // PRAGMA user_version
+enum { SCHEMA_VERSION = 3 }; // PRAGMA user_version
 
 extern const char *const store_schema;
 // What makes a store of schema version i + 1 of one of version i.

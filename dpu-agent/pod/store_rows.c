@@ -11,43 +11,56 @@
 
 #include "pod/store_private.h"
 
+// A pod has a function or a socket.
+#define ATTACHMENT_TABLE(name)                                                                     \
+	"CREATE TABLE " name " ("                                                                  \
+	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"                \
+	" state INTEGER NOT NULL CHECK (state IN (1, 2)),"                                         \
+	" pf INTEGER, vf INTEGER,"                                                                 \
+	" mac BLOB NOT NULL UNIQUE CHECK (length(mac) = 6),"                                       \
+	" ipv4 BLOB UNIQUE CHECK (length(ipv4) = 4),"                                              \
+	" ipv6 BLOB UNIQUE CHECK (length(ipv6) = 16),"                                             \
+	" gateway_ipv4 BLOB CHECK (length(gateway_ipv4) = 4),"                                     \
+	" gateway_ipv6 BLOB CHECK (length(gateway_ipv6) = 16),"                                    \
+	" gateway_mac BLOB NOT NULL CHECK (length(gateway_mac) = 6),"                              \
+	" mtu INTEGER NOT NULL, link_group INTEGER NOT NULL, created_unix_ms INTEGER NOT NULL,"    \
+	" sandbox_path TEXT NOT NULL, sandbox_inode INTEGER NOT NULL,"                             \
+	" pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,"                                    \
+	" host_id TEXT NOT NULL, boot_id TEXT NOT NULL,"                                           \
+	" pod_uid TEXT NOT NULL DEFAULT '',"                                                       \
+	" port INTEGER NOT NULL CHECK (port IN (0, 1, 2))," /* enum port_choice */                 \
+	" socket_path TEXT UNIQUE,"                                                                \
+	" PRIMARY KEY (network, container_id, ifname),"                                            \
+	" UNIQUE (pf, vf),"                                                                        \
+	" CHECK ((port = 0) = (pf IS NOT NULL AND vf IS NOT NULL)),"                               \
+	" CHECK ((port = 1) = (socket_path IS NOT NULL)),"                                         \
+	" CHECK (ipv4 IS NOT NULL OR ipv6 IS NOT NULL),"                                           \
+	" CHECK ((ipv4 IS NULL) = (gateway_ipv4 IS NULL)),"                                        \
+	" CHECK ((ipv6 IS NULL) = (gateway_ipv6 IS NULL))"                                         \
+	") STRICT, WITHOUT ROWID;"
+
 // seq grows with each release: SQLite gives an INTEGER PRIMARY KEY the largest that is there plus one.
 const char *const store_schema =
 	"CREATE TABLE meta ("
 	" name TEXT PRIMARY KEY,"
 	" value TEXT NOT NULL"
-	") STRICT, WITHOUT ROWID;"
-	"CREATE TABLE attachment ("
-	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"
-	" state INTEGER NOT NULL CHECK (state IN (1, 2)),"
-	" pf INTEGER NOT NULL, vf INTEGER NOT NULL,"
-	" mac BLOB NOT NULL UNIQUE CHECK (length(mac) = 6),"
-	" ipv4 BLOB UNIQUE CHECK (length(ipv4) = 4),"
-	" ipv6 BLOB UNIQUE CHECK (length(ipv6) = 16),"
-	" gateway_ipv4 BLOB CHECK (length(gateway_ipv4) = 4),"
-	" gateway_ipv6 BLOB CHECK (length(gateway_ipv6) = 16),"
-	" gateway_mac BLOB NOT NULL CHECK (length(gateway_mac) = 6),"
-	" mtu INTEGER NOT NULL, link_group INTEGER NOT NULL, created_unix_ms INTEGER NOT NULL,"
-	" sandbox_path TEXT NOT NULL, sandbox_inode INTEGER NOT NULL,"
-	" pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,"
-	" host_id TEXT NOT NULL, boot_id TEXT NOT NULL,"
-	" pod_uid TEXT NOT NULL DEFAULT '',"
-	" PRIMARY KEY (network, container_id, ifname),"
-	" UNIQUE (pf, vf),"
-	" CHECK (ipv4 IS NOT NULL OR ipv6 IS NOT NULL),"
-	" CHECK ((ipv4 IS NULL) = (gateway_ipv4 IS NULL)),"
-	" CHECK ((ipv6 IS NULL) = (gateway_ipv6 IS NULL))"
-	") STRICT, WITHOUT ROWID;"
-	"CREATE TABLE released ("
-	" seq INTEGER PRIMARY KEY,"
-	" pool INTEGER NOT NULL CHECK (pool IN (1, 4, 6))," // enum store_pool
-	" value BLOB NOT NULL," // the address, or the VF in 4 bytes, big endian
-	" UNIQUE (pool, value)"
-	") STRICT;"
-	"CREATE TABLE host ("
-	" seq INTEGER PRIMARY KEY,"
-	" host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
-	") STRICT;";
+	") STRICT, WITHOUT ROWID;" ATTACHMENT_TABLE(
+		"attachment") "CREATE TABLE released ("
+			      " seq INTEGER PRIMARY KEY,"
+			      " pool INTEGER NOT NULL CHECK (pool IN (1, 4, 6))," // enum store_pool
+			      " value BLOB NOT NULL," // the address, or the VF in 4 bytes, big endian
+			      " UNIQUE (pool, value)"
+			      ") STRICT;"
+			      "CREATE TABLE host ("
+			      " seq INTEGER PRIMARY KEY,"
+			      " host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
+			      ") STRICT;";
+
+#define COLUMNS_2                                                                                  \
+	"network, container_id, ifname, state, pf, vf, mac, ipv4, ipv6, gateway_ipv4, "            \
+	"gateway_ipv6, gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, "              \
+	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id, pod_uid"
+#define COLUMNS COLUMNS_2 ", port, socket_path"
 
 const char *const store_migrations[SCHEMA_VERSION] = {
 	// One host was known, which was in meta.
@@ -60,12 +73,12 @@ const char *const store_migrations[SCHEMA_VERSION] = {
 	      " SELECT h.value, b.value FROM meta h, meta b"
 	      " WHERE h.name = 'host_id' AND b.name = 'boot_id' AND h.value <> '';"
 	      "DELETE FROM meta WHERE name IN ('host_id', 'boot_id')",
+	// All had a function. SQLite cannot take a NOT NULL away, so the table is made anew.
+	[2] = ATTACHMENT_TABLE("attachment_3") "INSERT INTO attachment_3 (" COLUMNS_2
+					       ", port) SELECT " COLUMNS_2 ", 0 FROM attachment;"
+					       "DROP TABLE attachment;"
+					       "ALTER TABLE attachment_3 RENAME TO attachment",
 };
-
-#define COLUMNS                                                                                    \
-	"network, container_id, ifname, state, pf, vf, mac, ipv4, ipv6, gateway_ipv4, "            \
-	"gateway_ipv6, gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, "              \
-	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id, pod_uid"
 
 const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -73,7 +86,7 @@ const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
 	[STATEMENT_ADD] =
 		"INSERT INTO attachment (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
 	[STATEMENT_UPDATE] =
 		"UPDATE attachment SET state = ?4, sandbox_path = ?5, sandbox_inode = ?6, "
 		"pod_namespace = ?7, pod_name = ?8, host_id = ?9, boot_id = ?10, "
@@ -125,8 +138,10 @@ int store_add(struct store *store, const struct store_record *record, struct err
 
 	bind_key(stmt, &a->key);
 	sqlite3_bind_int(stmt, 4, (int)record->state);
-	sqlite3_bind_int(stmt, 5, a->function.pf);
-	sqlite3_bind_int(stmt, 6, a->function.vf);
+	if (a->port == PORT_CHOICE_FUNCTION) {
+		sqlite3_bind_int(stmt, 5, a->function.pf);
+		sqlite3_bind_int(stmt, 6, a->function.vf);
+	}
 	bind_blob(stmt, 7, true, &a->mac, sizeof(a->mac));
 	bind_blob(stmt, 8, a->has_ipv4, &a->ipv4, sizeof(a->ipv4));
 	bind_blob(stmt, 9, a->has_ipv6, &a->ipv6, sizeof(a->ipv6));
@@ -143,6 +158,9 @@ int store_add(struct store *store, const struct store_record *record, struct err
 	bind_text(stmt, 20, record->host_id);
 	bind_text(stmt, 21, record->boot_id);
 	bind_text(stmt, 22, a->pod.uid);
+	sqlite3_bind_int(stmt, 23, (int)a->port);
+	if (a->port == PORT_CHOICE_VHOST_USER)
+		bind_text(stmt, 24, a->socket_path);
 	return store_run(store, STATEMENT_ADD, "cannot record the attachment", err);
 }
 
@@ -418,14 +436,15 @@ static bool take_uint(sqlite3_stmt *stmt, int column, uint32_t max, uint32_t *re
 static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
 {
 	struct attachment *a = &ret_record->attachment;
-	uint32_t state, pf, vf;
+	uint32_t state, pf, vf, choice;
 	bool gateway;
 
 	if (!TAKE_TEXT(0, a->key.network) || !TAKE_TEXT(1, a->key.container_id) ||
 	    !TAKE_TEXT(2, a->key.ifname) || !TAKE_TEXT(15, a->sandbox.path) ||
 	    !TAKE_TEXT(17, a->pod.namespace_) || !TAKE_TEXT(18, a->pod.name) ||
 	    !TAKE_TEXT(19, ret_record->host_id) || !TAKE_TEXT(20, ret_record->boot_id) ||
-	    !TAKE_TEXT(21, a->pod.uid))
+	    !TAKE_TEXT(21, a->pod.uid) || !take_uint(stmt, 22, PORT_CHOICE_COUNT - 1, &choice) ||
+	    (choice == PORT_CHOICE_VHOST_USER && !TAKE_TEXT(23, a->socket_path)))
 		return false;
 	if (!take_uint(stmt, 3, STORE_DETACHING, &state) || !take_uint(stmt, 4, UINT16_MAX, &pf) ||
 	    !take_uint(stmt, 5, UINT16_MAX, &vf) || !take_uint(stmt, 12, MTU_MAX, &a->mtu) ||
@@ -439,6 +458,7 @@ static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
 	    !take_blob(stmt, 11, &a->gateway_mac, sizeof(a->gateway_mac)))
 		return false;
 	ret_record->state = (enum store_state)state;
+	a->port = (enum port_choice)choice;
 	a->function = (struct function_id){.pf = (uint16_t)pf, .vf = (uint16_t)vf};
 	a->created_unix_ms = (uint64_t)sqlite3_column_int64(stmt, 14);
 	a->sandbox.inode = (uint64_t)sqlite3_column_int64(stmt, 16);

@@ -251,7 +251,7 @@ static void a_store_of_a_newer_podport_is_refused_and_kept(void **state)
 	store_close(test_open_store(fixture->dir));
 	snprintf(path, sizeof(path), "%s/agent.db", fixture->dir);
 	assert_int_equal(SQLITE_OK, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix"));
-	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL));
+	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=4", NULL, NULL, NULL));
 	sqlite3_close(db);
 	assert_refused(fixture, "a later version of podport");
 }

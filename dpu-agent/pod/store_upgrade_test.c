@@ -11,6 +11,7 @@
 // clang-format on
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -83,6 +84,18 @@ static void write_store_1(const char *dir, const char *more)
 	sqlite3_close(db);
 }
 
+// What version 2 had besides: two hosts, the pod's UID.
+static const char to_schema_2[] =
+	"ALTER TABLE attachment ADD COLUMN pod_uid TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE host ("
+	" seq INTEGER PRIMARY KEY,"
+	" host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
+	") STRICT;"
+	"INSERT INTO host (host_id, boot_id) VALUES ('host', 'boot');"
+	"DELETE FROM meta WHERE name IN ('host_id', 'boot_id');"
+	"UPDATE attachment SET pod_uid = '6f9d1c2e';"
+	"PRAGMA user_version=2;";
+
 static void assert_all_is_there(struct store *store)
 {
 	struct contents *contents = test_read(store);
@@ -125,6 +138,41 @@ static void an_upgrade_keeps_what_the_earlier_version_recorded(void **state)
 	store = test_open_store(fixture->dir);
 	assert_memory_equal(&changed, &test_read(store)->records[0], sizeof(changed));
 	test_add(store, 8);
+	store_close(store);
+}
+
+static void an_upgrade_of_a_later_version_keeps_as_much(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_record one = test_record(1), socket = test_record(6);
+	struct attachment *a = &socket.attachment;
+	char more[sizeof(known_host) + sizeof(to_schema_2)];
+	struct store *store;
+
+	snprintf(more, sizeof(more), "%s%s", known_host, to_schema_2);
+	write_store_1(fixture->dir, more);
+	store = test_open_store(fixture->dir);
+	assert_int_equal(2, test_read(store)->record_count);
+	assert_memory_equal(&one, &test_read(store)->records[0], sizeof(one));
+	assert_int_equal(2, test_read(store)->released_count);
+	// It takes what it could not before: a pod without a function.
+	a->port = PORT_CHOICE_VHOST_USER;
+	a->function = (struct function_id){0};
+	strcpy(a->socket_path, "/run/vhost/0123456789abcdef.sock");
+	test_must(store_begin(store, NULL));
+	test_must(store_add(store, &socket, NULL));
+	test_must(store_commit(store, NULL));
+	store_close(store);
+	store = test_open_store(fixture->dir);
+	assert_int_equal(3, test_read(store)->record_count);
+	assert_memory_equal(&socket, &test_read(store)->records[2], sizeof(socket));
+	// A socket is one pod's, and who has a function has none.
+	struct store_record other = test_record(8);
+	other.attachment.port = PORT_CHOICE_VHOST_USER;
+	strcpy(other.attachment.socket_path, a->socket_path);
+	test_must(store_begin(store, NULL));
+	assert_int_equal(-EEXIST, store_add(store, &other, NULL));
+	store_rollback(store);
 	store_close(store);
 }
 
@@ -180,6 +228,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(an_upgrade_keeps_what_the_earlier_version_recorded),
+		TEST(an_upgrade_of_a_later_version_keeps_as_much),
 		TEST(a_store_that_knew_no_host_knows_none_after_the_upgrade),
 		TEST(an_upgrade_that_fails_is_done_at_the_next_start),
 	};

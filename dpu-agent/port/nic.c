@@ -6,11 +6,13 @@
 //     <device>                     the uplink, manager of the e-switch     slot 0
 //     <device>,representor=vf65535 the host's PF, as mlx5 on BlueField     slot 1
 //     <device>,representor=vfN     function N                              slot 2 + N
+//     (no part of the NIC)         vhost-user port M                       slot 2 + functions + M
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -44,6 +46,10 @@ struct nic {
 	uint32_t workers;
 	uint32_t function_count;
 	bool has_host_port;
+	uint32_t vhost_count;
+	struct vhost_config vhost; // its folder is `vhost_folder`
+	char vhost_folder[SOCKET_PATH_SIZE];
+	int vhost_lock_fd; // -1: none
 	void (*uplink_hook)(void *argument);
 	void *uplink_hook_argument;
 	struct port ports[]; // by slot
@@ -62,6 +68,16 @@ uint32_t nic_function_count(const struct nic *nic)
 bool nic_is_gone(const struct nic *nic)
 {
 	return rte_eth_dev_is_removed(nic->ports[0].port_id) == 1;
+}
+
+uint32_t nic_vhost_count(const struct nic *nic)
+{
+	return nic->vhost_count;
+}
+
+const struct vhost_config *nic_vhost_config(const struct nic *nic)
+{
+	return &nic->vhost;
 }
 
 struct rte_mempool *nic_packet_pool(const struct nic *nic)
@@ -95,6 +111,10 @@ struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 		return index == 0 && nic->has_host_port ? &nic->ports[1] : NULL;
 	case PORT_FUNCTION:
 		return index < nic->function_count ? &nic->ports[FIXED_SLOTS + index] : NULL;
+	case PORT_VHOST:
+		return index < nic->vhost_count
+			       ? &nic->ports[FIXED_SLOTS + nic->function_count + index]
+			       : NULL;
 	}
 	return NULL;
 }
@@ -108,6 +128,26 @@ static void make_port(struct nic *nic, enum port_kind kind, uint32_t slot, uint1
 		.nic = nic,
 		.port_id = port_id,
 	};
+}
+
+static int make_vhost_ports(struct nic *nic, const struct nic_config *config, struct error *err)
+{
+	if (config->vhost.folder == NULL || config->vhost_ports == 0)
+		return 0;
+	snprintf(nic->vhost_folder, sizeof(nic->vhost_folder), "%s", config->vhost.folder);
+	nic->vhost = config->vhost;
+	nic->vhost.folder = nic->vhost_folder;
+	int r = vhost_open(&nic->vhost, &nic->vhost_lock_fd, err);
+	if (r < 0)
+		return r;
+	nic->vhost_count = config->vhost_ports;
+	for (uint32_t i = 0; i < nic->vhost_count; i++) {
+		uint32_t slot = FIXED_SLOTS + nic->function_count + i;
+
+		nic->ports[slot] = (struct port){
+			.ops = &vhost_ops, .kind = PORT_VHOST, .slot = slot, .nic = nic};
+	}
+	return 0;
 }
 
 // The ethdev of one representor, by the same words it was probed with. -ENODEV if the NIC made none.
@@ -215,14 +255,21 @@ int nic_open(const struct nic_config *config, struct nic **ret_nic, struct error
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "nic.functions: %u is not in 1..%d",
 				 config->functions, FUNCTIONS_MAX);
 
-	struct nic *nic =
-		calloc(1, sizeof(*nic) + (FIXED_SLOTS + config->functions) * sizeof(nic->ports[0]));
+	uint32_t slots = FIXED_SLOTS + config->functions + config->vhost_ports;
+	if (config->vhost_ports > NIC_VHOST_PORTS_MAX || slots > DATAPATH_PORTS_MAX)
+		return error_set(
+			err, EINVAL, CODE_BAD_REQUEST,
+			"vhost.ports: %u is more than %d, or, with %u functions, than there "
+			"are slots",
+			config->vhost_ports, NIC_VHOST_PORTS_MAX, config->functions);
+	struct nic *nic = calloc(1, sizeof(*nic) + slots * sizeof(nic->ports[0]));
 	if (nic == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "nic: out of memory");
 	snprintf(nic->device, sizeof(nic->device), "%s", config->device);
 	nic->function_count = config->functions;
 	nic->has_host_port = config->host_port;
 	nic->workers = config->workers;
+	nic->vhost_lock_fd = -1;
 
 	nic->pool = rte_pktmbuf_pool_create("packets", config->packet_buffers, POOL_CACHE,
 					    DATAPATH_MBUF_PRIVATE_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE,
@@ -238,12 +285,15 @@ int nic_open(const struct nic_config *config, struct nic **ret_nic, struct error
 	int r = probe(nic, err);
 	if (r == 0)
 		r = find_ports(nic, err);
+	if (r == 0)
+		r = make_vhost_ports(nic, config, err);
 	if (r < 0) {
 		nic_close(nic);
 		return r;
 	}
-	log_info("NIC opened", "device=\"%s\" driver=%s functions=%u host_port=%s", nic->device,
-		 nic->driver, nic->function_count, nic->has_host_port ? "yes" : "no");
+	log_info("NIC opened", "device=\"%s\" driver=%s functions=%u host_port=%s vhost_ports=%u",
+		 nic->device, nic->driver, nic->function_count, nic->has_host_port ? "yes" : "no",
+		 nic->vhost_count);
 	*ret_nic = nic;
 	return 0;
 }
@@ -276,6 +326,8 @@ void nic_close(struct nic *nic)
 		return;
 	if (nic->probed)
 		remove_device(nic);
+	if (nic->vhost_lock_fd >= 0)
+		close(nic->vhost_lock_fd);
 	rte_mempool_free(nic->pool);
 	free(nic);
 }

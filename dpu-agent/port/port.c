@@ -18,6 +18,8 @@ const char *port_kind_name(enum port_kind kind)
 		return "function";
 	case PORT_UPLINK:
 		return "uplink";
+	case PORT_VHOST:
+		return "vhost-user";
 	}
 	return "unknown";
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What a port is to the agent: something that carries one function's packets between the NIC and
-// the graph. pod/ and control/ see only this header, which is free of DPDK; a backend (representor
-// today, vhost-user later) fills struct port_ops. All calls are made by the control thread.
+// the graph. pod/ and control/ see only this header, which is free of DPDK; a backend fills struct
+// port_ops. All calls are made by the control thread.
 //
-//      pod/ ──► struct port ──ops──► representor.c ──► ethdev
+//      pod/ ──► struct port ──ops─┬► representor.c ──► ethdev
+//                    │            └► vhost.c ──► librte_vhost ──► socket ──► a guest's virtio device
 //                    └──────────────► datapath/ (the graph polls it, sends to it)
 
 #pragma once
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "proto/message.h"
 
@@ -20,9 +22,10 @@ enum port_kind {
 	PORT_HOST,     // the host's own: the representor of the PF
 	PORT_FUNCTION, // a VF that a pod can have
 	PORT_UPLINK,   // the wire; the e-switch manager
+	PORT_VHOST,    // a vhost-user socket that a pod can have; no part of the NIC
 };
 
-const char *port_kind_name(enum port_kind kind); // "host", "function", "uplink"
+const char *port_kind_name(enum port_kind kind); // "host", "function", "uplink", "vhost-user"
 
 // How a port is to be while it is started.
 struct port_config {
@@ -31,7 +34,9 @@ struct port_config {
 	uint32_t mtu; // bytes of layer 3
 	bool has_ipv4, has_ipv6;
 	struct in_addr ipv4;  // the pod's, or the gateway address for PORT_HOST: routed here; for
-	struct in6_addr ipv6; // PORT_FUNCTION also the only source addresses let in
+	struct in6_addr ipv6; // PORT_FUNCTION, PORT_VHOST also the only source addresses let in
+	char socket_path
+		[SOCKET_PATH_SIZE]; // PORT_VHOST: to listen on; what is left there is replaced
 };
 
 struct port_state {
@@ -44,7 +49,21 @@ struct port_state {
 
 struct port; // port_private.h, with struct port_ops, what a backend is
 
-// The NIC: its uplink, host port and functions, opened once at start-up.
+// Sockets of PORT_VHOST.
+struct vhost_config {
+	const char *folder; // theirs alone, made if it is not there; NULL: there are no such ports
+	mode_t mode;        // of the sockets
+	uid_t owner;        // likewise; (uid_t)-1: as the agent is
+	gid_t group;
+};
+enum {
+	// librte_vhost polls 1024 descriptors: of each port its socket and a connection, and of a guest
+	// that comes again a second one for a moment.
+	NIC_VHOST_PORTS_MAX = 340,
+	VHOST_FOLDER_MAX = 80, // bytes; with a file's name it fits into a socket's address
+};
+
+// The NIC: its uplink, host port and functions, opened once at start-up; and the ports beside it.
 struct nic;
 
 struct nic_config {
@@ -54,6 +73,9 @@ struct nic_config {
 	bool host_port;          // serve the PF of the host
 	uint32_t packet_buffers; // mbufs
 	uint32_t workers;        // number of worker lcores, for queues
+	uint32_t
+		vhost_ports; // PORT_VHOST 0..vhost_ports-1 are for pods; at most NIC_VHOST_PORTS_MAX
+	struct vhost_config vhost;
 };
 
 // Probe the device with its representors. EAL must be initialised. Errors: CODE_NIC with the device
@@ -66,14 +88,15 @@ void nic_close(struct nic *nic);
 
 const char *nic_driver_name(const struct nic *nic); // "net_simnic", "mlx5_pci"
 uint32_t nic_function_count(const struct nic *nic);
+uint32_t nic_vhost_count(const struct nic *nic);
 
 // The device is no longer on its bus: pulled out, reset under its driver, or the driver unloaded. Its ports
 // carry nothing any more, also when a device is there again: only another nic_open finds that. May ask the hardware: not for
 // every packet.
 bool nic_is_gone(const struct nic *nic);
 
-// The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION,
-// else 0. Owned by nic.
+// The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION, the
+// number of PORT_VHOST, else 0. Owned by nic.
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index);
 
 // Call `hook` whenever the uplink is configured and not yet started: the moment at which a NIC

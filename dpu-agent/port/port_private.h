@@ -30,9 +30,9 @@ struct port {
 	uint32_t slot;
 	bool started;
 	struct port_config config; // valid while started
-	// The representor backend's.
 	struct nic *nic;
-	uint16_t port_id; // of the ethdev; fixed while the NIC is open
+	uint16_t port_id; // the representor backend's: of the ethdev; fixed while the NIC is open
+	struct vhost_device *device; // the vhost backend's, while started
 };
 
 // What the backends need of the NIC (nic.c).
@@ -42,3 +42,10 @@ uint32_t nic_worker_count(const struct nic *nic);
 void nic_call_uplink_hook(const struct nic *nic);
 
 extern const struct port_ops representor_ops;
+extern const struct port_ops vhost_ops;
+
+const struct vhost_config *nic_vhost_config(const struct nic *nic);
+
+// The folder of the sockets, ready for use: made, locked (one agent each), and rid of what a killed
+// agent left. Errors: CODE_NIC. ret_lock_fd: to be closed when no port is started any more.
+int vhost_open(const struct vhost_config *config, int *ret_lock_fd, struct error *err);

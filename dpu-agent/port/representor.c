@@ -126,6 +126,7 @@ static enum datapath_role role_of(const struct port *port)
 	case PORT_UPLINK:
 		return DATAPATH_ROLE_UPLINK;
 	case PORT_FUNCTION:
+	case PORT_VHOST:
 		break;
 	}
 	return DATAPATH_ROLE_POD;

@@ -113,6 +113,13 @@ static int take_mac(struct args *args, const char *field, char *value, struct cn
 	return wishes_add_mac(&args->wishes, field, value, &err) < 0 ? invalid(error, &err) : 0;
 }
 
+static int take_port(struct args *args, const char *field, char *value, struct cni_error *error)
+{
+	struct error err;
+
+	return wishes_add_port(&args->wishes, field, value, &err) < 0 ? invalid(error, &err) : 0;
+}
+
 static int take_ignore_unknown(struct args *args, const char *field, char *value,
 			       struct cni_error *error)
 {
@@ -139,6 +146,7 @@ static int take_pair(struct args *args, const char *key, char *value, struct cni
 		{"IgnoreUnknown", take_ignore_unknown},
 		{"IP", take_ips},
 		{"MAC", take_mac},
+		{"PORT_KIND", take_port},
 		{"K8S_POD_NAMESPACE", take_namespace},
 		{"K8S_POD_NAME", take_pod_name},
 		{"K8S_POD_INFRA_CONTAINER_ID", take_nothing}, // CNI_CONTAINERID says it

@@ -25,7 +25,7 @@ struct environment {
 	const char *netns; // "": not given (DEL)
 	// From CNI_ARGS, which DEL does not read.
 	struct pod_name pod;
-	struct wishes wishes; // IP=, MAC=
+	struct wishes wishes; // IP=, MAC=, PORT_KIND=
 };
 
 // CNI_COMMAND. Errors: CNI_INVALID_ENVIRONMENT.

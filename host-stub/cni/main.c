@@ -139,6 +139,10 @@ static void merge_wishes(struct wishes *wishes, const struct wishes *weaker)
 		wishes->has_mac = weaker->has_mac;
 		wishes->mac = weaker->mac;
 	}
+	if (!wishes->has_port) {
+		wishes->has_port = weaker->has_port;
+		wishes->port = weaker->port;
+	}
 }
 
 // As in the reference library: a "sandbox" that is the runtime's own namespace is a mistake, and an
@@ -172,6 +176,7 @@ static int run_add(struct run *run)
 	request.ipv6 = wishes->has_ipv6 ? &wishes->ipv6 : NULL;
 	request.mac = wishes->has_mac ? wishes->mac.bytes : NULL;
 	request.mtu = run->netconf.mtu;
+	request.port_kind = wishes->has_port ? port_choice_name(wishes->port) : NULL;
 	if (refuse_own_netns(run) < 0 || open_client(run) < 0)
 		return -1;
 	if (podport_add(run->client, &request, &attachment, &error) < 0)
@@ -230,7 +235,7 @@ static int run_status(struct run *run)
 	    podport_get_status(run->client, &status, &error) < 0)
 		return cni_error_set(&run->error, CNI_NOT_AVAILABLE, "%s", error.message);
 
-	int r = status_judge(status, &run->error);
+	int r = status_judge(status, run->netconf.wishes.port, &run->error);
 	podport_status_free(status);
 	return r;
 }

@@ -161,7 +161,8 @@ static int parse_attachment(struct netconf *netconf, struct cni_error *error)
 		return refuse_field(&ipam_field, ipam, "podport's agent allocates the addresses",
 				    error);
 	// From the weakest to the strongest source.
-	if (parse_args(netconf, error) < 0 || parse_dns(netconf, error) < 0)
+	if (wishes_parse_port(netconf->root, NULL, &netconf->wishes, error) < 0 ||
+	    parse_args(netconf, error) < 0 || parse_dns(netconf, error) < 0)
 		return -1;
 	return runtime_config_parse(netconf->root, &netconf->wishes, &netconf->dns, error);
 }
@@ -198,6 +199,8 @@ int netconf_parse(const char *text, size_t size, enum cni_command command,
 		return -1;
 	if (command == CNI_COMMAND_GC)
 		return valid_parse(netconf->root, &netconf->valid, error);
+	if (command == CNI_COMMAND_STATUS)
+		return wishes_parse_port(netconf->root, NULL, &netconf->wishes, error);
 	if (command == CNI_COMMAND_ADD && parse_attachment(netconf, error) < 0)
 		return -1;
 	if (command == CNI_COMMAND_ADD || command == CNI_COMMAND_CHECK)

@@ -6,6 +6,7 @@
 //     socket       podport-hostd's socket; default /run/podport/hostd.sock
 //     mtu          of the pod's interface, 1280..9000; default the pod network's
 //     timeout_ms   for the whole call, 1..600000; default 10000
+//     portKind     function, vhost-user or virtio-user; default function; also in args.cni
 //
 // Of the convention's: dns, args.cni.ips, args.cni.mac, and what runtime_config.h says.
 // Keys that nobody knows are ignored, as the specification has it.

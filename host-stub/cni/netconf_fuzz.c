@@ -29,6 +29,8 @@ static void print_and_check(const struct netconf *netconf)
 		.has_ipv6 = true,
 		.mac = {2, 0, 0, 0, 0, 7},
 		.mtu = 1500,
+		.port_kind = "function",
+		.socket_path = "",
 	};
 	struct prev_result checked;
 	struct cni_error error;

@@ -20,14 +20,14 @@ static const struct field prev_field = {"prevResult"};
 static int parse_interface(const json_t *json, const struct field *field,
 			   struct prev_interface *ret_interface, struct cni_error *error)
 {
-	const char *name, *sandbox, *mac, *ignored;
+	const char *name, *sandbox, *mac, *socket_path, *ignored;
 	uint32_t mtu = 0;
 
 	if (field_expect(json, field, JSON_OBJECT, error) < 0 ||
 	    field_get_string(json, field, "name", &name, error) < 0 ||
 	    field_get_string(json, field, "sandbox", &sandbox, error) < 0 ||
 	    field_get_string(json, field, "mac", &mac, error) < 0 ||
-	    field_get_string(json, field, "socketPath", &ignored, error) < 0 ||
+	    field_get_string(json, field, "socketPath", &socket_path, error) < 0 ||
 	    field_get_string(json, field, "pciID", &ignored, error) < 0 ||
 	    field_get_integer(json, field, "mtu", 0, UINT32_MAX, &mtu, error) < 0)
 		return -1;
@@ -37,6 +37,7 @@ static int parse_interface(const json_t *json, const struct field *field,
 		.name = name,
 		.sandbox = sandbox != NULL ? sandbox : "",
 		.mtu = mtu,
+		.socket_path = socket_path != NULL ? socket_path : "",
 	};
 	// Interfaces of others may have longer ones (InfiniBand); those are not ours.
 	ret_interface->has_mac = mac != NULL && mac_parse(mac, &ret_interface->mac) == 0;
@@ -254,6 +255,11 @@ int prev_result_compare(const struct prev_result *result, const char *netns,
 				"prevResult.interfaces[%zu].mac: the interface has "
 				"%02x:%02x:%02x:%02x:%02x:%02x",
 				index, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	if (result->interfaces[index].socket_path[0] != '\0' &&
+	    strcmp(result->interfaces[index].socket_path, attachment->socket_path) != 0)
+		return mismatch(error,
+				"prevResult.interfaces[%zu].socketPath: the interface has '%s'",
+				index, attachment->socket_path);
 	if (attachment->has_ipv4 &&
 	    compare_address(result, (int64_t)index, AF_INET, &attachment->ipv4, error) < 0)
 		return -1;

@@ -18,7 +18,8 @@ struct prev_interface {
 	const char *sandbox; // "": on the host
 	bool has_mac;
 	struct mac mac;
-	uint32_t mtu; // 0: not said, as before 1.1.0
+	uint32_t mtu;            // 0: not said, as before 1.1.0
+	const char *socket_path; // "": not said, likewise
 };
 
 struct prev_ip {

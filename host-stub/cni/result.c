@@ -35,6 +35,9 @@ static int append_interface(json_t *interfaces, enum cni_version version, const 
 	interface = json_pack("{s:s, s:s}", "name", attachment->key.ifname, "mac", text);
 	if (version >= CNI_1_1_0)
 		r |= json_object_set_new(interface, "mtu", json_integer(attachment->mtu));
+	if (version >= CNI_1_1_0 && attachment->socket_path[0] != '\0')
+		r |= json_object_set_new(interface, "socketPath",
+					 json_string(attachment->socket_path));
 	r |= json_object_set_new(interface, "sandbox", json_string(netns));
 	r |= json_array_append_new(interfaces, interface);
 	return r;

@@ -42,6 +42,8 @@ static struct podport_attachment some_attachment(void)
 		.has_ipv6 = true,
 		.mac = {2, 0, 0x5e, 0x10, 0, 7},
 		.mtu = 1400,
+		.port_kind = "function",
+		.socket_path = "",
 	};
 
 	inet_pton(AF_INET, "10.88.0.7", &attachment.ipv4);
@@ -134,6 +136,24 @@ static void the_result_of_1_1_0_has_the_mtu(void **state)
 		    "       {'address':'fd00:88::7/128','gateway':'fd00:88::1','interface':0}],"
 		    "'routes':[{'dst':'0.0.0.0/0','gw':'10.88.0.1'},"
 		    "          {'dst':'::/0','gw':'fd00:88::1'}]}");
+}
+
+static void the_result_of_1_1_0_has_the_socket(void **state)
+{
+	struct podport_attachment attachment = some_attachment();
+	json_t *result, *interface;
+
+	attachment.socket_path = "/run/vhost/1.sock";
+	result = result_of("1.1.0", "", &attachment);
+	interface = json_array_get(json_object_get(result, "interfaces"), 0);
+	assert_string_equal("/run/vhost/1.sock",
+			    json_string_value(json_object_get(interface, "socketPath")));
+	json_decref(result);
+	// An earlier version has no word for it.
+	result = result_of("1.0.0", "", &attachment);
+	interface = json_array_get(json_object_get(result, "interfaces"), 0);
+	assert_null(json_object_get(interface, "socketPath"));
+	json_decref(result);
 }
 
 static void one_family_is_one_address_and_one_route(void **state)
@@ -326,6 +346,7 @@ int main(void)
 		cmocka_unit_test(the_result_before_1_0_0_has_ip_versions),
 		cmocka_unit_test(the_result_of_1_0_0_has_none),
 		cmocka_unit_test(the_result_of_1_1_0_has_the_mtu),
+		cmocka_unit_test(the_result_of_1_1_0_has_the_socket),
 		cmocka_unit_test(one_family_is_one_address_and_one_route),
 		cmocka_unit_test(dns_is_that_of_the_configuration),
 		cmocka_unit_test(what_a_plugin_before_us_made_stays),

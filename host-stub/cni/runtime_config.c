@@ -70,9 +70,27 @@ static int parse_mac(const json_t *object, const struct field *parent, struct wi
 int wishes_parse(const json_t *object, const struct field *parent, struct wishes *wishes,
 		 struct cni_error *error)
 {
-	if (parse_ips(object, parent, wishes, error) < 0)
+	if (parse_ips(object, parent, wishes, error) < 0 ||
+	    parse_mac(object, parent, wishes, error) < 0)
 		return -1;
-	return parse_mac(object, parent, wishes, error);
+	return wishes_parse_port(object, parent, wishes, error);
+}
+
+int wishes_parse_port(const json_t *object, const struct field *parent, struct wishes *wishes,
+		      struct cni_error *error)
+{
+	struct field field;
+	const char *text;
+	struct error err;
+
+	if (field_get_string(object, parent, "portKind", &text, error) < 0)
+		return -1;
+	if (text == NULL)
+		return 0;
+	field = field_in(parent, "portKind");
+	if (wishes_add_port(wishes, field.name, text, &err) < 0)
+		return invalid(error, &err);
+	return 0;
 }
 
 // ---- dns -----------------------------------------------------------------------------------------

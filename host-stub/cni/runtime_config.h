@@ -24,9 +24,12 @@
 int runtime_config_parse(const json_t *netconf, struct wishes *wishes, json_t **dns,
 			 struct cni_error *error);
 
-// The lists and values `ips` and `mac`, which args.cni has, too.
+// The lists and values `ips`, `mac` and `portKind`, which args.cni has, too.
 int wishes_parse(const json_t *object, const struct field *parent, struct wishes *wishes,
 		 struct cni_error *error);
+// Of these, `portKind` alone, which the configuration itself has.
+int wishes_parse_port(const json_t *object, const struct field *parent, struct wishes *wishes,
+		      struct cni_error *error);
 
 // CNI_UNSUPPORTED_FIELD with the field's name and value. Returns -1.
 int refuse_field(const struct field *field, const json_t *value, const char *instead,

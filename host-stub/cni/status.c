@@ -15,9 +15,11 @@ static void add_numbers(const struct podport_status *status, struct cni_error *e
 		cni_error_add_details(
 			error,
 			"functions: %u of %u in use; addresses free: %u IPv4, %u IPv6; "
-			"attachments: %u, %u of them without a port; ",
+			"attachments: %u, %u of them without a port; vhost-user ports: %u of %u in "
+			"use; ",
 			agent->functions_used, agent->functions, agent->ipv4_free, agent->ipv6_free,
-			agent->attachments, agent->attachments_without_port);
+			agent->attachments, agent->attachments_without_port,
+			agent->vhost_ports_used, agent->vhost_ports);
 	cni_error_add_details(error,
 			      "releases that wait for the agent: %u; 'podportctl status' shows all",
 			      status->host->queued_deletes);
@@ -36,14 +38,30 @@ static int exhausted(int family, const void *network, unsigned int length,
 }
 
 // Is there what an attachment needs?
-static int judge_room(const struct podport_agent_status *agent, struct cni_error *error)
+static int judge_ports(const struct podport_agent_status *agent, enum port_choice port,
+		       struct cni_error *error)
+{
+	if (port == PORT_CHOICE_VHOST_USER) {
+		if (agent->vhost_ports_used < agent->vhost_ports)
+			return 0;
+		return cni_error_set(error, CNI_NOT_AVAILABLE,
+				     "no vhost-user port is left: %u of %u in use",
+				     agent->vhost_ports_used, agent->vhost_ports);
+	}
+	if (agent->functions_used < agent->functions)
+		return 0;
+	return cni_error_set(error, CNI_NOT_AVAILABLE,
+			     "no function of the NIC is left: %u of %u in use",
+			     agent->functions_used, agent->functions);
+}
+
+static int judge_room(const struct podport_agent_status *agent, enum port_choice port,
+		      struct cni_error *error)
 {
 	const struct podport_pod_network *network = agent->pod_network;
 
-	if (agent->functions_used >= agent->functions)
-		return cni_error_set(error, CNI_NOT_AVAILABLE,
-				     "no function of the NIC is left: %u of %u in use",
-				     agent->functions_used, agent->functions);
+	if (judge_ports(agent, port, error) < 0)
+		return -1;
 	if (network != NULL && network->has_ipv4 && agent->ipv4_free == 0)
 		return exhausted(AF_INET, &network->ipv4, network->ipv4_prefix_length, agent,
 				 error);
@@ -72,7 +90,8 @@ static int judge_pods(const struct podport_host_status *host,
 	return 0;
 }
 
-int status_judge(const struct podport_status *status, struct cni_error *error)
+int status_judge(const struct podport_status *status, enum port_choice port,
+		 struct cni_error *error)
 {
 	const struct podport_host_status *host = status->host;
 	const struct podport_agent_status *agent = status->agent;
@@ -86,7 +105,7 @@ int status_judge(const struct podport_status *status, struct cni_error *error)
 		r = cni_error_set(error, CNI_NOT_AVAILABLE, "the agent is not ready: %s",
 				  agent->not_ready_reason);
 	else
-		r = judge_room(agent, error);
+		r = judge_room(agent, port, error);
 	if (r == 0)
 		r = judge_pods(host, agent, error);
 	if (r < 0)

@@ -119,3 +119,13 @@ int wishes_add_mac(struct wishes *wishes, const char *field, const char *text, s
 	wishes->mac = mac;
 	return 0;
 }
+
+int wishes_add_port(struct wishes *wishes, const char *field, const char *text, struct error *err)
+{
+	if (!port_choice_parse(text, &wishes->port))
+		return error_set(err, EINVAL, CODE_BAD_REQUEST,
+				 "%s: '%.32s' is none of function, vhost-user, virtio-user", field,
+				 text);
+	wishes->has_port = true;
+	return 0;
+}

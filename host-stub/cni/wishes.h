@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the runtime asks an interface to be: addresses and MAC. They come three ways (runtimeConfig,
-// args.cni, CNI_ARGS), in the same notations.
+// What the runtime asks an interface to be: addresses, MAC, kind of port. They come several ways (the
+// configuration, runtimeConfig, args.cni, CNI_ARGS), in the same notations.
 
 #pragma once
 
@@ -15,6 +15,8 @@ struct wishes {
 	struct in_addr ipv4;
 	struct in6_addr ipv6;
 	struct mac mac;
+	bool has_port;
+	enum port_choice port;
 };
 
 // An address as IP or IP/LENGTH ("10.2.2.42/24", "2001:db8::5"). ret_family: AF_INET, AF_INET6;
@@ -30,3 +32,4 @@ int mac_parse(const char *text, struct mac *ret_mac);
 // with CODE_BAD_REQUEST and a sentence that begins with `field`.
 int wishes_add_ip(struct wishes *wishes, const char *field, const char *text, struct error *err);
 int wishes_add_mac(struct wishes *wishes, const char *field, const char *text, struct error *err);
+int wishes_add_port(struct wishes *wishes, const char *field, const char *text, struct error *err);

@@ -21,7 +21,7 @@ static void the_json_of_pods_is_as_documented(void **state)
 		    "'ipv6':'fd00:88::2','gateway_ipv6':'fd00:88::1','mac':'02:00:5e:10:20:30',"
 		    "'gateway_mac':'02:00:5e:10:20:30','function':{'pf':1,'vf':7},'mtu':1500,"
 		    "'link_group':42,'created_unix_ms':1795900000000,'offload':'partial',"
-		    "'offload_reason':'table full'}]}");
+		    "'offload_reason':'table full','port_kind':'function','socket_path':''}]}");
 }
 
 static void the_json_of_network_is_as_documented(void **state)
@@ -204,7 +204,7 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'ipv6_free':65000,'offload':{" SUMMARY "},'uplink_error':'',"
 		    "'uplink':{'ipv4':'192.0.2.10/24','ipv6':'2001:db8::10/64','vlan':42,"
 		    "'mtu':1500,'mac':'02:00:5e:10:20:30','link_up':true,'routes':3,"
-		    "'neighbours':2}}}");
+		    "'neighbours':2},'vhost_ports':64,'vhost_ports_used':2}}");
 
 	start(agent_away);
 	assert_int_equal(run("status --json"), 1);

@@ -27,14 +27,21 @@ static const char *offload_of(const struct podport_attachment *pod, struct text 
 	return text->text;
 }
 
+// "vf3", or the path of the socket.
+static const char *port_of(const struct podport_attachment *pod, struct text *text)
+{
+	return pod->socket_path[0] != '\0' ? pod->socket_path
+					   : format_function(text, pod->pf, pod->vf);
+}
+
 static void print_table(const struct podport_pods *pods)
 {
 	static const struct table_column columns[] = {
-		{.name = "POD"},      {.name = "NETWORK"},
-		{.name = "IFNAME"},   {.name = "IPV4"},
-		{.name = "IPV6"},     {.name = "MAC"},
-		{.name = "FUNCTION"}, {.name = "MTU", .right = true},
-		{.name = "OFFLOAD"},  {.name = "AGE", .right = true},
+		{.name = "POD"},     {.name = "NETWORK"},
+		{.name = "IFNAME"},  {.name = "IPV4"},
+		{.name = "IPV6"},    {.name = "MAC"},
+		{.name = "PORT"},    {.name = "MTU", .right = true},
+		{.name = "OFFLOAD"}, {.name = "AGE", .right = true},
 		{.name = NULL}};
 	struct table *table = table_new(columns);
 	struct text text;
@@ -49,7 +56,7 @@ static void print_table(const struct podport_pods *pods)
 		table_put(table, pod->has_ipv4 ? format_address(&text, AF_INET, &pod->ipv4) : "-");
 		table_put(table, pod->has_ipv6 ? format_address(&text, AF_INET6, &pod->ipv6) : "-");
 		table_put(table, format_mac(&text, pod->mac));
-		table_put(table, format_function(&text, pod->pf, pod->vf));
+		table_put(table, port_of(pod, &text));
 		snprintf(text.text, sizeof(text.text), "%u", pod->mtu);
 		table_put(table, text.text);
 		table_put(table, offload_of(pod, &text));
@@ -65,7 +72,7 @@ static json_t *pod_json(const struct podport_attachment *pod)
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:I, "
 		"s:I, "
-		"s:I, s:s, s:s}",
+		"s:I, s:s, s:s, s:s, s:s}",
 		"namespace", pod->pod_namespace, "name", pod->pod_name, "uid", pod->pod_uid,
 		"network", pod->key.network, "container_id", pod->key.container_id, "ifname",
 		pod->key.ifname, "netns", pod->netns, "netns_inode", (json_int_t)pod->netns_inode,
@@ -75,9 +82,11 @@ static json_t *pod_json(const struct podport_attachment *pod)
 		command_json_address(pod->has_ipv6, AF_INET6, &pod->gateway_ipv6), "mac",
 		format_mac(&mac, pod->mac), "gateway_mac",
 		format_mac(&gateway_mac, pod->gateway_mac), "function",
-		command_json_function(pod->pf, pod->vf), "mtu", (json_int_t)pod->mtu, "link_group",
-		(json_int_t)pod->link_group, "created_unix_ms", (json_int_t)pod->created_unix_ms,
-		"offload", pod->offload, "offload_reason", pod->offload_reason);
+		pod->socket_path[0] == '\0' ? command_json_function(pod->pf, pod->vf) : json_null(),
+		"mtu", (json_int_t)pod->mtu, "link_group", (json_int_t)pod->link_group,
+		"created_unix_ms", (json_int_t)pod->created_unix_ms, "offload", pod->offload,
+		"offload_reason", pod->offload_reason, "port_kind", pod->port_kind, "socket_path",
+		pod->socket_path);
 }
 
 static void print_json(const struct podport_pods *pods)
@@ -114,8 +123,9 @@ const struct command command_pods = {
 		"is\n"
 		"namespace/name where the runtime tells it, else the container ID, of which a "
 		"long\n"
-		"hexadecimal one is cut to 12 characters. FUNCTION is the function of the NIC that "
-		"the pod has.\n"
+		"hexadecimal one is cut to 12 characters. PORT is the function of the NIC that the "
+		"pod has, or\n"
+		"the socket of its vhost-user port.\n"
 		"OFFLOAD is how far the NIC's e-switch forwards for it, without the agent: full, "
 		"partial, none,\n"
 		"off. Whatever it is, the pod has its network.\n"
@@ -127,7 +137,8 @@ const struct command command_pods = {
 		"not known\n"
 		"  ipv4, gateway_ipv4, ipv6, gateway_ipv6    strings, null where it has none\n"
 		"  mac, gateway_mac         strings\n"
-		"  function                 {pf, vf}, numbers\n"
+		"  port_kind, function, socket_path    \"function\", {pf, vf}, \"\"; or "
+		"\"vhost-user\", null, a path\n"
 		"  mtu, link_group          numbers\n"
 		"  created_unix_ms          number\n"
 		"  offload, offload_reason  strings: \"full\", \"partial\", \"none\", \"off\", "

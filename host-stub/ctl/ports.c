@@ -199,7 +199,7 @@ const struct command command_ports = {
 		"\n"
 		"--json: {\"ports\": [{\n"
 		"  slot                     number, the port's place in the agent\n"
-		"  kind                     \"host\", \"function\" or \"uplink\"\n"
+		"  kind                     \"host\", \"function\", \"uplink\" or \"vhost-user\"\n"
 		"  name                     string, of the DPDK device\n"
 		"  function                 {pf, vf}; null if kind is not \"function\"\n"
 		"  attachment               {network, container_id, ifname, pod}; null: serves "

@@ -247,6 +247,7 @@ func takeAttachment(from *C.struct_podport_attachment) *attachment {
 	a := &attachment{
 		ifname: C.GoString(from.key.ifname),
 		mac:    bytesOf(unsafe.Pointer(&from.mac), len(from.mac)),
+		socket: C.GoString(from.socket_path),
 	}
 	if from.has_ipv4 {
 		a.ips = append(a.ips, IPConfig{
@@ -277,6 +278,7 @@ func add(ctx context.Context, config *config, ns *Namespace, wishes *wishes) (*a
 		ipv4:          (*C.struct_in_addr)(m.bytes(wishes.ipv4)),
 		ipv6:          (*C.struct_in6_addr)(m.bytes(wishes.ipv6)),
 		mac:           (*C.uint8_t)(m.bytes(wishes.mac)),
+		port_kind:     m.string("PORT_KIND", ns.args["PORT_KIND"]),
 	}
 	if m.err != nil {
 		return nil, m.err

@@ -143,7 +143,10 @@ func (c *libcni) Setup(ctx context.Context, id string, path string, opts ...Name
 		return nil, err
 	}
 	results = append(results, attachment.result(path, wishes.dns))
-	return newResult(results), nil
+	result := newResult(results)
+	// Raw results are of a CNI version that has no place for it.
+	result.Interfaces[attachment.ifname].SocketPath = attachment.socket
+	return result, nil
 }
 
 func (c *libcni) SetupSerially(ctx context.Context, id string, path string, opts ...NamespaceOpts) (*Result, error) {

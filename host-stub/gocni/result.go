@@ -24,7 +24,7 @@ type Config struct {
 	Mac        string
 	Sandbox    string // path of the network namespace
 	PciID      string // not told by podport
-	SocketPath string // likewise
+	SocketPath string // of a vhost-user port, else empty
 }
 
 // Result is what Setup attached: interfaces by name, DNS once per network, all routes.
@@ -63,6 +63,7 @@ func newResult(raw []*types100.Result) *Result {
 type attachment struct {
 	ifname string
 	mac    net.HardwareAddr
+	socket string // empty: none
 	ips    []IPConfig
 }
 

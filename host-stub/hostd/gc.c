@@ -61,6 +61,8 @@ static int undress(struct gc *gc, const struct attachment *attachment, struct er
 	const struct sandbox *sandbox = &attachment->sandbox;
 	int fd = -1, r;
 
+	if (attachment->port != PORT_CHOICE_FUNCTION)
+		return 0; // nothing of it is in the sandbox
 	if (sandbox->inode == 0 || wiring_is_home(&gc->home, &attachment->function))
 		return 0;
 	if (sandbox->path[0] != '\0')

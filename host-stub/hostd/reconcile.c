@@ -27,6 +27,7 @@ enum { SUSPECTS_MAX = 1024 };
 struct suspect {
 	struct attachment_key key;
 	struct sandbox sandbox;
+	enum port_choice port;
 	struct function_id function;
 	uint64_t created_unix_ms; // tells an attachment from a later one with the same key
 	uint64_t since_ms;
@@ -67,10 +68,17 @@ static bool path_is_sandbox(const struct sandbox *sandbox)
 	return st.st_ino == sandbox->inode;
 }
 
+// What has no function, has nothing that could be in a sandbox.
+static bool is_home(const struct reconcile *reconcile, const struct attachment *attachment)
+{
+	return attachment->port != PORT_CHOICE_FUNCTION ||
+	       wiring_is_home(&reconcile->home, &attachment->function);
+}
+
 static bool looks_gone(const struct reconcile *reconcile, const struct attachment *attachment)
 {
 	return attachment->sandbox.inode != 0 && !path_is_sandbox(&attachment->sandbox) &&
-	       wiring_is_home(&reconcile->home, &attachment->function);
+	       is_home(reconcile, attachment);
 }
 
 // Mark the suspects that some process is inside of. Negative: /proc cannot be read, and nothing is
@@ -113,6 +121,7 @@ static void suspect_one(struct reconcile *reconcile, const struct attachment *at
 		suspect = &reconcile->suspects[reconcile->count++];
 		*suspect = (struct suspect){.key = attachment->key,
 					    .sandbox = attachment->sandbox,
+					    .port = attachment->port,
 					    .function = attachment->function,
 					    .created_unix_ms = attachment->created_unix_ms,
 					    .since_ms = clock_ms()};
@@ -130,7 +139,7 @@ static void look_at_one(struct reconcile *reconcile, struct hostd *hostd,
 	if (!delete_queue_has(hostd->deletes, &attachment->key)) {
 		if (looks_gone(reconcile, attachment))
 			suspect_one(reconcile, attachment);
-		else
+		else if (attachment->port == PORT_CHOICE_FUNCTION)
 			reconcile->counts.redressed +=
 				redress_if_lost(hostd, &reconcile->home, attachment);
 	}
@@ -182,7 +191,7 @@ static void look_for_heir(struct reconcile *reconcile, struct hostd *hostd,
 		    suspect->sandbox.inode == attachment->sandbox.inode &&
 		    attachment->created_unix_ms >= suspect->created_unix_ms &&
 		    strcmp(attachment->key.container_id, suspect->key.container_id) != 0 &&
-		    !wiring_is_home(&reconcile->home, &attachment->function))
+		    !is_home(reconcile, attachment))
 			suspect->process_inside = false;
 	}
 }
@@ -201,7 +210,8 @@ static int look_for_heirs(struct reconcile *reconcile, struct hostd *hostd, stru
 static bool is_still_gone(const struct reconcile *reconcile, const struct suspect *suspect,
 			  const struct reply *reply)
 {
-	struct attachment attachment = {.sandbox = suspect->sandbox, .function = suspect->function};
+	struct attachment attachment = {
+		.sandbox = suspect->sandbox, .port = suspect->port, .function = suspect->function};
 
 	if (reply->code == CODE_OK) {
 		attachment = reply->body.check;

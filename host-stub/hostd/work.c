@@ -21,6 +21,7 @@
 #include "hostd/gc.h"
 #include "hostd/release.h"
 #include "hostd/upkeep.h"
+#include "hostd/vhost_socket.h"
 #include "proto/base/crash_point.h"
 #include "proto/base/log.h"
 
@@ -147,6 +148,25 @@ static int attach_at_agent(struct hostd *hostd, struct work *work,
 	return r;
 }
 
+// What the pod gets of it. Of a vhost-user port nothing goes into the sandbox: its other end is opened by
+// whoever has the path of the socket.
+static int connect_pod(struct hostd *hostd, struct work *work, const struct attachment *attachment,
+		       struct error *err)
+{
+	enum port_choice wanted = work->request.body.attach.port;
+
+	if (attachment->port != wanted)
+		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+				 "port_kind: the agent is an older one and knows no %s ports",
+				 port_choice_name(wanted));
+	// Nobody but the agent can say whether it is new, so it is never undone because its caller hung up: a
+	// DEL ends it, or the end of its sandbox.
+	if (attachment->port == PORT_CHOICE_VHOST_USER)
+		return vhost_socket_check(attachment, CODE_WIRING, err);
+	return wiring_dress(&hostd->wiring, work->netns_fd, attachment, work->deadline_ms,
+			    &work->created, err);
+}
+
 static int attach(struct hostd *hostd, struct work *work, struct error *err)
 {
 	struct attach_request *request = &work->request.body.attach;
@@ -163,8 +183,7 @@ static int attach(struct hostd *hostd, struct work *work, struct error *err)
 	if (r < 0)
 		return r;
 	crash_point("hostd:add:asked");
-	r = wiring_dress(&hostd->wiring, work->netns_fd, &attachment, work->deadline_ms,
-			 &work->created, err);
+	r = connect_pod(hostd, work, &attachment, err);
 	if (r < 0)
 		return r;
 	crash_point("hostd:add:dressed");
@@ -197,6 +216,13 @@ static void run_attach(struct hostd *hostd, struct work *work)
 		inet_ntop(AF_INET, &attachment->ipv4, ipv4, sizeof(ipv4));
 	if (attachment->has_ipv6)
 		inet_ntop(AF_INET6, &attachment->ipv6, ipv6, sizeof(ipv6));
+	if (attachment->port != PORT_CHOICE_FUNCTION) {
+		log_info("attached",
+			 "network=%s container=%s ifname=%s pod=%s/%s socket=%s ipv4=%s ipv6=%s",
+			 key->network, key->container_id, key->ifname, attachment->pod.namespace_,
+			 attachment->pod.name, attachment->socket_path, ipv4, ipv6);
+		return;
+	}
 	log_info("attached",
 		 "network=%s container=%s ifname=%s pod=%s/%s function=vf%u ipv4=%s ipv6=%s%s",
 		 key->network, key->container_id, key->ifname, attachment->pod.namespace_,
@@ -312,7 +338,9 @@ static int check(struct hostd *hostd, struct work *work, struct error *err)
 	expected = reply.body.check;
 	if (request->has_expected && request->expected.mtu != 0)
 		expected.mtu = request->expected.mtu;
-	r = wiring_check(&hostd->wiring, work->netns_fd, &expected, err);
+	r = expected.port == PORT_CHOICE_VHOST_USER
+		    ? vhost_socket_check(&expected, CODE_MISMATCH, err)
+		    : wiring_check(&hostd->wiring, work->netns_fd, &expected, err);
 	if (r == 0)
 		work->reply = reply; // owns nothing
 	return r;

@@ -117,6 +117,11 @@ static int take_wishes(const struct podport_add_request *from, struct attach_req
 			return r;
 		to->requested_mtu = from->mtu;
 	}
+	if (from->port_kind != NULL && from->port_kind[0] != '\0' &&
+	    !port_choice_parse(from->port_kind, &to->port))
+		return error_set(err, EINVAL, CODE_BAD_REQUEST,
+				 "port_kind: '%.32s' is none of function, vhost-user, virtio-user",
+				 from->port_kind);
 	return 0;
 }
 

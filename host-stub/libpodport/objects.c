@@ -57,6 +57,8 @@ static struct podport_attachment *make_attachment(const struct attachment *from,
 		.created_unix_ms = wire->created_unix_ms,
 		.offload = object->offload.state,
 		.offload_reason = object->offload.reason,
+		.port_kind = port_choice_name(wire->port),
+		.socket_path = wire->socket_path,
 	};
 	memcpy(object->public.mac, wire->mac.bytes, sizeof(object->public.mac));
 	memcpy(object->public.gateway_mac, wire->gateway_mac.bytes,
@@ -272,6 +274,8 @@ static void fill_agent(struct podport_agent_status *to, const struct agent_statu
 		.ipv6_free = from->ipv6_free,
 		.attachments_without_port = from->attachments_without_port,
 		.uplink_error = from->uplink_error,
+		.vhost_ports = from->vhost_ports,
+		.vhost_ports_used = from->vhost_ports_used,
 	};
 }
 

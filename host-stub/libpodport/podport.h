@@ -61,7 +61,7 @@ enum podport_code {
 	PODPORT_NOT_FOUND = 6,         // no such attachment
 	PODPORT_CONFLICT = 7,          // one with this key exists and differs, or it is taken
 	PODPORT_NO_ADDRESS = 8,        // the pod network is exhausted
-	PODPORT_NO_FUNCTION = 9,       // all functions of the NIC are in use
+	PODPORT_NO_FUNCTION = 9,       // all functions of the NIC, or vhost-user ports, are in use
 	PODPORT_STORE = 10,            // a disk failed; nothing was changed
 	PODPORT_NIC = 11,              // the NIC or its driver refused
 	PODPORT_NETNS = 12,            // the sandbox is not there, or not a network namespace
@@ -129,7 +129,7 @@ struct podport_attachment {
 	const char *netns;    // path of the sandbox when it was attached: a hint. "": not known
 	uint64_t netns_inode; // 0: not known
 	const char *pod_namespace, *pod_name; // "": the runtime did not say
-	uint16_t pf, vf;                      // the function of the NIC
+	uint16_t pf, vf;                      // the function of the NIC; see port_kind
 	bool has_ipv4, has_ipv6;              // at least one
 	struct in_addr ipv4, gateway_ipv4;    // valid if has_ipv4
 	struct in6_addr ipv6, gateway_ipv6;   // valid if has_ipv6
@@ -142,6 +142,9 @@ struct podport_attachment {
 	// full. From podport_list_pods() only; else, and from an agent that is older than offload, "".
 	const char *offload, *offload_reason;
 	const char *pod_uid; // "": the runtime did not say
+	// "function": it has a function of the NIC, in its sandbox. "vhost-user": it has none, pf and vf are 0,
+	// and at socket_path (else "") a virtio device in user space finds its port.
+	const char *port_kind, *socket_path;
 };
 
 // NULL is fine.
@@ -157,6 +160,7 @@ struct podport_add_request {
 	const uint8_t *mac;                   // 6 bytes, unicast; NULL: any
 	uint32_t mtu;                         // 1280..9000; 0: the pod network's
 	const char *pod_uid;                  // as pod_name
+	const char *port_kind;                // as in the attachment; NULL or "": "function"
 };
 #define PODPORT_ADD_REQUEST_INIT                                                                   \
 	{                                                                                          \
@@ -271,12 +275,12 @@ struct podport_drop {
 // A port of the agent. Allocated by the library.
 struct podport_port {
 	uint32_t slot;          // in the agent's port array
-	const char *kind;       // "host", "function" or "uplink"
-	const char *name;       // of the ethdev
-	uint16_t pf, vf;        // the function; of no meaning for the uplink
+	const char *kind;       // "host", "function", "uplink" or "vhost-user"
+	const char *name;       // of the ethdev, or of the socket
+	uint16_t pf, vf;        // the function; of no meaning for the other kinds
 	bool has_key;           // it serves an attachment:
 	struct podport_key key; // valid if has_key
-	bool link_up;
+	bool link_up;           // of a vhost-user port: a guest is connected
 	uint32_t mtu;
 	uint8_t mac[6];
 	uint64_t rx_packets,
@@ -466,7 +470,8 @@ struct podport_agent_status {
 	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
 	uint32_t attachments_without_port;             // their port could not be started
 	const char *uplink_error; // why the uplink is not started, "": it is, or no pod network yet
-	const struct podport_uplink *uplink; // NULL: no address on the wire, or an older agent
+	const struct podport_uplink *uplink;    // NULL: no address on the wire, or an older agent
+	uint32_t vhost_ports, vhost_ports_used; // for pods that ask for them
 };
 
 struct podport_status {

@@ -311,9 +311,11 @@ class Simulation:
     """A host and its DPU. Options are the keys of the two configuration files that tests change."""
 
     def __init__(self, functions=8, ipv4="10.88.0.0/16", ipv6="fd00:10:88::/64", mtu=1500, reclaim_grace_s=1,
-                 timeout_ms=5000, offload=None, memory_mb=128, device_arguments="", agent_yaml="", hostd_yaml=""):
+                 timeout_ms=5000, offload=None, memory_mb=128, device_arguments="", vhost_dir=None, agent_yaml="",
+                 hostd_yaml=""):
         self.id = f"{os.getpid()}x{next(_numbers)}"
         self.functions, self.ipv4, self.ipv6 = functions, ipv4, ipv6
+        self.vhost_dir = vhost_dir  # of sockets: None if agent_yaml has none
         self.folder = pathlib.Path(f"/run/podport-{self.id}")
         self.folder.mkdir(mode=0o700)
         (self.folder / "sanitizer").mkdir()
