@@ -12,20 +12,14 @@
 static int take_address(ProtobufCBinaryData from, const struct where *at, const char *name,
 			bool is_ipv6, uint8_t to[16], struct error *err)
 {
-	static const uint8_t unspecified[16];
+	static const uint8_t none[16];
 
 	if (from.len != (is_ipv6 ? 16u : 4u))
 		return bad_field(err, CODE_BAD_REQUEST, at, name, "has %zu bytes", from.len);
-	if (memcmp(from.data, unspecified, from.len) == 0)
-		return bad_field(err, CODE_BAD_REQUEST, at, name, "is all zero");
+	if (memcmp(from.data, none, from.len) == 0)
+		return bad_field(err, CODE_BAD_REQUEST, at, name, "is nobody's");
 	memcpy(to, from.data, from.len);
 	return 0;
-}
-
-// What most of its addresses are, so that it is the odd one that is found fault with.
-static bool mostly_ipv6(const Podport__Wire__Connection *from)
-{
-	return (from->pod.len == 16) + (from->peer.len == 16) + (from->external.len == 16) >= 2;
 }
 
 static int decode_connection(const Podport__Wire__Connection *from, const struct where *at,
@@ -36,7 +30,9 @@ static int decode_connection(const Podport__Wire__Connection *from, const struct
 	// 0 asks for a list from its start: a connection of that number would be listed for ever.
 	if (from->number == 0)
 		return bad_field(err, CODE_BAD_REQUEST, at, "number", "is 0");
-	to->is_ipv6 = mostly_ipv6(from);
+	if (from->family != 4 && from->family != 6)
+		return bad_field(err, CODE_BAD_REQUEST, at, "family", "is neither 4 nor 6");
+	to->is_ipv6 = from->family == 6;
 	if ((r = take_address(from->pod, at, "pod", to->is_ipv6, to->pod, err)) < 0 ||
 	    (r = take_address(from->peer, at, "peer", to->is_ipv6, to->peer, err)) < 0 ||
 	    (r = take_address(from->external, at, "external", to->is_ipv6, to->external, err)) <
@@ -97,6 +93,7 @@ void put_connection(Podport__Wire__Connection *to, const struct connection_row *
 	podport__wire__connection__init(to);
 	to->number = from->number;
 	to->protocol = from->protocol;
+	to->family = from->is_ipv6 ? 6 : 4;
 	to->pod = put_bytes(true, from->pod, size);
 	to->pod_port = from->pod_port;
 	to->peer = put_bytes(true, from->peer, size);
