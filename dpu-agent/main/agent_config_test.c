@@ -67,22 +67,22 @@ static void ports_beside_the_nic_are_had_by_naming_a_folder(void **state)
 	struct error err;
 
 	assert_int_equal(0, load("nic: {device: net_x0, functions: 4}\n", &config, &err));
-	assert_int_equal(0, config.vhost_ports);
+	assert_int_equal(0, config.vhost.ports);
 	assert_int_equal(0, load("nic: {device: net_x0, functions: 4}\n"
 				 "vhost: {socket_dir: /run/x}\n",
 				 &config, &err));
-	assert_string_equal("/run/x", config.vhost_socket_dir);
-	assert_int_equal(64, config.vhost_ports);
-	assert_int_equal(0600, config.vhost_socket_mode);
-	assert_int_equal(UINT32_MAX, config.vhost_owner.uid);
+	assert_string_equal("/run/x", config.vhost.socket_dir);
+	assert_int_equal(64, config.vhost.ports);
+	assert_int_equal(0600, config.vhost.socket_mode);
+	assert_int_equal(UINT32_MAX, config.vhost.uid);
 	assert_int_equal(0, load("nic: {device: net_x0, functions: 1000}\n"
 				 "vhost: {socket_dir: /run/x, socket_mode: 0660, socket_owner: "
 				 "\"root:4711\"}\n",
 				 &config, &err));
-	assert_int_equal(22, config.vhost_ports); // what is left of 1024, less host port and uplink
-	assert_int_equal(0660, config.vhost_socket_mode);
-	assert_int_equal(0, config.vhost_owner.uid);
-	assert_int_equal(4711, config.vhost_owner.gid);
+	assert_int_equal(22, config.vhost.ports); // what is left of 1024, less host port and uplink
+	assert_int_equal(0660, config.vhost.socket_mode);
+	assert_int_equal(0, config.vhost.uid);
+	assert_int_equal(4711, config.vhost.gid);
 }
 
 static void every_key_is_taken(void **state)

@@ -6,15 +6,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "datapath/datapath.h"
-#include "port/port.h"
 #include "proto/base/config.h"
 #include "proto/codec.h"
 #include "proto/wire_client.h"
@@ -141,59 +138,6 @@ static int parse_file_prefix(const char *text, void *target, struct error *err)
 	return 0;
 }
 
-static int parse_vhost_ports(const char *text, void *target, struct error *err)
-{
-	return parse_range(text, target, 1, NIC_VHOST_PORTS_MAX, err);
-}
-
-// "0660", as chmod takes it.
-static int parse_mode(const char *text, void *target, struct error *err)
-{
-	char *end;
-	unsigned long mode = strtoul(text, &end, 8);
-
-	if (!isdigit((unsigned char)text[0]) || *end != '\0' || mode > 0777 || (mode & 0111) != 0)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is no mode of a socket, in octal (0660)", text);
-	*(uint32_t *)target = (uint32_t)mode;
-	return 0;
-}
-
-static bool parse_id(const char *text, uint32_t *ret_id)
-{
-	struct error ignored;
-
-	return isdigit((unsigned char)text[0]) &&
-	       config_parse_uint32(text, ret_id, &ignored) == 0 && *ret_id != UINT32_MAX;
-}
-
-// "user", "user:group", ":group"; names or numbers
-static int parse_owner(const char *text, void *target, struct error *err)
-{
-	struct agent_config *config = target;
-	const char *colon = strchr(text, ':');
-	char user[LIMIT_ID + 1];
-	const struct passwd *passwd;
-	const struct group *group;
-
-	snprintf(user, sizeof(user), "%.*s", (int)(colon != NULL ? colon - text : LIMIT_ID), text);
-	if (user[0] != '\0' && !parse_id(user, &config->vhost_owner.uid)) {
-		passwd = getpwnam(user);
-		if (passwd == NULL)
-			return error_set(err, EINVAL, CODE_BAD_REQUEST, "there is no user '%s'",
-					 user);
-		config->vhost_owner.uid = passwd->pw_uid;
-	}
-	if (colon != NULL && colon[1] != '\0' && !parse_id(colon + 1, &config->vhost_owner.gid)) {
-		group = getgrnam(colon + 1);
-		if (group == NULL)
-			return error_set(err, EINVAL, CODE_BAD_REQUEST, "there is no group '%s'",
-					 colon + 1);
-		config->vhost_owner.gid = group->gr_gid;
-	}
-	return 0;
-}
-
 static int parse_driver(const char *text, void *target, struct error *err)
 {
 	struct agent_config *config = target;
@@ -273,10 +217,10 @@ static const struct config_key keys[] = {
 	{"nic.functions", parse_functions, AT(functions), true, false},
 	{"nic.host_port", config_parse_bool, AT(host_port), false, false},
 	{"nic.offload", config_parse_bool, AT(offload), false, false},
-	{"vhost.socket_dir", config_parse_path, AT(vhost_socket_dir), false, false},
-	{"vhost.ports", parse_vhost_ports, AT(vhost_ports), false, false},
-	{"vhost.socket_mode", parse_mode, AT(vhost_socket_mode), false, false},
-	{"vhost.socket_owner", parse_owner, 0, false, false},
+	{"vhost.socket_dir", config_parse_path, AT(vhost.socket_dir), false, false},
+	{"vhost.ports", vhost_parse_ports, AT(vhost.ports), false, false},
+	{"vhost.socket_mode", vhost_parse_mode, AT(vhost.socket_mode), false, false},
+	{"vhost.socket_owner", vhost_parse_owner, AT(vhost), false, false},
 	{"dpdk.drivers", parse_driver, 0, false, true},
 	{"dpdk.huge_pages", config_parse_bool, AT(huge_pages), false, false},
 	{"dpdk.memory_mb", parse_memory, AT(memory_mb), false, false},
@@ -334,8 +278,7 @@ static void set_defaults(struct agent_config *config)
 	config->host_port = true;
 	config->offload = true;
 	config->huge_pages = true;
-	config->vhost_socket_mode = 0600;
-	config->vhost_owner.uid = config->vhost_owner.gid = UINT32_MAX;
+	vhost_set_defaults(&config->vhost);
 	config->memory_mb = 256;
 	config->workers = 1;
 	config->packet_buffers = 16384;
@@ -454,35 +397,6 @@ static int check_uplink(const char *file, const struct agent_config *config, str
 	return 0;
 }
 
-static int check_vhost(const char *file, struct agent_config *config, struct error *err)
-{
-	static const char *const others[] = {"vhost.ports", "vhost.socket_mode",
-					     "vhost.socket_owner"};
-	const uint32_t slots = DATAPATH_PORTS_MAX - 2 - config->functions;
-
-	if (config->vhost_socket_dir[0] == '\0') {
-		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-			if (config_line(others[i]) != 0)
-				return config_error(file, others[i], err,
-						    "without vhost.socket_dir there are no "
-						    "vhost-user ports");
-		return 0;
-	}
-	if (config->vhost_socket_dir[0] != '/' ||
-	    strlen(config->vhost_socket_dir) > VHOST_FOLDER_MAX)
-		return config_error(file, "vhost.socket_dir", err,
-				    "'%s' is not an absolute path of at most %d bytes",
-				    config->vhost_socket_dir, (int)VHOST_FOLDER_MAX);
-	if (config->vhost_ports == 0)
-		config->vhost_ports =
-			slots < CONFIG_VHOST_PORTS_DEFAULT ? slots : CONFIG_VHOST_PORTS_DEFAULT;
-	if (config->vhost_ports > slots)
-		return config_error(file, "vhost.ports", err,
-				    "%u are too many: with %u functions the agent has room for %u",
-				    config->vhost_ports, config->functions, slots);
-	return 0;
-}
-
 int agent_config_load(const char *file, struct agent_config *ret_config, struct error *err)
 {
 	struct agent_config *config = ret_config;
@@ -508,7 +422,7 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 	if (r == 0)
 		r = masquerade_check(file, &config->masquerade, &config->uplink, err);
 	if (r == 0)
-		r = check_vhost(file, config, err);
+		r = vhost_check(file, &config->vhost, config->functions, err);
 	if (r == 0 && !agent_config_has_network(config) &&
 	    (config_line("pod_network.mtu") != 0 || config_line("pod_network.link_group") != 0 ||
 	     config_line("pod_network.router_mac") != 0))

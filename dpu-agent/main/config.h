@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "main/config_masquerade.h"
+#include "main/config_vhost.h"
 #include "pod/network.h"
 #include "pod/uplink.h"
 #include "proto/base/log.h"
@@ -19,7 +20,6 @@ enum {
 	CONFIG_CPUS_MAX = 128,       // RTE_MAX_LCORE of the DPDK we build
 	CONFIG_FUNCTIONS_MAX = 1000, // DATAPATH_PORTS_MAX less host port and uplink, rounded
 	CONFIG_WORKERS_MAX = 32,
-	CONFIG_VHOST_PORTS_DEFAULT = 64,
 	CONFIG_MEMORY_MB_MIN = 64,
 	CONFIG_MEMORY_MB_MAX = 1024 * 1024,
 	CONFIG_PACKET_BUFFERS_MIN = 1024,
@@ -41,12 +41,7 @@ struct agent_config {
 	bool host_port;
 	bool offload;
 
-	char vhost_socket_dir[LIMIT_PATH + 1]; // "": no vhost-user ports
-	uint32_t vhost_ports;                  // 0 then
-	uint32_t vhost_socket_mode;
-	struct {
-		uint32_t uid, gid; // UINT32_MAX: as the agent is
-	} vhost_owner;
+	struct vhost_section vhost;
 
 	struct {
 		size_t count;

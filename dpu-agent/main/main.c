@@ -212,21 +212,21 @@ static int nic_start(struct agent *agent, struct error *err)
 		.host_port = agent->config.host_port,
 		.packet_buffers = agent->config.packet_buffers,
 		.workers = agent->config.workers,
-		.vhost_ports = agent->config.vhost_ports,
+		.vhost_ports = agent->config.vhost.ports,
 		.vhost =
 			{
-				.folder = agent->config.vhost_ports > 0
-						  ? agent->config.vhost_socket_dir
+				.folder = agent->config.vhost.ports > 0
+						  ? agent->config.vhost.socket_dir
 						  : NULL,
-				.mode = (mode_t)agent->config.vhost_socket_mode,
-				.owner = agent->config.vhost_owner.uid,
-				.group = agent->config.vhost_owner.gid,
+				.mode = (mode_t)agent->config.vhost.socket_mode,
+				.owner = agent->config.vhost.uid,
+				.group = agent->config.vhost.gid,
 			},
 	};
 	int r = 0;
 
 	if (config.vhost_ports > 0)
-		r = make_parents(agent->config.vhost_socket_dir, 0755, err);
+		r = make_parents(agent->config.vhost.socket_dir, 0755, err);
 	return r < 0 ? r : nic_open(&config, &agent->nic, err);
 }
 
@@ -276,7 +276,7 @@ static int control_start(struct agent *agent, struct error *err)
 		.nic_device = agent->config.nic_device,
 		.workers = agent->config.workers,
 		.host_port = agent->config.host_port,
-		.vhost_socket_dir = agent->config.vhost_socket_dir,
+		.vhost_socket_dir = agent->config.vhost.socket_dir,
 		.network = &agent->config.network,
 		.uplink = &agent->config.uplink,
 	};
