@@ -22,7 +22,7 @@
 #include "proto/wire_client.h"
 #include "rpc/rpc.h"
 
-enum { CLIENTS = 220 }; // more than the queue holds
+enum { CLIENTS = 300 }; // more than the queue holds, and a batch that was taken from it
 
 struct client {
 	pthread_t thread;
@@ -39,6 +39,7 @@ static struct wire_client *wire;
 static unsigned int timeout_ms = 20000;
 static atomic_uint clients_left;
 static atomic_bool stopped; // the agent: clients make no more calls
+static atomic_bool refused; // somebody was: the queue was full
 static uv_async_t all_done;
 
 static void on_all_done(uv_async_t *handle)
@@ -85,9 +86,10 @@ static void count_answer(struct client *client, const struct request *request)
 	}
 	if (reply.code == CODE_OK)
 		client->ok++;
-	else if (reply.code == CODE_BUSY)
+	else if (reply.code == CODE_BUSY) {
 		client->busy++;
-	else if (reply.code == CODE_NOT_READY)
+		atomic_store(&refused, true);
+	} else if (reply.code == CODE_NOT_READY)
 		client->not_ready++;
 	else
 		client->other++;
@@ -164,13 +166,19 @@ static void slow_down(void)
 	usleep(20000);
 }
 
-// A NIC that is slow: the queue fills, and who finds it full hears so at once.
+static void stand_still(void)
+{
+	for (int ms = 0; ms < 20000 && !atomic_load(&refused); ms++)
+		usleep(1000);
+}
+
+// A NIC that stands still: the queue fills, and who finds it full hears so at once.
 static void a_full_queue_says_come_again(void **state)
 {
 	struct client *clients, sum;
 
 	start(CLIENTS);
-	fake_nic.on_change = slow_down;
+	fake_nic.on_change = stand_still;
 	clients = start_clients(CLIENTS, 1);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	sum = join_clients(clients, CLIENTS);
