@@ -554,6 +554,13 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 		break;
 	case CALL_CHECK:
 		fill_attachment(&reply->body.check, sample);
+		// The other kind of port.
+		if (sample == SAMPLE_LARGEST) {
+			reply->body.check.port = PORT_CHOICE_FUNCTION;
+			fill_function(&reply->body.check.function, sample);
+			memset(reply->body.check.socket_path, 0,
+			       sizeof(reply->body.check.socket_path));
+		}
 		break;
 	case CALL_LIST:
 		fill_list(&reply->body.list, sample);
