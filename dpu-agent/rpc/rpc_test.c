@@ -84,12 +84,13 @@ static void count_answer(struct client *client, const struct request *request)
 		client->away++;
 		return;
 	}
+	if (reply.code == CODE_BUSY)
+		atomic_store(&refused, true);
 	if (reply.code == CODE_OK)
 		client->ok++;
-	else if (reply.code == CODE_BUSY) {
+	else if (reply.code == CODE_BUSY)
 		client->busy++;
-		atomic_store(&refused, true);
-	} else if (reply.code == CODE_NOT_READY)
+	else if (reply.code == CODE_NOT_READY)
 		client->not_ready++;
 	else
 		client->other++;
