@@ -253,7 +253,8 @@ static void a_client_finds_a_restarted_tls_server(void **state)
 	wire_client_close(client);
 }
 
-// As hostd does: a call that nng has lost between two connections is made again when its time is up.
+// A call that got no answer as the connection changed is made again, as runtimes do. Seldom, and only on loaded machines;
+// where it is lost is not known.
 static void call_soon(struct wire_client *client)
 {
 	enum { TRIES = 4, TRY_MS = 5000 };
