@@ -2,7 +2,6 @@
 //
 // podportctl connections
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -134,21 +133,6 @@ static void print_json(const struct podport_connections *connections,
 				     "refused_ports", (json_int_t)summary->refused_ports));
 }
 
-static int check_name(const struct podport_pods *pods, const char *name,
-		      struct podport_error *error)
-{
-	for (size_t i = 0; i < podport_pods_count(pods); i++)
-		if (name == NULL || lookup_is(podport_pods_get(pods, i), name))
-			return 0;
-	if (name == NULL)
-		return 0;
-	error->code = PODPORT_NOT_FOUND;
-	error->name = podport_code_name(PODPORT_NOT_FOUND);
-	snprintf(error->message, sizeof(error->message),
-		 "no pod is called '%.300s'; see 'podportctl pods'", name);
-	return -ENOENT;
-}
-
 static int run(struct podport_client *client, const struct options *options,
 	       struct podport_error *error)
 {
@@ -163,7 +147,7 @@ static int run(struct podport_client *client, const struct options *options,
 		podport_connections_free(connections);
 		return r;
 	}
-	r = check_name(pods, options->pod, error);
+	r = lookup_check(pods, options->pod, error);
 	if (r == 0 && options->json)
 		print_json(connections, pods, options->pod);
 	else if (r == 0)

@@ -2,7 +2,6 @@
 //
 // podportctl flows
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "ctl/command.h"
@@ -104,22 +103,6 @@ static void print_json(const struct podport_flows *flows, const struct podport_p
 	command_print_json(json_pack("{s:o}", "flows", list));
 }
 
-// A name that nobody has is a mistake, not an empty list.
-static int check_name(const struct podport_pods *pods, const char *name,
-		      struct podport_error *error)
-{
-	for (size_t i = 0; i < podport_pods_count(pods); i++)
-		if (name == NULL || lookup_is(podport_pods_get(pods, i), name))
-			return 0;
-	if (name == NULL)
-		return 0;
-	error->code = PODPORT_NOT_FOUND;
-	error->name = podport_code_name(PODPORT_NOT_FOUND);
-	snprintf(error->message, sizeof(error->message),
-		 "no pod is called '%.300s'; see 'podportctl pods'", name);
-	return -ENOENT;
-}
-
 static int run(struct podport_client *client, const struct options *options,
 	       struct podport_error *error)
 {
@@ -134,7 +117,7 @@ static int run(struct podport_client *client, const struct options *options,
 		podport_flows_free(flows);
 		return r;
 	}
-	r = check_name(pods, options->pod, error);
+	r = lookup_check(pods, options->pod, error);
 	if (r == 0 && options->json)
 		print_json(flows, pods, options->pod);
 	else if (r == 0)

@@ -4,6 +4,8 @@
 
 #include "ctl/lookup.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct podport_attachment *lookup_pod(const struct podport_pods *pods,
@@ -36,4 +38,18 @@ bool lookup_is(const struct podport_attachment *pod, const char *name)
 	       strcmp(format_container(&text, pod->key.container_id), name) == 0 ||
 	       strcmp(pod->key.container_id, name) == 0 ||
 	       (pod->pod_name[0] != '\0' && strcmp(pod->pod_name, name) == 0);
+}
+
+int lookup_check(const struct podport_pods *pods, const char *name, struct podport_error *error)
+{
+	if (name == NULL)
+		return 0;
+	for (size_t i = 0; i < podport_pods_count(pods); i++)
+		if (lookup_is(podport_pods_get(pods, i), name))
+			return 0;
+	error->code = PODPORT_NOT_FOUND;
+	error->name = podport_code_name(PODPORT_NOT_FOUND);
+	snprintf(error->message, sizeof(error->message),
+		 "no pod is called '%.300s'; see 'podportctl pods'", name);
+	return -ENOENT;
 }

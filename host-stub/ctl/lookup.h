@@ -15,3 +15,6 @@ const char *lookup_name(const struct podport_pods *pods, const struct podport_ke
 bool lookup_is(const struct podport_attachment *pod, const char *name);
 const struct podport_attachment *lookup_pod(const struct podport_pods *pods,
 					    const struct podport_key *key);
+// Is there a pod that is called so (NULL: whichever)? A name that nobody has is a mistake, not an empty list:
+// PODPORT_NOT_FOUND, -ENOENT.
+int lookup_check(const struct podport_pods *pods, const char *name, struct podport_error *error);
