@@ -27,44 +27,30 @@ static const struct mac default_router_mac = {{0x02, 0x70, 0x70, 0x00, 0x00, 0x0
 
 // ---- values ----------------------------------------------------------------------------------------
 
-static int parse_range(const char *text, uint32_t *target, uint32_t min, uint32_t max,
-		       struct error *err)
-{
-	uint32_t value;
-	int r = config_parse_uint32(text, &value, err);
-
-	if (r < 0)
-		return r;
-	if (value < min || value > max)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%u is not in %u..%u", value, min,
-				 max);
-	*target = value;
-	return 0;
-}
-
 static int parse_functions(const char *text, void *target, struct error *err)
 {
-	return parse_range(text, target, 1, CONFIG_FUNCTIONS_MAX, err);
+	return config_parse_range(text, 1, CONFIG_FUNCTIONS_MAX, target, err);
 }
 
 static int parse_workers(const char *text, void *target, struct error *err)
 {
-	return parse_range(text, target, 1, CONFIG_WORKERS_MAX, err);
+	return config_parse_range(text, 1, CONFIG_WORKERS_MAX, target, err);
 }
 
 static int parse_memory(const char *text, void *target, struct error *err)
 {
-	return parse_range(text, target, CONFIG_MEMORY_MB_MIN, CONFIG_MEMORY_MB_MAX, err);
+	return config_parse_range(text, CONFIG_MEMORY_MB_MIN, CONFIG_MEMORY_MB_MAX, target, err);
 }
 
 static int parse_packet_buffers(const char *text, void *target, struct error *err)
 {
-	return parse_range(text, target, CONFIG_PACKET_BUFFERS_MIN, CONFIG_PACKET_BUFFERS_MAX, err);
+	return config_parse_range(text, CONFIG_PACKET_BUFFERS_MIN, CONFIG_PACKET_BUFFERS_MAX,
+				  target, err);
 }
 
 static int parse_mtu(const char *text, void *target, struct error *err)
 {
-	return parse_range(text, target, MTU_MIN, MTU_MAX, err);
+	return config_parse_range(text, MTU_MIN, MTU_MAX, target, err);
 }
 
 static int parse_ipv4(const char *text, void *target, struct error *err)
@@ -100,7 +86,7 @@ static int parse_route(const char *text, void *target, struct error *err)
 static int parse_vlan(const char *text, void *target, struct error *err)
 {
 	uint32_t vlan = 0;
-	int r = parse_range(text, &vlan, 1, 4094, err);
+	int r = config_parse_range(text, 1, 4094, &vlan, err);
 
 	if (r == 0)
 		*(uint16_t *)target = (uint16_t)vlan;

@@ -79,30 +79,15 @@ int masquerade_parse_ports(const char *text, void *target, struct error *err)
 	return 0;
 }
 
-static int parse_within(const char *text, uint32_t min, uint32_t max, uint32_t *target,
-			struct error *err)
-{
-	uint32_t value;
-	int r = config_parse_uint32(text, &value, err);
-
-	if (r < 0)
-		return r;
-	if (value < min || value > max)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%u is not in %u..%u", value, min,
-				 max);
-	*target = value;
-	return 0;
-}
-
 int masquerade_parse_connections(const char *text, void *target, struct error *err)
 {
-	return parse_within(text, MASQUERADE_CONNECTIONS_MIN, MASQUERADE_CONNECTIONS_MAX, target,
-			    err);
+	return config_parse_range(text, MASQUERADE_CONNECTIONS_MIN, MASQUERADE_CONNECTIONS_MAX,
+				  target, err);
 }
 
 int masquerade_parse_timeout(const char *text, void *target, struct error *err)
 {
-	return parse_within(text, 1, TIMEOUT_MAX_S, target, err);
+	return config_parse_range(text, 1, TIMEOUT_MAX_S, target, err);
 }
 
 int masquerade_check(const char *file, const struct masquerade_config *config,

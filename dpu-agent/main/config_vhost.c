@@ -27,16 +27,7 @@ void vhost_set_defaults(struct vhost_section *section)
 
 int vhost_parse_ports(const char *text, void *target, struct error *err)
 {
-	uint32_t value;
-	int r = config_parse_uint32(text, &value, err);
-
-	if (r < 0)
-		return r;
-	if (value < 1 || value > NIC_VHOST_PORTS_MAX)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%u is not in 1..%d", value,
-				 NIC_VHOST_PORTS_MAX);
-	*(uint32_t *)target = value;
-	return 0;
+	return config_parse_range(text, 1, NIC_VHOST_PORTS_MAX, target, err);
 }
 
 // "0660", as chmod takes it.

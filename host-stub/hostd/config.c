@@ -53,16 +53,7 @@ static int parse_uid(const char *text, void *target, struct error *err)
 
 static int parse_timeout(const char *text, void *target, struct error *err)
 {
-	uint32_t value;
-	int r = config_parse_uint32(text, &value, err);
-
-	if (r < 0)
-		return r;
-	if (value < 100 || value > TIMEOUT_MAX_MS)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%u is not in 100..%d", value,
-				 TIMEOUT_MAX_MS);
-	*(uint32_t *)target = value;
-	return 0;
+	return config_parse_range(text, 100, TIMEOUT_MAX_MS, target, err);
 }
 
 static int parse_socket(const char *text, void *target, struct error *err)

@@ -455,6 +455,21 @@ int config_parse_uint32(const char *text, void *target, struct error *err)
 	return 0;
 }
 
+int config_parse_range(const char *text, uint32_t min, uint32_t max, uint32_t *ret_value,
+		       struct error *err)
+{
+	uint32_t value;
+	int r = config_parse_uint32(text, &value, err);
+
+	if (r < 0)
+		return r;
+	if (value < min || value > max)
+		return error_set(err, EINVAL, CODE_BAD_REQUEST, "%u is not in %u..%u", value, min,
+				 max);
+	*ret_value = value;
+	return 0;
+}
+
 int config_parse_path(const char *text, void *target, struct error *err)
 {
 	size_t length = strlen(text);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proto/base/error.h"
 
@@ -49,6 +50,9 @@ int config_error(const char *file, const char *path, struct error *err, const ch
 // char[LIMIT_PATH + 1]; enum log_level.
 int config_parse_bool(const char *text, void *target, struct error *err);
 int config_parse_uint32(const char *text, void *target, struct error *err);
+// The same within min..max; for parsers of values that have bounds.
+int config_parse_range(const char *text, uint32_t min, uint32_t max, uint32_t *ret_value,
+		       struct error *err);
 int config_parse_path(const char *text, void *target,
 		      struct error *err); // any string of 1..LIMIT_PATH bytes
 int config_parse_log_level(const char *text, void *target, struct error *err);
