@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// See rpc.h. `lock` guards the queue and `stopping`; waking the loop happens under it too, so that
+// See rpc.h. `lock` guards the queue, `held` and `stopping`; waking the loop happens under it too, so that
 // nobody wakes a handle that rpc_stop has closed.
 
 #include "rpc/rpc.h"
@@ -17,15 +17,16 @@
 enum {
 	// Calls taken off the wire at once. Above hostd's worker threads; each holds a decoded request.
 	RPC_CONTEXTS = 192,
-	// Calls that wait for the control thread. Beyond, the caller is told to come again, at once,
-	// while some contexts are left to say so. At 2,000 calls a second this is 60 ms of waiting.
-	RPC_QUEUE_MAX = 128,
+	// Calls taken on and not yet answered. Beyond, the caller is told to come again, at once; the
+	// contexts above are left to say so. At 2,000 calls a second this is 60 ms of waiting.
+	RPC_HELD_MAX = 128,
 	SOCKET_MODE = 0600, // of ipc://: root's
 };
 
 struct rpc_call {
 	struct control_call base;
 	struct wire_call *wire;
+	struct rpc *rpc;
 	STAILQ_ENTRY(rpc_call) next;
 };
 
@@ -36,7 +37,7 @@ struct rpc {
 	uv_async_t wake;
 	pthread_mutex_t lock;
 	STAILQ_HEAD(, rpc_call) queue;
-	size_t queued;
+	size_t held; // in the queue, or with control
 	bool stopping;
 };
 
@@ -57,6 +58,9 @@ static void send_reply(struct control_call *call, const struct reply *reply)
 {
 	struct rpc_call *rpc_call = rpc_call_of(call);
 
+	pthread_mutex_lock(&rpc_call->rpc->lock);
+	rpc_call->rpc->held--;
+	pthread_mutex_unlock(&rpc_call->rpc->lock);
 	wire_call_reply(rpc_call->wire, reply);
 	free(rpc_call);
 }
@@ -89,12 +93,13 @@ static void on_call(struct wire_call *wire, void *arg)
 			 .remaining_ms = remaining_ms,
 			 .reply = send_reply},
 		.wire = wire,
+		.rpc = rpc,
 	};
 	pthread_mutex_lock(&rpc->lock);
 	stopping = rpc->stopping;
-	if (!stopping && rpc->queued < RPC_QUEUE_MAX) {
+	if (!stopping && rpc->held < RPC_HELD_MAX) {
 		STAILQ_INSERT_TAIL(&rpc->queue, call, next);
-		rpc->queued++;
+		rpc->held++;
 		uv_async_send(&rpc->wake);
 		queued = true;
 	}
@@ -107,7 +112,8 @@ static void on_call(struct wire_call *wire, void *arg)
 		return;
 	}
 	if (log_ratelimit_ok(&limit))
-		log_warning("calls refused: the queue is full", "queued=%d", RPC_QUEUE_MAX);
+		log_warning("calls refused: too many wait for an answer", "waiting=%d",
+			    RPC_HELD_MAX);
 	refuse(rpc, wire, CODE_BUSY, "too many calls wait in the agent; try again");
 }
 
@@ -115,7 +121,7 @@ static void on_call(struct wire_call *wire, void *arg)
 // signals and timers get their turn.
 static void drain(struct rpc *rpc)
 {
-	struct control_call *calls[RPC_QUEUE_MAX];
+	struct control_call *calls[RPC_HELD_MAX];
 	struct rpc_call *call;
 	size_t count = 0;
 
@@ -124,7 +130,6 @@ static void drain(struct rpc *rpc)
 		STAILQ_REMOVE_HEAD(&rpc->queue, next);
 		calls[count++] = &call->base;
 	}
-	rpc->queued = 0;
 	pthread_mutex_unlock(&rpc->lock);
 	control_process(rpc->control, calls, count);
 }

@@ -3,7 +3,7 @@
 // The agent's listener: calls off the wire, from nng's threads, into the control thread's event
 // loop, and answers back. It decides nothing.
 //
-//     nng thread: decode ─► queue (RPC_QUEUE_MAX) ─► wake   │   loop: drain ─► control_process ─► reply
+//     nng thread: decode ─► queue (RPC_HELD_MAX) ─► wake   │   loop: drain ─► control_process ─► reply
 
 #pragma once
 

@@ -22,7 +22,7 @@
 #include "proto/wire_client.h"
 #include "rpc/rpc.h"
 
-enum { CLIENTS = 300 }; // more than the queue holds, and a batch that was taken from it
+enum { CLIENTS = 300 }; // more than the agent holds
 
 struct client {
 	pthread_t thread;
@@ -39,7 +39,7 @@ static struct wire_client *wire;
 static unsigned int timeout_ms = 20000;
 static atomic_uint clients_left;
 static atomic_bool stopped; // the agent: clients make no more calls
-static atomic_bool refused; // somebody was: the queue was full
+static atomic_bool refused; // somebody was: the agent held enough
 static uv_async_t all_done;
 
 static void on_all_done(uv_async_t *handle)
@@ -173,8 +173,8 @@ static void stand_still(void)
 		usleep(1000);
 }
 
-// A NIC that stands still: the queue fills, and who finds it full hears so at once.
-static void a_full_queue_says_come_again(void **state)
+// A NIC that stands still, whatever batch it stands in: who comes beyond the limit hears so at once.
+static void a_full_agent_says_come_again(void **state)
 {
 	struct client *clients, sum;
 
@@ -224,7 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_calls_at_once_are_each_answered),
-		cmocka_unit_test(a_full_queue_says_come_again),
+		cmocka_unit_test(a_full_agent_says_come_again),
 		cmocka_unit_test(an_agent_that_stops_leaves_nobody_waiting),
 	};
 
