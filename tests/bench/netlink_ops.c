@@ -5,6 +5,8 @@
 //
 //     netlink_ops add NETDEV NETNS IPV4 GATEWAY IPV6 GATEWAY     ("-": without that family)
 //     netlink_ops del NETDEV NETNS
+//
+// NETLINK_OPS_WAIT_US in the environment: so long after its start it begins (see tests/bench/cni).
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -190,7 +192,10 @@ static void del(char **argv, int netns)
 int main(int argc, char **argv)
 {
 	int netns = argc > 3 ? open(argv[3], O_RDONLY | O_CLOEXEC) : -1;
+	const char *wait = getenv("NETLINK_OPS_WAIT_US");
 
+	if (wait != NULL)
+		usleep((useconds_t)strtoul(wait, NULL, 10));
 	if (netns < 0)
 		err(1, "usage: netlink_ops add|del NETDEV NETNS [IPV4 GATEWAY IPV6 GATEWAY]");
 	if (strcmp(argv[1], "add") == 0 && argc == 8)
