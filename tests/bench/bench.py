@@ -11,7 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def isolated(needs=()):
+def isolated(needs=(), purpose="bench"):
     """Start the calling script again in PID, mount and network namespaces of its own, which end with it."""
     if os.environ.get("PODPORT_BENCH_ISOLATED") != "1":
         if os.geteuid() != 0:
@@ -21,7 +21,7 @@ def isolated(needs=()):
             sys.exit(f"{build} is not built: cmake --preset {build.name} && cmake --build --preset {build.name}")
         for path in needs:
             if not os.path.exists(path):
-                sys.exit(f"{path} is missing: packaging/packages install bench")
+                sys.exit(f"{path} is missing: packaging/packages install {purpose}")
         os.environ["PODPORT_BENCH_ISOLATED"] = "1"
         prepare = 'mount --no-mtab -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && exec "$@"'
         os.execvp("setpriv", ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--net",
