@@ -12,9 +12,9 @@
 #include "proto/codec_private.h"
 
 enum {
-	// Heap for one unpacked message. The largest valid one (a page of ports with all their
-	// drops, strings at their limits) takes less than half (codec_memory_test.c).
-	UNPACK_BYTES_MAX = 4 * LIMIT_MESSAGE_BYTES,
+	// Heap for one unpacked message. The largest valid one (a page of attachments with all
+	// their mapped ports, strings at their limits) takes less than half (codec_memory_test.c).
+	UNPACK_BYTES_MAX = 6 * LIMIT_MESSAGE_BYTES,
 	BODY_FIELD_FIRST = 10, // of the oneofs in Request and Reply
 };
 

@@ -36,3 +36,5 @@ int check_ifname(const char *field, const char *value,
 		 struct error *err); // CNI SPEC: 1..15, no / : space, not . or ..
 int check_mtu(const char *field, uint64_t value, struct error *err);          // MTU_MIN..MTU_MAX
 int check_mac(const char *field, const struct mac *value, struct error *err); // unicast, not zero
+int check_bandwidth(const char *field, const struct bandwidth *value, struct error *err);
+int check_port_mappings(const char *field, const struct port_mappings *value, struct error *err);

@@ -320,7 +320,7 @@ static void a_message_full_of_repetition_is_refused(void **state)
 
 	// Each of these unpacks to many times its size.
 	assert_true(decode_repeated(false, "\x72", "\x0a\x00", 2, SIZE_MAX, &err) < 0);
-	assert_string_equal(err.message, "list.attachments: more than 32 of them");
+	assert_string_equal(err.message, "list.attachments: more than 15 of them");
 	assert_true(decode_repeated(false, "\x82\x01", "\x0a\x00", 2, SIZE_MAX, &err) < 0);
 	assert_string_equal(err.message, "ports.ports: more than 12 of them");
 	assert_true(decode_repeated(false, "\x92\x01", "\x0a\x00", 2, SIZE_MAX, &err) < 0);
@@ -360,6 +360,15 @@ static void repeated_fields_pass_up_to_their_limit(void **state)
 					 LIMIT_FLOWS_PAGE + 1, &err),
 			 -EBADMSG);
 	assert_string_equal(err.message, "flows.flows: more than 40 of them");
+
+	// In an attach: a mapping comes after its key, and is looked at only if there are not too many.
+	assert_int_equal(
+		decode_repeated(true, "\x5a", "\x52\x00", 2, LIMIT_PORT_MAPPINGS + 1, &err),
+		-EBADMSG);
+	assert_string_equal(err.message, "attach.port_mappings: more than 64 of them");
+	assert_int_equal(decode_repeated(true, "\x5a", "\x52\x00", 2, LIMIT_PORT_MAPPINGS, &err),
+			 -EBADMSG);
+	assert_string_equal(err.message, "attach.key: missing");
 
 	char page[2 + 2 + 4 + 2 * (LIMIT_DROPS + 1)];
 	for (size_t drops = LIMIT_DROPS; drops <= LIMIT_DROPS + 1; drops++) {

@@ -71,7 +71,9 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	sample_request(CALL_LIST, SAMPLE_TYPICAL, &request);
 	request.body.list.limit = LIMIT_PAGE;
 	check_request(&request, NULL);
-	request.body.list.limit = LIMIT_PAGE + 1;
+	request.body.list.limit = LIMIT_PAGE_ASKED; // as an older caller asks
+	check_request(&request, NULL);
+	request.body.list.limit = LIMIT_PAGE_ASKED + 1;
 	check_request(&request, "list.limit: 33 is not in 0..32");
 
 	sample_request(CALL_LIST_PORTS, SAMPLE_TYPICAL, &request);
@@ -107,6 +109,63 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	sample_request(CALL_CHECK, SAMPLE_TYPICAL, &request);
 	request.body.check.expected.mtu = MTU_MAX + 1;
 	check_request(&request, "check.expected.mtu: 9001 is not in 1280..9000");
+}
+
+static void a_limited_bandwidth_is_one_that_can_be_kept(void **state)
+{
+	struct request request;
+	struct bandwidth *bandwidth = &request.body.attach.bandwidth;
+
+	sample_request(CALL_ATTACH, SAMPLE_TYPICAL, &request);
+	*bandwidth = (struct bandwidth){.egress_rate_bps = RATE_MIN_BPS};
+	check_request(&request, NULL);
+	bandwidth->egress_burst_bits = BURST_MAX_BITS;
+	check_request(&request, NULL);
+	bandwidth->egress_burst_bits++;
+	check_request(&request, "attach.bandwidth.egress_burst_bits: 34359738361 is not in "
+				"0..34359738360");
+	bandwidth->egress_burst_bits = 0;
+	bandwidth->ingress_burst_bits = 1;
+	check_request(&request, "attach.bandwidth.ingress_burst_bits: 1 is not in 0..0");
+	bandwidth->ingress_rate_bps = RATE_MAX_BPS;
+	check_request(&request, NULL);
+	bandwidth->ingress_rate_bps++;
+	check_request(&request, "attach.bandwidth.ingress_rate_bps: 1000000000000001 is not in "
+				"1000..1000000000000000");
+	bandwidth->ingress_rate_bps = RATE_MIN_BPS;
+	bandwidth->egress_rate_bps = RATE_MIN_BPS - 1;
+	check_request(&request, "attach.bandwidth.egress_rate_bps: 999 is not in "
+				"1000..1000000000000000");
+}
+
+static void a_mapped_port_is_one_and_given_once(void **state)
+{
+	struct request request;
+	struct port_mappings *mappings = &request.body.attach.port_mappings;
+
+	sample_request(CALL_ATTACH, SAMPLE_TYPICAL, &request);
+	mappings->items[1] = mappings->items[0];
+	mappings->items[1].container_port = 81;
+	check_request(&request, "attach.port_mappings[1].host_port: 8080 is given twice");
+	mappings->items[1].protocol = IPPROTO_UDP;
+	check_request(&request, NULL);
+	mappings->items[1] = mappings->items[0];
+	mappings->items[1].host_family =
+		6; // whose it is that both families' is as well, the agent says
+	check_request(&request, NULL);
+	mappings->items[1].host_ip[15] = 1;
+	check_request(&request, NULL);
+	mappings->items[1].protocol = IPPROTO_SCTP;
+	check_request(&request, "attach.port_mappings[1].protocol: 132 is neither TCP's nor UDP's");
+	mappings->items[1].protocol = IPPROTO_TCP;
+	mappings->items[1].host_family = 5;
+	check_request(&request, "attach.port_mappings[1].host_family: 5 is none of 0, 4, 6");
+	mappings->items[1].host_family = 4;
+	mappings->items[1].host_port = 0;
+	check_request(&request, "attach.port_mappings[1].host_port: 0 is not in 1..65535");
+	mappings->items[1].host_port = 1;
+	mappings->items[1].container_port = 0;
+	check_request(&request, "attach.port_mappings[1].container_port: 0 is not in 1..65535");
 }
 
 static void what_is_valid_comes_in_order(void **state)
@@ -191,6 +250,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_of_requests_pass_up_to_their_limits),
+		cmocka_unit_test(a_limited_bandwidth_is_one_that_can_be_kept),
+		cmocka_unit_test(a_mapped_port_is_one_and_given_once),
 		cmocka_unit_test(what_is_valid_comes_in_order),
 		cmocka_unit_test(numbers_of_replies_pass_up_to_their_limits),
 	};

@@ -85,12 +85,30 @@ void put_sandbox(Podport__Wire__Sandbox *to, const struct sandbox *from);
 void put_pod(Podport__Wire__Pod *to, const struct pod_name *from);
 void put_function(Podport__Wire__Function *to, const struct function_id *from);
 
+// What a pod may have besides its interface, codec_attachment.c.
+int decode_bandwidth(const Podport__Wire__Bandwidth *from, const struct where *at,
+		     struct bandwidth *ret_bandwidth, struct error *err); // NULL: unlimited
+int decode_port_mappings(Podport__Wire__PortMapping *const *from, size_t count,
+			 const struct where *at, struct port_mappings *ret_mappings,
+			 struct error *err);
+
+struct port_mappings_wire {
+	Podport__Wire__PortMapping items[LIMIT_PORT_MAPPINGS];
+	Podport__Wire__PortMapping *pointers[LIMIT_PORT_MAPPINGS];
+};
+// NULL if there is no limit, else `to`.
+Podport__Wire__Bandwidth *put_bandwidth(Podport__Wire__Bandwidth *to, const struct bandwidth *from);
+// Returns their number.
+size_t put_port_mappings(struct port_mappings_wire *to, const struct port_mappings *from);
+
 struct attachment_wire {
 	Podport__Wire__Attachment message; // points at the others
 	Podport__Wire__Key key;
 	Podport__Wire__Sandbox sandbox;
 	Podport__Wire__Pod pod;
 	Podport__Wire__Function function;
+	Podport__Wire__Bandwidth bandwidth;
+	struct port_mappings_wire port_mappings;
 };
 void put_attachment(struct attachment_wire *to, const struct attachment *from);
 

@@ -49,7 +49,11 @@ static int decode_attach(const Podport__Wire__Attach *from, const struct where *
 	if (r < 0)
 		return r;
 	to->port = (enum port_choice)from->port_kind;
-	return 0;
+	r = decode_bandwidth(from->bandwidth, &WHERE(at, "bandwidth"), &to->bandwidth, err);
+	if (r < 0)
+		return r;
+	return decode_port_mappings(from->port_mappings, from->n_port_mappings, at,
+				    &to->port_mappings, err);
 }
 
 static int decode_detach(const Podport__Wire__Detach *from, const struct where *at,
@@ -80,11 +84,11 @@ static int decode_check(const Podport__Wire__Check *from, const struct where *at
 static int decode_list(const Podport__Wire__List *from, const struct where *at,
 		       struct list_request *to, struct error *err)
 {
-	int r = take_range(from->limit, 0, LIMIT_PAGE, at, "limit", err);
+	int r = take_range(from->limit, 0, LIMIT_PAGE_ASKED, at, "limit", err);
 
 	if (r < 0)
 		return r;
-	to->limit = from->limit == 0 ? LIMIT_PAGE : from->limit;
+	to->limit = from->limit == 0 || from->limit > LIMIT_PAGE ? LIMIT_PAGE : from->limit;
 	if (from->network[0] != '\0' &&
 	    (r = take_name(from->network, at, "network", to->network, err)) < 0)
 		return r;
@@ -269,6 +273,8 @@ struct request_wire {
 	Podport__Wire__Key key;
 	Podport__Wire__Sandbox sandbox;
 	Podport__Wire__Pod pod;
+	Podport__Wire__Bandwidth bandwidth;
+	struct port_mappings_wire port_mappings;
 	struct attachment_wire expected;
 };
 
@@ -304,6 +310,9 @@ static void put_attach(struct request_wire *wire, const struct attach_request *f
 		put_bytes(from->wants_mac, &from->requested_mac, sizeof(from->requested_mac));
 	to->requested_mtu = from->requested_mtu;
 	to->port_kind = from->port;
+	to->bandwidth = put_bandwidth(&wire->bandwidth, &from->bandwidth);
+	to->n_port_mappings = put_port_mappings(&wire->port_mappings, &from->port_mappings);
+	to->port_mappings = wire->port_mappings.pointers;
 	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_ATTACH;
 	wire->message.attach = to;
 }

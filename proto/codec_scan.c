@@ -99,6 +99,8 @@ static unsigned int repeated_limit(const ProtobufCFieldDescriptor *field)
 		return LIMIT_VALID;
 	if (field->descriptor == &podport__wire__gc_failure__descriptor)
 		return LIMIT_FAILURES;
+	if (field->descriptor == &podport__wire__port_mapping__descriptor)
+		return LIMIT_PORT_MAPPINGS;
 	return 0; // a new one; nothing passes until its limit is named here
 }
 

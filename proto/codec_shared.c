@@ -144,7 +144,11 @@ int decode_attachment(const Podport__Wire__Attachment *from, const struct where 
 	    (r = take_mac(from->mac, at, "mac", absent_fine, &to.mac, err)) < 0 ||
 	    (r = decode_addresses(from, at, partial, &to, err)) < 0 ||
 	    (r = take_mac(from->gateway_mac, at, "gateway_mac", absent_fine, &to.gateway_mac,
-			  err)) < 0)
+			  err)) < 0 ||
+	    (r = decode_bandwidth(from->bandwidth, &WHERE(at, "bandwidth"), &to.bandwidth, err)) <
+		    0 ||
+	    (r = decode_port_mappings(from->port_mappings, from->n_port_mappings, at,
+				      &to.port_mappings, err)) < 0)
 		return r;
 	if (from->mtu != 0 || !partial)
 		if ((r = take_range(from->mtu, MTU_MIN, MTU_MAX, at, "mtu", err)) < 0)
@@ -221,4 +225,7 @@ void put_attachment(struct attachment_wire *to, const struct attachment *from)
 	message->mtu = from->mtu;
 	message->link_group = from->link_group;
 	message->created_unix_ms = from->created_unix_ms;
+	message->bandwidth = put_bandwidth(&to->bandwidth, &from->bandwidth);
+	message->n_port_mappings = put_port_mappings(&to->port_mappings, &from->port_mappings);
+	message->port_mappings = to->port_mappings.pointers;
 }

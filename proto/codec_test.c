@@ -117,6 +117,11 @@ static void a_limit_of_zero_means_a_full_page(void **state)
 	assert_int_equal(codec_decode_request(encoded.data, encoded.size, &out, &err), 0);
 	assert_int_equal(out.body.list.limit, LIMIT_PAGE);
 	encoded_clear(&encoded);
+	in.body.list.limit = LIMIT_PAGE_ASKED;
+	encoded = encode_request(&in);
+	assert_int_equal(codec_decode_request(encoded.data, encoded.size, &out, &err), 0);
+	assert_int_equal(out.body.list.limit, LIMIT_PAGE);
+	encoded_clear(&encoded);
 
 	sample_request(CALL_LIST_PORTS, SAMPLE_SMALLEST, &in);
 	in.body.list_ports.limit = 0;
@@ -327,7 +332,7 @@ static void a_page_over_its_limit_is_not_encoded(void **state)
 	sample_reply(CALL_LIST, SAMPLE_LARGEST, &reply);
 	reply.body.list.count = LIMIT_PAGE + 1;
 	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), -EMSGSIZE);
-	assert_string_equal(err.message, "list: 33 attachments are more than 32");
+	assert_string_equal(err.message, "list: 16 attachments are more than 15");
 	reply_clear(&reply);
 
 	sample_reply(CALL_LIST_PORTS, SAMPLE_LARGEST, &reply);

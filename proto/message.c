@@ -58,6 +58,53 @@ bool port_choice_parse(const char *name, enum port_choice *ret_choice)
 	return false;
 }
 
+bool bandwidth_is_limited(const struct bandwidth *bandwidth)
+{
+	return bandwidth->ingress_rate_bps != 0 || bandwidth->egress_rate_bps != 0;
+}
+
+bool bandwidth_equal(const struct bandwidth *a, const struct bandwidth *b)
+{
+	return a->ingress_rate_bps == b->ingress_rate_bps &&
+	       a->ingress_burst_bits == b->ingress_burst_bits &&
+	       a->egress_rate_bps == b->egress_rate_bps &&
+	       a->egress_burst_bits == b->egress_burst_bits;
+}
+
+// Do both claim the same of the host?
+static bool same_host_port(const struct port_mapping *a, const struct port_mapping *b)
+{
+	return a->protocol == b->protocol && a->host_port == b->host_port &&
+	       a->host_family == b->host_family &&
+	       memcmp(a->host_ip, b->host_ip, sizeof(a->host_ip)) == 0;
+}
+
+uint32_t port_mappings_twice(const struct port_mappings *mappings)
+{
+	for (uint32_t i = 1; i < mappings->count; i++)
+		for (uint32_t before = 0; before < i; before++)
+			if (same_host_port(&mappings->items[before], &mappings->items[i]))
+				return i;
+	return mappings->count;
+}
+
+bool port_mappings_equal(const struct port_mappings *a, const struct port_mappings *b)
+{
+	if (a->count != b->count)
+		return false;
+	// None is in either of them twice, so each of a's in b is all of b's.
+	for (uint32_t i = 0; i < a->count; i++) {
+		uint32_t k = 0;
+
+		while (k < b->count && !(same_host_port(&a->items[i], &b->items[k]) &&
+					 a->items[i].container_port == b->items[k].container_port))
+			k++;
+		if (k == b->count)
+			return false;
+	}
+	return true;
+}
+
 void reply_clear(struct reply *reply)
 {
 	switch (reply->call) {

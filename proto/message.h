@@ -28,7 +28,8 @@ enum {
 	// One message, encoded. A page of LIMIT_PAGE worst-case attachments fits; protobuf-c
 	// allocates up to 45 times this while it unpacks, which is why it is not more.
 	LIMIT_MESSAGE_BYTES = 64 * 1024,
-	LIMIT_PAGE = 32,       // attachments in one List reply
+	LIMIT_PAGE = 15,       // attachments in one List reply
+	LIMIT_PAGE_ASKED = 32, // that a caller may ask for; an older one does
 	LIMIT_PORTS_PAGE = 12, // ports in one ListPorts reply: they are larger, with LIMIT_DROPS
 	LIMIT_FLOWS_PAGE = 40, // rules in one ListFlows reply
 	LIMIT_NEIGHBOURS_PAGE = 128,
@@ -45,10 +46,17 @@ enum {
 	LIMIT_VALID = 12,   // attachments in one Gc request: as large as the largest other request
 	LIMIT_FAILURES = 8, // in one Gc reply
 	LIMIT_ROUTES = 64,  // of the uplink
-	MTU_MIN = 1280,     // RFC 8200 section 5; pods may have IPv6
+	LIMIT_PORT_MAPPINGS = 64, // of one pod
+	MTU_MIN = 1280,           // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
 };
+
+// Of a pod's bandwidth. What Kubernetes lets its annotations say, in bits per second, and the longest burst of
+// CNI's plugin bandwidth (4 GiB).
+#define RATE_MIN_BPS   UINT64_C(1000)
+#define RATE_MAX_BPS   UINT64_C(1000000000000000)
+#define BURST_MAX_BITS (UINT64_C(8) * UINT32_MAX)
 
 struct mac {
 	uint8_t bytes[6];
@@ -95,6 +103,38 @@ const char *port_choice_name(enum port_choice choice);
 // False: it is none of them.
 bool port_choice_parse(const char *name, enum port_choice *ret_choice);
 
+// How fast a pod may receive and send. All zero: as fast as it can.
+struct bandwidth {
+	uint64_t ingress_rate_bps; // to the pod; RATE_MIN_BPS..RATE_MAX_BPS, 0: unlimited
+	uint64_t
+		ingress_burst_bits; // at most BURST_MAX_BITS; 0: the agent's choice, or there is no rate
+	uint64_t egress_rate_bps; // by the pod; likewise
+	uint64_t egress_burst_bits;
+};
+
+bool bandwidth_is_limited(const struct bandwidth *bandwidth);
+bool bandwidth_equal(const struct bandwidth *a, const struct bandwidth *b);
+
+// A port of the host that leads to one of the pod.
+struct port_mapping {
+	uint16_t host_port, container_port; // 1..65535
+	uint8_t protocol;                   // IPPROTO_TCP, IPPROTO_UDP
+	uint8_t host_family;                // 4, 6: by addresses of this family only; 0: of both
+	uint8_t host_ip
+		[16]; // by this address only, of IPv4 the first 4 bytes; zero: by each of the host's
+};
+
+// No two are equal in protocol, host port, family and address.
+struct port_mappings {
+	uint32_t count;
+	struct port_mapping items[LIMIT_PORT_MAPPINGS];
+};
+
+// The same mappings, in whatever order.
+bool port_mappings_equal(const struct port_mappings *a, const struct port_mappings *b);
+// The index of the first that is in the way of one before it; `count`: none is.
+uint32_t port_mappings_twice(const struct port_mappings *mappings);
+
 // What an attachment was given, and keeps: as it is in the agent's store. How it is right now is in
 // struct list_item.
 struct attachment {
@@ -112,6 +152,8 @@ struct attachment {
 	uint32_t mtu;        // bytes of layer 3, MTU_MIN..MTU_MAX
 	uint32_t link_group; // IFLA_GROUP of the pod's interface, 0: the default group
 	uint64_t created_unix_ms;
+	struct bandwidth bandwidth; // as it was asked for
+	struct port_mappings port_mappings;
 };
 
 struct pod_network {
@@ -188,6 +230,8 @@ struct attach_request {
 	struct mac requested_mac; // unicast, not zero
 	uint32_t requested_mtu;   // 0: the pod network's
 	enum port_choice port;
+	struct bandwidth bandwidth;
+	struct port_mappings port_mappings;
 };
 
 struct detach_request {
@@ -206,7 +250,7 @@ struct check_request {
 struct list_request {
 	bool has_after;
 	struct attachment_key after;
-	uint32_t limit;               // 1..LIMIT_PAGE; the codec turns 0 into LIMIT_PAGE
+	uint32_t limit; // 1..LIMIT_PAGE; the codec turns 0, and what is more, into LIMIT_PAGE
 	char network[LIMIT_NAME + 1]; // of this only; "": of all
 };
 

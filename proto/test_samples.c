@@ -79,6 +79,36 @@ static void fill_function(struct function_id *function, enum sample sample)
 	function->vf = (uint16_t)number32(sample, 7);
 }
 
+static void fill_bandwidth(struct bandwidth *bandwidth, enum sample sample)
+{
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	bandwidth->ingress_rate_bps = sample == SAMPLE_LARGEST ? RATE_MAX_BPS : 50000000;
+	bandwidth->ingress_burst_bits = sample == SAMPLE_LARGEST ? BURST_MAX_BITS : 1000000;
+	bandwidth->egress_rate_bps = sample == SAMPLE_LARGEST ? RATE_MAX_BPS : 20000000;
+	bandwidth->egress_burst_bits = sample == SAMPLE_LARGEST ? BURST_MAX_BITS : 0;
+}
+
+static void fill_mappings(struct port_mappings *mappings, enum sample sample)
+{
+	mappings->count = sample == SAMPLE_LARGEST   ? LIMIT_PORT_MAPPINGS
+			  : sample == SAMPLE_TYPICAL ? 2
+						     : 0;
+	for (uint32_t i = 0; i < mappings->count; i++) {
+		struct port_mapping *mapping = &mappings->items[i];
+
+		mapping->protocol = i % 2 == 0 ? IPPROTO_TCP : IPPROTO_UDP;
+		mapping->host_port =
+			(uint16_t)(sample == SAMPLE_LARGEST ? UINT16_MAX - i : 8080 + i);
+		mapping->container_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 80;
+		mapping->host_family = sample == SAMPLE_LARGEST ? 6 : i == 0 ? 0 : 4;
+		if (mapping->host_family == 4)
+			inet_pton(AF_INET, "192.0.2.1", mapping->host_ip);
+		else if (mapping->host_family == 6)
+			inet_pton(AF_INET6, "2001:db8::1", mapping->host_ip);
+	}
+}
+
 static void fill_attachment(struct attachment *attachment, enum sample sample)
 {
 	fill_key(&attachment->key, sample);
@@ -106,6 +136,8 @@ static void fill_attachment(struct attachment *attachment, enum sample sample)
 						     : 1500;
 	attachment->link_group = number32(sample, 42);
 	attachment->created_unix_ms = number64(sample, 1795900000000);
+	fill_bandwidth(&attachment->bandwidth, sample);
+	fill_mappings(&attachment->port_mappings, sample);
 }
 
 static void fill_pod_network(struct pod_network *network, enum sample sample)
@@ -136,6 +168,8 @@ static void fill_attach(struct attach_request *attach, enum sample sample)
 	fill_ipv6(&attach->requested_ipv6, "fd00:88::77");
 	fill_mac(&attach->requested_mac, sample);
 	attach->requested_mtu = sample == SAMPLE_LARGEST ? MTU_MAX : 1400;
+	fill_bandwidth(&attach->bandwidth, sample);
+	fill_mappings(&attach->port_mappings, sample);
 	attach->port = sample == SAMPLE_LARGEST ? PORT_CHOICE_VHOST_USER : PORT_CHOICE_FUNCTION;
 }
 

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,18 @@ static int check_port(const struct attach_request *wanted, struct error *err)
 			 "port_kind: this version of podport has no virtio-user ports");
 }
 
+// What is in the protocol and the store, and not served yet. It is refused here alone.
+static int check_served(const struct attach_request *wanted, struct error *err)
+{
+	if (bandwidth_is_limited(&wanted->bandwidth))
+		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+				 "bandwidth: this agent limits no pod's rate yet");
+	if (wanted->port_mappings.count > 0)
+		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+				 "port_mappings: this agent maps no ports of the host to pods yet");
+	return 0;
+}
+
 static void set_host(const struct control *control, const char *host_id,
 		     struct store_record *record)
 {
@@ -120,11 +133,15 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 		return error_set(err, EAGAIN, CODE_NOT_READY,
 				 "the host %s has not said Hello to this agent yet", host_id);
 	r = check_port(wanted, err);
+	if (r == 0)
+		r = check_served(wanted, err);
 	if (r < 0)
 		return r;
 	attachment->key = wanted->key;
 	attachment->sandbox = wanted->sandbox;
 	attachment->pod = wanted->pod;
+	attachment->bandwidth = wanted->bandwidth;
+	attachment->port_mappings = wanted->port_mappings;
 	attachment->gateway_mac = network->common.router_mac;
 	attachment->mtu = wanted->requested_mtu != 0 ? wanted->requested_mtu : network->common.mtu;
 	attachment->link_group = network->link_group;
@@ -217,6 +234,19 @@ static int compare(const struct attachment *have, const struct attach_request *w
 	if (wanted->requested_mtu != 0 && wanted->requested_mtu != have->mtu)
 		return differs(have, err, "requested_mtu", "it has %u, not %u", have->mtu,
 			       wanted->requested_mtu);
+	if (bandwidth_is_limited(&wanted->bandwidth) &&
+	    !bandwidth_equal(&wanted->bandwidth, &have->bandwidth))
+		return differs(have, err, "bandwidth",
+			       "it has %" PRIu64 " bit/s ingress and %" PRIu64
+			       " bit/s egress (0: unlimited), not %" PRIu64 " and %" PRIu64
+			       ", or another burst",
+			       have->bandwidth.ingress_rate_bps, have->bandwidth.egress_rate_bps,
+			       wanted->bandwidth.ingress_rate_bps,
+			       wanted->bandwidth.egress_rate_bps);
+	if (wanted->port_mappings.count > 0 &&
+	    !port_mappings_equal(&wanted->port_mappings, &have->port_mappings))
+		return differs(have, err, "port_mappings", "it has %u, or other ones",
+			       have->port_mappings.count);
 	if (contradicts(wanted->pod.namespace_, have->pod.namespace_))
 		return differs(have, err, "pod.namespace", "it is %s's", have->pod.namespace_);
 	if (contradicts(wanted->pod.name, have->pod.name))

@@ -197,6 +197,22 @@ static void what_no_pod_can_have_is_refused(void **state)
 	assert_int_equal(0, fake_nic_started_functions());
 }
 
+static void what_is_not_served_yet_is_refused_and_not_swallowed(void **state)
+{
+	struct test_call call;
+
+	test_attach(&call, "web");
+	call.request.body.attach.bandwidth.egress_rate_bps = 1000000;
+	test_must_fail(&agent, &call, CODE_UNSUPPORTED, "bandwidth: ");
+	test_attach(&call, "web");
+	call.request.body.attach.port_mappings.count = 1;
+	call.request.body.attach.port_mappings.items[0] = (struct port_mapping){
+		.protocol = IPPROTO_TCP, .host_port = 8080, .container_port = 80};
+	test_must_fail(&agent, &call, CODE_UNSUPPORTED, "port_mappings: ");
+	test_assert_consistent(&agent, true);
+	assert_int_equal(0, fake_nic_started_functions());
+}
+
 static void one_family_is_enough(void **state)
 {
 	struct test_call call;
@@ -459,6 +475,7 @@ int main(void)
 		TEST(an_attach_that_differs_is_a_conflict_that_names_the_field),
 		TEST(what_a_pod_asks_for_it_gets),
 		TEST(what_no_pod_can_have_is_refused),
+		TEST(what_is_not_served_yet_is_refused_and_not_swallowed),
 		TEST(one_family_is_enough),
 		TEST(without_a_pod_network_attach_says_so),
 		TEST(exhaustion_is_told_with_the_numbers),

@@ -55,7 +55,8 @@ int store_commit(struct store *store, struct error *err);
 // Fine where no transaction is open.
 void store_rollback(struct store *store);
 
-// New record. Errors: also -EEXIST if its key, function, MAC or an address is in the store.
+// New record. Errors: also -EEXIST if its key, function, MAC, an address or a mapped port of the host is in
+// the store.
 int store_add(struct store *store, const struct store_record *record, struct error *err);
 // The record's state, sandbox, pod, host and boot ID, by its key. -ENOENT.
 int store_update(struct store *store, const struct store_record *record, struct error *err);

@@ -16,6 +16,9 @@ enum store_statement {
 	STATEMENT_ADD,
 	STATEMENT_UPDATE,
 	STATEMENT_DELETE,
+	STATEMENT_ADD_MAPPING,
+	STATEMENT_DELETE_MAPPINGS,
+	STATEMENT_EACH_MAPPING,
 	STATEMENT_PUT_RELEASED,
 	STATEMENT_DELETE_RELEASED,
 	STATEMENT_CLEAR_RELEASED,
@@ -36,7 +39,7 @@ struct store {
 	char *path; // of agent.db
 };
 
-enum { SCHEMA_VERSION = 3 }; // PRAGMA user_version
+enum { SCHEMA_VERSION = 4 }; // PRAGMA user_version
 
 extern const char *const store_schema;
 // What makes a store of schema version i + 1 of one of version i.

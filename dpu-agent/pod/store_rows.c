@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "pod/store_private.h"
+#include "proto/codec.h"
 
-// A pod has a function or a socket.
+// A pod has a function or a socket. (Schema 3; 4 has BANDWIDTH_COLUMNS besides.)
 #define ATTACHMENT_TABLE(name)                                                                     \
 	"CREATE TABLE " name " ("                                                                  \
 	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"                \
@@ -39,6 +40,27 @@
 	" CHECK ((ipv6 IS NULL) = (gateway_ipv6 IS NULL))"                                         \
 	") STRICT, WITHOUT ROWID;"
 
+// What was asked for: bits per second and bits, 0: none.
+#define BANDWIDTH_COLUMNS                                                                          \
+	"ALTER TABLE attachment ADD COLUMN ingress_rate_bps INTEGER NOT NULL DEFAULT 0;"           \
+	"ALTER TABLE attachment ADD COLUMN ingress_burst_bits INTEGER NOT NULL DEFAULT 0;"         \
+	"ALTER TABLE attachment ADD COLUMN egress_rate_bps INTEGER NOT NULL DEFAULT 0;"            \
+	"ALTER TABLE attachment ADD COLUMN egress_burst_bits INTEGER NOT NULL DEFAULT 0;"
+
+// A port of the host is one pod's. host_family 0 is both; host_ip is zero where it is each of the host's.
+#define PORT_MAPPING_TABLE                                                                         \
+	"CREATE TABLE port_mapping ("                                                              \
+	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"                \
+	" position INTEGER NOT NULL,"                                                              \
+	" protocol INTEGER NOT NULL CHECK (protocol IN (6, 17)),"                                  \
+	" host_family INTEGER NOT NULL CHECK (host_family IN (0, 4, 6)),"                          \
+	" host_ip BLOB NOT NULL CHECK (length(host_ip) = 16),"                                     \
+	" host_port INTEGER NOT NULL CHECK (host_port BETWEEN 1 AND 65535),"                       \
+	" container_port INTEGER NOT NULL CHECK (container_port BETWEEN 1 AND 65535),"             \
+	" PRIMARY KEY (network, container_id, ifname, position),"                                  \
+	" UNIQUE (protocol, host_port, host_family, host_ip)"                                      \
+	") STRICT, WITHOUT ROWID;"
+
 // seq grows with each release: SQLite gives an INTEGER PRIMARY KEY the largest that is there plus one.
 const char *const store_schema =
 	"CREATE TABLE meta ("
@@ -54,13 +76,15 @@ const char *const store_schema =
 			      "CREATE TABLE host ("
 			      " seq INTEGER PRIMARY KEY,"
 			      " host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
-			      ") STRICT;";
+			      ") STRICT;" BANDWIDTH_COLUMNS PORT_MAPPING_TABLE;
 
 #define COLUMNS_2                                                                                  \
 	"network, container_id, ifname, state, pf, vf, mac, ipv4, ipv6, gateway_ipv4, "            \
 	"gateway_ipv6, gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, "              \
 	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id, pod_uid"
-#define COLUMNS COLUMNS_2 ", port, socket_path"
+#define COLUMNS                                                                                    \
+	COLUMNS_2 ", port, socket_path, ingress_rate_bps, ingress_burst_bits, egress_rate_bps, "   \
+		  "egress_burst_bits"
 
 const char *const store_migrations[SCHEMA_VERSION] = {
 	// One host was known, which was in meta.
@@ -78,6 +102,8 @@ const char *const store_migrations[SCHEMA_VERSION] = {
 					       ", port) SELECT " COLUMNS_2 ", 0 FROM attachment;"
 					       "DROP TABLE attachment;"
 					       "ALTER TABLE attachment_3 RENAME TO attachment",
+	// None was limited, none had ports of the host.
+	[3] = BANDWIDTH_COLUMNS PORT_MAPPING_TABLE,
 };
 
 const char *const store_statement_texts[STATEMENT_COUNT] = {
@@ -86,7 +112,8 @@ const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
 	[STATEMENT_ADD] =
 		"INSERT INTO attachment (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, "
+		"?26, ?27, ?28)",
 	[STATEMENT_UPDATE] =
 		"UPDATE attachment SET state = ?4, sandbox_path = ?5, sandbox_inode = ?6, "
 		"pod_namespace = ?7, pod_name = ?8, host_id = ?9, boot_id = ?10, "
@@ -94,6 +121,16 @@ const char *const store_statement_texts[STATEMENT_COUNT] = {
 		"WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
 	[STATEMENT_DELETE] =
 		"DELETE FROM attachment WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
+	[STATEMENT_ADD_MAPPING] =
+		"INSERT INTO port_mapping (network, container_id, ifname, position, protocol, "
+		"host_family, host_ip, host_port, container_port) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[STATEMENT_DELETE_MAPPINGS] =
+		"DELETE FROM port_mapping WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
+	[STATEMENT_EACH_MAPPING] =
+		"SELECT protocol, host_family, host_ip, host_port, container_port "
+		"FROM port_mapping WHERE network = ?1 AND container_id = ?2 AND ifname = ?3 "
+		"ORDER BY position",
 	[STATEMENT_PUT_RELEASED] = "REPLACE INTO released (pool, value) VALUES (?1, ?2)",
 	[STATEMENT_DELETE_RELEASED] = "DELETE FROM released WHERE pool = ?1 AND value = ?2",
 	[STATEMENT_CLEAR_RELEASED] = "DELETE FROM released WHERE pool = ?1",
@@ -131,10 +168,34 @@ static void bind_key(sqlite3_stmt *stmt, const struct attachment_key *key)
 	bind_text(stmt, 3, key->ifname);
 }
 
+static int add_mappings(struct store *store, const struct attachment *a, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_ADD_MAPPING];
+
+	for (uint32_t i = 0; i < a->port_mappings.count; i++) {
+		const struct port_mapping *mapping = &a->port_mappings.items[i];
+		int r;
+
+		bind_key(stmt, &a->key);
+		sqlite3_bind_int(stmt, 4, (int)i);
+		sqlite3_bind_int(stmt, 5, mapping->protocol);
+		sqlite3_bind_int(stmt, 6, mapping->host_family);
+		bind_blob(stmt, 7, true, mapping->host_ip, sizeof(mapping->host_ip));
+		sqlite3_bind_int(stmt, 8, mapping->host_port);
+		sqlite3_bind_int(stmt, 9, mapping->container_port);
+		r = store_run(store, STATEMENT_ADD_MAPPING,
+			      "cannot record a port mapping of the attachment", err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int store_add(struct store *store, const struct store_record *record, struct error *err)
 {
 	sqlite3_stmt *stmt = store->statements[STATEMENT_ADD];
 	const struct attachment *a = &record->attachment;
+	int r;
 
 	bind_key(stmt, &a->key);
 	sqlite3_bind_int(stmt, 4, (int)record->state);
@@ -161,7 +222,12 @@ int store_add(struct store *store, const struct store_record *record, struct err
 	sqlite3_bind_int(stmt, 23, (int)a->port);
 	if (a->port == PORT_CHOICE_VHOST_USER)
 		bind_text(stmt, 24, a->socket_path);
-	return store_run(store, STATEMENT_ADD, "cannot record the attachment", err);
+	sqlite3_bind_int64(stmt, 25, (sqlite3_int64)a->bandwidth.ingress_rate_bps);
+	sqlite3_bind_int64(stmt, 26, (sqlite3_int64)a->bandwidth.ingress_burst_bits);
+	sqlite3_bind_int64(stmt, 27, (sqlite3_int64)a->bandwidth.egress_rate_bps);
+	sqlite3_bind_int64(stmt, 28, (sqlite3_int64)a->bandwidth.egress_burst_bits);
+	r = store_run(store, STATEMENT_ADD, "cannot record the attachment", err);
+	return r < 0 ? r : add_mappings(store, a, err);
 }
 
 int store_update(struct store *store, const struct store_record *record, struct error *err)
@@ -188,6 +254,12 @@ int store_update(struct store *store, const struct store_record *record, struct 
 
 int store_delete(struct store *store, const struct attachment_key *key, struct error *err)
 {
+	int r;
+
+	bind_key(store->statements[STATEMENT_DELETE_MAPPINGS], key);
+	r = store_run(store, STATEMENT_DELETE_MAPPINGS, "cannot record the release", err);
+	if (r < 0)
+		return r;
 	bind_key(store->statements[STATEMENT_DELETE], key);
 	return store_run(store, STATEMENT_DELETE, "cannot record the release", err);
 }
@@ -431,6 +503,60 @@ static bool take_uint(sqlite3_stmt *stmt, int column, uint32_t max, uint32_t *re
 	return true;
 }
 
+static bool take_bandwidth(sqlite3_stmt *stmt, int column, struct bandwidth *ret_bandwidth)
+{
+	const struct bandwidth bandwidth = {
+		.ingress_rate_bps = (uint64_t)sqlite3_column_int64(stmt, column),
+		.ingress_burst_bits = (uint64_t)sqlite3_column_int64(stmt, column + 1),
+		.egress_rate_bps = (uint64_t)sqlite3_column_int64(stmt, column + 2),
+		.egress_burst_bits = (uint64_t)sqlite3_column_int64(stmt, column + 3),
+	};
+
+	if (check_bandwidth("", &bandwidth, NULL) < 0)
+		return false;
+	*ret_bandwidth = bandwidth;
+	return true;
+}
+
+static bool take_mapping(sqlite3_stmt *stmt, struct port_mapping *ret_mapping)
+{
+	uint32_t protocol, host_family, host_port, container_port;
+
+	if (!take_uint(stmt, 0, UINT8_MAX, &protocol) || !take_uint(stmt, 1, 6, &host_family) ||
+	    !take_blob(stmt, 2, ret_mapping->host_ip, sizeof(ret_mapping->host_ip)) ||
+	    !take_uint(stmt, 3, UINT16_MAX, &host_port) ||
+	    !take_uint(stmt, 4, UINT16_MAX, &container_port))
+		return false;
+	ret_mapping->protocol = (uint8_t)protocol;
+	ret_mapping->host_family = (uint8_t)host_family;
+	ret_mapping->host_port = (uint16_t)host_port;
+	ret_mapping->container_port = (uint16_t)container_port;
+	return true;
+}
+
+static int read_mappings(struct store *store, struct attachment *a, struct error *err)
+{
+	sqlite3_stmt *stmt = store->statements[STATEMENT_EACH_MAPPING];
+	struct port_mappings *mappings = &a->port_mappings;
+	int r = 0, step = SQLITE_DONE;
+
+	bind_key(stmt, &a->key);
+	while (r == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (mappings->count < LIMIT_PORT_MAPPINGS &&
+		    take_mapping(stmt, &mappings->items[mappings->count]))
+			mappings->count++;
+		else
+			r = store_fail_damaged(store->path, err, "a row of table port_mapping");
+	}
+	if (r == 0 && step != SQLITE_DONE)
+		r = store_fail(store, err, "cannot read");
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	if (r == 0 && check_port_mappings("", mappings, NULL) < 0)
+		r = store_fail_damaged(store->path, err, "the rows of table port_mapping");
+	return r;
+}
+
 #define TAKE_TEXT(column, field) take_text(stmt, column, field, sizeof(field))
 
 static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
@@ -455,7 +581,8 @@ static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
 	    !take_optional_blob(stmt, 8, &a->has_ipv6, &a->ipv6, sizeof(a->ipv6)) ||
 	    !take_optional_blob(stmt, 9, &gateway, &a->gateway_ipv4, sizeof(a->gateway_ipv4)) ||
 	    !take_optional_blob(stmt, 10, &gateway, &a->gateway_ipv6, sizeof(a->gateway_ipv6)) ||
-	    !take_blob(stmt, 11, &a->gateway_mac, sizeof(a->gateway_mac)))
+	    !take_blob(stmt, 11, &a->gateway_mac, sizeof(a->gateway_mac)) ||
+	    !take_bandwidth(stmt, 24, &a->bandwidth))
 		return false;
 	ret_record->state = (enum store_state)state;
 	a->port = (enum port_choice)choice;
@@ -473,10 +600,10 @@ int store_each_record(struct store *store, store_visit_record visit, void *arg, 
 	while (r == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct store_record record = {0};
 
-		if (take_record(stmt, &record))
-			r = visit(&record, arg, err);
-		else
+		if (!take_record(stmt, &record))
 			r = store_fail_damaged(store->path, err, "a row of table attachment");
+		else if ((r = read_mappings(store, &record.attachment, err)) == 0)
+			r = visit(&record, arg, err);
 	}
 	if (r == 0 && step != SQLITE_DONE)
 		r = store_fail(store, err, "cannot read");

@@ -106,7 +106,7 @@ static void nothing_is_recorded_for_two_attachments(void **state)
 	struct store_record base = test_record(2);
 
 	test_add(store, 2);
-	for (int what = 0; what < 5; what++) {
+	for (int what = 0; what < 6; what++) {
 		struct store_record record = test_record(4);
 		struct error err = {0};
 
@@ -118,14 +118,33 @@ static void nothing_is_recorded_for_two_attachments(void **state)
 			record.attachment.mac = base.attachment.mac;
 		else if (what == 3)
 			record.attachment.ipv4 = base.attachment.ipv4;
-		else
+		else if (what == 4)
 			record.attachment.ipv6 = base.attachment.ipv6;
+		else
+			record.attachment.port_mappings = base.attachment.port_mappings;
 		test_must(store_begin(store, NULL));
 		assert_int_equal(-EEXIST, store_add(store, &record, &err));
 		assert_int_equal(CODE_STORE, err.code);
 		store_rollback(store);
 	}
 	assert_int_equal(1, test_read(store)->record_count);
+	store_close(store);
+}
+
+static void what_a_pod_had_of_the_host_is_free_when_it_is_gone(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = test_open_store(fixture->dir);
+	struct store_record gone = test_record(2), next = test_record(4);
+
+	next.attachment.port_mappings = gone.attachment.port_mappings;
+	assert_int_equal(2, next.attachment.port_mappings.count);
+	test_add(store, 2);
+	test_must(store_begin(store, NULL));
+	test_must(store_delete(store, &gone.attachment.key, NULL));
+	test_must(store_add(store, &next, NULL));
+	test_must(store_commit(store, NULL));
+	assert_memory_equal(&next, &test_read(store)->records[0], sizeof(next));
 	store_close(store);
 }
 
@@ -251,7 +270,7 @@ static void a_store_of_a_newer_podport_is_refused_and_kept(void **state)
 	store_close(test_open_store(fixture->dir));
 	snprintf(path, sizeof(path), "%s/agent.db", fixture->dir);
 	assert_int_equal(SQLITE_OK, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix"));
-	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=4", NULL, NULL, NULL));
+	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=5", NULL, NULL, NULL));
 	sqlite3_close(db);
 	assert_refused(fixture, "a later version of podport");
 }
@@ -304,6 +323,7 @@ int main(void)
 		TEST(what_was_not_committed_is_gone),
 		TEST(an_update_changes_hints_and_state_and_nothing_else),
 		TEST(nothing_is_recorded_for_two_attachments),
+		TEST(what_a_pod_had_of_the_host_is_free_when_it_is_gone),
 		TEST(the_order_of_releases_is_kept),
 		TEST(two_agents_never_share_a_store),
 		TEST(a_file_that_is_no_database_is_refused_and_kept),

@@ -176,6 +176,73 @@ static void an_upgrade_of_a_later_version_keeps_as_much(void **state)
 	store_close(store);
 }
 
+// What version 3 had: sockets; and neither bandwidths nor mapped ports.
+static const char to_schema_3[] =
+	"CREATE TABLE attachment_3 ("
+	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"
+	" state INTEGER NOT NULL CHECK (state IN (1, 2)),"
+	" pf INTEGER, vf INTEGER,"
+	" mac BLOB NOT NULL UNIQUE CHECK (length(mac) = 6),"
+	" ipv4 BLOB UNIQUE CHECK (length(ipv4) = 4),"
+	" ipv6 BLOB UNIQUE CHECK (length(ipv6) = 16),"
+	" gateway_ipv4 BLOB CHECK (length(gateway_ipv4) = 4),"
+	" gateway_ipv6 BLOB CHECK (length(gateway_ipv6) = 16),"
+	" gateway_mac BLOB NOT NULL CHECK (length(gateway_mac) = 6),"
+	" mtu INTEGER NOT NULL, link_group INTEGER NOT NULL, created_unix_ms INTEGER NOT NULL,"
+	" sandbox_path TEXT NOT NULL, sandbox_inode INTEGER NOT NULL,"
+	" pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,"
+	" host_id TEXT NOT NULL, boot_id TEXT NOT NULL,"
+	" pod_uid TEXT NOT NULL DEFAULT '',"
+	" port INTEGER NOT NULL CHECK (port IN (0, 1, 2)),"
+	" socket_path TEXT UNIQUE,"
+	" PRIMARY KEY (network, container_id, ifname),"
+	" UNIQUE (pf, vf),"
+	" CHECK ((port = 0) = (pf IS NOT NULL AND vf IS NOT NULL)),"
+	" CHECK ((port = 1) = (socket_path IS NOT NULL)),"
+	" CHECK (ipv4 IS NOT NULL OR ipv6 IS NOT NULL),"
+	" CHECK ((ipv4 IS NULL) = (gateway_ipv4 IS NULL)),"
+	" CHECK ((ipv6 IS NULL) = (gateway_ipv6 IS NULL))"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO attachment_3 SELECT network, container_id, ifname, state, pf, vf, mac, ipv4, "
+	"ipv6, gateway_ipv4, gateway_ipv6, gateway_mac, mtu, link_group, created_unix_ms, "
+	"sandbox_path, sandbox_inode, pod_namespace, pod_name, host_id, boot_id, pod_uid, 0, NULL "
+	"FROM attachment;"
+	"DROP TABLE attachment;"
+	"ALTER TABLE attachment_3 RENAME TO attachment;"
+	"INSERT INTO attachment (network, container_id, ifname, state, mac, ipv4, gateway_ipv4, "
+	"gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, sandbox_inode, "
+	"pod_namespace, pod_name, host_id, boot_id, pod_uid, port, socket_path)"
+	" SELECT network, 'container7', ifname, 1, x'020000000007', x'0a580009', gateway_ipv4,"
+	" gateway_mac, mtu, link_group, created_unix_ms, sandbox_path, -8, pod_namespace,"
+	" pod_name, host_id, boot_id, pod_uid, 1, '/run/vhost/7.sock'"
+	" FROM attachment WHERE container_id = 'container1';"
+	"PRAGMA user_version=3;";
+
+static void an_upgrade_of_version_3_keeps_functions_and_sockets_and_takes_limits(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_record one = test_record(1), seven = test_record(7), limited = test_record(8);
+	char more[sizeof(known_host) + sizeof(to_schema_2) + sizeof(to_schema_3)];
+	struct store *store;
+
+	assert_true(limited.attachment.port_mappings.count > 0);
+	seven.attachment.port = PORT_CHOICE_VHOST_USER;
+	seven.attachment.function = (struct function_id){0};
+	strcpy(seven.attachment.socket_path, "/run/vhost/7.sock");
+	snprintf(more, sizeof(more), "%s%s%s", known_host, to_schema_2, to_schema_3);
+	write_store_1(fixture->dir, more);
+	store = test_open_store(fixture->dir);
+	assert_int_equal(3, test_read(store)->record_count);
+	assert_memory_equal(&one, &test_read(store)->records[0], sizeof(one));
+	assert_memory_equal(&seven, &test_read(store)->records[2], sizeof(seven));
+	assert_int_equal(2, test_read(store)->released_count);
+	test_add(store, 8);
+	store_close(store);
+	store = test_open_store(fixture->dir);
+	assert_memory_equal(&limited, &test_read(store)->records[3], sizeof(limited));
+	store_close(store);
+}
+
 static void a_store_that_knew_no_host_knows_none_after_the_upgrade(void **state)
 {
 	struct fixture *fixture = *state;
@@ -229,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_upgrade_keeps_what_the_earlier_version_recorded),
 		TEST(an_upgrade_of_a_later_version_keeps_as_much),
+		TEST(an_upgrade_of_version_3_keeps_functions_and_sockets_and_takes_limits),
 		TEST(a_store_that_knew_no_host_knows_none_after_the_upgrade),
 		TEST(an_upgrade_that_fails_is_done_at_the_next_start),
 	};

@@ -97,6 +97,20 @@ struct store_record test_record(unsigned int n)
 		a->ipv6.s6_addr[14] = (uint8_t)((n + 2) >> 8);
 		inet_pton(AF_INET6, "fd00::1", &a->gateway_ipv6);
 	}
+	if (n % 3 == 2) {
+		a->bandwidth = (struct bandwidth){.ingress_rate_bps = 10000000 + n,
+						  .egress_rate_bps = RATE_MAX_BPS,
+						  .egress_burst_bits = BURST_MAX_BITS};
+		a->port_mappings.count = 2;
+		a->port_mappings.items[0] = (struct port_mapping){.protocol = IPPROTO_TCP,
+								  .host_port = (uint16_t)(8000 + n),
+								  .container_port = 80};
+		a->port_mappings.items[1] = (struct port_mapping){.protocol = IPPROTO_UDP,
+								  .host_port = (uint16_t)(8000 + n),
+								  .container_port = UINT16_MAX,
+								  .host_family = 4,
+								  .host_ip = {192, 0, 2, 1}};
+	}
 	return record;
 }
 

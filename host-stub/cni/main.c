@@ -159,9 +159,31 @@ static int refuse_own_netns(struct run *run)
 	return 0;
 }
 
+static struct podport_bandwidth make_bandwidth(const struct bandwidth *from)
+{
+	return (struct podport_bandwidth){from->ingress_rate_bps, from->ingress_burst_bits,
+					  from->egress_rate_bps, from->egress_burst_bits};
+}
+
+static size_t make_mappings(const struct port_mappings *from, struct podport_port_mapping *to)
+{
+	for (uint32_t i = 0; i < from->count; i++) {
+		const struct port_mapping *mapping = &from->items[i];
+
+		to[i] = (struct podport_port_mapping){.host_port = mapping->host_port,
+						      .container_port = mapping->container_port,
+						      .protocol = mapping->protocol,
+						      .host_family = mapping->host_family};
+		memcpy(to[i].host_ip, mapping->host_ip, sizeof(to[i].host_ip));
+	}
+	return from->count;
+}
+
 static int run_add(struct run *run)
 {
 	struct podport_add_request request = PODPORT_ADD_REQUEST_INIT;
+	struct podport_port_mapping mappings[LIMIT_PORT_MAPPINGS];
+	struct podport_bandwidth bandwidth;
 	struct wishes *wishes = &run->netconf.wishes;
 	struct podport_attachment *attachment;
 	struct podport_error error;
@@ -177,6 +199,12 @@ static int run_add(struct run *run)
 	request.mac = wishes->has_mac ? wishes->mac.bytes : NULL;
 	request.mtu = run->netconf.mtu;
 	request.port_kind = wishes->has_port ? port_choice_name(wishes->port) : NULL;
+	request.port_mappings = mappings;
+	request.port_mapping_count = make_mappings(&wishes->port_mappings, mappings);
+	if (bandwidth_is_limited(&wishes->bandwidth)) {
+		bandwidth = make_bandwidth(&wishes->bandwidth);
+		request.bandwidth = &bandwidth;
+	}
 	if (refuse_own_netns(run) < 0 || open_client(run) < 0)
 		return -1;
 	if (podport_add(run->client, &request, &attachment, &error) < 0)

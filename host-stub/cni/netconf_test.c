@@ -153,6 +153,35 @@ static void every_key_of_a_wrong_type_is_named_in_full(void **state)
 		{"'args':{'cni':{'mac':'zz'}}", "args.cni.mac: 'zz'"},
 		{"'runtimeConfig':[]", "runtimeConfig: is a list"},
 		{"'runtimeConfig':{'ips':{}}", "runtimeConfig.ips: is an object"},
+		{"'runtimeConfig':{'bandwidth':7}", "runtimeConfig.bandwidth: is a whole number"},
+		{"'runtimeConfig':{'bandwidth':{'ingressRate':'1M'}}",
+		 "runtimeConfig.bandwidth.ingressRate: is a string"},
+		{"'runtimeConfig':{'bandwidth':{'EgressRate':999}}",
+		 "runtimeConfig.bandwidth.egressRate: 999 is not in 1000..1000000000000000"},
+		{"'runtimeConfig':{'bandwidth':{'egressRate':-1}}",
+		 "runtimeConfig.bandwidth.egressRate: -1 is not in"},
+		{"'runtimeConfig':{'bandwidth':{'egressRate':1000,'egressBurst':34359738361}}",
+		 "runtimeConfig.bandwidth.egressBurst: 34359738361 is not in 1..34359738360"},
+		{"'runtimeConfig':{'portMappings':{}}", "runtimeConfig.portMappings: is an object"},
+		{"'runtimeConfig':{'portMappings':[7]}",
+		 "runtimeConfig.portMappings[0]: is a whole number"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':80}]}",
+		 "runtimeConfig.portMappings[0].containerPort: missing"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':80,'containerPort':0}]}",
+		 "runtimeConfig.portMappings[0].containerPort: 0 is not in 1..65535"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':65536,'containerPort':80}]}",
+		 "runtimeConfig.portMappings[0].hostPort: 65536 is not in 0..65535"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':-1,'containerPort':80}]}",
+		 "runtimeConfig.portMappings[0].hostPort: -1"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':80,'containerPort':80,"
+		 "'hostIP':'localhost'}]}",
+		 "runtimeConfig.portMappings[0].hostIP: 'localhost' is no IPv4 or IPv6 address"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':80,'containerPort':80,"
+		 "'protocol':'icmp'}]}",
+		 "runtimeConfig.portMappings[0].protocol: 'icmp' is none of tcp, udp, sctp"},
+		{"'runtimeConfig':{'portMappings':[{'hostPort':80,'containerPort':80},"
+		 "{'hostPort':80,'containerPort':81,'protocol':'TCP'}]}",
+		 "runtimeConfig.portMappings[1].host_port: 80 is given twice"},
 		{"'runtimeConfig':{'ips':['10.0.0.1/24','10.0.0.2/24']}",
 		 "runtimeConfig.ips[1]: '10.0.0.2/24' is a second IPv4"},
 		{"'runtimeConfig':{'ips':['fd00::1','fd00::2']}",
@@ -213,19 +242,8 @@ static void what_podport_cannot_do_is_refused_with_key_and_value(void **state)
 	struct cni_error error;
 
 	refused(with("'ipam':{'type':'host-local'}"), CNI_COMMAND_ADD, 2, "ipam: ");
-	refused(with("'runtimeConfig':{'portMappings':[{'hostPort':80}]}"), CNI_COMMAND_ADD, 2,
-		"runtimeConfig.portMappings: [{\"hostPort\":80}]");
-	// As containerd writes it.
-	refused(with("'runtimeConfig':{'bandwidth':{'IngressRate':1}}"), CNI_COMMAND_ADD, 2,
-		"runtimeConfig.bandwidth: {\"IngressRate\":1}");
 	refused(with("'runtimeConfig':{'deviceID':'0000:00:01.0'}"), CNI_COMMAND_ADD, 2,
 		"runtimeConfig.deviceID: \"0000:00:01.0\"");
-	refused(with("'runtimeConfig':{'bandwidth':{'egressRate':1000,'egressBurst':4294967295}}"),
-		CNI_COMMAND_ADD, 2, "runtimeConfig.bandwidth: {");
-	refused(with("'runtimeConfig':{'PortMappings':[{'HostPort':0},{'HostPort':8080,"
-		     "'ContainerPort':80,'Protocol':'tcp','HostIP':''}]}"),
-		CNI_COMMAND_ADD, 2,
-		"runtimeConfig.portMappings: [{\"HostPort\":0},{\"HostPort\":8080");
 	refused(with("'runtimeConfig':{'ipRanges':[[{'subnet':'10.1.0.0/16'}]]}"), CNI_COMMAND_ADD,
 		2, "runtimeConfig.ipRanges: [[{\"subnet\":\"10.1.0.0/16\"}]]");
 	refused(with("'runtimeConfig':{'aliases':['web']}"), CNI_COMMAND_ADD, 2,
@@ -233,10 +251,12 @@ static void what_podport_cannot_do_is_refused_with_key_and_value(void **state)
 	refused(with("'runtimeConfig':{'infinibandGUID':'c2:11:22:33:44:55:66:77'}"),
 		CNI_COMMAND_ADD, 2, "runtimeConfig.infinibandGUID: ");
 	// Of another type than it should be, but certainly not nothing.
-	refused(with("'runtimeConfig':{'portMappings':7}"), CNI_COMMAND_ADD, 2,
-		"runtimeConfig.portMappings: 7");
-	refused(with("'runtimeConfig':{'bandwidth':{'ingressRate':'1'}}"), CNI_COMMAND_ADD, 2,
-		"runtimeConfig.bandwidth: ");
+	refused(with("'runtimeConfig':{'aliases':7}"), CNI_COMMAND_ADD, 2,
+		"runtimeConfig.aliases: 7");
+	refused(with("'runtimeConfig':{'portMappings':[{'hostPort':80,'containerPort':80,"
+		     "'protocol':'SCTP'}]}"),
+		CNI_COMMAND_ADD, 2,
+		"runtimeConfig.portMappings[0].protocol: \"SCTP\": not supported");
 	refused(with("'runtimeConfig':{'cgroupPath':7}"), CNI_COMMAND_ADD, 7,
 		"runtimeConfig.cgroupPath: is a whole number");
 	refused(with("'runtimeConfig':{'dns':{'Servers':'8.8.8.8'}}"), CNI_COMMAND_ADD, 7,
@@ -262,6 +282,57 @@ static void what_podport_cannot_do_is_refused_with_key_and_value(void **state)
 	assert_int_equal(parse(with(member), CNI_COMMAND_ADD, &netconf, &error), -1);
 	assert_non_null(strstr(error.message, "not supported"));
 	netconf_clear(&netconf);
+}
+
+static void what_the_runtime_limits_and_maps_is_taken_as_it_writes_it(void **state)
+{
+	struct netconf netconf;
+	struct cni_error error;
+	const struct port_mapping *mappings = netconf.wishes.port_mappings.items;
+
+	// As containerd writes it.
+	assert_int_equal(
+		parse(with("'runtimeConfig':{'bandwidth':{'IngressRate':5000000,"
+			   "'IngressBurst':4294967295,'EgressRate':0,'EgressBurst':4294967295},"
+			   "'portMappings':[{'HostPort':0,'ContainerPort':79},"
+			   "{'HostPort':8080,'ContainerPort':80,'Protocol':'TCP','HostIP':''},"
+			   "{'HostPort':8080,'ContainerPort':80,'Protocol':'udp',"
+			   "'HostIP':'0.0.0.0'},"
+			   "{'HostPort':8443,'ContainerPort':443,'HostIP':'2001:db8::7'}]}"),
+		      CNI_COMMAND_ADD, &netconf, &error),
+		0);
+	assert_int_equal(netconf.wishes.bandwidth.ingress_rate_bps, 5000000);
+	assert_int_equal(netconf.wishes.bandwidth.ingress_burst_bits, 4294967295);
+	assert_int_equal(netconf.wishes.bandwidth.egress_rate_bps, 0);
+	assert_int_equal(netconf.wishes.bandwidth.egress_burst_bits, 0);
+	assert_int_equal(netconf.wishes.port_mappings.count, 3);
+	assert_int_equal(mappings[0].host_port, 8080);
+	assert_int_equal(mappings[0].container_port, 80);
+	assert_int_equal(mappings[0].protocol, IPPROTO_TCP);
+	assert_int_equal(mappings[0].host_family, 0);
+	assert_int_equal(mappings[1].protocol, IPPROTO_UDP);
+	assert_int_equal(mappings[1].host_family, 4);
+	assert_int_equal(mappings[2].protocol, IPPROTO_TCP);
+	assert_int_equal(mappings[2].host_family, 6);
+	assert_int_equal(mappings[2].host_ip[15], 7);
+	netconf_clear(&netconf);
+
+	// As many as there may be, and one more.
+	char member[4096] = "'runtimeConfig':{'portMappings':[";
+	for (int i = 0; i <= LIMIT_PORT_MAPPINGS; i++) {
+		snprintf(member + strlen(member), sizeof(member) - strlen(member),
+			 "%s{'hostPort':%d,'containerPort':1}", i > 0 ? "," : "", 1000 + i);
+		if (i < LIMIT_PORT_MAPPINGS - 1)
+			continue;
+		size_t length = strlen(member);
+		strcat(member, "]}");
+		if (i == LIMIT_PORT_MAPPINGS)
+			refused(with(member), CNI_COMMAND_ADD, 7,
+				"runtimeConfig.portMappings: more than 64");
+		else
+			accepted(with(member), CNI_COMMAND_ADD);
+		member[length] = '\0';
+	}
 }
 
 static void the_runtimes_dns_is_in_the_result_by_the_results_names(void **state)
@@ -442,6 +513,7 @@ int main(void)
 		cmocka_unit_test(an_error_is_told_in_the_version_that_was_asked_in),
 		cmocka_unit_test(every_key_of_a_wrong_type_is_named_in_full),
 		cmocka_unit_test(what_podport_cannot_do_is_refused_with_key_and_value),
+		cmocka_unit_test(what_the_runtime_limits_and_maps_is_taken_as_it_writes_it),
 		cmocka_unit_test(the_runtimes_dns_is_in_the_result_by_the_results_names),
 		cmocka_unit_test(gc_is_told_what_is_valid_or_refuses),
 		cmocka_unit_test(check_needs_what_add_returned),

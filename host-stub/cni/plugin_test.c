@@ -189,7 +189,11 @@ static void add_prints_the_result_and_passes_the_sandbox(void **state)
 		const char *version, *name, *path, *address;
 
 		run("ADD", sandbox, fake, versions[i],
-		    ",\"mtu\":1400,\"runtimeConfig\":{\"ips\":[\"10.88.0.2\"]}", &outcome);
+		    ",\"mtu\":1400,\"runtimeConfig\":{\"ips\":[\"10.88.0.2\"],"
+		    "\"bandwidth\":{\"egressRate\":1000000,\"egressBurst\":9000},"
+		    "\"portMappings\":[{\"hostPort\":8080,\"containerPort\":80,"
+		    "\"hostIP\":\"192.0.2.9\"}]}",
+		    &outcome);
 		if (outcome.status != 0)
 			fail_msg("%s", outcome.output);
 		assert_int_equal(json_unpack(outcome.json, "{s:s, s:[{s:s, s:s}], s:[{s:s}, {}]}",
@@ -216,6 +220,13 @@ static void add_prints_the_result_and_passes_the_sandbox(void **state)
 		assert_true(asked->wants_mac); // of CNI_ARGS
 		assert_int_equal(asked->requested_mac.bytes[5], 9);
 		assert_int_equal(asked->requested_mtu, 1400);
+		assert_int_equal(asked->bandwidth.egress_rate_bps, 1000000);
+		assert_int_equal(asked->bandwidth.egress_burst_bits, 9000);
+		assert_int_equal(asked->bandwidth.ingress_rate_bps, 0);
+		assert_int_equal(asked->port_mappings.count, 1);
+		assert_int_equal(asked->port_mappings.items[0].host_port, 8080);
+		assert_int_equal(asked->port_mappings.items[0].container_port, 80);
+		assert_memory_equal(asked->port_mappings.items[0].host_ip, "\xc0\x00\x02\x09", 4);
 	}
 	fake_hostd_stop(fake);
 }

@@ -3,11 +3,13 @@
 // runtimeConfig: what the runtime asks for through capabilities (CONVENTIONS). A runtime sends only what
 // the plugin's "capabilities" declare, so whatever is here somebody wanted to have an effect:
 //
-//     ips, mac          honoured
+//     ips, mac, portMappings, bandwidth
+//                       honoured; of portMappings those without a host port map nothing, of bandwidth a
+//                       burst without a rate limits nothing
 //     dns               into the result; its lists replace those of the configuration's dns
-//     portMappings, bandwidth, ipRanges, aliases, deviceID, infinibandGUID
-//                       refused with CNI code 2, unless they ask for nothing (an empty list, no host
-//                       port, no rate), which runtimes do send
+//     ipRanges, aliases, deviceID, infinibandGUID
+//                       refused with CNI code 2, unless they ask for nothing (an empty list), which
+//                       runtimes do send
 //     cgroupPath        informs only: fine, without effect
 //     others            as the specification has it: not ours to judge
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the runtime asks an interface to be: addresses, MAC, kind of port. They come several ways (the
+// What the runtime asks an interface to be: addresses, MAC, kind of port, bandwidth, mapped
+// ports. They come several ways (the
 // configuration, runtimeConfig, args.cni, CNI_ARGS), in the same notations.
 
 #pragma once
@@ -17,6 +18,8 @@ struct wishes {
 	struct mac mac;
 	bool has_port;
 	enum port_choice port;
+	struct bandwidth bandwidth;
+	struct port_mappings port_mappings;
 };
 
 // An address as IP or IP/LENGTH ("10.2.2.42/24", "2001:db8::5"). ret_family: AF_INET, AF_INET6;

@@ -21,7 +21,12 @@ static void the_json_of_pods_is_as_documented(void **state)
 		    "'ipv6':'fd00:88::2','gateway_ipv6':'fd00:88::1','mac':'02:00:5e:10:20:30',"
 		    "'gateway_mac':'02:00:5e:10:20:30','function':{'pf':1,'vf':7},'mtu':1500,"
 		    "'link_group':42,'created_unix_ms':1795900000000,'offload':'partial',"
-		    "'offload_reason':'table full','port_kind':'function','socket_path':''}]}");
+		    "'offload_reason':'table full','port_kind':'function','socket_path':'',"
+		    "'bandwidth':{'ingress_rate_bps':50000000,'ingress_burst_bits':1000000,"
+		    "'egress_rate_bps':20000000,'egress_burst_bits':0},'port_mappings':["
+		    "{'protocol':'tcp','host_ip':null,'host_port':8080,'container_port':80},"
+		    "{'protocol':'udp','host_ip':'192.0.2.1','host_port':8081,'container_port':80}]"
+		    "}]}");
 }
 
 static void the_json_of_network_is_as_documented(void **state)

@@ -65,6 +65,41 @@ static void print_table(const struct podport_pods *pods)
 	table_print(table);
 }
 
+static json_t *bandwidth_json(const struct podport_bandwidth *bandwidth)
+{
+	if (bandwidth->ingress_rate_bps == 0 && bandwidth->egress_rate_bps == 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I}", "ingress_rate_bps",
+			 (json_int_t)bandwidth->ingress_rate_bps, "ingress_burst_bits",
+			 (json_int_t)bandwidth->ingress_burst_bits, "egress_rate_bps",
+			 (json_int_t)bandwidth->egress_rate_bps, "egress_burst_bits",
+			 (json_int_t)bandwidth->egress_burst_bits);
+}
+
+// "192.0.2.1", "0.0.0.0": each of the family; null: each of the host's.
+static json_t *host_ip_json(const struct podport_port_mapping *mapping)
+{
+	return command_json_address(mapping->host_family != 0,
+				    mapping->host_family == 4 ? AF_INET : AF_INET6,
+				    mapping->host_ip);
+}
+
+static json_t *mappings_json(const struct podport_attachment *pod)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < pod->port_mapping_count; i++) {
+		const struct podport_port_mapping *mapping = &pod->port_mappings[i];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:o, s:i, s:i}", "protocol",
+					mapping->protocol == IPPROTO_UDP ? "udp" : "tcp", "host_ip",
+					host_ip_json(mapping), "host_port", mapping->host_port,
+					"container_port", mapping->container_port));
+	}
+	return list;
+}
+
 static json_t *pod_json(const struct podport_attachment *pod)
 {
 	struct text mac, gateway_mac;
@@ -72,7 +107,7 @@ static json_t *pod_json(const struct podport_attachment *pod)
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:I, "
 		"s:I, "
-		"s:I, s:s, s:s, s:s, s:s}",
+		"s:I, s:s, s:s, s:s, s:s, s:o, s:o}",
 		"namespace", pod->pod_namespace, "name", pod->pod_name, "uid", pod->pod_uid,
 		"network", pod->key.network, "container_id", pod->key.container_id, "ifname",
 		pod->key.ifname, "netns", pod->netns, "netns_inode", (json_int_t)pod->netns_inode,
@@ -86,7 +121,8 @@ static json_t *pod_json(const struct podport_attachment *pod)
 		"mtu", (json_int_t)pod->mtu, "link_group", (json_int_t)pod->link_group,
 		"created_unix_ms", (json_int_t)pod->created_unix_ms, "offload", pod->offload,
 		"offload_reason", pod->offload_reason, "port_kind", pod->port_kind, "socket_path",
-		pod->socket_path);
+		pod->socket_path, "bandwidth", bandwidth_json(&pod->bandwidth), "port_mappings",
+		mappings_json(pod));
 }
 
 static void print_json(const struct podport_pods *pods)
@@ -140,6 +176,14 @@ const struct command command_pods = {
 		"  port_kind, function, socket_path    \"function\", {pf, vf}, \"\"; or "
 		"\"vhost-user\", null, a path\n"
 		"  mtu, link_group          numbers\n"
+		"  bandwidth                null: unlimited; or {ingress_rate_bps, "
+		"ingress_burst_bits,\n"
+		"                           egress_rate_bps, egress_burst_bits}: numbers as asked "
+		"for, 0: none\n"
+		"  port_mappings            [{protocol, host_ip, host_port, container_port}]: "
+		"\"tcp\" "
+		"or \"udp\",\n"
+		"                           a string or null (each of the host's), numbers\n"
 		"  created_unix_ms          number\n"
 		"  offload, offload_reason  strings: \"full\", \"partial\", \"none\", \"off\", "
 		"\"\": not told;\n"

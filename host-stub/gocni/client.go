@@ -242,6 +242,48 @@ func (m *memory) key(config *config, id string) C.struct_podport_key {
 	}
 }
 
+func (m *memory) bandwidth(from *BandWidth) *C.struct_podport_bandwidth {
+	if from.IngressRate == 0 && from.EgressRate == 0 {
+		return nil
+	}
+	to := (*C.struct_podport_bandwidth)(m.alloc(C.sizeof_struct_podport_bandwidth))
+	*to = C.struct_podport_bandwidth{
+		ingress_rate_bps:   C.uint64_t(from.IngressRate),
+		ingress_burst_bits: C.uint64_t(from.IngressBurst),
+		egress_rate_bps:    C.uint64_t(from.EgressRate),
+		egress_burst_bits:  C.uint64_t(from.EgressBurst),
+	}
+	return to
+}
+
+// mappings: as setMappings has checked them.
+func (m *memory) mappings(from []PortMapping) *C.struct_podport_port_mapping {
+	if len(from) == 0 {
+		return nil
+	}
+	first := (*C.struct_podport_port_mapping)(m.alloc(len(from) * C.sizeof_struct_podport_port_mapping))
+	to := unsafe.Slice(first, len(from))
+	for i := range from {
+		address, _ := from[i].hostAddress()
+		protocol, _ := from[i].protocolNumber()
+		to[i] = C.struct_podport_port_mapping{
+			host_port:      C.uint16_t(from[i].HostPort),
+			container_port: C.uint16_t(from[i].ContainerPort),
+			protocol:       C.uint8_t(protocol),
+		}
+		switch len(address) {
+		case net.IPv4len:
+			to[i].host_family = 4
+		case net.IPv6len:
+			to[i].host_family = 6
+		}
+		for k, b := range address {
+			to[i].host_ip[k] = C.uint8_t(b)
+		}
+	}
+	return first
+}
+
 func takeAttachment(from *C.struct_podport_attachment) *attachment {
 	bytesOf := func(from unsafe.Pointer, size int) []byte { return C.GoBytes(from, C.int(size)) }
 	a := &attachment{
@@ -279,6 +321,10 @@ func add(ctx context.Context, config *config, ns *Namespace, wishes *wishes) (*a
 		ipv6:          (*C.struct_in6_addr)(m.bytes(wishes.ipv6)),
 		mac:           (*C.uint8_t)(m.bytes(wishes.mac)),
 		port_kind:     m.string("PORT_KIND", ns.args["PORT_KIND"]),
+		bandwidth:     m.bandwidth(&wishes.bandwidth),
+		port_mappings: m.mappings(wishes.mappings),
+
+		port_mapping_count: C.size_t(len(wishes.mappings)),
 	}
 	if m.err != nil {
 		return nil, m.err

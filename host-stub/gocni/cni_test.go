@@ -79,6 +79,21 @@ func TestThePodAndWhatItWishesAreTold(t *testing.T) {
 	fake.expect("attach blue c3 net0 / 10.88.0.9 - 02:00:00:00:00:09")
 }
 
+func TestLimitsAndMappedPortsAreTold(t *testing.T) {
+	fake := startFake(t)
+	netns := newNetns(t)
+	c := fake.cni()
+
+	setup(t, c, "c1", netns, WithCapabilityBandWidth(BandWidth{IngressRate: 5000000, IngressBurst: 4294967295, EgressBurst: 7}))
+	fake.expect("attach podport c1 eth0 / - - - in 5000000/4294967295 out 0/0 timeout")
+	setup(t, c, "c2", netns, WithCapabilityPortMap([]PortMapping{
+		{HostPort: 8080, ContainerPort: 80},
+		{ContainerPort: 81},
+		{HostPort: 8080, ContainerPort: 82, Protocol: "UDP", HostIP: "192.168.2.9"},
+		{HostPort: 8081, ContainerPort: 83, Protocol: "tcp", HostIP: "2001:db8::1"}}))
+	fake.expect("attach podport c2 eth0 / - - - map 0:8080-80/6/0000 map 4:8080-82/17/c0a8 map 6:8081-83/6/2001 timeout")
+}
+
 func TestWishesThatAreMalformedAreNamed(t *testing.T) {
 	c, netns := startFake(t).cni(), newNetns(t)
 	for says, opt := range map[string]NamespaceOpts{
@@ -88,6 +103,12 @@ func TestWishesThatAreMalformedAreNamed(t *testing.T) {
 		"capability ips":      WithCapability("ips", 7),
 		"no MAC address":      WithCapability("mac", "02:00"),
 		"capability odd":      WithCapability("odd", func() {}),
+		"ingress_rate_bps":    WithCapabilityBandWidth(BandWidth{IngressRate: 999}),
+		"no IPv4 or IPv6":     WithCapabilityPortMap([]PortMapping{{HostPort: 80, ContainerPort: 80, HostIP: "x"}}),
+		"70000 is no port":    WithCapabilityPortMap([]PortMapping{{HostPort: 70000, ContainerPort: 80}}),
+		"0 is no port":        WithCapabilityPortMap([]PortMapping{{HostPort: 80}}),
+		"given twice": WithCapabilityPortMap([]PortMapping{
+			{HostPort: 80, ContainerPort: 80}, {HostPort: 80, ContainerPort: 81, Protocol: "tcp"}}),
 	} {
 		_, err := c.Setup(context.Background(), "c0ffee", netns, opt)
 		wantError(t, err, says)
@@ -101,8 +122,7 @@ func TestWhatPodportCannotDoIsRefusedAndNotSwallowed(t *testing.T) {
 	fake := startFake(t)
 	c, netns := fake.cni(), newNetns(t)
 	for name, opt := range map[string]NamespaceOpts{
-		"portMappings":   WithCapabilityPortMap([]PortMapping{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}),
-		"bandwidth":      WithCapabilityBandWidth(BandWidth{IngressRate: 1000, IngressBurst: 4294967295}),
+		"portMappings":   WithCapabilityPortMap([]PortMapping{{HostPort: 8080, ContainerPort: 80, Protocol: "sctp"}}),
 		"ipRanges":       WithCapabilityIPRanges([]IPRanges{{Subnet: "10.0.0.0/24"}}),
 		"aliases":        WithCapability("aliases", []string{"web"}),
 		"deviceID":       WithCapability("deviceID", "0000:03:00.2"),
@@ -124,7 +144,8 @@ func TestWhatPodportCannotDoIsRefusedAndNotSwallowed(t *testing.T) {
 
 func TestCapabilitiesThatWishForNothingAreFine(t *testing.T) {
 	setup(t, startFake(t).cni(), "c0ffee", newNetns(t),
-		WithCapabilityPortMap(nil), WithCapabilityPortMap([]PortMapping{}), WithCapabilityBandWidth(BandWidth{}),
+		WithCapabilityPortMap(nil), WithCapabilityPortMap([]PortMapping{{ContainerPort: 80}}),
+		WithCapabilityBandWidth(BandWidth{IngressBurst: 4294967295}),
 		WithCapabilityIPRanges(nil), WithCapability("deviceID", ""), WithCapability("bandwidth", nil),
 		WithCapabilityCgroupPath("/kubepods/pod1"),
 		WithCapability("io.kubernetes.cri.pod-annotations", map[string]string{"a": "b"}))

@@ -9,6 +9,7 @@ import (
 	"net"
 	"sort"
 	"strings"
+	"syscall"
 
 	"github.com/containernetworking/cni/pkg/types"
 )
@@ -54,7 +55,8 @@ type DNS struct {
 	Options  []string
 }
 
-// WithCapability states a wish by its name in CNI: "ips", "mac" and "dns" are served, those in
+// WithCapability states a wish by its name in CNI: "ips", "mac", "dns", "portMappings" and
+// "bandwidth" are served, those in
 // refusedCapabilities are refused unless they wish for nothing, others do not concern podport.
 func WithCapability(name string, capability interface{}) NamespaceOpts {
 	return func(ns *Namespace) error {
@@ -63,7 +65,7 @@ func WithCapability(name string, capability interface{}) NamespaceOpts {
 	}
 }
 
-// WithCapabilityPortMap is refused by Setup unless empty: podport cannot map ports yet.
+// WithCapabilityPortMap has ports of the host lead to the pod. Mappings without a host port map nothing.
 func WithCapabilityPortMap(portMapping []PortMapping) NamespaceOpts {
 	return WithCapability("portMappings", portMapping)
 }
@@ -73,7 +75,7 @@ func WithCapabilityIPRanges(ipRanges []IPRanges) NamespaceOpts {
 	return WithCapability("ipRanges", ipRanges)
 }
 
-// WithCapabilityBandWidth is refused by Setup unless zero: podport cannot limit yet.
+// WithCapabilityBandWidth limits what the pod receives and sends. A burst without a rate limits nothing.
 func WithCapabilityBandWidth(bandWidth BandWidth) NamespaceOpts {
 	return WithCapability("bandwidth", bandWidth)
 }
@@ -117,8 +119,6 @@ func newNamespace(id, path string, opts []NamespaceOpts) (*Namespace, error) {
 
 // What to say to a wish that would be swallowed otherwise.
 var refusedCapabilities = map[string]string{
-	"portMappings":   "podport cannot map ports of the host to pods",
-	"bandwidth":      "podport cannot limit a pod's bandwidth",
 	"ipRanges":       "podport's addresses come from the agent's pod network",
 	"aliases":        "podport has no name service",
 	"deviceID":       "the agent chooses the pod's function of the NIC",
@@ -130,6 +130,8 @@ type wishes struct {
 	ipv4, ipv6 net.IP // 4 and 16 bytes; nil: any
 	mac        net.HardwareAddr
 	dns        types.DNS
+	bandwidth  BandWidth     // rate 0: unlimited, and no burst then
+	mappings   []PortMapping // with a host port
 }
 
 func invalid(format string, args ...interface{}) error {
@@ -160,6 +162,10 @@ func (ns *Namespace) wishes() (*wishes, error) {
 			err = json.Unmarshal(text, &mac)
 		case "dns":
 			err = json.Unmarshal(text, &dns) // keys are found whatever their case
+		case "bandwidth":
+			err = wishes.setBandwidth(text)
+		case "portMappings":
+			err = wishes.setMappings(text)
 		default:
 			if why, refused := refusedCapabilities[name]; refused && !isNothing(text) {
 				return nil, invalid("capability %s: %s (asked for: %s)", name, why, shorten(string(text)))
@@ -186,6 +192,69 @@ func (ns *Namespace) wishes() (*wishes, error) {
 		source, mac = "argument MAC", ns.args["MAC"]
 	}
 	return wishes, wishes.setMAC(source, mac)
+}
+
+func (w *wishes) setBandwidth(text []byte) error {
+	if err := json.Unmarshal(text, &w.bandwidth); err != nil {
+		return err
+	}
+	if w.bandwidth.IngressRate == 0 {
+		w.bandwidth.IngressBurst = 0
+	}
+	if w.bandwidth.EgressRate == 0 {
+		w.bandwidth.EgressBurst = 0
+	}
+	return nil
+}
+
+func (w *wishes) setMappings(text []byte) error {
+	var all []PortMapping
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	for i, mapping := range all {
+		if mapping.HostPort == 0 {
+			continue
+		}
+		if _, err := mapping.hostAddress(); err != nil {
+			return fmt.Errorf("%d: %v", i, err)
+		}
+		if _, err := mapping.protocolNumber(); err != nil {
+			return fmt.Errorf("%d: %v", i, err)
+		}
+		for _, port := range []int32{mapping.HostPort, mapping.ContainerPort} {
+			if port < 1 || port > 65535 {
+				return fmt.Errorf("%d: %d is no port", i, port)
+			}
+		}
+		w.mappings = append(w.mappings, mapping)
+	}
+	return nil
+}
+
+// hostAddress: 4 or 16 bytes; nil: each of the host's.
+func (m *PortMapping) hostAddress() (net.IP, error) {
+	if m.HostIP == "" {
+		return nil, nil
+	}
+	ip := net.ParseIP(m.HostIP)
+	if ip == nil {
+		return nil, fmt.Errorf("HostIP %q is no IPv4 or IPv6 address", m.HostIP)
+	}
+	if ip4 := ip.To4(); ip4 != nil {
+		return ip4, nil
+	}
+	return ip, nil
+}
+
+func (m *PortMapping) protocolNumber() (uint8, error) {
+	switch strings.ToLower(m.Protocol) {
+	case "", "tcp":
+		return syscall.IPPROTO_TCP, nil
+	case "udp":
+		return syscall.IPPROTO_UDP, nil
+	}
+	return 0, fmt.Errorf("protocol %q: podport maps ports of tcp and udp", m.Protocol)
 }
 
 func (w *wishes) addIP(source, text string) error {

@@ -50,6 +50,10 @@ static void attach(const struct attach_request *request, struct reply *reply)
 		attachment.key = request->key;
 		attachment.sandbox = request->sandbox;
 		attachment.pod = request->pod;
+		if (!memory->old_attach) {
+			attachment.bandwidth = request->bandwidth;
+			attachment.port_mappings = request->port_mappings;
+		}
 		attachment.created_unix_ms = ++memory->created;
 		memory->functions[vf].attachment = attachment;
 		memory->functions[vf].used = true;

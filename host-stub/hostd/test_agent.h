@@ -21,6 +21,7 @@ struct test_agent_memory {
 	struct hello_reply hello;
 	_Atomic unsigned int instance; // part of the instance ID
 	_Atomic bool old_lists;        // as an agent that does not know List's network
+	_Atomic bool old_attach;       // as one that knows neither bandwidth nor mapped ports
 
 	// What it was asked.
 	char host_id[LIMIT_ID + 1]; // of the last call

@@ -148,17 +148,34 @@ static int attach_at_agent(struct hostd *hostd, struct work *work,
 	return r;
 }
 
+// An older agent does not read what it does not know, and so attaches without it.
+static int check_served(const struct attach_request *wanted, const struct attachment *attachment,
+			struct error *err)
+{
+	if (attachment->port != wanted->port)
+		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+				 "port_kind: the agent is an older one and knows no %s ports",
+				 port_choice_name(wanted->port));
+	if (bandwidth_is_limited(&wanted->bandwidth) &&
+	    !bandwidth_equal(&wanted->bandwidth, &attachment->bandwidth))
+		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+				 "bandwidth: the agent is an older one and limits none");
+	if (wanted->port_mappings.count > 0 &&
+	    !port_mappings_equal(&wanted->port_mappings, &attachment->port_mappings))
+		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
+				 "port_mappings: the agent is an older one and maps no ports");
+	return 0;
+}
+
 // What the pod gets of it. Of a vhost-user port nothing goes into the sandbox: its other end is opened by
 // whoever has the path of the socket.
 static int connect_pod(struct hostd *hostd, struct work *work, const struct attachment *attachment,
 		       struct error *err)
 {
-	enum port_choice wanted = work->request.body.attach.port;
+	int r = check_served(&work->request.body.attach, attachment, err);
 
-	if (attachment->port != wanted)
-		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
-				 "port_kind: the agent is an older one and knows no %s ports",
-				 port_choice_name(wanted));
+	if (r < 0)
+		return r;
 	// Nobody but the agent can say whether it is new, so it is never undone because its caller hung up: a
 	// DEL ends it, or the end of its sandbox.
 	if (attachment->port == PORT_CHOICE_VHOST_USER)

@@ -122,6 +122,33 @@ static void a_refusal_of_the_agent_is_passed_on(void **state)
 	close(sandbox);
 }
 
+// It would attach the pod without what it was asked for, and not say so.
+static void an_older_agent_that_would_swallow_a_wish_is_found_out(void **state)
+{
+	struct request limited = test_attach("a"), mapped = test_attach("a");
+	int sandbox = test_sandbox_new();
+	struct reply reply;
+
+	limited.body.attach.bandwidth.egress_rate_bps = 1000000;
+	mapped.body.attach.port_mappings.count = 1;
+	mapped.body.attach.port_mappings.items[0] = (struct port_mapping){
+		.protocol = IPPROTO_TCP, .host_port = 8080, .container_port = 80};
+	hostd.memory->old_attach = true;
+	assert_int_equal(test_call(&hostd, &limited, sandbox, &reply), CODE_UNSUPPORTED);
+	assert_string_equal(reply.message, "bandwidth: the agent is an older one and limits none");
+	assert_int_equal(test_call(&hostd, &mapped, sandbox, &reply), CODE_UNSUPPORTED);
+	assert_string_equal(reply.message,
+			    "port_mappings: the agent is an older one and maps no ports");
+	assert_empty(sandbox);
+	assert_int_equal(test_agent_count(hostd.memory), 0);
+	hostd.memory->old_attach = false;
+	limited.body.attach.port_mappings = mapped.body.attach.port_mappings;
+	assert_int_equal(test_call(&hostd, &limited, sandbox, &reply), CODE_OK);
+	assert_int_equal(reply.body.attach.bandwidth.egress_rate_bps, 1000000);
+	assert_int_equal(reply.body.attach.port_mappings.items[0].host_port, 8080);
+	close(sandbox);
+}
+
 static void a_sandbox_that_is_none_is_refused_before_the_agent_is_asked(void **state)
 {
 	struct request attach = test_attach("a");
@@ -378,6 +405,7 @@ int main(int argc, char **argv)
 		TEST(a_repeated_attach_gives_the_same_and_changes_nothing),
 		TEST(a_failed_wiring_leaves_nothing_at_the_agent),
 		TEST(a_refusal_of_the_agent_is_passed_on),
+		TEST(an_older_agent_that_would_swallow_a_wish_is_found_out),
 		TEST(a_sandbox_that_is_none_is_refused_before_the_agent_is_asked),
 		TEST(detach_copes_with_a_path_that_is_no_netns_any_more),
 		TEST(check_tells_what_the_runtime_believes_wrongly),

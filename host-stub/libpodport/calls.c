@@ -91,6 +91,38 @@ static void close_fd(int *fd)
 
 // ---- attachments ---------------------------------------------------------------------------------
 
+static int take_limits(const struct podport_add_request *from, struct attach_request *to,
+		       struct error *err)
+{
+	const struct podport_bandwidth *bandwidth = from->bandwidth;
+	int r;
+
+	if (bandwidth != NULL) {
+		to->bandwidth = (struct bandwidth){
+			bandwidth->ingress_rate_bps, bandwidth->ingress_burst_bits,
+			bandwidth->egress_rate_bps, bandwidth->egress_burst_bits};
+		r = check_bandwidth("bandwidth", &to->bandwidth, err);
+		if (r < 0)
+			return r;
+	}
+	if (from->port_mapping_count > LIMIT_PORT_MAPPINGS)
+		return error_set(err, EINVAL, CODE_BAD_REQUEST,
+				 "port_mappings: %zu are more than %d", from->port_mapping_count,
+				 (int)LIMIT_PORT_MAPPINGS);
+	for (size_t i = 0; i < from->port_mapping_count; i++) {
+		const struct podport_port_mapping *mapping = &from->port_mappings[i];
+		struct port_mapping *copy = &to->port_mappings.items[i];
+
+		*copy = (struct port_mapping){.host_port = mapping->host_port,
+					      .container_port = mapping->container_port,
+					      .protocol = mapping->protocol,
+					      .host_family = mapping->host_family};
+		memcpy(copy->host_ip, mapping->host_ip, sizeof(copy->host_ip));
+	}
+	to->port_mappings.count = (uint32_t)from->port_mapping_count;
+	return check_port_mappings("port_mappings", &to->port_mappings, err);
+}
+
 static int take_wishes(const struct podport_add_request *from, struct attach_request *to,
 		       struct error *err)
 {
@@ -122,7 +154,7 @@ static int take_wishes(const struct podport_add_request *from, struct attach_req
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
 				 "port_kind: '%.32s' is none of function, vhost-user, virtio-user",
 				 from->port_kind);
-	return 0;
+	return take_limits(from, to, err);
 }
 
 // The answer of a call whose body is an attachment.

@@ -23,6 +23,15 @@ static void add_passes_every_wish_and_the_sandbox_itself(void **state)
 	struct podport_client *client = connect_to(fake, 1234);
 	struct podport_add_request request = some_add();
 	const uint8_t mac[6] = {0x02, 0, 0x5e, 0, 0, 7};
+	const struct podport_bandwidth bandwidth = {.ingress_rate_bps = 1000000,
+						    .ingress_burst_bits = 9000};
+	const struct podport_port_mapping mappings[] = {
+		{.host_port = 8080, .container_port = 80, .protocol = IPPROTO_TCP},
+		{.host_port = 8080,
+		 .container_port = 81,
+		 .protocol = IPPROTO_UDP,
+		 .host_family = 4,
+		 .host_ip = {192, 0, 2, 9}}};
 	struct podport_attachment *attachment;
 	struct podport_error error;
 	struct in6_addr ipv6;
@@ -39,6 +48,9 @@ static void add_passes_every_wish_and_the_sandbox_itself(void **state)
 	request.ipv6 = &ipv6;
 	request.mac = mac;
 	request.mtu = 1400;
+	request.bandwidth = &bandwidth;
+	request.port_mappings = mappings;
+	request.port_mapping_count = 2;
 	if (podport_add(client, &request, &attachment, &error) < 0)
 		fail_msg("%s", error.message);
 
@@ -57,6 +69,13 @@ static void add_passes_every_wish_and_the_sandbox_itself(void **state)
 	assert_memory_equal(&asked->requested_ipv6, &ipv6, sizeof(ipv6));
 	assert_memory_equal(asked->requested_mac.bytes, mac, sizeof(mac));
 	assert_int_equal(asked->requested_mtu, 1400);
+	assert_int_equal(asked->bandwidth.ingress_rate_bps, 1000000);
+	assert_int_equal(asked->bandwidth.ingress_burst_bits, 9000);
+	assert_int_equal(asked->port_mappings.count, 2);
+	assert_int_equal(asked->port_mappings.items[0].container_port, 80);
+	assert_int_equal(asked->port_mappings.items[1].protocol, IPPROTO_UDP);
+	assert_int_equal(asked->port_mappings.items[1].host_family, 4);
+	assert_memory_equal(asked->port_mappings.items[1].host_ip, mappings[1].host_ip, 16);
 	assert_int_equal(stat(OWN_NETNS, &netns), 0);
 	assert_string_equal(asked->sandbox.path, OWN_NETNS);
 	assert_int_equal(asked->sandbox.inode, netns.st_ino);
@@ -82,7 +101,37 @@ static void add_passes_every_wish_and_the_sandbox_itself(void **state)
 	assert_int_equal(attachment->mtu, 1500);
 	assert_int_equal(attachment->link_group, 42);
 	assert_int_equal(attachment->created_unix_ms, 1795900000000);
+	assert_int_equal(attachment->bandwidth.ingress_rate_bps, 50000000);
+	assert_int_equal(attachment->port_mapping_count, 2);
+	assert_int_equal(attachment->port_mappings[1].host_port, 8081);
+	assert_memory_equal(attachment->port_mappings[1].host_ip, "\xc0\x00\x02\x01", 4);
 	podport_attachment_free(attachment);
+	podport_free(client);
+	fake_hostd_stop(fake);
+}
+
+static void limits_that_nobody_can_keep_are_refused_without_asking(void **state)
+{
+	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
+	struct podport_client *client = connect_to(fake, 0);
+	struct podport_add_request request = some_add();
+	struct podport_bandwidth bandwidth = {.ingress_rate_bps = 999};
+	struct podport_port_mapping mapping = {.host_port = 80, .container_port = 80};
+	struct podport_attachment *attachment;
+	struct podport_error error;
+
+	request.bandwidth = &bandwidth;
+	assert_int_equal(podport_add(client, &request, &attachment, &error), -EINVAL);
+	assert_string_equal(error.message, "bandwidth.ingress_rate_bps: 999 is not in "
+					   "1000..1000000000000000");
+	request.bandwidth = NULL;
+	request.port_mappings = &mapping;
+	request.port_mapping_count = 1;
+	assert_int_equal(podport_add(client, &request, &attachment, &error), -EINVAL);
+	assert_string_equal(error.message, "port_mappings[0].protocol: is neither TCP's nor UDP's");
+	request.port_mapping_count = PODPORT_PORT_MAPPINGS_MAX + 1;
+	assert_int_equal(podport_add(client, &request, &attachment, &error), -EINVAL);
+	assert_string_equal(error.message, "port_mappings: 65 are more than 64");
 	podport_free(client);
 	fake_hostd_stop(fake);
 }
@@ -276,6 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(add_passes_every_wish_and_the_sandbox_itself),
+		cmocka_unit_test(limits_that_nobody_can_keep_are_refused_without_asking),
 		cmocka_unit_test(without_wishes_none_are_sent),
 		cmocka_unit_test(a_caller_of_an_older_library_is_understood),
 		cmocka_unit_test(what_is_wrong_in_a_request_is_named_and_not_sent),

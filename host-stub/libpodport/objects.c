@@ -17,7 +17,10 @@ struct attachment_object {
 	struct podport_attachment public;
 	struct attachment wire;
 	struct attachment_offload offload;
+	struct podport_port_mapping port_mappings[LIMIT_PORT_MAPPINGS];
 };
+
+_Static_assert((int)PODPORT_PORT_MAPPINGS_MAX == (int)LIMIT_PORT_MAPPINGS, "podport.h says so");
 
 struct podport_key object_key(const struct attachment_key *key)
 {
@@ -60,6 +63,21 @@ static struct podport_attachment *make_attachment(const struct attachment *from,
 		.port_kind = port_choice_name(wire->port),
 		.socket_path = wire->socket_path,
 	};
+	object->public.bandwidth = (struct podport_bandwidth){
+		wire->bandwidth.ingress_rate_bps, wire->bandwidth.ingress_burst_bits,
+		wire->bandwidth.egress_rate_bps, wire->bandwidth.egress_burst_bits};
+	for (uint32_t i = 0; i < wire->port_mappings.count; i++) {
+		const struct port_mapping *mapping = &wire->port_mappings.items[i];
+		struct podport_port_mapping *copy = &object->port_mappings[i];
+
+		*copy = (struct podport_port_mapping){.host_port = mapping->host_port,
+						      .container_port = mapping->container_port,
+						      .protocol = mapping->protocol,
+						      .host_family = mapping->host_family};
+		memcpy(copy->host_ip, mapping->host_ip, sizeof(copy->host_ip));
+	}
+	object->public.port_mappings = object->port_mappings;
+	object->public.port_mapping_count = wire->port_mappings.count;
 	memcpy(object->public.mac, wire->mac.bytes, sizeof(object->public.mac));
 	memcpy(object->public.gateway_mac, wire->gateway_mac.bytes,
 	       sizeof(object->public.gateway_mac));

@@ -123,6 +123,24 @@ struct podport_key {
 	const char *ifname;       // 1..15 bytes, no '/', ':', space; not "." or ".."
 };
 
+// How fast a pod may receive (ingress) and send (egress), in bits per second of layer 3. Rate 0:
+// unlimited, and no burst then; burst 0: the agent's choice. This struct does not grow.
+struct podport_bandwidth {
+	uint64_t ingress_rate_bps, ingress_burst_bits;
+	uint64_t egress_rate_bps, egress_burst_bits;
+};
+
+#define PODPORT_PORT_MAPPINGS_MAX 64
+
+// A port of the host that leads to one of the pod. This struct does not grow.
+struct podport_port_mapping {
+	uint16_t host_port, container_port; // 1..65535
+	uint8_t protocol;                   // IPPROTO_TCP, IPPROTO_UDP
+	uint8_t host_family;                // 4, 6: by addresses of this family only; 0: of both
+	uint8_t host_ip
+		[16]; // by this address only, of IPv4 the first 4 bytes; zero: by each of the host's
+};
+
 // A pod's interface. Allocated by the library.
 struct podport_attachment {
 	struct podport_key key;
@@ -145,6 +163,9 @@ struct podport_attachment {
 	// "function": it has a function of the NIC, in its sandbox. "vhost-user": it has none, pf and vf are 0,
 	// and at socket_path (else "") a virtio device in user space finds its port.
 	const char *port_kind, *socket_path;
+	struct podport_bandwidth bandwidth;               // as it was asked for
+	const struct podport_port_mapping *port_mappings; // port_mapping_count of them
+	size_t port_mapping_count;
 };
 
 // NULL is fine.
@@ -161,6 +182,9 @@ struct podport_add_request {
 	uint32_t mtu;                         // 1280..9000; 0: the pod network's
 	const char *pod_uid;                  // as pod_name
 	const char *port_kind;                // as in the attachment; NULL or "": "function"
+	const struct podport_bandwidth *bandwidth; // NULL: unlimited
+	const struct podport_port_mapping *port_mappings;
+	size_t port_mapping_count; // at most PODPORT_PORT_MAPPINGS_MAX
 };
 #define PODPORT_ADD_REQUEST_INIT                                                                   \
 	{                                                                                          \

@@ -137,9 +137,6 @@ def test_del_without_a_sandbox_goes_through_the_whole_list(sim):
 
 
 @pytest.mark.parametrize("capability, value", [
-    ("portMappings", MAPPING),
-    ("portMappings", [{"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""}]),
-    ("bandwidth", {"IngressRate": 1000000, "IngressBurst": 4294967295}),
     ("ipRanges", [[{"subnet": "10.1.0.0/16"}]]),
     ("aliases", ["web"]),
     ("deviceID", "0000:03:00.2"),
@@ -158,6 +155,19 @@ def test_what_podport_cannot_do_is_refused_with_key_and_value(sim, capability, v
     network = Network(sim, [PODPORT])
     network.add(pod, **{capability: value})
     network.delete(pod)
+
+
+@pytest.mark.parametrize("capability, value, says", [
+    ("portMappings", [{"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""}], "port_mappings: "),
+    ("bandwidth", {"IngressRate": 1000000, "IngressBurst": 4294967295}, "bandwidth: "),
+])
+def test_what_the_agent_cannot_do_yet_is_refused_by_it(sim, capability, value, says):
+    network = Network(sim, [dict(PODPORT, capabilities={capability: True})])
+    pod = sim.pod(network="chain")
+    with pytest.raises(CniError) as caught:
+        network.add(pod, **{capability: value})
+    assert says in caught.value.result.json["msg"]
+    assert sim.attachments() == []
 
 
 def test_what_containerd_always_sends_is_accepted_and_dns_is_in_the_result(sim):

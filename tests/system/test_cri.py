@@ -168,7 +168,7 @@ def test_sandboxes_outlive_restarts_of_containerd_and_hostd(sim, drop_in):
 def test_a_pod_that_asks_for_a_host_port_is_refused_with_a_reason(sim, drop_in):
     with pytest.raises(grpc.RpcError) as error:
         drop_in.run("web", port_mappings=[{"protocol": 0, "container_port": 80, "host_port": 8080}])
-    assert "portMappings" in error.value.details(), error.value.details()
+    assert "port_mappings" in error.value.details(), error.value.details()
     assert sim.attachments() == []
     # A port that is not mapped to the host's is but a remark.
     drop_in.run("web", port_mappings=[{"protocol": 0, "container_port": 80}])

@@ -41,6 +41,17 @@ static void print_attach(const struct attach_request *attach)
 		       mac[5]);
 	else
 		printf("-");
+	if (bandwidth_is_limited(&attach->bandwidth))
+		printf(" in %" PRIu64 "/%" PRIu64 " out %" PRIu64 "/%" PRIu64,
+		       attach->bandwidth.ingress_rate_bps, attach->bandwidth.ingress_burst_bits,
+		       attach->bandwidth.egress_rate_bps, attach->bandwidth.egress_burst_bits);
+	for (uint32_t i = 0; i < attach->port_mappings.count; i++) {
+		const struct port_mapping *mapping = &attach->port_mappings.items[i];
+
+		printf(" map %u:%u-%u/%u/%02x%02x", mapping->host_family, mapping->host_port,
+		       mapping->container_port, mapping->protocol, mapping->host_ip[0],
+		       mapping->host_ip[1]);
+	}
 }
 
 static const struct attachment_key *print_call(const struct fake_call *call)
