@@ -133,7 +133,7 @@ static void a_reply_that_cannot_be_encoded_becomes_an_error(void **state)
 
 	assert_int_equal(wire_client_call(client, &request, LONG_MS, &reply, &err), 0);
 	assert_int_equal(reply.code, CODE_INTERNAL);
-	assert_string_equal(reply.message, "list: 33 attachments are more than 32");
+	assert_string_equal(reply.message, "list: 16 attachments are more than 15");
 	call_now(client);
 	wire_client_close(client);
 	wire_server_stop(server);
