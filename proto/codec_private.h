@@ -142,6 +142,8 @@ int decode_neighbours(const Podport__Wire__ListNeighboursReply *from, const stru
 int decode_connections(const Podport__Wire__ListConnectionsReply *from, const struct where *at,
 		       struct connections_reply *ret_connections, struct error *err);
 void put_connection(Podport__Wire__Connection *to, const struct connection_row *from);
+void put_connections_offload(Podport__Wire__ConnectionsOffload *to,
+			     const struct connections_offload *from);
 void put_uplink(Podport__Wire__Uplink *to, const struct uplink_status *from);
 void put_neighbour(Podport__Wire__Neighbour *to, const struct neighbour_row *from);
 

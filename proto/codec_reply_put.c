@@ -73,6 +73,7 @@ struct reply_wire {
 	Podport__Wire__HostStatus host;
 	Podport__Wire__AgentStatus agent;
 	Podport__Wire__OffloadSummary summary;
+	Podport__Wire__ConnectionsOffload connections_offload;
 	Podport__Wire__Uplink uplink;
 	Podport__Wire__Ipam ipv4, ipv6;
 	union page_wire *page; // heap
@@ -395,6 +396,8 @@ static int put_connections(struct reply_wire *wire, const struct connections_rep
 	to->most = from->most;
 	to->refused_full = from->refused_full;
 	to->refused_ports = from->refused_ports;
+	put_connections_offload(&wire->connections_offload, &from->offload);
+	to->offload = &wire->connections_offload;
 	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_CONNECTIONS;
 	wire->message.connections = to;
 	return 0;

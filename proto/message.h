@@ -502,8 +502,16 @@ struct connection_row {
 	uint16_t pod_port, peer_port, external_port; // of a ping its identifier, and the peer's 0
 	char state[LIMIT_ID + 1];                    // of TCP, else ""
 	bool answered;
+	bool offloaded; // packets and bytes then lag by some seconds
 	uint32_t expires_s;
 	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+// What the e-switch carries of them.
+struct connections_offload {
+	uint32_t carried, most;             // most: that it may
+	uint64_t refused_full, refused_nic; // there were as many as there may be; by the NIC
+	char why_not[LIMIT_TEXT + 1];       // "": it can
 };
 
 struct connections_reply {
@@ -512,6 +520,7 @@ struct connections_reply {
 	bool more;
 	uint32_t total, most; // in the table, and that there may be; 0: nothing is masqueraded
 	uint64_t refused_full, refused_ports;
+	struct connections_offload offload;
 };
 
 struct neighbours_reply {

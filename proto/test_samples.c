@@ -387,6 +387,11 @@ static void fill_connections(struct connections_reply *connections, enum sample 
 	connections->most = number32(sample, 1000);
 	connections->refused_full = number64(sample, 4);
 	connections->refused_ports = number64(sample, 5);
+	connections->offload.carried = number32(sample, 2);
+	connections->offload.most = number32(sample, 500);
+	connections->offload.refused_full = number64(sample, 6);
+	connections->offload.refused_nic = number64(sample, 7);
+	fill(connections->offload.why_not, LIMIT_TEXT, sample, "the uplink is on VLAN 7");
 	if (connections->count > 0)
 		connections->connections =
 			calloc(connections->count, sizeof(*connections->connections));
@@ -404,6 +409,7 @@ static void fill_connections(struct connections_reply *connections, enum sample 
 		row->external_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 50000;
 		if (i != 1)
 			fill(row->state, LIMIT_ID, sample, "ESTABLISHED");
+		row->offloaded = sample != SAMPLE_SMALLEST;
 		row->answered = true;
 		row->expires_s = number32(sample, 299);
 		row->packets_sent = number64(sample, 10);

@@ -44,7 +44,8 @@ struct tcp_side {
 
 struct tcp_track {
 	uint8_t state; // enum tcp_state
-	// No packet is out of its window: the connection was taken up in its middle, or has been fragmented.
+	// No packet is out of its window: the connection was taken up in its middle, has been fragmented, or packets
+	// of it pass unseen.
 	bool liberal;
 	uint32_t first; // sequence number of the SYN that opened it
 	struct tcp_side sides[2];
@@ -57,6 +58,8 @@ struct tcp_track {
 enum tcp_verdict {
 	TCP_VERDICT_PASS,
 	TCP_VERDICT_KEEP,   // let it pass; but it is no sign of life
+	// A reset of which nobody can say whether it fits: most likely the end, which is near if nothing follows.
+	TCP_VERDICT_ENDING,
 	TCP_VERDICT_REOPEN, // a new connection with the same ports: begin again with tcp_track_open()
 	TCP_VERDICT_INVALID, // belongs to no connection that there is
 };

@@ -31,7 +31,10 @@ int control_new(const struct control_config *config, struct restored *restored,
 	if (control != NULL)
 		control->offload_wanted =
 			calloc(nic_function_count(config->nic), sizeof(*control->offload_wanted));
-	if (control == NULL || control->offload_wanted == NULL) {
+	if (control == NULL || control->offload_wanted == NULL ||
+	    connections_new_state(control) < 0) {
+		if (control != NULL)
+			free(control->offload_wanted);
 		free(control);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	}
@@ -59,6 +62,7 @@ void control_free(struct control *control)
 	ports_stop(control);
 	pods_free(control->pods);
 	free(control->offload_wanted);
+	free(control->next_hops);
 	free(control);
 }
 
@@ -239,6 +243,7 @@ void control_retry(struct control *control)
 	}
 	ports_retry(control);
 	rules_retry(control);
+	connections_follow(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],

@@ -31,6 +31,8 @@ struct control {
 	size_t retry_cursor;                        // index in pods->sorted
 	// Drops are what was counted for attachments whose slots others have now.
 	struct control_counts counts;
+	struct next_hop *next_hops; // of carried connections; by number
+	int64_t next_hops_ms;       // when they were looked at
 };
 
 enum operation_kind {
@@ -128,6 +130,16 @@ void uplink_port_restart(struct control *control);
 // A few of those that should be started and are not.
 void ports_retry(struct control *control);
 bool host_port_ready(const struct control *control);
+
+// ---- connections in the e-switch (control_connections.c) ---------------------------------------
+
+// -ENOMEM.
+int connections_new_state(struct control *control);
+// May workers offer connections? After what could change that.
+void connections_follow(struct control *control);
+// The uplink has changed: none is what it was.
+void connections_leave(struct control *control);
+void connections_describe(const struct control *control, struct connections_offload *ret_offload);
 
 // ---- the wire (control_uplink.c) ---------------------------------------------------------------
 

@@ -31,6 +31,8 @@ struct offload;
 struct offload_config {
 	struct nic *nic; // open; its ports not started yet
 	bool enabled;    // false: no rule is ever made, state is OFFLOAD_OFF
+	// Of connections (connections.h): their places, and how many may be carried at once. 0: none.
+	uint32_t places, connections;
 };
 
 // Call before the uplink port is started: the asynchronous API is configured between its
@@ -101,7 +103,7 @@ struct offload_pod_status {
 	uint64_t rx_packets, rx_bytes; // from the function
 	uint64_t tx_packets, tx_bytes; // to the function
 };
-// Of a slot that is not there: off and zeros.
+// Of a slot that is not there: off and zeros; of the uplink's, what connections have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 

@@ -6,6 +6,7 @@
 //     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
 //     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
+//     connections.c  masqueraded connections             ──►  engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
 
@@ -63,6 +64,8 @@ struct ledger {
 	uint64_t last_id;
 };
 
+struct connections;
+
 struct offload {
 	struct nic *nic;
 	bool enabled;
@@ -81,6 +84,10 @@ struct offload {
 	struct rule_set pods[OFFLOAD_SLOTS]; // by slot
 	uint32_t cursor;                     // where retry goes on
 	bool told_missing;                   // the log knows that rules are missing
+
+	struct connections *connections; // NULL: none are wanted
+	uint32_t most_connections;
+	char connections_why[ENGINE_WHY_SIZE]; // the NIC takes none, or has refused one
 
 	struct ledger ledger;
 	uint64_t inserted, removed, failed;

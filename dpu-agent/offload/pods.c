@@ -9,7 +9,7 @@
 
 #include <rte_common.h>
 
-#include "offload/offload_private.h"
+#include "offload/connections_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
@@ -59,8 +59,10 @@ static bool program(struct offload *offload, struct rule_set *set)
 			 "the NIC does not remove the rules from before");
 		return false;
 	}
-	if (set->fresh)
+	if (set->fresh) {
 		set->received = set->sent = (struct engine_count){0};
+		connections_clear_count(offload, set->slot);
+	}
 	set->fresh = set->outdated = false;
 	set->count = program_pod(&set->pod, &offload->router, port_ethdev_id(set->pod.port),
 				 offload->vf_of_slot[set->slot], rules);
@@ -290,6 +292,7 @@ void offload_remove(struct offload *offload, uint32_t slot)
 {
 	struct rule_set *set = &offload->pods[slot];
 
+	connections_remove_slot(offload, slot);
 	if (!set->wanted)
 		return;
 	set->wanted = false;
@@ -312,6 +315,7 @@ static void take_events(struct offload *offload)
 
 		if (!atomic_exchange(&offload->event[slot], false) && !all)
 			continue;
+		connections_leave_slot(offload, slot);
 		if (!set->wanted || set->installed == 0)
 			continue;
 		set->outdated = true;

@@ -9,7 +9,8 @@ enum {
 	ICMP6_REDIRECT = 137,
 };
 
-size_t program_shared(bool by_icmp6_type, struct rule ret_rules[PROGRAM_RULES_MAX])
+size_t program_shared(bool by_icmp6_type, bool connections,
+		      struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	size_t count = 0;
 
@@ -22,6 +23,10 @@ size_t program_shared(bool by_icmp6_type, struct rule ret_rules[PROGRAM_RULES_MA
 	for (uint8_t type = ICMP6_ROUTER_SOLICITATION; by_icmp6_type && type <= ICMP6_REDIRECT;
 	     type++)
 		ret_rules[count++] = (struct rule){.kind = RULE_NEIGHBOUR, .number = type};
+	if (connections) {
+		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV4};
+		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV6};
+	}
 	ret_rules[count++] = (struct rule){.kind = RULE_ENTRY};
 	return count;
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "offload/offload_private.h"
+#include "offload/connections_private.h"
 
 const char *offload_state_name(enum offload_state state)
 {
@@ -70,12 +70,26 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 			 offload->router.mtu);
 }
 
+static void add_connections(const struct offload *offload, uint32_t slot,
+			    struct offload_pod_status *status)
+{
+	struct engine_count received, sent;
+
+	connections_count(offload, slot, &received, &sent);
+	status->rx_packets += received.packets;
+	status->rx_bytes += received.bytes;
+	status->tx_packets += sent.packets;
+	status->tx_bytes += sent.bytes;
+}
+
 void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod_status *ret_status)
 {
 	struct rule_set *set = &offload->pods[slot];
 	struct engine_count received, sent;
 
 	memset(ret_status, 0, sizeof(*ret_status));
+	if (slot == offload->uplink_slot)
+		add_connections(offload, slot, ret_status);
 	if (!set->wanted)
 		return;
 	ret_status->state = state_of(offload, set);
@@ -102,6 +116,7 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 	ret_status->rx_bytes = received.bytes;
 	ret_status->tx_packets = sent.packets;
 	ret_status->tx_bytes = sent.bytes;
+	add_connections(offload, slot, ret_status);
 }
 
 static void add_pod(const struct offload *offload, const struct rule_set *set,

@@ -420,6 +420,19 @@ podport_connections_get(const struct podport_connections *connections, size_t in
 // As it was when the last page was made. Lives as long as the list; do not free.
 const struct podport_connections_summary *
 podport_connections_summary(const struct podport_connections *connections);
+// Does the NIC's e-switch carry this one? Its packets and bytes then lag by some seconds. index: below the count; else false.
+bool podport_connections_offloaded(const struct podport_connections *connections, size_t index);
+
+// What the e-switch carries of the connections. This struct does not grow.
+struct podport_connections_offload {
+	uint32_t carried, most; // how many, and how many it may; most is 0: none ever
+	// Refused since the agent's start, and so forwarded in software: there were as many as there may be; by the NIC.
+	uint64_t refused_full, refused_nic;
+	const char *why_not; // "" if it can
+};
+// As it was when the last page was made. Lives as long as the list; do not free.
+const struct podport_connections_offload *
+podport_connections_offload(const struct podport_connections *connections);
 // NULL is fine.
 void podport_connections_free(struct podport_connections *connections);
 
