@@ -67,7 +67,7 @@ void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_s
 
 	c->carry = CARRY_ASKED;
 	c->was_liberal = c->tcp.liberal;
-	c->tcp.liberal = true; // from now on packets may pass unseen
+	c->tcp.liberal = c->tcp.unseen = true;
 	*ret_sides = (struct conntrack_sides){.inside = c->tuples[0], .outside = c->tuples[1]};
 }
 
@@ -103,8 +103,10 @@ void conntrack_carry_end(struct conntrack *table, uint32_t place,
 	struct connection *c = &table->connections[place];
 
 	conntrack_carry_note(table, place, unseen);
-	if (c->carry == CARRY_ASKED) // nothing has passed unseen
+	if (c->carry == CARRY_ASKED) { // nothing has passed unseen
 		c->tcp.liberal = c->was_liberal;
+		c->tcp.unseen = false;
+	}
 	c->carry = CARRY_NONE;
 	c->carry_not_until = table->now_s + pause_s;
 	if (!connection_is_orphan(table, c))

@@ -237,8 +237,9 @@ static void unseen_packets_keep_it_alive_and_are_counted(void **state)
 
 	for (unsigned int i = 0; i < 10; i++) {
 		pass_time(50);
-		conntrack_carry_note(table, place,
-				     &(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
+		conntrack_carry_note(
+			table, place,
+			&(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
 	}
 	assert_int_equal(recalls, 0);
 	assert_int_equal(entry_at(place).packets[0], before.packets[0] + 30);

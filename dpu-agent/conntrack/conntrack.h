@@ -170,7 +170,7 @@ struct conntrack_entry {
 	uint32_t expires_s; // from now
 	const char *state;  // "" if the protocol has none
 	bool answered;
-	bool carried;                  // elsewhere; packets and bytes then as of the last time they were told
+	bool carried; // elsewhere; packets and bytes then as of the last time they were told
 	uint64_t packets[2], bytes[2]; // original, reply
 };
 

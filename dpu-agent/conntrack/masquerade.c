@@ -86,9 +86,9 @@ static enum conntrack_verdict follow(struct conntrack *table, struct connection 
 	c->packets[direction]++;
 	c->bytes[direction] += packet->length;
 	if (ending)
-		connection_keep(table, c,
-				RTE_MIN(connection_timeout(table, c),
-					table->config.timeouts.tcp_closing));
+		connection_keep(
+			table, c,
+			RTE_MIN(connection_timeout(table, c), table->config.timeouts.tcp_closing));
 	else if (alive)
 		connection_keep(table, c, connection_timeout(table, c));
 	return CONNTRACK_PASS;
@@ -253,9 +253,8 @@ enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint
 	}
 	struct connection *c = connection_find(table, &packet->tuple, &direction);
 	if (c == NULL)
-		verdict = direction == DIRECTION_BLOCKED
-				  ? CONNTRACK_INVALID
-				  : open_for(table, pod, pool, packet, &c);
+		verdict = direction == DIRECTION_BLOCKED ? CONNTRACK_INVALID
+							 : open_for(table, pod, pool, packet, &c);
 	else if (direction != ORIGINAL || c->pod != pod)
 		verdict = CONNTRACK_INVALID;
 	else

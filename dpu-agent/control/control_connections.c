@@ -21,14 +21,15 @@
 #include "proto/base/text.h"
 
 enum {
-	BUDGET_US = 1000,  // of a round, for the NIC
+	BUDGET_US = 1000,   // of a round, for the NIC
 	EVENTS_ROUND = 256, // heard in a round: each costs a few lookups
 	NEXT_HOPS_MS = 200, // between two looks at the next hops' MAC addresses
 	PAUSE_S = 1,        // before it is offered again, if it is still steady
 	PAUSE_REFUSED_S = 10,
 };
 
-_Static_assert((int)OFFLOAD_NEXT_HOPS_MAX > (int)NEIGHBOURS_MAX, "a neighbour's number is a next hop's");
+_Static_assert((int)OFFLOAD_NEXT_HOPS_MAX > (int)NEIGHBOURS_MAX,
+	       "a neighbour's number is a next hop's");
 
 struct next_hop {
 	bool used, is_ipv6;

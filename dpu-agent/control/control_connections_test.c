@@ -172,9 +172,8 @@ static void another_uplink_sends_all_of_them_back(void **state)
 
 static void wait_for_next_look(void)
 {
-	for (unsigned int i = 0; i < 1000 && fake_connections.used_hop == 0 &&
-				 fake_connections.left_hop == 0;
-	     i++) {
+	for (unsigned int i = 0;
+	     i < 1000 && fake_connections.used_hop == 0 && fake_connections.left_hop == 0; i++) {
 		usleep(10000);
 		control_connections_run(agent.control);
 	}

@@ -25,9 +25,9 @@ struct fake_connections {
 	uint32_t added_place;
 	struct offload_connection added; // the last one
 	size_t add_count, leave_count, leave_all_count;
-	uint32_t left_hop;    // whose connections left last
-	uint32_t used_hop;    // that was confirmed last
-	bool hop_is_used;     // there are connections by it
+	uint32_t left_hop;                              // whose connections left last
+	uint32_t used_hop;                              // that was confirmed last
+	bool hop_is_used;                               // there are connections by it
 	struct offload_answer to_tell[FAKE_EVENTS_MAX]; // by the next round
 	size_t to_tell_count;
 };

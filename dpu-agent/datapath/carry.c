@@ -148,8 +148,8 @@ void carry_follow(struct masquerade *masquerade)
 	struct carry_answer answer;
 
 	for (unsigned int i = 0;
-	     i < ANSWERS_WALK && rte_ring_sc_dequeue_elem(masquerade->carry->answers, &answer,
-							   sizeof(answer)) == 0;
+	     i < ANSWERS_WALK &&
+	     rte_ring_sc_dequeue_elem(masquerade->carry->answers, &answer, sizeof(answer)) == 0;
 	     i++)
 		hear(masquerade->table, &answer);
 	if (unlikely(!rte_ring_empty(masquerade->carry->answers)))

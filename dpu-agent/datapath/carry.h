@@ -29,8 +29,8 @@ struct carry_tuple {
 enum carry_event_kind { CARRY_OFFERED, CARRY_RECALL };
 
 struct carry_event {
-	uint32_t place; // names the connection; below the number that there may be
-	uint8_t kind;   // enum carry_event_kind; the rest is of CARRY_OFFERED
+	uint32_t place;   // names the connection; below the number that there may be
+	uint8_t kind;     // enum carry_event_kind; the rest is of CARRY_OFFERED
 	uint8_t protocol; // TCP or UDP
 	bool is_ipv6;
 	uint16_t slot;                      // the pod's port

@@ -361,7 +361,8 @@ void neighbours_use(uint32_t number)
 	if (n->state != NEIGHBOUR_STALE)
 		return;
 	enter(n, NEIGHBOUR_DELAY, NEIGHBOUR_DELAY_MS);
-	(void)!write(table.shared->event_fd, &one, sizeof(one)); // the loop is to ask when to call again
+	(void)!write(table.shared->event_fd, &one,
+		     sizeof(one)); // the loop is to ask when to call again
 }
 
 // ---- start and stop ------------------------------------------------------------------------------

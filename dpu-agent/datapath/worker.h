@@ -53,7 +53,7 @@ struct graph_port {
 // Who the agent is on the wire, and its routes there. Immutable once published; replaced whole.
 struct wire {
 	struct uplink config;
-	uint32_t generation; // another one for each
+	uint32_t generation;  // another one for each
 	rte_be32_t mask_ipv4; // of the prefix on the link
 	// Longest prefix match, to the index in config.routes plus 1. On the link: WIRE_ON_LINK. 0: none.
 	struct rte_fib *routes_ipv4;

@@ -51,7 +51,8 @@ struct connections {
 	uint32_t size, most;
 	struct queue lists[LISTS];
 	uint32_t of_slot[OFFLOAD_SLOTS], of_next_hop[OFFLOAD_NEXT_HOPS_MAX]; // not free
-	struct engine_count received[OFFLOAD_SLOTS], sent[OFFLOAD_SLOTS]; // by the agent's port there
+	struct engine_count received[OFFLOAD_SLOTS],
+		sent[OFFLOAD_SLOTS]; // by the agent's port there
 	uint64_t begun, ended, refused_full, refused_nic;
 	int64_t read_us;  // when the next portion of readings is due
 	int64_t op_us[2]; // what a removal, an insert of one rule took lately
@@ -101,8 +102,8 @@ int connections_new(uint32_t places, uint32_t most, struct connections **ret_con
 		all->places = calloc(places, sizeof(*all->places));
 	if (all == NULL || all->places == NULL) {
 		free(all);
-		return error_set(err, ENOMEM, CODE_INTERNAL, "offload: no memory for %u connections",
-				 places);
+		return error_set(err, ENOMEM, CODE_INTERNAL,
+				 "offload: no memory for %u connections", places);
 	}
 	all->size = places;
 	all->most = RTE_MIN(places, most);
@@ -174,8 +175,8 @@ void connections_clear_count(struct offload *offload, uint32_t slot)
 
 // ---- rules --------------------------------------------------------------------------------------
 
-static struct rule_side side_of(const struct offload_connection *c, const struct offload_tuple *tuple,
-				bool answer)
+static struct rule_side side_of(const struct offload_connection *c,
+				const struct offload_tuple *tuple, bool answer)
 {
 	const uint8_t *source = answer ? tuple->destination : tuple->source;
 	const uint8_t *destination = answer ? tuple->source : tuple->destination;
@@ -289,8 +290,7 @@ static void finish_removal(struct offload *offload, struct chunk *chunk)
 }
 
 // Both halves, or none.
-static void install_chunk(struct offload *offload, struct chunk *chunk,
-			  bool ret_whole[CHUNK_MAX])
+static void install_chunk(struct offload *offload, struct chunk *chunk, bool ret_whole[CHUNK_MAX])
 {
 	chunk->op_count = 0;
 	for (size_t i = 0; i < chunk->count; i++) {
@@ -362,7 +362,8 @@ static void refuse(struct offload *offload, struct carried *c)
 	all->refused_nic++;
 	c->refused = true;
 	// A half that is in is removed by what removes all others.
-	put(all, c, c->flows[SENT] != NULL || c->flows[RECEIVED] != NULL ? LIST_LEAVING : LIST_GONE);
+	put(all, c,
+	    c->flows[SENT] != NULL || c->flows[RECEIVED] != NULL ? LIST_LEAVING : LIST_GONE);
 }
 
 typedef void (*answer_function)(void *context, const struct offload_answer *answer);
@@ -370,8 +371,7 @@ typedef void (*answer_function)(void *context, const struct offload_answer *answ
 static void tell(struct connections *all, struct carried *c, enum offload_answer_kind kind,
 		 answer_function answer, void *context)
 {
-	struct offload_answer a = {
-		.place = place_of(all, c), .kind = kind, .refused = c->refused};
+	struct offload_answer a = {.place = place_of(all, c), .kind = kind, .refused = c->refused};
 
 	a.packets_sent = c->read[SENT].packets - c->told[SENT].packets;
 	a.bytes_sent = c->read[SENT].bytes - c->told[SENT].bytes;

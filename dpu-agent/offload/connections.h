@@ -33,7 +33,7 @@ struct offload_connection {
 	uint32_t slot;     // of the pod's port, which is a function's
 	uint32_t next_hop; // the caller's number, for offload_connections_leave_next_hop()
 	bool is_ipv6;
-	bool is_tcp; // else UDP
+	bool is_tcp;                          // else UDP
 	struct offload_tuple inside, outside; // as the pod sends, as the answers come from the wire
 	struct mac pod_mac, wire_mac, next_hop_mac;
 };
@@ -74,10 +74,10 @@ int64_t offload_connections_run(struct offload *offload, int64_t budget_us, size
 				void *context);
 
 struct offload_connections_summary {
-	uint32_t carried, most; // most: 0 if none ever
-	uint64_t begun, ended;  // since start
-	uint64_t refused_full;  // there were as many as there may be
-	uint64_t refused_nic;   // "table full" and other answers of the NIC
+	uint32_t carried, most;       // most: 0 if none ever
+	uint64_t begun, ended;        // since start
+	uint64_t refused_full;        // there were as many as there may be
+	uint64_t refused_nic;         // "table full" and other answers of the NIC
 	char why_not[LIMIT_TEXT + 1]; // none can be carried; "" if they can
 };
 void offload_connections_summary(const struct offload *offload,

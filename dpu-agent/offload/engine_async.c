@@ -17,8 +17,8 @@
 
 enum {
 	QUEUE = 0,
-	QUEUE_SIZE = 512,        // operations under way; a restart with 1,000 pods has 6,000
-	COUNTERS_PER_POD = 4,    // both directions of both families
+	QUEUE_SIZE = 512,     // operations under way; a restart with 1,000 pods has 6,000
+	COUNTERS_PER_POD = 4, // both directions of both families
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,
@@ -59,8 +59,8 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	struct rte_flow_queue_attr queue_attr = {.size = QUEUE_SIZE};
-	struct rte_flow_port_attr port_attr = {
-		.nb_counters = of_pods + connections * RULES_PER_CONNECTION};
+	struct rte_flow_port_attr port_attr = {.nb_counters = of_pods +
+							      connections * RULES_PER_CONNECTION};
 	const struct rte_flow_queue_attr *queues[] = {&queue_attr};
 
 	// 0: the driver does not say.

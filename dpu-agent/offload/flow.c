@@ -159,8 +159,8 @@ static void say_connection(struct flow_words *w, const struct rule_shape *shape,
 	w->port_mask.port_id = UINT16_MAX;
 	add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, &w->port, &w->port_mask);
 	memcpy(&w->eth.hdr.dst_addr, from->destination_mac.bytes, sizeof(w->eth.hdr.dst_addr));
-	w->eth.hdr.ether_type = rte_cpu_to_be_16(
-		shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+	w->eth.hdr.ether_type = rte_cpu_to_be_16(shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4
+									    : RTE_ETHER_TYPE_IPV6);
 	memset(&w->eth_mask.hdr, 0xff, sizeof(w->eth_mask.hdr));
 	if (shape->match & MATCH_ETH_SRC)
 		memcpy(&w->eth.hdr.src_addr, from->source_mac.bytes, sizeof(w->eth.hdr.src_addr));
@@ -191,7 +191,8 @@ static void say_items(struct flow_words *w, const struct rule_shape *shape, cons
 	static const struct rule_connection some; // a template has but masks
 
 	if (shape->match & MATCH_CONNECTION) {
-		say_connection(w, shape, rule->connection != NULL ? &rule->connection->from : &some.from,
+		say_connection(w, shape,
+			       rule->connection != NULL ? &rule->connection->from : &some.from,
 			       form);
 		return;
 	}
@@ -337,8 +338,8 @@ static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 	if (shape->actions & ACTION_TRANSLATE) {
 		static const struct rule_connection some;
 
-		say_translation(w, shape, rule->connection != NULL ? &rule->connection->to : &some.to,
-				form);
+		say_translation(w, shape,
+				rule->connection != NULL ? &rule->connection->to : &some.to, form);
 	}
 	if (shape->actions & ACTION_REWRITE_MACS)
 		say_macs(w, &rule->router, &rule->mac, form);

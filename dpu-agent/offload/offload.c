@@ -121,8 +121,7 @@ static bool choose_async(struct offload *offload)
 				 offload->queue_why);
 	if (r == 0 && !offload->engine->connections)
 		snprintf(offload->connections_why, sizeof(offload->connections_why),
-			 "the NIC has no room for rules of connections: %.64s",
-			 offload->queue_why);
+			 "the NIC has no room for rules of connections: %.64s", offload->queue_why);
 	if (r == 0)
 		offload->queue_why[0] = '\0';
 	return preflight_may_pass(r);
@@ -161,9 +160,9 @@ static void install_shared(struct offload *offload)
 		return;
 	}
 	shared->outdated = false;
-	shared->count = program_shared(
-		offload->engine->form.icmp6_type,
-		offload->connections != NULL && offload->engine->connections, rules);
+	shared->count =
+		program_shared(offload->engine->form.icmp6_type,
+			       offload->connections != NULL && offload->engine->connections, rules);
 	for (size_t i = 0; i < shared->count; i++)
 		shared->rules[i] = (struct installed){.rule = rules[i]};
 	transaction_install(offload, &shared, 1, INT64_MAX); // without them there is nothing

@@ -90,7 +90,8 @@ enum rule_kind {
 	RULE_RECEIVED_UDP_IPV4,
 	RULE_RECEIVED_UDP_IPV6,
 	RULE_KINDS,
-	RULE_CONNECTION_FIRST = RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
+	RULE_CONNECTION_FIRST =
+		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
 };
 
 extern const struct rule_shape rule_shapes[RULE_KINDS];
@@ -119,7 +120,7 @@ struct rule {
 	struct mac router;
 	struct in_addr ipv4; // the pod's
 	struct in6_addr ipv6;
-	uint8_t number; // hop limit, or ICMPv6 type
+	uint8_t number;                           // hop limit, or ICMPv6 type
 	const struct rule_connection *connection; // of a rule of one; the caller's
 };
 

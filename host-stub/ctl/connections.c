@@ -67,7 +67,8 @@ static void print_offload(const struct podport_connections_offload *offload)
 	if (offload->why_not[0] != '\0')
 		printf("the e-switch carries none: %s\n", offload->why_not);
 	else
-		printf("%u of at most %u in the e-switch; refused: %llu for want of room, %llu by the "
+		printf("%u of at most %u in the e-switch; refused: %llu for want of room, %llu by "
+		       "the "
 		       "NIC\n",
 		       offload->carried, offload->most, (unsigned long long)offload->refused_full,
 		       (unsigned long long)offload->refused_nic);
@@ -119,14 +120,15 @@ static json_t *connection_json(const struct podport_connection *c, bool offloade
 	const struct podport_attachment *pod = find_pod(pods, c);
 	struct text name;
 
-	return json_pack("{s:s?, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "pod",
-			 pod != NULL ? format_pod(&name, pod) : NULL, "protocol", c->protocol,
-			 "from", end_json(c->family, c->pod, c->pod_port), "seen_as",
+	return json_pack("{s:s?, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I}",
+			 "pod", pod != NULL ? format_pod(&name, pod) : NULL, "protocol",
+			 c->protocol, "from", end_json(c->family, c->pod, c->pod_port), "seen_as",
 			 end_json(c->family, c->external, c->external_port), "to",
 			 end_json(c->family, c->peer, c->peer_port), "state", c->state, "answered",
-			 (int)c->answered, "offloaded", (int)offloaded, "expires_s", (json_int_t)c->expires_s, "packets_sent",
-			 (json_int_t)c->packets_sent, "bytes_sent", (json_int_t)c->bytes_sent,
-			 "packets_received", (json_int_t)c->packets_received, "bytes_received",
+			 (int)c->answered, "offloaded", (int)offloaded, "expires_s",
+			 (json_int_t)c->expires_s, "packets_sent", (json_int_t)c->packets_sent,
+			 "bytes_sent", (json_int_t)c->bytes_sent, "packets_received",
+			 (json_int_t)c->packets_received, "bytes_received",
 			 (json_int_t)c->bytes_received);
 }
 
@@ -148,15 +150,14 @@ static void print_json(const struct podport_connections *connections,
 				connection_json(c, podport_connections_offloaded(connections, i),
 						pods));
 	}
-	command_print_json(json_pack("{s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:s}}", "connections", list, "total",
-				     (json_int_t)summary->total, "most", (json_int_t)summary->most,
-				     "refused_full", (json_int_t)summary->refused_full,
-				     "refused_ports", (json_int_t)summary->refused_ports, "offload",
-				     "carried", (json_int_t)offload->carried, "most",
-				     (json_int_t)offload->most, "refused_full",
-				     (json_int_t)offload->refused_full, "refused_nic",
-				     (json_int_t)offload->refused_nic, "why_not",
-				     offload->why_not));
+	command_print_json(json_pack(
+		"{s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:s}}", "connections", list,
+		"total", (json_int_t)summary->total, "most", (json_int_t)summary->most,
+		"refused_full", (json_int_t)summary->refused_full, "refused_ports",
+		(json_int_t)summary->refused_ports, "offload", "carried",
+		(json_int_t)offload->carried, "most", (json_int_t)offload->most, "refused_full",
+		(json_int_t)offload->refused_full, "refused_nic", (json_int_t)offload->refused_nic,
+		"why_not", offload->why_not));
 }
 
 static int run(struct podport_client *client, const struct options *options,
@@ -196,7 +197,8 @@ const struct command command_connections = {
 		"how full the table is, and how many new connections were refused ('podportctl "
 		"ports "
 		"--drops' says\n"
-		"whose: nat-table-full, nat-no-port). OFFLOAD: the NIC's e-switch carries it; what it "
+		"whose: nat-table-full, nat-no-port). OFFLOAD: the NIC's e-switch carries it; what "
+		"it "
 		"counts is\n"
 		"told with a lag of some seconds. The last line says how many, and how many it was "
 		"refused.\n"

@@ -149,7 +149,8 @@ static void the_json_of_flows_is_as_documented(void **state)
 static void the_json_of_connections_is_as_documented(void **state)
 {
 #define REST                                                                                       \
-	"'answered':true,'offloaded':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'packets_received':"  \
+	"'answered':true,'offloaded':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'"   \
+	"packets_received':"                                                                       \
 	"20,'bytes_received':2000}"
 #define TCP4                                                                                       \
 	"{'pod':null,'protocol':'tcp','from':{'address':'10.10.10.10','port':4000},"               \
