@@ -84,5 +84,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 struct control_counts {
 	uint64_t drops[LIMIT_DROPS]; // of all ports, by reason
 	uint64_t offload_retries;    // of rules that the NIC had not taken
+	// Connections in the e-switch: now, and so many as there may be; since the start.
+	uint32_t connections_carried, connections_most;
+	uint64_t connections_begun, connections_refused_full, connections_refused_nic;
 };
 void control_read_counts(const struct control *control, struct control_counts *ret_counts);

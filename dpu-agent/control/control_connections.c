@@ -107,11 +107,11 @@ static bool has_address(const struct attachment *a, const struct carry_event *of
 // packets keeps its connections there:
 //
 // * rules cannot match a size, so nothing may be too large for the other side: the MTUs must be the same;
-// * what else the slow path does to a pod's packets, as a limit on its bandwidth, must be in the rules as well, or be
-//   asked for here.
+// * a limit on its bandwidth is not in these rules.
 static bool may_be_carried(const struct attachment *a, const struct port_state *uplink)
 {
-	return a->port == PORT_CHOICE_FUNCTION && a->mtu == uplink->mtu;
+	return a->port == PORT_CHOICE_FUNCTION && a->mtu == uplink->mtu &&
+	       !bandwidth_is_limited(&a->bandwidth);
 }
 
 static struct offload_tuple tuple_of(const struct carry_tuple *from)
@@ -264,4 +264,16 @@ void connections_describe(const struct control *control, struct connections_offl
 	};
 	why_none(control, ret_offload->why_not);
 	text_clean(ret_offload->why_not);
+}
+
+void connections_read_counts(const struct control *control, struct control_counts *counts)
+{
+	struct offload_connections_summary summary;
+
+	offload_connections_summary(control->config.offload, &summary);
+	counts->connections_carried = summary.carried;
+	counts->connections_most = summary.most;
+	counts->connections_begun = summary.begun;
+	counts->connections_refused_full = summary.refused_full;
+	counts->connections_refused_nic = summary.refused_nic;
 }

@@ -139,6 +139,7 @@ int connections_new_state(struct control *control);
 void connections_follow(struct control *control);
 // The uplink has changed: none is what it was.
 void connections_leave(struct control *control);
+void connections_read_counts(const struct control *control, struct control_counts *counts);
 void connections_describe(const struct control *control, struct connections_offload *ret_offload);
 
 // ---- the wire (control_uplink.c) ---------------------------------------------------------------

@@ -3,16 +3,23 @@
 
 import contextlib
 import json
+import multiprocessing
+import os
+import resource
+import selectors
 import socket
 import struct
-import threading
 import time
 
 import pytest
+from scapy.layers.inet import IP, IPOption_NOP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
+from scapy.layers.l2 import Dot1Q, Ether
 
 from eswitch import misbehave, rules_in_nic
+from packets import ROUTER
 from simulation import wait_until
-from traffic import family_of, in_thread, tcp_transfer, udp_echo
+from traffic import family_of, first_frame, in_thread, raw_socket, tcp_transfer, udp_echo
 from world import ADDRESSES, World, uplink_yaml
 
 FAMILIES = [4, 6]
@@ -31,6 +38,7 @@ def carried(make_sim):
             section = "masquerade:\n  ipv4: true\n  ipv6: true\n" + "".join(
                 f"  {key}: {value}\n" for key, value in (masquerade or {}).items())
             if connections is not None:
+                assert "offload" not in options or options["offload"] == "true"
                 options["offload"] = f"true\n  offload_connections: {connections}"
             sim = make_sim(agent_yaml=uplink_yaml(**(uplink or {})) + section, mtu=mtu, **options)
             world = World(sim, mtu=max(mtu, 1500), vlan=vlan)
@@ -345,6 +353,70 @@ def test_packets_of_nine_thousand_bytes_go_with_offload_and_without(carried, off
         tcp_transfer(pod, world, address, 4 * MEGABYTE)
 
 
+def odd_packets(pod, world, talk):
+    """Packets of a connection that no rule may forward, or not as they are: what becomes of each, as the world and the pod see it."""
+    family = 4 if talk.client.family == socket.AF_INET else 6
+    link = Ether(src=pod.mac, dst=ROUTER)
+    local, peer = talk.client.getsockname()[:2], talk.client.getpeername()[:2]
+
+    def packet(hops=64, extra=None, payload=b"odd", sport=local[1]):
+        if family == 4:
+            ip = IP(src=local[0], dst=peer[0], ttl=hops, **(extra or {}))
+        else:
+            ip = IPv6(src=local[0], dst=peer[0], hlim=hops)
+            ip = ip / extra if extra else ip
+        return link / ip / UDP(sport=sport, dport=peer[1]) / payload
+
+    options = {"options": [IPOption_NOP()] * 4} if family == 4 else IPv6ExtHdrDestOpt()
+    spoofed = packet(payload=b"spoofed")
+    spoofed[Ether].src = "02:00:00:00:00:99"
+    tagged = Ether(src=pod.mac, dst=ROUTER) / Dot1Q(vlan=5) / packet(payload=b"tagged").payload
+    broken = packet(payload=b"broken")
+    if family == 4:
+        broken[IP].chksum = 0x1234
+    cases = {"two hops": packet(hops=2, payload=b"two hops"), "options": packet(extra=options, payload=b"options"),
+             "spoofed": spoofed, "tagged": tagged}
+    if family == 4:
+        cases["broken"] = broken
+    seen = {}
+    with raw_socket(pod, pod.ifname) as raw:
+        for name, frame in cases.items():
+            raw.send(bytes(frame))
+        # Behind them; and the answer to one that expires.
+        raw.send(bytes(packet(hops=1)))
+        first_frame(raw, lambda data: data[:6] == mac_bytes(pod.mac) and expired(data), "time exceeded")
+    talk.client.send(b"last")
+    while (data := talk.server.recvfrom(100)[0]) != b"last":
+        seen[data.decode()] = seen.get(data.decode(), 0) + 1
+    return seen
+
+
+def mac_bytes(mac):
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def expired(frame):
+    kind = frame[12:14]
+    return (kind == b"\x08\0" and frame[23] == 1 and frame[34] == 11) or (kind == b"\x86\xdd" and frame[20] == 58 and frame[54] == 3)
+
+
+def test_odd_packets_of_a_connection_meet_the_same_with_offload_and_without(carried):
+    sim, world = carried()
+    pod = sim.pod().add()
+    for offload in ("true", "false"):
+        for family in FAMILIES:
+            talk = Udp(pod, world, ADDRESSES[family].world)
+            talk.talk()
+            if offload == "true":
+                until_carried(sim, talk)
+            assert odd_packets(pod, world, talk) == {"two hops": 1, "options": 1}, (offload, family)
+            talk.close()
+        assert sim.drops(pod).get("spoofed-source-mac") and sim.drops(pod).get("vlan-tagged"), sim.drops(pod)
+        sim.configure(offload="false")
+        sim.restart(sim.agent)
+        world.wait_for_agent()
+
+
 class Sequence:
     """Numbered datagrams there and back, as fast as is asked for: what is lost, and what comes after a later one."""
 
@@ -422,9 +494,65 @@ def test_iperf3_does_not_notice_the_move(carried):
         assert end["sum_received"]["bytes"] > MEGABYTE
 
 
-def test_attaching_goes_on_while_connections_move(carried):
-    """Pods come and go while another one opens connections as fast as it can: its offload is in no call's way."""
-    sim, world = carried(functions=8)
+class Crowd:
+    """Many UDP flows of a pod: each of some sockets to each of some peers in the world, which answer."""
+
+    def __init__(self, pod, world, count):
+        peers = min(100, max(4, count // 500))
+        self.peers = [f"192.0.2.{100 + i}" for i in range(peers)]
+        for address in self.peers:
+            world.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+        self.servers = [world.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in self.peers]
+        for server, address in zip(self.servers, self.peers):
+            server.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+            server.bind((address, 9000))
+            server.setblocking(False)
+        self.clients = [pod.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count // peers)]
+        for client in self.clients:
+            client.bind(("", 0))
+            client.setblocking(False)
+        self.count = len(self.clients) * peers
+        # In processes of their own: what is measured beside has this one.
+        self.processes = [multiprocessing.get_context("fork").Process(target=target, daemon=True) for target in (self._answer, self._talk)]
+        for process in self.processes:
+            process.start()
+
+    def _answer(self):
+        with selectors.DefaultSelector() as selector:
+            for server in self.servers:
+                selector.register(server, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            key.fileobj.sendto(*key.fileobj.recvfrom(100))
+
+    def _talk(self):
+        while True:
+            for client in self.clients:
+                for address in self.peers:
+                    with contextlib.suppress(BlockingIOError):
+                        client.sendto(b"hello", (address, 9000))
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        client.recv(100)
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.join()
+        for end in self.clients + self.servers:
+            end.close()
+
+
+@pytest.mark.parametrize("offload", ["true", "false"])
+def test_attaching_goes_on_while_connections_move(carried, offload):
+    """Pods come and go while another one's connections move, PODPORT_TEST_CONNECTIONS of them (default 300): that is in no call's
+    way. How long calls take is printed, and beside it the same with offload switched off."""
+    count = int(os.environ.get("PODPORT_TEST_CONNECTIONS", "300"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(8192, count // 50), ) * 2)
+    sim, world = carried(connections=count if offload == "true" else None, masquerade={"connections": max(1000, 2 * count)},
+                         memory_mb=128 + count // 500, offload=offload)
     pod = sim.pod().add()
     took = []
 
@@ -434,27 +562,25 @@ def test_attaching_goes_on_while_connections_move(carried):
         took.append(time.monotonic() - begin)
         other.delete()
 
-    for _ in range(5):
+    def carried_now():  # by the NIC, since a list of very many takes a while
+        return (rules_in_nic(sim) - rules) // 2
+
+    for _ in range(10):
         attach()
     quiet, took[:] = sorted(took), []
-    talks = [Udp(pod, world, ADDRESSES[4].world) for _ in range(300)]
-    stop = threading.Event()
-
-    def chat():
-        while not stop.is_set():
-            for talk in talks:
-                talk.talk(4)
-
-    chatting = in_thread(chat)
+    rules = rules_in_nic(sim)
+    begin = time.monotonic()
+    crowd = Crowd(pod, world, count)
     try:
-        while len(took) < 5 or count_carried(sim) < len(talks):
+        while len(took) < 10 or (offload == "true" and carried_now() < 0.9 * crowd.count):
             attach()
-            assert len(took) < 500, connections(sim)
+            assert time.monotonic() - begin < 60 + count / 100, f"{carried_now()} are carried"
     finally:
-        stop.set()
-    chatting()
-    busy = sorted(took)
-    print(f"ADD: median {quiet[len(quiet) // 2] * 1000:.1f} ms, and {busy[len(busy) // 2] * 1000:.1f} ms "
-          f"while {len(talks)} connections move")
-    for talk in talks:
-        talk.close()
+        crowd.close()
+    moved_s, busy, moved = time.monotonic() - begin, sorted(took), carried_now()
+    begin = time.monotonic()
+    pod.delete()
+    print(f"offload {offload}: ADD: median {quiet[len(quiet) // 2] * 1000:.1f} ms, longest {quiet[-1] * 1000:.1f} ms; while {moved} of {crowd.count} "
+          f"connections move within {moved_s:.1f} s: {busy[len(busy) // 2] * 1000:.1f} ms, {busy[-1] * 1000:.1f} ms ({len(busy)} pods); "
+          f"DEL of their pod: {(time.monotonic() - begin) * 1000:.1f} ms")
+    assert rules_in_nic(sim) == max(0, rules - 6)
