@@ -141,8 +141,8 @@ static uint32_t find_next_hop(const struct control *control, const struct carry_
 	return number;
 }
 
-// False: not now.
-static bool take_on(struct control *control, const struct carry_event *offer)
+// Returns 0: it will be carried; or how many seconds it is not to be offered again.
+static uint16_t take_on(struct control *control, const struct carry_event *offer)
 {
 	const struct pod *pod = pod_of_slot(control, offer->slot);
 	struct port_state uplink = {0};
@@ -150,11 +150,11 @@ static bool take_on(struct control *control, const struct carry_event *offer)
 
 	why_none(control, why);
 	if (why[0] != '\0' || pod == NULL || offer->wire != datapath_wire_generation())
-		return false;
+		return PAUSE_S;
 	const struct attachment *a = &pod->record.attachment;
 	port_read_state(nic_port(control->config.nic, PORT_UPLINK, 0), &uplink);
 	if (!has_address(a, offer) || !may_be_carried(a, &uplink))
-		return false;
+		return PAUSE_REFUSED_S;
 	struct offload_connection connection = {
 		.slot = offer->slot,
 		.is_ipv6 = offer->is_ipv6,
@@ -165,8 +165,11 @@ static bool take_on(struct control *control, const struct carry_event *offer)
 		.wire_mac = uplink.mac,
 	};
 	connection.next_hop = find_next_hop(control, offer, &connection.next_hop_mac);
-	return connection.next_hop != 0 &&
-	       offload_connection_add(control->config.offload, offer->place, &connection) == 0;
+	if (connection.next_hop == 0)
+		return PAUSE_S;
+	return offload_connection_add(control->config.offload, offer->place, &connection) < 0
+		       ? PAUSE_REFUSED_S
+		       : 0;
 }
 
 // Returns how many answers were given.
@@ -180,10 +183,11 @@ static size_t hear(struct control *control, size_t room)
 			offload_connection_leave(control->config.offload, event.place);
 			continue;
 		}
-		if (take_on(control, &event))
+		uint16_t pause_s = take_on(control, &event);
+		if (pause_s == 0)
 			continue;
 		carry_answer(&(struct carry_answer){
-			.place = event.place, .kind = CARRY_ENDED, .pause_s = PAUSE_REFUSED_S});
+			.place = event.place, .kind = CARRY_ENDED, .pause_s = pause_s});
 		given++;
 	}
 	return given;

@@ -6,7 +6,7 @@
 //     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
 //     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
-//     connections.c  masqueraded connections             ──►  engine.h
+//     connections.c  masqueraded connections             ──►  connections_run.c, engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
 
