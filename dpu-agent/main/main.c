@@ -242,7 +242,11 @@ static int datapath_module_start(struct agent *agent, struct error *err)
 		.masquerade = &agent->config.masquerade,
 	};
 
-	return datapath_start(&config, err);
+	int r = datapath_start(&config, err);
+
+	if (r == 0)
+		datapath_set_limits(&agent->config.limits);
+	return r;
 }
 
 static void datapath_module_stop(struct agent *agent)
