@@ -27,8 +27,7 @@ uint16_t limits_admit(struct worker *w, const struct graph_port *port, struct rt
 	if (paid_until + s->saved_tsc < now)
 		paid_until = now - s->saved_tsc;
 	if (unlikely(paid_until + count * s->packet_tsc > now)) {
-		admitted = paid_until >= now ? 0
-					     : (uint16_t)((now - paid_until) / s->packet_tsc);
+		admitted = paid_until >= now ? 0 : (uint16_t)((now - paid_until) / s->packet_tsc);
 		w->counters[slot].drops[DROP_SLOW_PATH_LIMIT] += count - admitted;
 		rte_pktmbuf_free_bulk(packets + admitted, count - admitted);
 	}

@@ -141,8 +141,7 @@ static void a_pod_is_nobody_but_itself(void **state)
 		{"advertisement of the gateway to all", advertisement_to, "ff02::1",
 		 DROP_MULTICAST},
 		{"router advertisement to a pod", router_advertisement_to, B6, DROP_ND_IGNORED},
-		{"router advertisement to all", router_advertisement_to, "ff02::1",
-		 DROP_MULTICAST},
+		{"router advertisement to all", router_advertisement_to, "ff02::1", DROP_MULTICAST},
 		{"redirect to a pod", redirect_to, B6, DROP_ND_IGNORED},
 		{"redirect to the host", redirect_to, GATEWAY6, DROP_ND_IGNORED},
 	};

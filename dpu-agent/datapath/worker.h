@@ -66,8 +66,8 @@ struct snapshot {
 	struct datapath_router router;
 	struct datapath_limits limits;
 	uint64_t packet_tsc, saved_tsc; // limits.slow_path_pps as limits.c has it; 0: none
-	const struct wire *wire; // NULL: the agent has no address there
-	uint16_t uplink_slot;    // NO_SLOT: the port is not started
+	const struct wire *wire;        // NULL: the agent has no address there
+	uint16_t uplink_slot;           // NO_SLOT: the port is not started
 	struct rte_ether_addr router_mac;
 	struct in_addr mask_ipv4;                     // of the pod network, network order
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none

@@ -293,7 +293,8 @@ static void an_error_names_file_line_and_key(void **state)
 		{NIC UPLINK "masquerade:\n  ipv4: true\n  connections: 2000000\n", 6,
 		 "masquerade.connections: 256 MB do not hold 16384 packet buffers and 2000000 "
 		 "conn"},
-		{NIC "limits:\n  slow_path_pps: 99\n", 3, "limits.slow_path_pps: 99 is not in 100.."},
+		{NIC "limits:\n  slow_path_pps: 99\n", 3,
+		 "limits.slow_path_pps: 99 is not in 100.."},
 		{NIC "limits:\n  slow_path_pps: all\n", 3, "limits.slow_path_pps: "},
 		{NIC "limits:\n  connections: 0\n", 3, "limits.connections: 0 is not in 1.."},
 		{NIC "limits:\n  unresolved_neighbours: 65\n", 3,

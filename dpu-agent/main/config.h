@@ -64,7 +64,7 @@ struct agent_config {
 	struct uplink uplink; // without addresses: the wire is not served
 	struct masquerade_config masquerade;
 	struct datapath_limits limits; // of each pod
-	struct network network; // common.has_ipv4, has_ipv6 both false: not configured
+	struct network network;        // common.has_ipv4, has_ipv6 both false: not configured
 };
 
 // Load and check. Errors: -EINVAL with file, line and key; the errno of reading it.
