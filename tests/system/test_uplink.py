@@ -180,7 +180,7 @@ def test_the_uplink_changes_while_pods_talk(wired):
     # A mistake changes nothing, and is told.
     sim.configure(more=uplink_yaml(routes=["default via 192.0.2.77"]))
     sim.agent.send(signal.SIGHUP)
-    wait_until(lambda: "the uplink stays as it is" in sim.agent.tail(), lambda: sim.agent.tail())
+    wait_until(lambda: "the configuration is not taken" in sim.agent.tail(), lambda: sim.agent.tail())
     pod.ping(ADDRESSES[4].world)
     # Another address and route, on a VLAN.
     sim.configure(more=uplink_yaml(routes=ROUTES, ipv4="203.0.113.30/24", vlan=7))
