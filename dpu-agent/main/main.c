@@ -115,6 +115,7 @@ static void reread_config(struct agent *agent)
 	if (control_set_uplink(agent->control, &fresh.uplink, &err) < 0)
 		log_error("the uplink stays as it is", "error=\"%s\"", err.message);
 	datapath_set_limits(&fresh.limits);
+	log_info("configuration taken again", "file=%s", agent->config_file);
 }
 
 // The names of the certificates stay; what is in the files is new.
