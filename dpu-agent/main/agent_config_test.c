@@ -276,11 +276,13 @@ static void an_error_names_file_line_and_key(void **state)
 		{NIC "masquerade:\n  exclude: [10.0.0.1/8]\n", 3,
 		 "masquerade.exclude: '10.0.0.1/8' has bits set"},
 		{NIC "masquerade:\n  exclude: [10.0.0.0/33]\n", 3,
-		 "masquerade.exclude: '10.0.0.0/33' is no prefix"},
+		 "masquerade.exclude: '10.0.0.0/33' is no IPv4 address with a prefix length: the "
+		 "length is"},
 		{NIC "masquerade:\n  exclude: [10.0.0.0/8x]\n", 3,
-		 "masquerade.exclude: '10.0.0.0/8x' is no prefix"},
+		 "masquerade.exclude: '10.0.0.0/8x' is no IPv4 address with a prefix length: what "
+		 "follows"},
 		{NIC "masquerade:\n  exclude: [all]\n", 3,
-		 "masquerade.exclude: 'all' is no prefix"},
+		 "masquerade.exclude: 'all' is no IPv4 address with a prefix length: there is no"},
 		{NIC "masquerade:\n  ports: 80-4000\n", 3,
 		 "masquerade.ports: '80-4000' is not within 1024-65535"},
 		{NIC "masquerade:\n  ports: 4000-4001\n", 3,
