@@ -239,6 +239,7 @@ void control_retry(struct control *control)
 	}
 	ports_retry(control);
 	rules_retry(control);
+	wire_watch(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],

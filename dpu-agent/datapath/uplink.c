@@ -151,6 +151,12 @@ fail:
 	return NULL;
 }
 
+void datapath_announce(void)
+{
+	if (datapath_current()->wire != NULL)
+		neighbours_announce();
+}
+
 int datapath_set_uplink(const struct uplink *uplink, struct error *err)
 {
 	const struct wire *old = datapath_current()->wire;

@@ -237,8 +237,7 @@ int engine_async_new(uint16_t port_id, const struct flow_form *form,
 		const bool of_pods = rule_shapes[kind].match & (MATCH_IP_SRC | MATCH_IP_DST);
 		struct flow_words words;
 
-		// One of the two keeps neighbour discovery out: see program.h.
-		if (kind == (form->icmp6_type ? RULE_ICMP6 : RULE_NEIGHBOUR))
+		if (!flow_has_kind(form, kind))
 			continue;
 		flow_say(&rule_shapes[kind], &rule, form, &words);
 		int r = flow_table_create(port_id, &words, of_pods ? functions : TABLES_SHARED_ROOM,

@@ -22,6 +22,7 @@ struct rte_flow_pattern_template {
 		struct rte_flow_item_ipv4 ipv4;
 		struct rte_flow_item_ipv6 ipv6;
 		struct rte_flow_item_icmp6 icmp6;
+		struct rte_flow_item_udp udp;
 		struct rte_flow_item_integrity integrity;
 	} masks[PARTS_MAX];
 	size_t count;
@@ -107,6 +108,8 @@ static size_t mask_size(enum rte_flow_item_type type)
 		return sizeof(struct rte_flow_item_ipv6);
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		return sizeof(struct rte_flow_item_icmp6);
+	case RTE_FLOW_ITEM_TYPE_UDP:
+		return sizeof(struct rte_flow_item_udp);
 	case RTE_FLOW_ITEM_TYPE_INTEGRITY:
 		return sizeof(struct rte_flow_item_integrity);
 	default:

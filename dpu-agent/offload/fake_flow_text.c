@@ -140,6 +140,12 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		say(r, " icmp6=%u", ((const struct rte_flow_item_icmp6 *)item->spec)->type);
 		return 0;
+	case RTE_FLOW_ITEM_TYPE_UDP: {
+		const struct rte_flow_item_udp *udp = item->spec;
+
+		say(r, " udp=%u-%u", ntohs(udp->hdr.src_port), ntohs(udp->hdr.dst_port));
+		return 0;
+	}
 	case RTE_FLOW_ITEM_TYPE_INTEGRITY:
 		assert_int_equal(((const struct rte_flow_item_integrity *)item->mask)->l3_ok, 1);
 		assert_int_equal(((const struct rte_flow_item_integrity *)item->spec)->l3_ok, 1);

@@ -148,7 +148,8 @@ static void install_shared(struct offload *offload)
 		return;
 	}
 	shared->outdated = false;
-	shared->count = program_shared(offload->engine->form.icmp6_type, rules);
+	const struct flow_form *form = &offload->engine->form;
+	shared->count = program_shared(form->icmp6_type, form->udp_ports, rules);
 	for (size_t i = 0; i < shared->count; i++)
 		shared->rules[i] = (struct installed){.rule = rules[i]};
 	transaction_install(offload, &shared, 1, INT64_MAX); // without them there is nothing
