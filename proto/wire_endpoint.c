@@ -188,7 +188,7 @@ static int parse_url(const char *url, bool insecure, nng_url **ret_parsed, struc
 
 int wire_check_url(const char *url, bool insecure, struct error *err)
 {
-	nng_url *parsed;
+	nng_url *parsed = NULL;
 	int r = parse_url(url, insecure, &parsed, err);
 
 	if (r == 0)
@@ -199,7 +199,7 @@ int wire_check_url(const char *url, bool insecure, struct error *err)
 int wire_endpoint_check(const char *url, const struct wire_tls *tls, bool insecure,
 			nng_tls_mode mode, nng_tls_config **ret_tls_config, struct error *err)
 {
-	nng_url *parsed;
+	nng_url *parsed = NULL;
 	int r = parse_url(url, insecure, &parsed, err);
 
 	if (r < 0)

@@ -40,6 +40,7 @@ enum {
 struct conntrack_config {
 	uint32_t connections;           // most that there are at once, 64 at least
 	uint32_t pods;                  // their numbers are below this; at most 65535
+	uint32_t pod_connections;       // most of one pod, however much room there is; 0: its share
 	uint16_t first_port, last_port; // external ones, for each protocol
 	bool pick_up; // TCP: a connection that is not known may be taken up in its middle by the pod's packets
 	struct conntrack_timeouts timeouts;
@@ -70,6 +71,7 @@ enum conntrack_verdict {
 	CONNTRACK_NO_ADDRESS,  // there is no external address of this family
 	CONNTRACK_FULL,        // the table is full, or the pod has its share of it
 	CONNTRACK_NO_PORT, // no external port, or none of the pod's share, is free for this peer
+	CONNTRACK_LIMITED, // the pod has pod_connections
 	CONNTRACK_FRAGMENT_LOST, // its first fragment is not known, and nothing more can be held
 	CONNTRACK_VERDICT_COUNT,
 };
@@ -105,6 +107,9 @@ bool conntrack_is_idle(const struct conntrack *table);
 // ends its connections.
 void conntrack_set_address(struct conntrack *table, uint32_t pool, uint8_t family,
 			   const union conntrack_address *address);
+
+// Other pod_connections from now on. What a pod has beyond it stays.
+void conntrack_set_pod_connections(struct conntrack *table, uint32_t most);
 
 // The pod with this number is gone: its connections end at once, and leave the table over the next calls of
 // conntrack_advance(). The number may be another pod's right away. Constant time.

@@ -11,10 +11,16 @@ enum { DNS_PORT = 53 };
 const char *conntrack_verdict_name(enum conntrack_verdict verdict)
 {
 	static const char *const names[] = {
-		[CONNTRACK_PASS] = "pass",       [CONNTRACK_HOLD] = "hold",
-		[CONNTRACK_UNKNOWN] = "unknown", [CONNTRACK_UNSUPPORTED] = "unsupported",
-		[CONNTRACK_INVALID] = "invalid", [CONNTRACK_FULL] = "full",
-		[CONNTRACK_NO_PORT] = "no-port", [CONNTRACK_FRAGMENT_LOST] = "fragment-lost",
+		[CONNTRACK_PASS] = "pass",
+		[CONNTRACK_HOLD] = "hold",
+		[CONNTRACK_UNKNOWN] = "unknown",
+		[CONNTRACK_UNSUPPORTED] = "unsupported",
+		[CONNTRACK_INVALID] = "invalid",
+		[CONNTRACK_FULL] = "full",
+		[CONNTRACK_NO_PORT] = "no-port",
+		[CONNTRACK_FRAGMENT_LOST] = "fragment-lost",
+		[CONNTRACK_NO_ADDRESS] = "no-address",
+		[CONNTRACK_LIMITED] = "limited",
 	};
 
 	return verdict < CONNTRACK_VERDICT_COUNT ? names[verdict] : "?";

@@ -131,6 +131,11 @@ void conntrack_set_address(struct conntrack *table, uint32_t number, uint8_t fam
 	sweep_all(table);
 }
 
+void conntrack_set_pod_connections(struct conntrack *table, uint32_t most)
+{
+	table->config.pod_connections = most;
+}
+
 void conntrack_forget_pod(struct conntrack *table, uint32_t number)
 {
 	struct pod *pod = &table->pods[number];
@@ -299,8 +304,11 @@ enum conntrack_verdict connection_open(struct conntrack *table, uint32_t number,
 				       struct connection **ret_connection)
 {
 	struct pod *pod = &table->pods[number];
+	uint32_t limit = table->config.pod_connections;
 	uint32_t index = table->free;
 
+	if (limit != 0 && pod->connections >= limit)
+		return CONNTRACK_LIMITED;
 	if (!share_allows(pod->connections, table->config.connections - table->count,
 			  CONNECTIONS_SHARE))
 		return refuse(table, pod, CONNTRACK_FULL);

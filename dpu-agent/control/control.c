@@ -243,6 +243,7 @@ void control_retry(struct control *control)
 	}
 	ports_retry(control);
 	rules_retry(control);
+	wire_watch(control);
 	connections_follow(control);
 }
 

@@ -25,6 +25,7 @@ struct control {
 
 	struct uplink uplink;    // as configured
 	struct error wire_error; // why it is not served as configured; CODE_OK: it is
+	bool wire_down;          // the cable was out when it was last looked at
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
@@ -146,6 +147,8 @@ void connections_describe(const struct control *control, struct connections_offl
 
 // Serve it as configured, if that goes with the pod network; what is in the way is kept in the state.
 void wire_apply(struct control *control);
+// Look at the cable: when it is in again, what was on its other side may not know the agent any more.
+void wire_watch(struct control *control);
 // False: it is not served.
 bool wire_describe(const struct control *control, struct uplink_status *ret_status);
 void list_neighbours_call(struct control *control, struct control_call *call);

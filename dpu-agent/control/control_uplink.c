@@ -56,6 +56,25 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 	return 0;
 }
 
+void wire_watch(struct control *control)
+{
+	const struct port *port = nic_port(control->config.nic, PORT_UPLINK, 0);
+	struct port_state state = {0};
+
+	if (port == NULL || !uplink_is_configured(&control->uplink))
+		return;
+	port_read_state(port, &state);
+	if (state.link_up == !control->wire_down)
+		return;
+	control->wire_down = !state.link_up;
+	if (control->wire_down) {
+		log_warning("the uplink's link is down", "port=%s", state.name);
+		return;
+	}
+	log_info("the uplink's link is up again", "port=%s", state.name);
+	datapath_announce();
+}
+
 // ---- what is there -------------------------------------------------------------------------------
 
 // As main has it that runs them.

@@ -32,7 +32,7 @@ static void start(struct test_agent *agent, const char *pods, const char *ipv4)
 	test_agent_start(agent);
 }
 
-static const struct fake_port *uplink_port(void)
+static struct fake_port *uplink_port(void)
 {
 	return &fake_nic.ports[FAKE_FUNCTIONS_MAX + 1];
 }
@@ -68,6 +68,27 @@ static void the_uplink_of_the_configuration_is_served(void **state)
 	assert_true(fake_nic.has_uplink);
 	assert_true(uplink_equal(&agent.uplink, &fake_nic.uplink));
 	assert_string_equal("", notice(&agent));
+	test_agent_destroy(&agent);
+}
+
+static void the_addresses_are_announced_when_the_cable_is_in_again(void **state)
+{
+	struct test_agent agent;
+
+	start(&agent, "10.88.0.0/16", "192.0.2.10/24");
+	control_retry(agent.control);
+	control_retry(agent.control);
+	assert_int_equal(0, fake_nic.announcements);
+	for (unsigned int again = 1; again <= 2; again++) {
+		uplink_port()->link_down = true;
+		control_retry(agent.control);
+		control_retry(agent.control);
+		assert_int_equal(again - 1, fake_nic.announcements);
+		uplink_port()->link_down = false;
+		control_retry(agent.control);
+		control_retry(agent.control);
+		assert_int_equal(again, fake_nic.announcements);
+	}
 	test_agent_destroy(&agent);
 }
 
@@ -251,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_uplink_of_the_configuration_is_served),
+		cmocka_unit_test(the_addresses_are_announced_when_the_cable_is_in_again),
 		cmocka_unit_test(an_agent_without_uplink_leaves_the_wire_alone),
 		cmocka_unit_test(it_is_served_when_the_pod_network_comes),
 		cmocka_unit_test(a_pod_network_on_the_wires_prefix_is_refused),

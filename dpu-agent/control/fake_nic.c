@@ -137,7 +137,7 @@ void port_read_state(const struct port *port, struct port_state *ret_state)
 
 	*ret_state = (struct port_state){
 		.started = fake->started,
-		.link_up = fake->started,
+		.link_up = fake->started && !fake->link_down,
 		.mtu = fake->config.mtu,
 		.mac = fake->config.mac,
 	};
@@ -159,6 +159,11 @@ const char *datapath_drop_reason_name(size_t reason)
 void datapath_set_router(const struct datapath_router *router)
 {
 	fake_nic.router = *router;
+}
+
+void datapath_announce(void)
+{
+	fake_nic.announcements++;
 }
 
 int datapath_set_uplink(const struct uplink *uplink, struct error *err)

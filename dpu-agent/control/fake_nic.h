@@ -12,6 +12,7 @@ enum { FAKE_FUNCTIONS_MAX = 1000, FAKE_VHOSTS_MAX = 16, FAKE_VHOST = FAKE_FUNCTI
 
 struct fake_port {
 	bool started;
+	bool link_down;
 	struct port_config config; // of the last start
 	unsigned int starts, stops, clears;
 };
@@ -29,7 +30,8 @@ struct fake_nic {
 	bool has_uplink; // datapath_set_uplink
 	struct uplink uplink;
 	bool fail_uplink;
-	uint32_t connections; // that there are, numbered from 1 on
+	unsigned int announcements; // but those of datapath_set_uplink
+	uint32_t connections;       // that there are, numbered from 1 on
 	bool connections_fail;
 	uint32_t neighbours; // that there are: 192.0.2.1 and on
 };

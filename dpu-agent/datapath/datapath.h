@@ -57,6 +57,16 @@ void datapath_stop(void);
 
 void datapath_set_router(const struct datapath_router *router);
 
+// What one pod may have, so that others have theirs. 0: as much as there is.
+struct datapath_limits {
+	uint32_t
+		slow_path_pps; // packets from it a second that are handled here, and not by the NIC
+	uint32_t connections;  // that are masqueraded, at once
+	uint32_t unresolved_neighbours; // that are asked for at once because of it, on each worker
+};
+// May be set again while ports run. Until then there is no limit.
+void datapath_set_limits(const struct datapath_limits *limits);
+
 // Counters of one port since the agent started (kept over stop and start of the port), summed over
 // workers.
 struct datapath_counters {

@@ -30,7 +30,7 @@ struct rte_mbuf;
 struct datapath_device_ops {
 	// Up to `count` packets with the private area above; how many. To have received any disarms.
 	uint16_t (*receive)(void *device, struct rte_mbuf **packets, uint16_t count);
-	// Those that were taken, the first ones, are freed or the device's; how many.
+	// How many were taken, which are freed or the device's; the others are the last ones then.
 	uint16_t (*send)(void *device, uint32_t worker, struct rte_mbuf **packets, uint16_t count);
 	// Let what is received from now on wake the worker, by an fd that datapath_port_watch was told of.
 	// False: it cannot now, and is to be polled. Called before each sleep.

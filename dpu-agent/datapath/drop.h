@@ -38,7 +38,11 @@
 	X(NAT_FULL,             "nat-table-full")       /* or the pod has its share of it */ \
 	X(NAT_NO_PORT,          "nat-no-port")          /* none is left, or none of the pod's share */ \
 	X(NAT_FRAGMENT_LOST,    "nat-fragment-lost")    /* its first fragment did not come */ \
-	X(NAT_DIRECT,           "nat-direct")           /* from the wire to a pod that is masqueraded towards there */
+	X(NAT_DIRECT,           "nat-direct")           /* from the wire to a pod that is masqueraded towards there */ \
+	X(DHCP_SERVER,          "dhcp-server")          /* a pod that answers as one */ \
+	X(SLOW_PATH_LIMIT,      "slow-path-limit")      /* more packets of a pod than the agent handles for it */ \
+	X(NEIGHBOUR_LIMIT,      "neighbour-limit")      /* a pod has too many neighbours asked for at once */ \
+	X(NAT_LIMIT,            "nat-connection-limit") /* a pod has as many connections as it may */
 // clang-format on
 
 enum drop_reason {

@@ -164,12 +164,16 @@ static rte_edge_t solicitation(struct worker *w, struct rte_mbuf *m)
 		return drop(m, DROP_MALFORMED);
 	if (!checksum_good(m))
 		return drop(m, DROP_BAD_CHECKSUM);
+	const struct graph_port *port = packet_in_port(w, m);
+	if (port->config.role == DATAPATH_ROLE_POD && has_mac &&
+	    !rte_is_same_ether_addr(&mac, &port->mac))
+		return drop(m, DROP_SPOOFED_MAC);
 	if (from_wire(w, m) && has_mac) {
 		if (!rte_is_valid_assigned_ether_addr(&mac))
 			return drop(m, DROP_SPOOFED_MAC);
 		neighbour_heard(w, m, true, ipv6_source(ip), mac.addr_bytes, HEARD_OVERRIDE);
 	}
-	if (!answers_for(w->snapshot, packet_in_port(w, m), nd->target))
+	if (!answers_for(w->snapshot, port, nd->target))
 		return drop(m, DROP_ND_IGNORED);
 	return advertise(w, m);
 }

@@ -58,6 +58,16 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 	return EDGES;
 }
 
+// What a DHCP server says to a client (RFC 2131 section 4.1). Pods have their addresses from the
+// agent; one that offers some wants to be somebody's gateway.
+static bool is_dhcp_answer(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip)
+{
+	if (ip->next_proto_id != IPPROTO_UDP ||
+	    (ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK)) != 0)
+		return false;
+	return packet_is_udp(m, rte_ipv4_hdr_len(ip), RTE_BE16(67), RTE_BE16(68));
+}
+
 // The pod network's own broadcast addresses (RFC 1812 section 5.3.5).
 static bool is_directed_broadcast(const struct snapshot *s, rte_be32_t address)
 {
@@ -81,9 +91,12 @@ static rte_edge_t ip4_input_one(struct worker *w, struct rte_mbuf *m)
 		return edge;
 
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	edge = check_source(w, m, packet_in_port(w, m), ip->src_addr);
+	const struct graph_port *port = packet_in_port(w, m);
+	edge = check_source(w, m, port, ip->src_addr);
 	if (edge != EDGES)
 		return edge;
+	if (port->config.role == DATAPATH_ROLE_POD && is_dhcp_answer(m, ip))
+		return drop(m, DROP_DHCP_SERVER);
 
 	uint32_t destination = rte_be_to_cpu_32(ip->dst_addr);
 	if (destination >> 28 == 0xe || destination == UINT32_MAX ||

@@ -89,6 +89,19 @@ static bool is_neighbour_discovery(const struct worker *w, const struct rte_mbuf
 		!is_multicast(ipv6_destination(ip)));
 }
 
+// What a DHCPv6 server says to a client (RFC 8415 section 7.2), as far as a NIC can see it too.
+static bool is_dhcp_answer(const struct rte_mbuf *m, const struct rte_ipv6_hdr *ip)
+{
+	struct ipv6_upper upper;
+
+	if (likely(ip->proto == IPPROTO_TCP || ip->proto == IPPROTO_ICMPV6))
+		return false;
+	if (!packet_find_upper(m, &upper) || upper.protocol != IPPROTO_UDP ||
+	    upper.later_fragment || upper.secured)
+		return false;
+	return packet_is_udp(m, upper.offset, RTE_BE16(547), RTE_BE16(546));
+}
+
 static bool read_offload(struct rte_mbuf *m)
 {
 	struct ipv6_upper upper;
@@ -105,9 +118,12 @@ static rte_edge_t ip6_input_one(struct worker *w, struct rte_mbuf *m)
 
 	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
 	const uint8_t *source = ipv6_source(ip), *destination = ipv6_destination(ip);
-	edge = check_source(w, m, packet_in_port(w, m), source);
+	const struct graph_port *port = packet_in_port(w, m);
+	edge = check_source(w, m, port, source);
 	if (edge != EDGES)
 		return edge;
+	if (port->config.role == DATAPATH_ROLE_POD && is_dhcp_answer(m, ip))
+		return drop(m, DROP_DHCP_SERVER);
 	if (is_neighbour_discovery(w, m, ip))
 		return EDGE_LOCAL;
 	if (is_multicast(destination) || packet_meta(m)->link_multicast)

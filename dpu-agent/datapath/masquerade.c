@@ -132,6 +132,7 @@ void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
 	if (unlikely(masquerade->serial != s->serial)) {
 		follow_pods(masquerade, s);
 		follow_addresses(masquerade, s->wire);
+		conntrack_set_pod_connections(masquerade->table, s->limits.connections);
 		masquerade->serial = s->serial;
 		masquerade->busy = true;
 	}
@@ -222,6 +223,8 @@ enum drop_reason masquerade_drop_reason(enum conntrack_verdict verdict)
 		return DROP_NAT_FULL;
 	case CONNTRACK_NO_PORT:
 		return DROP_NAT_NO_PORT;
+	case CONNTRACK_LIMITED:
+		return DROP_NAT_LIMIT;
 	case CONNTRACK_FRAGMENT_LOST:
 		return DROP_NAT_FRAGMENT_LOST;
 	default:

@@ -84,10 +84,13 @@ static uint16_t neighbour_release(struct rte_graph *graph, struct rte_node *node
 		struct waiting_packet packet = waiting->packets[i];
 		rte_edge_t edge = release_one(w, &packet);
 
-		if (edge == EDGES)
+		if (edge == EDGES) {
 			waiting->packets[kept++] = packet;
-		else
-			rte_node_enqueue_x1(graph, node, edge, packet.m);
+			continue;
+		}
+		waiting->of_port[packet.in_slot]--;
+		waiting->asked_by_port[packet.in_slot] -= packet.asked;
+		rte_node_enqueue_x1(graph, node, edge, packet.m);
 	}
 	waiting->count = kept;
 	w->walk_packets += count - kept;

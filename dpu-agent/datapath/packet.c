@@ -128,6 +128,7 @@ bool packet_find_upper(const struct rte_mbuf *m, struct ipv6_upper *ret_upper)
 			size += header[1] * (upper.protocol == IPPROTO_AH ? 4u : 8u);
 		}
 		upper.routing |= upper.protocol == IPPROTO_ROUTING;
+		upper.secured |= upper.protocol == IPPROTO_AH || upper.protocol == IPPROTO_MH;
 		if (upper.offset + size > rte_pktmbuf_pkt_len(m))
 			return false;
 		upper.protocol = header[0];

@@ -2,11 +2,11 @@
 //
 // The source of the graph: polls the ports that are this worker's, and notes on each packet where
 // it came in. A walk takes in what the graph's streams hold without growing; the next one goes on
-// with the port after the last, so that busy ports starve none.
+// with the port after the last, so that busy ports starve none; and no port gets more than a burst of it.
 
 #include <rte_ethdev.h>
 
-#include "datapath/worker.h"
+#include "datapath/limits.h"
 
 enum { EDGE_CLASSIFY = 1, EDGES };
 
@@ -51,11 +51,13 @@ static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **o
 			port->config.ops == NULL
 				? rte_eth_rx_burst(port->config.port_id, 0, packets, BURST)
 				: port->config.ops->receive(port->config.device, packets, BURST);
-		if (count > 0)
+		if (count > 0) {
 			take_in(w, port, packets, count);
+			w->walk_packets += count;
+			count = limits_admit(w, port, packets, count);
+		}
 		total = (uint16_t)(total + count);
 	}
-	w->walk_packets += total;
 	if (total > 0) {
 		node->idx = total;
 		rte_node_next_stream_move(graph, node, EDGE_CLASSIFY);

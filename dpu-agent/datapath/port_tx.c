@@ -25,21 +25,22 @@ static void flush(struct worker *w, uint16_t slot)
 	const struct graph_port *out = w->snapshot->ports[slot];
 	struct port_counters *counters = &w->counters[slot];
 	struct tx_batch *batch = &w->tx[slot];
-	uint64_t bytes[TX_BATCH];
+	uint64_t bytes = 0;
 
 	// What is sent is no longer ours to look at.
 	for (uint16_t i = 0; i < batch->count; i++)
-		bytes[i] = rte_pktmbuf_pkt_len(batch->packets[i]);
+		bytes += rte_pktmbuf_pkt_len(batch->packets[i]);
 	uint16_t sent = out->config.ops == NULL
 				? rte_eth_tx_burst(out->config.port_id, (uint16_t)w->index,
 						   batch->packets, batch->count)
 				: out->config.ops->send(out->config.device, w->index,
 							batch->packets, batch->count);
 	counters->tx_packets += sent;
-	for (uint16_t i = 0; i < sent; i++)
-		counters->tx_bytes += bytes[i];
-	for (uint16_t i = sent; i < batch->count; i++)
+	for (uint16_t i = sent; i < batch->count; i++) {
+		bytes -= rte_pktmbuf_pkt_len(batch->packets[i]);
 		discard(w, batch->packets[i], DROP_TX_FULL);
+	}
+	counters->tx_bytes += bytes;
 	batch->count = 0;
 }
 

@@ -160,6 +160,12 @@ uint32_t datapath_wire_generation(void)
 	return wire != NULL ? wire->generation : 0;
 }
 
+void datapath_announce(void)
+{
+	if (datapath_current()->wire != NULL)
+		neighbours_announce();
+}
+
 int datapath_set_uplink(const struct uplink *uplink, struct error *err)
 {
 	const struct wire *old = datapath_current()->wire;

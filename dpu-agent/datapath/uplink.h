@@ -15,3 +15,6 @@
 // neighbour advertisements, RFC 4861 section 7.2.6). NULL: none of all that, the wire is not served.
 // `uplink` has passed uplink_check. Errors: -ENOMEM with CODE_INTERNAL; all stays as it was.
 int datapath_set_uplink(const struct uplink *uplink, struct error *err);
+
+// Announce the addresses once more, as datapath_set_uplink() does. Without any: no effect.
+void datapath_announce(void);

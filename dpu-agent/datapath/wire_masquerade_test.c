@@ -341,6 +341,35 @@ static void what_cannot_be_masqueraded_is_dropped_and_counted(void **state)
 	assert_dropped_n(POD_A, DROP_NAT_FULL, 300 - 169); // two thirds of what is free, of 256
 }
 
+static void a_pod_has_no_more_connections_than_its_limit(void **state)
+{
+	enum { LIMIT = 10 };
+
+	datapath_set_limits(&(struct datapath_limits){.connections = LIMIT});
+	for (unsigned int i = 0; i < 30; i++) {
+		frame_udp4(&f, POD_A, A4, WORLD4, 10);
+		f.bytes[f.l4 + 1] = (uint8_t)i;
+		frame_finish(&f);
+		inject(POD_A, &f);
+		if (i < LIMIT)
+			assert_masqueraded(WORLD4);
+	}
+	assert_nothing_out();
+	assert_dropped_n(POD_A, DROP_NAT_LIMIT, 30 - LIMIT);
+	// Those that it has go on, others have their own, and a limit may be lifted.
+	frame_udp4(&f, POD_A, A4, WORLD4, 10);
+	f.bytes[f.l4 + 1] = 0;
+	frame_finish(&f);
+	inject(POD_A, &f);
+	assert_masqueraded(WORLD4);
+	frame_udp4(&f, POD_B, B4, WORLD4, 11);
+	inject(POD_B, &f);
+	assert_masqueraded(WORLD4);
+	datapath_set_limits(&(struct datapath_limits){0});
+	speak4();
+	assert_no_drops(POD_A);
+}
+
 static void a_pod_takes_its_connections_with_it(void **state)
 {
 	struct datapath_port port = graph_port_config(POD_A);
@@ -397,6 +426,7 @@ int main(void)
 		TEST(pieces_from_the_wire_find_their_pod_in_any_order),
 		TEST(an_unfinished_packet_is_given_back_at_the_end),
 		TEST(what_cannot_be_masqueraded_is_dropped_and_counted),
+		TEST(a_pod_has_no_more_connections_than_its_limit),
 		TEST(a_pod_takes_its_connections_with_it),
 		TEST(another_address_on_the_wire_is_used_at_once),
 	};

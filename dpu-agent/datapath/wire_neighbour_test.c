@@ -116,6 +116,21 @@ static void a_new_port_announces_them_again(void **state)
 	settle();
 }
 
+static void they_are_announced_again_on_request(void **state)
+{
+	struct error err;
+
+	datapath_announce();
+	pass_ms(0);
+	assert_asked4(WIRE4, NULL);
+	settle();
+	// There are none.
+	assert_int_equal(0, datapath_set_uplink(NULL, &err));
+	datapath_announce();
+	pass_ms(0);
+	assert_nothing_out();
+}
+
 static void the_agent_answers_for_its_own_address_alone(void **state)
 {
 	frame_arp(&f, UPLINK, 1, PEER4, WIRE4);
@@ -444,6 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WIRE_TEST(the_addresses_are_announced),
 		WIRE_TEST(a_new_port_announces_them_again),
+		WIRE_TEST(they_are_announced_again_on_request),
 		WIRE_TEST(the_agent_answers_for_its_own_address_alone),
 		WIRE_TEST(who_says_that_it_has_our_address_is_not_heard),
 		WIRE_TEST(who_does_not_answer_is_asked_three_times_and_is_unreachable),

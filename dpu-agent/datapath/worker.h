@@ -21,6 +21,7 @@
 #include <rte_hash.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
+#include <rte_udp.h>
 
 #include "datapath/datapath.h"
 #include "datapath/datapath_port.h"
@@ -64,8 +65,10 @@ enum { WIRE_ON_LINK = LIMIT_ROUTES + 1 };
 // Everything a walk looks up besides the tables of addresses and neighbours. Replaced whole.
 struct snapshot {
 	struct datapath_router router;
-	const struct wire *wire; // NULL: the agent has no address there
-	uint16_t uplink_slot;    // NO_SLOT: the port is not started
+	struct datapath_limits limits;
+	uint64_t packet_tsc, saved_tsc; // limits.slow_path_pps as limits.c has it; 0: none
+	const struct wire *wire;        // NULL: the agent has no address there
+	uint16_t uplink_slot;           // NO_SLOT: the port is not started
 	struct rte_ether_addr router_mac;
 	struct in_addr mask_ipv4;                     // of the pod network, network order
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none
@@ -85,12 +88,16 @@ struct tx_batch {
 // neighbour_resolve until it is, or is known not to come.
 struct waiting {
 	uint16_t count;
+	// Of the packets from each port: how many there are, and how many of them were the first for their neighbour.
+	uint16_t of_port[DATAPATH_PORTS_MAX], asked_by_port[DATAPATH_PORTS_MAX];
 	uint32_t looked_epoch; // of neighbours: nothing has changed since it was looked
 	uint64_t looked_tsc;
 	struct waiting_packet {
 		struct rte_mbuf *m;
 		uint64_t since_tsc;
 		uint32_t in_generation; // of the port it came in on
+		uint16_t in_slot;
+		bool asked; // it was the first for its neighbour
 	} packets[WAITING_MAX];
 };
 
@@ -135,6 +142,7 @@ struct worker {
 	struct masquerade
 		*masquerade; // the same for all, one uses it; NULL: nothing is masqueraded
 	bool ticking;        // something expires, so it may not sleep for long
+	uint64_t paid_until_tsc[DATAPATH_PORTS_MAX]; // see limits.h
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];
 };
@@ -247,10 +255,21 @@ struct ipv6_upper {
 	bool routing;        // a routing header: the destination is not the last one
 	bool fragment;       // a fragment header
 	bool later_fragment; // and it is not the first: the middle of something is at offset
+	bool secured;        // an authentication or mobility header, which no NIC looks behind
 };
 
 // False: the chain of headers is cut off, or longer than any sane one.
 bool packet_find_upper(const struct rte_mbuf *m, struct ipv6_upper *ret_upper);
+
+// Is there a whole UDP header at `offset` from layer 3 on, from this port to that one?
+static inline bool packet_is_udp(const struct rte_mbuf *m, uint32_t offset, rte_be16_t source,
+				 rte_be16_t destination)
+{
+	struct rte_udp_hdr buffer;
+	const struct rte_udp_hdr *udp = rte_pktmbuf_read(m, offset, sizeof(*udp), &buffer);
+
+	return udp != NULL && udp->src_port == source && udp->dst_port == destination;
+}
 
 // Did the sender's stack leave something to the NIC?
 static inline bool packet_has_offload(const struct rte_mbuf *m)

@@ -52,6 +52,9 @@ static void the_smallest_file_has_the_documented_defaults(void **state)
 	assert_int_equal(256, config.memory_mb);
 	assert_int_equal(1, config.workers);
 	assert_int_equal(16384, config.packet_buffers);
+	assert_int_equal(1000000, config.limits.slow_path_pps);
+	assert_int_equal(0, config.limits.connections);
+	assert_int_equal(32, config.limits.unresolved_neighbours);
 	assert_int_equal(1500, config.network.common.mtu);
 	assert_int_equal(0, config.network.link_group);
 	assert_memory_equal(&mac, &config.network.common.router_mac, sizeof(mac));
@@ -125,6 +128,10 @@ static void every_key_is_taken(void **state)
 		 "  tcp_pick_up: false\n"
 		 "  timeouts:\n"
 		 "    udp: 99\n"
+		 "limits:\n"
+		 "  slow_path_pps: 20000\n"
+		 "  connections: 500\n"
+		 "  unresolved_neighbours: 7\n"
 		 "pod_network:\n"
 		 "  ipv4: 10.88.0.0/16\n"
 		 "  ipv6: fd00:88::/64\n"
@@ -160,6 +167,9 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(40000, config.masquerade.first_port);
 	assert_int_equal(49999, config.masquerade.last_port);
 	assert_int_equal(1000, config.masquerade.connections);
+	assert_int_equal(20000, config.limits.slow_path_pps);
+	assert_int_equal(500, config.limits.connections);
+	assert_int_equal(7, config.limits.unresolved_neighbours);
 	assert_false(config.masquerade.pick_up);
 	assert_int_equal(99, config.masquerade.timeouts.udp);
 	assert_int_equal(7440, config.masquerade.timeouts.tcp_established);
@@ -266,11 +276,13 @@ static void an_error_names_file_line_and_key(void **state)
 		{NIC "masquerade:\n  exclude: [10.0.0.1/8]\n", 3,
 		 "masquerade.exclude: '10.0.0.1/8' has bits set"},
 		{NIC "masquerade:\n  exclude: [10.0.0.0/33]\n", 3,
-		 "masquerade.exclude: '10.0.0.0/33' is no prefix"},
+		 "masquerade.exclude: '10.0.0.0/33' is no IPv4 address with a prefix length: the "
+		 "length is"},
 		{NIC "masquerade:\n  exclude: [10.0.0.0/8x]\n", 3,
-		 "masquerade.exclude: '10.0.0.0/8x' is no prefix"},
+		 "masquerade.exclude: '10.0.0.0/8x' is no IPv4 address with a prefix length: what "
+		 "follows"},
 		{NIC "masquerade:\n  exclude: [all]\n", 3,
-		 "masquerade.exclude: 'all' is no prefix"},
+		 "masquerade.exclude: 'all' is no IPv4 address with a prefix length: there is no"},
 		{NIC "masquerade:\n  ports: 80-4000\n", 3,
 		 "masquerade.ports: '80-4000' is not within 1024-65535"},
 		{NIC "masquerade:\n  ports: 4000-4001\n", 3,
@@ -283,6 +295,12 @@ static void an_error_names_file_line_and_key(void **state)
 		{NIC UPLINK "masquerade:\n  ipv4: true\n  connections: 2000000\n", 6,
 		 "masquerade.connections: 256 MB do not hold 16384 packet buffers and 2000000 "
 		 "conn"},
+		{NIC "limits:\n  slow_path_pps: 99\n", 3,
+		 "limits.slow_path_pps: 99 is not in 100.."},
+		{NIC "limits:\n  slow_path_pps: all\n", 3, "limits.slow_path_pps: "},
+		{NIC "limits:\n  connections: 0\n", 3, "limits.connections: 0 is not in 1.."},
+		{NIC "limits:\n  unresolved_neighbours: 65\n", 3,
+		 "limits.unresolved_neighbours: 65 is not in 1..64"},
 		{NIC "nic_device: x\n", 2, "nic_device"},
 		{NIC NIC, 2, "nic"},
 		{NIC "insecure: maybe\n", 2, "insecure: "},
@@ -301,6 +319,17 @@ static void an_error_names_file_line_and_key(void **state)
 	}
 }
 
+static void a_limit_may_be_none(void **state)
+{
+	struct agent_config config;
+	struct error err;
+
+	assert_int_equal(
+		0, load(NIC "limits: {slow_path_pps: none, connections: none}\n", &config, &err));
+	assert_int_equal(0, config.limits.slow_path_pps);
+	assert_int_equal(0, config.limits.connections);
+}
+
 static void the_example_in_packaging_is_good(void **state)
 {
 	struct agent_config config;
@@ -317,6 +346,7 @@ int main(void)
 		cmocka_unit_test(the_smallest_file_has_the_documented_defaults),
 		cmocka_unit_test(ports_beside_the_nic_are_had_by_naming_a_folder),
 		cmocka_unit_test(every_key_is_taken),
+		cmocka_unit_test(a_limit_may_be_none),
 		cmocka_unit_test(the_example_in_packaging_is_good),
 		cmocka_unit_test(an_error_names_file_line_and_key),
 	};

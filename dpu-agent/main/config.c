@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "datapath/datapath.h"
 #include "proto/base/config.h"
 #include "proto/codec.h"
 #include "proto/wire_client.h"
@@ -96,6 +95,31 @@ static int parse_vlan(const char *text, void *target, struct error *err)
 	if (r == 0)
 		*(uint16_t *)target = (uint16_t)vlan;
 	return r;
+}
+
+// "none", or a number.
+static int parse_limit(const char *text, uint32_t min, uint32_t max, void *target,
+		       struct error *err)
+{
+	if (strcmp(text, "none") != 0)
+		return config_parse_range(text, min, max, target, err);
+	*(uint32_t *)target = 0;
+	return 0;
+}
+
+static int parse_pps(const char *text, void *target, struct error *err)
+{
+	return parse_limit(text, CONFIG_PPS_MIN, CONFIG_PPS_MAX, target, err);
+}
+
+static int parse_pod_connections(const char *text, void *target, struct error *err)
+{
+	return parse_limit(text, 1, MASQUERADE_CONNECTIONS_MAX, target, err);
+}
+
+static int parse_unresolved(const char *text, void *target, struct error *err)
+{
+	return config_parse_range(text, 1, CONFIG_UNRESOLVED_MAX, target, err);
 }
 
 // "0000:03:00.0", "net_simnic0,card=/run/podport/card.sock"
@@ -253,6 +277,10 @@ static const struct config_key keys[] = {
 	 false},
 	{"masquerade.timeouts.fragment", masquerade_parse_timeout, AT(masquerade.timeouts.fragment),
 	 false, false},
+	{"limits.slow_path_pps", parse_pps, AT(limits.slow_path_pps), false, false},
+	{"limits.connections", parse_pod_connections, AT(limits.connections), false, false},
+	{"limits.unresolved_neighbours", parse_unresolved, AT(limits.unresolved_neighbours), false,
+	 false},
 	{"pod_network.ipv4", parse_ipv4, AT(network), false, false},
 	{"pod_network.ipv6", parse_ipv6, AT(network), false, false},
 	{"pod_network.mtu", parse_mtu, AT(network.common.mtu), false, false},
@@ -277,6 +305,11 @@ static void set_defaults(struct agent_config *config)
 	config->workers = 1;
 	config->packet_buffers = 16384;
 	masquerade_set_defaults(&config->masquerade);
+	// A worker handles some millions a second, and a function at 10 Gb/s sends 0.8 million of 1500 bytes.
+	config->limits = (struct datapath_limits){
+		.slow_path_pps = 1000000,
+		.unresolved_neighbours = 32,
+	};
 	config->network.common.mtu = 1500;
 	config->network.common.router_mac = default_router_mac;
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "datapath/datapath.h"
 #include "main/config_masquerade.h"
 #include "main/config_vhost.h"
 #include "pod/network.h"
@@ -24,6 +25,9 @@ enum {
 	CONFIG_MEMORY_MB_MAX = 1024 * 1024,
 	CONFIG_PACKET_BUFFERS_MIN = 1024,
 	CONFIG_PACKET_BUFFERS_MAX = 16 * 1024 * 1024,
+	CONFIG_PPS_MIN = 100, // less would keep a pod's own ARP and DNS from it
+	CONFIG_PPS_MAX = 100 * 1000 * 1000,
+	CONFIG_UNRESOLVED_MAX = 64, // of whose packets none could wait
 };
 
 struct agent_config {
@@ -60,7 +64,8 @@ struct agent_config {
 
 	struct uplink uplink; // without addresses: the wire is not served
 	struct masquerade_config masquerade;
-	struct network network; // common.has_ipv4, has_ipv6 both false: not configured
+	struct datapath_limits limits; // of each pod
+	struct network network;        // common.has_ipv4, has_ipv6 both false: not configured
 };
 
 // Load and check. Errors: -EINVAL with file, line and key; the errno of reading it.

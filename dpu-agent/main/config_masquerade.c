@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pod/prefix.h"
 #include "proto/base/config.h"
 
 enum {
@@ -28,36 +29,25 @@ void masquerade_set_defaults(struct masquerade_config *config)
 	};
 }
 
-static bool has_host_bits(const struct masquerade_prefix *prefix)
-{
-	for (unsigned int bit = prefix->length; bit < (prefix->is_ipv6 ? 128u : 32u); bit++) {
-		if (prefix->prefix[bit / 8] & (0x80 >> bit % 8))
-			return true;
-	}
-	return false;
-}
-
 // "192.0.2.0/24", "2001:db8::/32"; an address alone is a prefix of its own.
 int masquerade_parse_excluded(const char *text, void *target, struct error *err)
 {
 	struct masquerade_config *config = target;
-	struct masquerade_prefix prefix = {.is_ipv6 = strchr(text, ':') != NULL};
-	unsigned int length_max = prefix.is_ipv6 ? 128 : 32, length = length_max;
-	char address[INET6_ADDRSTRLEN] = "", more[2];
-	int fields = sscanf(text, "%45[0-9a-fA-F.:]/%3u%1s", address, &length, more);
+	struct prefix prefix;
+	int r = prefix_parse(AF_UNSPEC, text, true, &prefix, err);
 
-	if (fields < 1 || fields > 2 || (fields == 1 && strcmp(text, address) != 0) ||
-	    length > length_max ||
-	    inet_pton(prefix.is_ipv6 ? AF_INET6 : AF_INET, address, prefix.prefix) != 1)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST, "'%s' is no prefix", text);
-	prefix.length = (uint8_t)length;
-	if (has_host_bits(&prefix))
+	if (r < 0)
+		return r;
+	if (prefix_has_host_bits(&prefix))
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
 				 "'%s' has bits set behind its length", text);
 	if (config->excluded_count == MASQUERADE_EXCLUDED_MAX)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "'%s' is one too many: up to %d",
 				 text, MASQUERADE_EXCLUDED_MAX);
-	config->excluded[config->excluded_count++] = prefix;
+	struct masquerade_prefix *excluded = &config->excluded[config->excluded_count++];
+	excluded->is_ipv6 = prefix.family == AF_INET6;
+	excluded->length = prefix.length;
+	memcpy(excluded->prefix, prefix.address, sizeof(excluded->prefix));
 	return 0;
 }
 

@@ -103,18 +103,21 @@ static struct wire_tls tls_files(const struct agent *agent)
 				 .key_file = agent->config.tls_key};
 }
 
-// Of the configuration only the uplink may change while the agent runs.
-static void reread_uplink(struct agent *agent)
+// Of the configuration only this may change while the agent runs.
+static void reread_config(struct agent *agent)
 {
 	static struct agent_config fresh;
 	struct error err = {0};
-	int r = agent_config_load(agent->config_file, &fresh, &err);
 
-	if (r == 0)
-		r = control_set_uplink(agent->control, &fresh.uplink, &err);
-	if (r < 0)
-		log_error("the configuration is not taken, the uplink stays as it is",
-			  "error=\"%s\"", err.message);
+	if (agent_config_load(agent->config_file, &fresh, &err) < 0) {
+		log_error("the configuration is not taken, it stays as it was", "error=\"%s\"",
+			  err.message);
+		return;
+	}
+	if (control_set_uplink(agent->control, &fresh.uplink, &err) < 0)
+		log_error("the uplink stays as it is", "error=\"%s\"", err.message);
+	datapath_set_limits(&fresh.limits);
+	log_info("configuration taken again", "file=%s", agent->config_file);
 }
 
 // The names of the certificates stay; what is in the files is new.
@@ -126,7 +129,7 @@ static void on_hangup(uv_signal_t *handle, int number)
 
 	if (agent->rpc == NULL)
 		return; // not up yet
-	reread_uplink(agent);
+	reread_config(agent);
 	if (tls.ca_file[0] != '\0' && rpc_renew(agent->rpc, &tls, &err) < 0)
 		log_error("new certificates are not taken, the old ones stay in use",
 			  "error=\"%s\"", err.message);
@@ -244,7 +247,11 @@ static int datapath_module_start(struct agent *agent, struct error *err)
 		.masquerade = &agent->config.masquerade,
 	};
 
-	return datapath_start(&config, err);
+	int r = datapath_start(&config, err);
+
+	if (r == 0)
+		datapath_set_limits(&agent->config.limits);
+	return r;
 }
 
 static void datapath_module_stop(struct agent *agent)

@@ -274,8 +274,7 @@ int engine_async_new(uint16_t port_id, const struct flow_form *form,
 	async->engine = (struct engine){.ops = &async_ops, .port_id = port_id, .form = *form};
 	async->queue_size = queue->size;
 	for (unsigned int kind = 0; kind < RULE_CONNECTION_FIRST; kind++) {
-		// One of the two keeps neighbour discovery out: see program.h.
-		if (kind == (form->icmp6_type ? RULE_ICMP6 : RULE_NEIGHBOUR))
+		if (!flow_has_kind(form, kind))
 			continue;
 		int r = create_table(async, kind, functions, 0, ret_why);
 		if (r < 0) {

@@ -8,8 +8,8 @@
 #include "offload/fake_flow.h"
 
 enum {
-	SHARED_RULES =
-		10, // with the ICMPv6 type: 4 for TTL and hop limit, 5 for discovery, 1 at the entry
+	// With the ICMPv6 type: 4 for TTL and hop limit, 5 for discovery, 2 for DHCP, 1 at the entry.
+	SHARED_RULES = 12,
 	POD_RULES = 6,
 	FAMILY_RULES = POD_RULES / 2,
 };

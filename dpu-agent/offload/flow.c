@@ -202,6 +202,12 @@ static void say_items(struct flow_words *w, const struct rule_shape *shape, cons
 		say_ipv4(w, shape->match, rule);
 	if (shape->family == RULE_IPV6)
 		say_ipv6(w, shape->match, rule);
+	if (shape->match & MATCH_UDP_PORTS) {
+		w->udp.hdr.src_port = rte_cpu_to_be_16(rule->udp_source);
+		w->udp.hdr.dst_port = rte_cpu_to_be_16(rule->udp_destination);
+		w->udp_mask.hdr.src_port = w->udp_mask.hdr.dst_port = UINT16_MAX;
+		add_item(w, RTE_FLOW_ITEM_TYPE_UDP, &w->udp, &w->udp_mask);
+	}
 	// Last: some drivers want to know the layers before they are asked whether those are good.
 	if ((shape->match & MATCH_INTACT) && form->intact) {
 		w->integrity.l3_ok = 1;

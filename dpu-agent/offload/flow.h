@@ -17,6 +17,7 @@ struct flow_form {
 	bool untagged;    // can match frames without a VLAN tag
 	bool intact;      // can match by the integrity of the IP header
 	bool icmp6_type;  // can match the type of ICMPv6
+	bool udp_ports;   // can match these
 	bool connections; // takes the shapes from RULE_CONNECTION_FIRST on
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
@@ -27,6 +28,22 @@ struct flow_form {
 static inline uint32_t flow_left_out(const struct flow_form *form)
 {
 	return (form->untagged ? 0 : MATCH_UNTAGGED) | (form->intact ? 0 : MATCH_INTACT);
+}
+
+// A NIC of this form needs rules of this kind, and can have them. Of kinds below RULE_CONNECTION_FIRST.
+static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind kind)
+{
+	switch (kind) {
+	case RULE_NEIGHBOUR: // one of the two keeps neighbour discovery out: see program.h
+		return form->icmp6_type;
+	case RULE_ICMP6:
+		return !form->icmp6_type;
+	case RULE_DHCP_IPV4:
+	case RULE_DHCP_IPV6:
+		return form->udp_ports;
+	default:
+		return true;
+	}
 }
 
 enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 10 }; // with END, which is what zeros say

@@ -40,7 +40,7 @@ static void the_preflight_leaves_nothing_behind(void **state)
 {
 	begin(4);
 	// A pattern, actions and a table for each shape but the one not used.
-	assert_int_equal(fake.templates, is_asynchronous() ? 3 * 10 : 0);
+	assert_int_equal(fake.templates, is_asynchronous() ? 3 * 12 : 0);
 	assert_int_equal(fake.handles, 0);
 	assert_int_equal(fake_rule_count(), SHARED_RULES);
 }
@@ -147,6 +147,7 @@ static void what_can_be_done_without_is_done_without_and_said(void **state)
 	prepare(4);
 	fake.no_item[RTE_FLOW_ITEM_TYPE_INTEGRITY] = true;
 	fake.no_item[RTE_FLOW_ITEM_TYPE_ICMP6] = true;
+	fake.no_item[RTE_FLOW_ITEM_TYPE_UDP] = true;
 	fake.no_untagged = true;
 	begin_prepared();
 	assert_true(summary().usable);
@@ -156,6 +157,11 @@ static void what_can_be_done_without_is_done_without_and_said(void **state)
 			    "item is not supported; without: bad IPv4 header checksums are not "
 			    "dropped by the NIC");
 	assert_false(row("match ICMPv6 type")->supported);
+	assert_false(row("match UDP ports")->supported);
+	assert_string_equal(row("match UDP ports")->remark,
+			    "item is not supported; without: the NIC forwards what DHCP servers "
+			    "in pods answer");
+	assert_int_equal(fake_rules_with("udp="), 0);
 	assert_false(row("match untagged frames only")->supported);
 	add(0);
 	expect_full(0);

@@ -25,6 +25,8 @@ static void the_shared_rules_keep_what_is_not_to_be_forwarded_from_the_pods_rule
 		snprintf(text, sizeof(text), "g1 p0 type=86dd proto=58 icmp6=%d > jump=4", type);
 		assert_string_equal(fake_rule_with(text), text);
 	}
+	assert_string_equal(fake_rule_with("udp=67"), "g1 p0 type=0800 udp=67-68 > jump=4");
+	assert_string_equal(fake_rule_with("udp=547"), "g1 p0 type=86dd udp=547-546 > jump=4");
 }
 
 static void a_pod_has_a_rule_for_each_step_and_family(void **state)

@@ -54,6 +54,9 @@ static const struct question questions[] = {
 	{"match ICMPv6 type",
 	 {.group = 1, .family = RULE_IPV6, .match = MATCH_ICMP6_TYPE, TO_NEXT},
 	 "all ICMPv6 takes the slow path", offsetof(struct flow_form, icmp6_type)},
+	{"match UDP ports",
+	 {.group = 1, .family = RULE_IPV4, .match = MATCH_UDP_PORTS, TO_NEXT},
+	 "the NIC forwards what DHCP servers in pods answer", offsetof(struct flow_form, udp_ports)},
 	{"match the IP header's integrity",
 	 {.group = 1, .family = RULE_IPV4, .match = MATCH_INTACT, TO_NEXT},
 	 "bad IPv4 header checksums are not dropped by the NIC", offsetof(struct flow_form, intact)},
@@ -218,7 +221,7 @@ static void ask_shapes(struct preflight *p)
 	int r = 0;
 
 	for (int kind = 0; r == 0 && kind < RULE_CONNECTION_FIRST; kind++) {
-		if (kind == (p->form.icmp6_type ? RULE_ICMP6 : RULE_NEIGHBOUR))
+		if (!flow_has_kind(&p->form, kind))
 			continue;
 		r = ask(p, &rule_shapes[kind], why);
 		if (r < 0)

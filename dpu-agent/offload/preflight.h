@@ -8,7 +8,7 @@
 #include "offload/flow.h"
 #include "offload/offload.h"
 
-enum { PREFLIGHT_ROWS_MAX = 24 };
+enum { PREFLIGHT_ROWS_MAX = 40 };
 
 struct preflight {
 	uint16_t proxy;   // the port that takes transfer rules

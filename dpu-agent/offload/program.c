@@ -7,9 +7,13 @@
 enum {
 	ICMP6_ROUTER_SOLICITATION = 133, // RFC 4861 section 4
 	ICMP6_REDIRECT = 137,
+	DHCP_SERVER = 67, // RFC 2131 section 4.1
+	DHCP_CLIENT = 68,
+	DHCP6_SERVER = 547, // RFC 8415 section 7.2
+	DHCP6_CLIENT = 546,
 };
 
-size_t program_shared(bool by_icmp6_type, bool connections,
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 		      struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	size_t count = 0;
@@ -23,6 +27,14 @@ size_t program_shared(bool by_icmp6_type, bool connections,
 	for (uint8_t type = ICMP6_ROUTER_SOLICITATION; by_icmp6_type && type <= ICMP6_REDIRECT;
 	     type++)
 		ret_rules[count++] = (struct rule){.kind = RULE_NEIGHBOUR, .number = type};
+	if (by_udp_ports) {
+		ret_rules[count++] = (struct rule){.kind = RULE_DHCP_IPV4,
+						   .udp_source = DHCP_SERVER,
+						   .udp_destination = DHCP_CLIENT};
+		ret_rules[count++] = (struct rule){.kind = RULE_DHCP_IPV6,
+						   .udp_source = DHCP6_SERVER,
+						   .udp_destination = DHCP6_CLIENT};
+	}
 	if (connections) {
 		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV4};
 		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV6};

@@ -11,10 +11,10 @@
 #include "offload/offload.h"
 #include "offload/rule.h"
 
-enum { PROGRAM_RULES_MAX = 12 }; // of a pod, or shared
+enum { PROGRAM_RULES_MAX = 14 }; // of a pod, or shared
 
-// by_icmp6_type: the NIC can match it. connections: it carries some.
-size_t program_shared(bool by_icmp6_type, bool connections,
+// by_...: the NIC can match it. connections: it carries some.
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 		      struct rule ret_rules[PROGRAM_RULES_MAX]);
 
 // Both directions of both families, but of a pod whose MTU is not the network's one direction only:

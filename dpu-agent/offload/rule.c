@@ -31,6 +31,14 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.name = "ICMPv6", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
 		.match = MATCH_ICMP6,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_DHCP_IPV4] = {
+		.name = "DHCP answer", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
+		.match = MATCH_UDP_PORTS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_DHCP_IPV6] = {
+		.name = "DHCPv6 answer", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.match = MATCH_UDP_PORTS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
 	[RULE_DESTINATION_IPV4] = {
 		.name = "IPv4 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
 		.priority = 1, .opens = true,
@@ -125,6 +133,9 @@ bool rule_same_match(const struct rule *a, const struct rule *b)
 		return false;
 	if ((match & (MATCH_HOP_LIMIT | MATCH_ICMP6_TYPE)) && a->number != b->number)
 		return false;
+	if ((match & MATCH_UDP_PORTS) &&
+	    (a->udp_source != b->udp_source || a->udp_destination != b->udp_destination))
+		return false;
 	if (!(match & (MATCH_IP_SRC | MATCH_IP_DST)))
 		return true;
 	if (shape->family == RULE_IPV4)
@@ -182,6 +193,9 @@ static void add_ip(struct text *text, const struct rule *rule)
 		text_add(text, "ipv6 icmpv6");
 	if (shape->match & MATCH_ICMP6_TYPE)
 		text_add(text, "ipv6 icmpv6 type %u", rule->number);
+	if (shape->match & MATCH_UDP_PORTS)
+		text_add(text, "%s udp src %u dst %u", family, rule->udp_source,
+			 rule->udp_destination);
 	if (!(shape->match & (MATCH_IP_SRC | MATCH_IP_DST)))
 		return;
 	if (v4)

@@ -39,10 +39,11 @@ enum {
 	MATCH_HOP_LIMIT = 1 << 9,    // rule.number
 	MATCH_ICMP6 = 1 << 10,       // next header is ICMPv6
 	MATCH_ICMP6_TYPE = 1 << 11,  // rule.number
+	MATCH_UDP_PORTS = 1 << 12,   // UDP, from rule.udp_source to rule.udp_destination
 	// rule.connection->from: this port, destination MAC address and tuple, unfragmented; with MATCH_ETH_SRC its source
 	// MAC address, with MATCH_TCP an ACK and none of SYN, FIN, RST; else UDP
-	MATCH_CONNECTION = 1 << 12,
-	MATCH_TCP = 1 << 13,
+	MATCH_CONNECTION = 1 << 13,
+	MATCH_TCP = 1 << 14,
 };
 
 // What it does, in this order.
@@ -73,6 +74,8 @@ enum rule_kind {
 	RULE_EXPIRING_IPV6,
 	RULE_NEIGHBOUR, // neighbour discovery stays on its link, whomever it is addressed to
 	RULE_ICMP6,     // in its place where the NIC cannot see the type: all of ICMPv6
+	RULE_DHCP_IPV4, // what a DHCP server says to a client: no pod is one
+	RULE_DHCP_IPV6,
 	RULE_DESTINATION_IPV4,
 	RULE_DESTINATION_IPV6,
 	RULE_SOURCE_IPV4,
@@ -120,7 +123,8 @@ struct rule {
 	struct mac router;
 	struct in_addr ipv4; // the pod's
 	struct in6_addr ipv6;
-	uint8_t number;                           // hop limit, or ICMPv6 type
+	uint8_t number; // hop limit, or ICMPv6 type
+	uint16_t udp_source, udp_destination;
 	const struct rule_connection *connection; // of a rule of one; the caller's
 };
 

@@ -224,7 +224,7 @@ int ipam_alloc_requested(struct ipam *ipam, const void *address, struct lru_pool
 			 struct error *err)
 {
 	char text[INET6_ADDRSTRLEN];
-	uint32_t index;
+	uint32_t index = LRU_POOL_NONE;
 	int r;
 
 	r = checked_index(&ipam->prefix, address, &index, err);

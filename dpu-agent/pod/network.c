@@ -11,29 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-// "ADDRESS/LENGTH" into its parts, checked as the IPAM will want it.
+#include "pod/prefix.h"
+
+// Checked as the IPAM will want it.
 static int parse_prefix(int family, const char *text, struct ipam_prefix *ret_prefix,
 			struct error *err)
 {
-	const char *what = family == AF_INET ? "IPv4" : "IPv6";
-	const char *slash = strchr(text, '/');
-	char address_text[INET6_ADDRSTRLEN];
-	uint8_t address[16] = {0};
-	unsigned long length;
-	char *end;
-	int r;
+	struct prefix prefix;
+	int r = prefix_parse(family, text, false, &prefix, err);
 
-	if (slash == NULL || (size_t)(slash - text) >= sizeof(address_text) || slash[1] < '0' ||
-	    slash[1] > '9')
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is no %s prefix (address/length)", text, what);
-	memcpy(address_text, text, (size_t)(slash - text));
-	address_text[slash - text] = '\0';
-	length = strtoul(slash + 1, &end, 10);
-	if (*end != '\0' || length > 128 || inet_pton(family, address_text, address) != 1)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is no %s prefix (address/length)", text, what);
-	r = ipam_prefix_init(ret_prefix, family, address, (uint8_t)length, err);
+	if (r < 0)
+		return r;
+	r = ipam_prefix_init(ret_prefix, family, prefix.address, prefix.length, err);
 	if (r < 0)
 		error_prefix(err, "'%s'", text);
 	return r;

@@ -10,47 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool prefix_holds(const uint8_t *prefix, unsigned int length, const uint8_t *address)
-{
-	unsigned int bytes = length / 8, bits = length % 8;
-
-	if (memcmp(prefix, address, bytes) != 0)
-		return false;
-	return bits == 0 || ((prefix[bytes] ^ address[bytes]) & (0xff << (8 - bits)) & 0xff) == 0;
-}
-
-static bool has_host_bits(const uint8_t *prefix, unsigned int length, size_t size)
-{
-	for (unsigned int bit = length; bit < size * 8; bit++)
-		if (prefix[bit / 8] & (0x80 >> bit % 8))
-			return true;
-	return false;
-}
-
-// "ADDRESS/LENGTH" into 16 bytes and a number.
-static int parse_prefix(int family, const char *text, uint8_t ret_address[16],
-			unsigned int *ret_length, struct error *err)
-{
-	unsigned int length_max = family == AF_INET ? 32 : 128;
-	const char *slash = strchr(text, '/');
-	char address_text[INET6_ADDRSTRLEN];
-	unsigned long length = 0;
-	char *end = NULL;
-
-	if (slash != NULL && (size_t)(slash - text) < sizeof(address_text) && slash[1] >= '0' &&
-	    slash[1] <= '9') {
-		memcpy(address_text, text, (size_t)(slash - text));
-		address_text[slash - text] = '\0';
-		length = strtoul(slash + 1, &end, 10);
-	}
-	if (end == NULL || *end != '\0' || length > length_max ||
-	    inet_pton(family, address_text, ret_address) != 1)
-		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is no %s address with its prefix length (address/length)",
-				 text, family == AF_INET ? "IPv4" : "IPv6");
-	*ret_length = (unsigned int)length;
-	return 0;
-}
+#include "pod/prefix.h"
 
 // May a machine on a wire have it, and be spoken to by it?
 static bool is_unicast4(const uint8_t address[4])
@@ -70,13 +30,14 @@ static bool is_unicast6(const uint8_t bytes[16])
 
 int uplink_parse_ipv4(const char *text, struct uplink *uplink, struct error *err)
 {
-	uint8_t address[16] = {0};
 	in_addr_t network_order;
-	unsigned int length;
-	int r = parse_prefix(AF_INET, text, address, &length, err);
+	struct prefix prefix;
+	int r = prefix_parse(AF_INET, text, false, &prefix, err);
 
 	if (r < 0)
 		return r;
+	const uint8_t *address = prefix.address;
+	const unsigned int length = prefix.length;
 	if (!is_unicast4(address))
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
 				 "'%s' is no address that a router can have", text);
@@ -97,12 +58,13 @@ int uplink_parse_ipv4(const char *text, struct uplink *uplink, struct error *err
 
 int uplink_parse_ipv6(const char *text, struct uplink *uplink, struct error *err)
 {
-	uint8_t address[16] = {0};
-	unsigned int length;
-	int r = parse_prefix(AF_INET6, text, address, &length, err);
+	struct prefix prefix;
+	int r = prefix_parse(AF_INET6, text, false, &prefix, err);
 
 	if (r < 0)
 		return r;
+	const uint8_t *address = prefix.address;
+	const unsigned int length = prefix.length;
 	if (!is_unicast6(address) || (address[0] == 0xfe && (address[1] & 0xc0) == 0x80))
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
 				 "'%s' is no address that can be reached from other links", text);
@@ -125,32 +87,34 @@ static int bad_route(const char *text, const char *why, struct error *err)
 int uplink_parse_route(const char *text, struct uplink *uplink, struct error *err)
 {
 	static const char *const form = "is no route (PREFIX via ADDRESS, or default via ADDRESS)";
-	char prefix[INET6_ADDRSTRLEN + 4], next_hop[INET6_ADDRSTRLEN], more[2];
+	char destination[INET6_ADDRSTRLEN + 4], next_hop[INET6_ADDRSTRLEN], more[2];
 	struct uplink_route route = {0};
-	unsigned int length = 0;
+	struct prefix prefix = {0};
 
-	if (sscanf(text, " %49s via %45s%1s", prefix, next_hop, more) != 2)
+	if (sscanf(text, " %49s via %45s%1s", destination, next_hop, more) != 2)
 		return bad_route(text, form, err);
 	route.is_ipv6 = strchr(next_hop, ':') != NULL;
 	int family = route.is_ipv6 ? AF_INET6 : AF_INET;
 	if (inet_pton(family, next_hop, route.next_hop) != 1)
 		return bad_route(text, form, err);
-	if (strcmp(prefix, "default") != 0) {
+	prefix.family = family;
+	if (strcmp(destination, "default") != 0) {
 		struct error why;
 
-		if (parse_prefix(family, prefix, route.prefix, &length, &why) < 0)
+		if (prefix_parse(family, destination, false, &prefix, &why) < 0)
 			return error_set(err, EINVAL, CODE_BAD_REQUEST, "'%s': %.300s", text,
 					 why.message);
 	}
-	if (has_host_bits(route.prefix, length, route.is_ipv6 ? 16 : 4))
+	if (prefix_has_host_bits(&prefix))
 		return bad_route(text, "has bits set behind the prefix", err);
 	if (route.is_ipv6 ? !is_unicast6(route.next_hop) : !is_unicast4(route.next_hop))
 		return bad_route(text, "goes by an address that no router can have", err);
-	route.prefix_length = (uint8_t)length;
+	memcpy(route.prefix, prefix.address, sizeof(route.prefix));
+	route.prefix_length = prefix.length;
 	for (uint32_t i = 0; i < uplink->route_count; i++) {
 		const struct uplink_route *other = &uplink->routes[i];
 
-		if (other->is_ipv6 == route.is_ipv6 && other->prefix_length == length &&
+		if (other->is_ipv6 == route.is_ipv6 && other->prefix_length == prefix.length &&
 		    memcmp(other->prefix, route.prefix, sizeof(route.prefix)) == 0)
 			return bad_route(text, "is the second route for this prefix", err);
 	}
@@ -193,9 +157,9 @@ static const char *why_no_next_hop(const struct uplink *uplink, const struct upl
 		return "goes by the agent's own address";
 	if (route->is_ipv6 && is_link_local6(route->next_hop))
 		return NULL;
-	if (!prefix_holds(own,
-			  route->is_ipv6 ? uplink->ipv6_prefix_length : uplink->ipv4_prefix_length,
-			  route->next_hop))
+	if (!prefix_bits_equal(own, route->next_hop,
+			       route->is_ipv6 ? uplink->ipv6_prefix_length
+					      : uplink->ipv4_prefix_length))
 		return "goes by an address that is not in the prefix of the agent's own";
 	return NULL;
 }
@@ -216,7 +180,7 @@ int uplink_check(const struct uplink *uplink, struct error *err)
 
 static bool overlap(const void *a, unsigned int a_length, const void *b, unsigned int b_length)
 {
-	return prefix_holds(a, a_length < b_length ? a_length : b_length, b);
+	return prefix_bits_equal(a, b, a_length < b_length ? a_length : b_length);
 }
 
 int uplink_suits_network(const struct uplink *uplink, const struct pod_network *network,

@@ -32,13 +32,8 @@
 
 #include "datapath/datapath_port.h"
 #include "port/port_private.h"
+#include "port/vhost_private.h"
 #include "proto/base/log.h"
-
-enum {
-	PAIRS_MAX = 128, // of queues: all that librte_vhost lets a guest have
-	BURST = 32,      // librte_vhost takes no more at once
-	NO_VID = -1,
-};
 
 _Static_assert(SOCKET_PATH_SIZE <= sizeof(((struct sockaddr_un *)0)->sun_path),
 	       "librte_vhost cuts a longer path");
@@ -49,147 +44,10 @@ _Static_assert(SOCKET_PATH_SIZE <= sizeof(((struct sockaddr_un *)0)->sun_path),
 	(1ull << VIRTIO_NET_F_HOST_UFO | 1ull << VIRTIO_NET_F_GUEST_UFO |                          \
 	 1ull << VIRTIO_NET_F_HOST_ECN | 1ull << VIRTIO_NET_F_GUEST_ECN)
 
-struct vhost_device {
-	LIST_ENTRY(vhost_device) entry;
-	char path[SOCKET_PATH_SIZE];
-	uint32_t slot;
-	struct rte_mempool *pool;
-
-	int connection; // vhost-events' own: the vid of the guest that counts, NO_VID: none
-
-	_Atomic int vid; // of the guest that workers may use, NO_VID: none
-	_Atomic uint32_t tx_offloads;
-	_Atomic bool armed;
-	// Queues by pair, and one more than the highest that is enabled. A guest's transmit queue is what is
-	// received from.
-	_Atomic bool receive_enabled[PAIRS_MAX], send_enabled[PAIRS_MAX];
-	_Atomic uint16_t receive_pairs, send_pairs;
-	_Atomic int kick_fds[PAIRS_MAX]; // ours, dup()ed; -1: none
-	uint16_t receive_next;           // the receiving worker's own
-};
-
 static struct {
 	pthread_mutex_t lock; // of the list; its members live until librte_vhost has let go of them
 	LIST_HEAD(, vhost_device) devices;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-// ---- workers -------------------------------------------------------------------------------------
-
-static void disarm(void *argument)
-{
-	struct vhost_device *device = argument;
-	int vid = atomic_load_explicit(&device->vid, memory_order_acquire);
-	uint16_t pairs = atomic_load_explicit(&device->receive_pairs, memory_order_relaxed);
-
-	atomic_store_explicit(&device->armed, false, memory_order_relaxed);
-	for (uint16_t pair = 0; vid != NO_VID && pair < pairs; pair++)
-		if (atomic_load_explicit(&device->receive_enabled[pair], memory_order_relaxed))
-			rte_vhost_enable_guest_notification(vid, (uint16_t)(2 * pair + 1), 0);
-}
-
-static uint16_t receive(void *argument, struct rte_mbuf **packets, uint16_t count)
-{
-	struct vhost_device *device = argument;
-	int vid = atomic_load_explicit(&device->vid, memory_order_acquire);
-	uint16_t total = 0, pairs;
-
-	if (vid == NO_VID)
-		return 0;
-	pairs = atomic_load_explicit(&device->receive_pairs, memory_order_relaxed);
-	for (uint16_t i = 0; i < pairs && total < count; i++) {
-		// Each queue is the first in turn, so that a busy one starves none.
-		uint16_t pair = (uint16_t)((device->receive_next + i) % pairs);
-
-		if (atomic_load_explicit(&device->receive_enabled[pair], memory_order_relaxed))
-			total = (uint16_t)(total +
-					   rte_vhost_dequeue_burst(vid, (uint16_t)(2 * pair + 1),
-								   device->pool, &packets[total],
-								   (uint16_t)(count - total)));
-	}
-	device->receive_next++;
-	if (total > 0 && unlikely(atomic_load_explicit(&device->armed, memory_order_relaxed)))
-		disarm(device);
-	return total;
-}
-
-// The queue that this worker sends on: its own, where the guest has that many. librte_vhost locks each.
-static bool choose_queue(const struct vhost_device *device, uint32_t worker, uint16_t *ret_queue)
-{
-	uint16_t pairs = atomic_load_explicit(&device->send_pairs, memory_order_relaxed);
-
-	for (uint32_t i = 0; i < pairs; i++) {
-		uint16_t pair = (uint16_t)((worker + i) % pairs);
-
-		if (atomic_load_explicit(&device->send_enabled[pair], memory_order_relaxed)) {
-			*ret_queue = (uint16_t)(2 * pair);
-			return true;
-		}
-	}
-	return false;
-}
-
-static uint16_t send_packets(void *argument, uint32_t worker, struct rte_mbuf **packets,
-			     uint16_t count)
-{
-	struct vhost_device *device = argument;
-	int vid = atomic_load_explicit(&device->vid, memory_order_acquire);
-	uint16_t sent = 0, queue;
-
-	if (vid == NO_VID || !choose_queue(device, worker, &queue))
-		return 0;
-	while (sent < count) {
-		uint16_t some = RTE_MIN((uint16_t)(count - sent), (uint16_t)BURST);
-		uint16_t taken = rte_vhost_enqueue_burst(vid, queue, &packets[sent], some);
-
-		sent = (uint16_t)(sent + taken);
-		if (taken < some)
-			break;
-	}
-	rte_pktmbuf_free_bulk(packets, sent); // were copied
-	return sent;
-}
-
-static bool arm(void *argument)
-{
-	struct vhost_device *device = argument;
-	bool rings = true;
-	uint16_t pairs;
-	int vid;
-
-	// First, so that a guest that comes meanwhile, who clears it, has it armed anew.
-	if (atomic_exchange(&device->armed, true))
-		return true;
-	vid = atomic_load(&device->vid);
-	if (vid == NO_VID)
-		return true; // its coming wakes the worker
-	pairs = atomic_load(&device->receive_pairs);
-	for (uint16_t pair = 0; pair < pairs; pair++) {
-		if (!atomic_load_explicit(&device->receive_enabled[pair], memory_order_relaxed))
-			continue;
-		if (atomic_load_explicit(&device->kick_fds[pair], memory_order_relaxed) < 0 ||
-		    rte_vhost_enable_guest_notification(vid, (uint16_t)(2 * pair + 1), 1) < 0)
-			rings = false;
-	}
-	if (!rings)
-		atomic_store_explicit(&device->armed, false, memory_order_relaxed);
-	// The guest must see it before the queues are looked at for the last time.
-	atomic_thread_fence(memory_order_seq_cst);
-	return rings;
-}
-
-static uint32_t tx_offloads(const void *argument)
-{
-	return atomic_load_explicit(&((const struct vhost_device *)argument)->tx_offloads,
-				    memory_order_relaxed);
-}
-
-static const struct datapath_device_ops device_ops = {
-	.receive = receive,
-	.send = send_packets,
-	.arm = arm,
-	.disarm = disarm,
-	.tx_offloads = tx_offloads,
-};
 
 // ---- the guest comes and goes ------------------------------------------------------------------------
 
@@ -400,7 +258,7 @@ static int hand_over(const struct port *port, const struct port_config *config,
 	const struct datapath_port datapath_port = {
 		.slot = port->slot,
 		.role = DATAPATH_ROLE_POD,
-		.ops = &device_ops,
+		.ops = &vhost_device_ops,
 		.device = device,
 		.tx_multi_segs = true,
 		.mac = config->mac,

@@ -53,7 +53,7 @@ const struct vhost_config *nic_vhost_config(const struct nic *nic)
 
 struct guest {
 	char name[32];
-	uint16_t port_id;
+	uint16_t port_id, queues;
 };
 
 static void guest_begin(struct guest *guest, const char *name, unsigned int queues)
@@ -66,6 +66,7 @@ static void guest_begin(struct guest *guest, const char *name, unsigned int queu
 	char arguments[256];
 	const uint8_t *mac = port_mac(EXTRA);
 
+	guest->queues = (uint16_t)queues;
 	snprintf(guest->name, sizeof(guest->name), "net_virtio_user_%s", name);
 	snprintf(arguments, sizeof(arguments),
 		 "path=%s,queues=%u,mrg_rxbuf=1,mac=%02x:%02x:%02x:%02x:%02x:%02x",
@@ -140,11 +141,23 @@ static struct rte_mbuf *await(unsigned int slot)
 	return m;
 }
 
+// From any of the guest's queues; which.
+static bool guest_receive(const struct guest *guest, struct rte_mbuf **ret_m, uint16_t *ret_queue)
+{
+	for (uint16_t queue = 0; queue < guest->queues; queue++)
+		if (rte_eth_rx_burst(guest->port_id, queue, ret_m, 1) == 1) {
+			*ret_queue = queue;
+			return true;
+		}
+	return false;
+}
+
 static struct rte_mbuf *guest_await(const struct guest *guest)
 {
 	struct rte_mbuf *m = NULL;
+	uint16_t queue;
 
-	WAIT_UNTIL(rte_eth_rx_burst(guest->port_id, 0, &m, 1) == 1);
+	WAIT_UNTIL(guest_receive(guest, &m, &queue));
 	return m;
 }
 
@@ -250,6 +263,59 @@ static void all_of_a_guests_queues_are_heard(void **state)
 	WAIT_UNTIL(link_is_up());
 	for (unsigned int i = 0; i < 50; i++)
 		talk(&guest, (uint16_t)(i % GUEST_QUEUES_MAX));
+	guest_end(&guest);
+}
+
+enum { FLOWS = 32, OF_EACH = 4 };
+
+// Some packets of each flow to the guest, each flow's numbered. Which queues they came in, and how
+// many not in their turn.
+static uint16_t send_flows(const struct guest *guest, uint16_t ret_queue_of[FLOWS],
+			   unsigned int *ret_late)
+{
+	enum { FLOW_OFFSET = 14 + 20 + 1, NUMBER_OFFSET = 14 + 20 + 8 };
+	unsigned int next_of[FLOWS] = {0};
+	uint16_t used = 0, queue;
+	struct rte_mbuf *m = NULL;
+
+	*ret_late = 0;
+	for (unsigned int i = 0; i < FLOWS * OF_EACH; i++) {
+		frame_udp4(&f, POD_A, A4, GUEST4, 20);
+		f.bytes[FLOW_OFFSET] = (uint8_t)(i % FLOWS);
+		f.bytes[NUMBER_OFFSET] = (uint8_t)(i / FLOWS);
+		frame_finish(&f);
+		push(POD_A, frame_to_mbuf(&f, 0));
+	}
+	for (unsigned int i = 0; i < FLOWS * OF_EACH; i++) {
+		const uint8_t *bytes;
+
+		WAIT_UNTIL(guest_receive(guest, &m, &queue));
+		bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+		assert_in_range(bytes[FLOW_OFFSET], 0, FLOWS - 1);
+		*ret_late += next_of[bytes[FLOW_OFFSET]]++ != bytes[NUMBER_OFFSET];
+		ret_queue_of[bytes[FLOW_OFFSET]] = queue;
+		used |= (uint16_t)(1 << queue);
+		rte_pktmbuf_free(m);
+	}
+	return used;
+}
+
+static void a_flow_stays_in_one_of_a_guests_queues_and_in_order(void **state)
+{
+	const uint16_t all_queues = (1 << GUEST_QUEUES_MAX) - 1;
+	uint16_t first[FLOWS], again[FLOWS];
+	unsigned int late;
+	struct guest guest;
+
+	guest_begin(&guest, "spread", GUEST_QUEUES_MAX);
+	WAIT_UNTIL(link_is_up());
+	WAIT_UNTIL(send_flows(&guest, first, &late) ==
+		   all_queues); // it enables one after the other
+	for (unsigned int i = 0; i < 20; i++) {
+		assert_int_equal(all_queues, send_flows(&guest, again, &late));
+		assert_int_equal(0, late);
+		assert_memory_equal(first, again, sizeof(first));
+	}
 	guest_end(&guest);
 }
 
@@ -453,6 +519,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_guest_and_a_function_talk),
 		TEST(all_of_a_guests_queues_are_heard),
+		TEST(a_flow_stays_in_one_of_a_guests_queues_and_in_order),
 		WITH_INTERRUPTS(a_sleeping_worker_wakes_for_every_packet_of_a_guest),
 		TEST(a_guest_may_go_and_come_again),
 		TEST(a_guest_takes_the_place_of_the_one_before),

@@ -352,6 +352,37 @@ for WHAT, MESSAGE in {"a neighbour solicitation": lambda s: ICMPv6ND_NS(tgt=s.b.
     case(f"{WHAT} to everybody", SLOW, DROPPED,
          lambda s, M=MESSAGE: to_router(s, dst="33:33:00:00:00:01") / v6(s, hlim=255, dst="ff02::1") / M(s))
 
+# What a DHCP server says to a client, and what looks like it.
+for F in (4, 6):
+    V, (SERVER, CLIENT) = f"IPv{F}", (67, 68) if F == 4 else (547, 546)
+    ANSWER = {"sport": SERVER, "dport": CLIENT}
+    case(f"{V} answer of a DHCP server", SLOW, DROPPED, lambda s, F=F, A=ANSWER: to_router(s) / ip(F, s) / udp(**A))
+    case(f"{V} answer of a DHCP server without payload", SLOW, DROPPED, lambda s, F=F, A=ANSWER: to_router(s) / ip(F, s) / udp(b"", **A))
+    case(f"{V} question of a DHCP client", RULES, FORWARDED,
+         lambda s, F=F, A=ANSWER: to_router(s) / ip(F, s) / udp(sport=A["dport"], dport=A["sport"]))
+    case(f"{V} of a DHCP relay", RULES, FORWARDED,
+         lambda s, F=F, A=ANSWER: to_router(s) / ip(F, s) / udp(sport=A["sport"], dport=A["sport"]))
+    case(f"{V} TCP with a DHCP server's ports", RULES, FORWARDED, lambda s, F=F, A=ANSWER: to_router(s) / ip(F, s) / tcp(**A))
+    case(f"{V} answer of a DHCP server, cut within its ports", EITHER, FORWARDED, lambda s, F=F, A=ANSWER: to_router(s) / (
+        v4(s, proto=17) if F == 4 else v6(s, nh=17)) / Raw(bytes(udp(**A))[:7]))
+case("IPv4 first fragment of a DHCP server's answer", SLOW, DROPPED,
+     lambda s: to_router(s) / v4(s, flags="MF") / udp(MARK * 4, sport=67, dport=68))
+case("IPv4 later fragment that looks like a DHCP server's answer", RULES, FORWARDED,
+     lambda s: to_router(s) / v4(s, frag=9, proto=17) / Raw(bytes(udp(sport=67, dport=68))))
+case("IPv4 answer of a DHCP server behind options", SLOW, DROPPED,
+     lambda s: to_router(s) / v4(s, options=[IPOption_NOP()] * 4) / udp(sport=67, dport=68))
+for WHAT, EXTENSION, BECOMES in (
+        ("hop-by-hop options", lambda: IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 4)]), DROPPED),
+        ("destination options", lambda: IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\0" * 4)]), DROPPED),
+        ("a fragment header", lambda: IPv6ExtHdrFragment(m=1, nh=17), DROPPED),
+        ("a later fragment's header", lambda: IPv6ExtHdrFragment(offset=9, nh=17), FORWARDED)):
+    case(f"IPv6 answer of a DHCP server behind {WHAT}", SLOW if BECOMES == DROPPED else EITHER, BECOMES,
+         lambda s, E=EXTENSION: to_router(s) / v6(s) / E() / udp(sport=547, dport=546))
+case("IPv6 answer of a DHCP server behind what no NIC looks behind", EITHER, FORWARDED,
+     lambda s: to_router(s) / v6(s, nh=51) / Raw(bytes([17, 4]) + bytes(22)) / udp(sport=547, dport=546))
+case("neighbour solicitation with another pod's MAC inside", SLOW, DROPPED,
+     lambda s: to_router(s, dst="33:33:ff:00:00:01") / v6(s, dst="ff02::1:ff00:1", hlim=255) /
+     ICMPv6ND_NS(tgt=s.host.ipv6) / ICMPv6NDOptSrcLLAddr(lladdr=s.b.mac))
 case("ARP for another pod", SLOW, DROPPED,
      lambda s: to_router(s, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=s.a.mac, psrc=s.a.ipv4, pdst=s.b.ipv4))
 case("ARP for the gateway", SLOW, ANSWERED,

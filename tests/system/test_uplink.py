@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from eswitch import misbehave
 from simulation import inside, wait_until
 from traffic import tcp_transfer, udp_echo
 from world import ADDRESSES, ROUTES, World, uplink_yaml
@@ -47,6 +48,15 @@ def packets(world):
 
     with tap:
         yield seen
+
+
+def wait_for_announcements(seen):
+    wire4, wire6 = (socket.inet_pton(f, ADDRESSES[n].wire) for f, n in ((socket.AF_INET, 4), (socket.AF_INET6, 6)))
+    # From and for itself, to all.
+    wait_until(lambda: any(p[:6] == b"\xff" * 6 and p[12:14] == b"\x08\x06" and p[28:32] == p[38:42] == wire4 for p in seen()),
+               "a gratuitous ARP")
+    wait_until(lambda: any(p[:6] == b"\x33\x33\0\0\0\1" and p[54] == 136 and p[62:78] == wire6 for p in seen()),
+               "an unsolicited advertisement")
 
 
 def test_pods_and_the_world_reach_each_other(wired):
@@ -165,12 +175,18 @@ def test_a_restart_is_announced_and_breaks_no_connection(wired):
             sim.restart(sim.agent)
             connection.sendall(b"after the restart")
             assert peer.recv(100) == b"after the restart"
-        wire4, wire6 = (socket.inet_pton(f, ADDRESSES[n].wire) for f, n in ((socket.AF_INET, 4), (socket.AF_INET6, 6)))
-        # From and for itself, to all.
-        wait_until(lambda: any(p[:6] == b"\xff" * 6 and p[12:14] == b"\x08\x06" and p[28:32] == p[38:42] == wire4 for p in seen()),
-                   "a gratuitous ARP")
-        wait_until(lambda: any(p[:6] == b"\x33\x33\0\0\0\1" and p[54] == 136 and p[62:78] == wire6 for p in seen()),
-                   "an unsolicited advertisement")
+        wait_for_announcements(seen)
+
+
+def test_a_cable_that_is_in_again_is_told_who_is_here(wired):
+    sim, world = wired()
+    pod = sim.pod().add()
+    misbehave(sim, "uplink=down")
+    wait_until(lambda: "the uplink's link is down" in sim.agent.tail(), sim.agent.tail)
+    with packets(world) as seen:
+        misbehave(sim, "uplink=up")
+        wait_for_announcements(seen)
+    pod.ping(ADDRESSES[4].world)
 
 
 def test_the_uplink_changes_while_pods_talk(wired):
@@ -180,7 +196,7 @@ def test_the_uplink_changes_while_pods_talk(wired):
     # A mistake changes nothing, and is told.
     sim.configure(more=uplink_yaml(routes=["default via 192.0.2.77"]))
     sim.agent.send(signal.SIGHUP)
-    wait_until(lambda: "the uplink stays as it is" in sim.agent.tail(), lambda: sim.agent.tail())
+    wait_until(lambda: "the configuration is not taken" in sim.agent.tail(), lambda: sim.agent.tail())
     pod.ping(ADDRESSES[4].world)
     # Another address and route, on a VLAN.
     sim.configure(more=uplink_yaml(routes=ROUTES, ipv4="203.0.113.30/24", vlan=7))
