@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Where a worker meets traces: before each walk, and where a packet is dropped inside of the last node.
+
+#pragma once
+
+#include "datapath/worker.h"
+
+// There is a trace, or there was one in the last walk.
+void trace_before_walk_slow(struct worker *w);
+
+static inline void trace_before_walk(struct worker *w)
+{
+	if (unlikely(w->snapshot->traces != NULL || w->traces != NULL))
+		trace_before_walk_slow(w);
+}
+
+void trace_note_drop_slow(struct worker *w, const struct rte_mbuf *m, enum drop_reason reason);
+
+static inline void trace_note_drop(struct worker *w, const struct rte_mbuf *m,
+				   enum drop_reason reason)
+{
+	if (unlikely(w->traces != NULL))
+		trace_note_drop_slow(w, m, reason);
+}
