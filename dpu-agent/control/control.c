@@ -55,6 +55,7 @@ void control_free(struct control *control)
 {
 	if (control == NULL)
 		return;
+	watches_end(control);
 	offload_free(control->config.offload);
 	ports_stop(control);
 	pods_free(control->pods);
@@ -165,6 +166,12 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_LIST_NEIGHBOURS:
 		list_neighbours_call(control, call);
 		return;
+	case CALL_WATCH:
+		watch_call(control, call);
+		return;
+	case CALL_READ_WATCH:
+		read_watch_call(control, call);
+		return;
 	case CALL_GET_OFFLOAD:
 		offload_call(control, call);
 		return;
@@ -240,6 +247,7 @@ void control_retry(struct control *control)
 	ports_retry(control);
 	rules_retry(control);
 	wire_watch(control);
+	watches_expire(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],

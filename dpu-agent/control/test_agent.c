@@ -169,6 +169,10 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 		call->reply.body.ports.ports = malloc(size + 1);
 		memcpy(call->reply.body.ports.ports, reply->body.ports.ports, size);
 	}
+	if (reply->call == CALL_READ_WATCH && reply->body.read_watch.page != NULL) {
+		call->reply.body.read_watch.page = malloc(sizeof(struct watch_page));
+		*call->reply.body.read_watch.page = *reply->body.read_watch.page;
+	}
 	if (test_on_answer != NULL)
 		test_on_answer(call);
 }

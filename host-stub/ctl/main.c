@@ -4,6 +4,7 @@
 // --json for programs.
 
 #include <err.h>
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -107,6 +108,24 @@ static int parse_mtu(const char *text, uint32_t *ret_mtu)
 	return 0;
 }
 
+// 1..most
+static int parse_number(const char *name, const char *text, uint64_t most, uint64_t *ret_number)
+{
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number == 0 ||
+	    number > most) {
+		fprintf(stderr, "podportctl: %s: '%s' is not in 1..%llu\n", name, text,
+			(unsigned long long)most);
+		return -1;
+	}
+	*ret_number = number;
+	return 0;
+}
+
 // What follows the options. Returns 0 or -1.
 static int parse_command(int argc, char **argv, struct arguments *ret)
 {
@@ -142,6 +161,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 		OPTION_TIMEOUT,
 		OPTION_DROPS,
 		OPTION_MTU,
+		OPTION_BYTES,
+		OPTION_SECONDS,
+		OPTION_SNAP,
+		OPTION_ALL,
+		OPTION_OFFLOADED,
 		OPTION_VERSION
 	};
 	static const struct option long_options[] = {
@@ -150,14 +174,22 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 		{"drops", no_argument, NULL, OPTION_DROPS},
 		{"mtu", required_argument, NULL, OPTION_MTU},
+		{"count", required_argument, NULL, 'c'},
+		{"bytes", required_argument, NULL, OPTION_BYTES},
+		{"seconds", required_argument, NULL, OPTION_SECONDS},
+		{"snap", required_argument, NULL, OPTION_SNAP},
+		{"all", no_argument, NULL, OPTION_ALL},
+		{"offloaded", no_argument, NULL, OPTION_OFFLOADED},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{NULL, 0, NULL, 0},
 	};
+	struct watch_options *watch = &ret->options.watch;
+	uint64_t number;
 	int option;
 
 	*ret_status = EXIT_USAGE;
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "hw:c:", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_JSON:
 			ret->options.json = true;
@@ -175,6 +207,33 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 		case OPTION_MTU:
 			if (parse_mtu(optarg, &ret->options.mtu) < 0)
 				return -1;
+			break;
+		case 'w':
+			watch->file = optarg;
+			break;
+		case 'c':
+			if (parse_number("--count", optarg, UINT64_MAX, &watch->count) < 0)
+				return -1;
+			break;
+		case OPTION_BYTES:
+			if (parse_number("--bytes", optarg, UINT64_MAX, &watch->bytes) < 0)
+				return -1;
+			break;
+		case OPTION_SECONDS:
+			if (parse_number("--seconds", optarg, 3600, &number) < 0)
+				return -1;
+			watch->seconds = (uint32_t)number;
+			break;
+		case OPTION_SNAP:
+			if (parse_number("--snap", optarg, 9216, &number) < 0)
+				return -1;
+			watch->snap = (uint32_t)number;
+			break;
+		case OPTION_ALL:
+			watch->all = true;
+			break;
+		case OPTION_OFFLOADED:
+			watch->leave_offloaded = true;
 			break;
 		case 'h':
 			ret->help = true;
@@ -194,6 +253,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 	return -1;
 }
 
+static bool is_given(const struct watch_options *watch)
+{
+	return watch->file != NULL || watch->count != 0 || watch->bytes != 0 ||
+	       watch->seconds != 0 || watch->snap != 0 || watch->all || watch->leave_offloaded;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {.socket = getenv("PODPORT_SOCKET")};
@@ -211,7 +276,7 @@ int main(int argc, char **argv)
 	}
 	if (arguments.command == NULL) {
 		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections or reconcile\n");
+				"offload, network,\n  neighbours, connections, trace, capture or reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {
@@ -220,6 +285,11 @@ int main(int argc, char **argv)
 	}
 	if (arguments.options.mtu != 0 && arguments.command != &command_network) {
 		fprintf(stderr, "podportctl: --mtu goes with 'network set'\n");
+		return usage();
+	}
+	if (!arguments.command->watches && is_given(&arguments.options.watch)) {
+		fprintf(stderr, "podportctl: -w, --count, --bytes, --seconds, --snap, --all and "
+				"--offloaded go with 'trace' or 'capture'\n");
 		return usage();
 	}
 	if (arguments.socket != NULL && arguments.socket[0] == '\0')
