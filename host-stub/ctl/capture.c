@@ -146,15 +146,6 @@ static int write_head(const struct podport_attachment *pod, const struct podport
 	return r < 0 ? fail_write(file->path, r, error) : 0;
 }
 
-static void tell_begin(const struct podport_watch_info *info)
-{
-	fprintf(stderr, "podportctl: capturing on %s", info->port);
-	if (info->withdrawn)
-		fprintf(stderr, "; its rules are taken out of the e-switch meanwhile: its packets go "
-				"through the agent, more slowly");
-	fprintf(stderr, "\n");
-}
-
 static int capture(struct podport_client *client, const struct podport_attachment *pod,
 		   const struct options *options, const struct watch_filter *filter,
 		   struct podport_error *error)
@@ -178,7 +169,7 @@ static int capture(struct podport_client *client, const struct podport_attachmen
 	if (r == 0) {
 		r = write_head(pod, watch, filter, request.frame_bytes, &file, error);
 		if (r == 0)
-			tell_begin(podport_watch_info(watch));
+			watch_tell_begin("capturing on", podport_watch_info(watch));
 		if (r == 0)
 			r = write_packets(client, watch, options, &file, error);
 		podport_watch_free(watch);

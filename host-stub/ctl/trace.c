@@ -123,11 +123,7 @@ static int begin(struct podport_client *client, const struct podport_attachment 
 	watch_filter_clear(&filter);
 	if (r < 0)
 		return r;
-	if (podport_watch_info(watch)->withdrawn)
-		fprintf(stderr,
-			"podportctl: %s has its rules taken out of the e-switch meanwhile: its packets "
-			"go through the agent, more slowly\n",
-			podport_watch_info(watch)->port);
+	watch_tell_begin("tracing", podport_watch_info(watch));
 	r = follow(client, watch, options, error);
 	podport_watch_free(watch);
 	return r;

@@ -150,6 +150,15 @@ void watch_filter_clear(struct watch_filter *filter)
 	*filter = (struct watch_filter){0};
 }
 
+void watch_tell_begin(const char *what, const struct podport_watch_info *info)
+{
+	fprintf(stderr, "podportctl: %s %s", what, info->port);
+	if (info->withdrawn)
+		fprintf(stderr, "; its rules are taken out of the e-switch meanwhile: its packets go "
+				"through the agent, more slowly");
+	fprintf(stderr, "\n");
+}
+
 // ---- reading -------------------------------------------------------------------------------------
 
 static volatile sig_atomic_t asked_to_end;

@@ -23,6 +23,9 @@ int watch_filter_compile(char *const *words, int count, struct watch_filter *ret
 			 struct podport_error *error);
 void watch_filter_clear(struct watch_filter *filter);
 
+// On standard error, so that whoever waits for it knows that packets are taken from now on.
+void watch_tell_begin(const char *what, const struct podport_watch_info *info);
+
 struct watch_reader {
 	// Of each packet. Returns 0, or a negative errno with *error: the watch is ended.
 	int (*packet)(void *arg, const struct podport_packet *packet, struct podport_error *error);
