@@ -19,7 +19,7 @@ struct watch {
 	struct trace *trace; // NULL: none is here
 	bool withdraws;      // the pod's rules, from the e-switch
 	uint32_t seconds;
-	int64_t asked_ms, ends_ms, full_ms;
+	int64_t asked_ms, ends_ms, full_ms, ending_ms; // the last two: 0, not yet
 	bool over; // nothing more is taken
 	char reason[LIMIT_TEXT + 1];
 	uint64_t offloaded_before, offloaded;

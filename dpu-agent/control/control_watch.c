@@ -22,6 +22,7 @@
 enum {
 	LEASE_MS = 5000, // not asked for this long: nobody is there any more
 	LINGER_MS = 7000, // what was taken last is given this long to leave the graph
+	END_MS = 2000,    // the workers this long, to hand in what is under way at an end
 };
 
 static int64_t now_ms(void)
@@ -74,7 +75,8 @@ static void stop(struct control *control, struct watch *watch, const char *reaso
 	if (watch->over)
 		return;
 	watch->over = true;
-	snprintf(watch->reason, sizeof(watch->reason), "%s", reason);
+	if (reason != watch->reason)
+		snprintf(watch->reason, sizeof(watch->reason), "%s", reason);
 	trace_stop(watch->trace);
 	count_offloaded(control, watch);
 	if (watch->withdraws && !is_withdrawn_by_other(control, watch))
@@ -108,6 +110,19 @@ void watches_port_stops(struct control *control, uint32_t slot)
 	}
 }
 
+static void look_after(struct control *control, struct watch *watch);
+
+// What is under way is still to be told.
+static void come_to_end(struct control *control, struct watch *watch, const char *reason)
+{
+	if (watch->over || watch->ending_ms != 0)
+		return;
+	watch->ending_ms = now_ms();
+	snprintf(watch->reason, sizeof(watch->reason), "%s", reason);
+	trace_end(watch->trace);
+	look_after(control, watch);
+}
+
 // Has it come to its end?
 static void look_after(struct control *control, struct watch *watch)
 {
@@ -119,9 +134,12 @@ static void look_after(struct control *control, struct watch *watch)
 	trace_read_figures(watch->trace, &figures);
 	if (figures.full && watch->full_ms == 0)
 		watch->full_ms = now_ms();
-	if (now_ms() >= watch->ends_ms) {
+	if (watch->ending_ms != 0) {
+		if (figures.taken == figures.done || now_ms() >= watch->ending_ms + END_MS)
+			stop(control, watch, watch->reason);
+	} else if (now_ms() >= watch->ends_ms) {
 		snprintf(reason, sizeof(reason), "%u s are over", watch->seconds);
-		stop(control, watch, reason);
+		come_to_end(control, watch, reason);
 	} else if (figures.full &&
 		   (figures.taken == figures.done || now_ms() >= watch->full_ms + LINGER_MS)) {
 		snprintf(reason, sizeof(reason), "as many packets or bytes as were asked for");
@@ -412,9 +430,8 @@ void read_watch_call(struct control *control, struct control_call *call)
 	watch->asked_ms = now_ms();
 	forget(watch, wanted->after);
 	if (wanted->end)
-		stop(control, watch, "it was ended");
-	else
-		look_after(control, watch);
+		come_to_end(control, watch, "it was ended");
+	look_after(control, watch);
 	fill(control, watch, body);
 	if (!watch->over)
 		count_offloaded(control, watch);

@@ -195,6 +195,30 @@ static void the_end_that_is_asked_for_comes_after_the_last_page(void **state)
 	assert_int_equal(0, fake_trace_open_count());
 }
 
+static void an_end_waits_a_little_for_what_is_under_way(void **state)
+{
+	uint64_t id = begin(true);
+
+	fake_traces.traces[0].figures.taken = 1;
+	assert_false(read_on(id, 0, true)->ended);
+	assert_true(fake_traces.traces[0].ending);
+	assert_false(fake_traces.traces[0].stopped);
+	assert_false(read_on(id, 0, true)->ended);
+	fake_traces.traces[0].figures.taken = 0;
+	add(1);
+	const struct read_watch_reply *reply = read_on(id, 0, true);
+	assert_true(reply->ended);
+	assert_int_equal(1, reply->page->count);
+	assert_string_equal("it was ended", reply->reason);
+	assert_false(fake_offload.slots[0].withdrawn);
+
+	id = begin(true); // a worker that is stuck holds nothing up
+	fake_traces.traces[1].figures.taken = 1;
+	assert_false(read_on(id, 0, true)->ended);
+	later_ms = 3000;
+	assert_true(read_on(id, 0, true)->ended);
+}
+
 static void a_watch_that_nobody_reads_ends_and_gives_the_rules_back(void **state)
 {
 	uint64_t id = begin(true);
@@ -329,6 +353,7 @@ int main(void)
 		TEST(what_was_seen_is_told_until_it_is_asked_behind),
 		TEST(a_long_list_comes_in_pages_without_gap_or_repetition),
 		TEST(the_end_that_is_asked_for_comes_after_the_last_page),
+		TEST(an_end_waits_a_little_for_what_is_under_way),
 		TEST(a_watch_that_nobody_reads_ends_and_gives_the_rules_back),
 		TEST(of_two_that_withdraw_the_last_gives_the_rules_back),
 		TEST(what_the_e_switch_has_forwarded_is_told),

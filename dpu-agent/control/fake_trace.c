@@ -53,6 +53,12 @@ int trace_open(const struct trace_config *config, struct trace **ret_trace, stru
 	return -EBUSY;
 }
 
+void trace_end(struct trace *trace)
+{
+	must(trace->open && !trace->stopped, "ended and not open");
+	trace->ending = true;
+}
+
 void trace_stop(struct trace *trace)
 {
 	must(trace->open, "stopped and not open");

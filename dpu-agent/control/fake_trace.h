@@ -10,7 +10,7 @@
 enum { FAKE_RECORDS_MAX = 256 };
 
 struct trace {
-	bool open, stopped;
+	bool open, ending, stopped;
 	struct trace_config config;
 	struct trace_record records[FAKE_RECORDS_MAX];
 	bool out[FAKE_RECORDS_MAX]; // with control

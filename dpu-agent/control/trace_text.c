@@ -301,6 +301,11 @@ static void explain_forward(struct scene *scene)
 		say(&scene->words, "; larger than the MTU of the next link: it is cut");
 }
 
+static void explain_resolve(struct scene *scene)
+{
+	say(&scene->words, "it has waited, and goes on: there is an answer about the next hop");
+}
+
 static void explain_masquerade(struct scene *scene)
 {
 	bool out = strcmp(trace_node_name(scene->step->node), "masquerade_output") == 0;
@@ -395,6 +400,7 @@ static const struct {
 	{"route6", explain_route},
 	{"ip4_forward", explain_forward},
 	{"ip6_forward", explain_forward},
+	{"neighbour_resolve", explain_resolve},
 	{"masquerade_output", explain_masquerade},
 	{"masquerade_input", explain_masquerade},
 	{"wire_input", explain_wire_input},

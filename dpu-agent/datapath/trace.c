@@ -204,6 +204,12 @@ int trace_open(const struct trace_config *config, struct trace **ret_trace, stru
 	return 0;
 }
 
+void trace_end(struct trace *trace)
+{
+	atomic_store(&trace->ending, true);
+	datapath_wake_workers();
+}
+
 void trace_stop(struct trace *trace)
 {
 	struct trace_set *set;

@@ -84,7 +84,11 @@ struct trace;
 // CODE_BUSY (TRACES_MAX are open), CODE_INTERNAL.
 int trace_open(const struct trace_config *config, struct trace **ret_trace, struct error *err);
 
-// No more are taken; what was can still be read.
+// No more are taken, and what is under way is done as it is: unfinished. Workers do that soon, not at
+// once: trace_read_figures() tells when it is done.
+void trace_end(struct trace *trace);
+
+// No more are taken, and what is under way is lost; what is done can still be read.
 void trace_stop(struct trace *trace);
 
 // Stop, and free with all its records. NULL is fine.

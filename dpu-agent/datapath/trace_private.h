@@ -26,7 +26,7 @@ struct trace {
 	struct rte_ring *idle, *done; // of records
 	void *memory;                 // all records
 	_Atomic uint64_t taken, bytes, finished, lost;
-	_Atomic bool full;
+	_Atomic bool full, ending;
 	bool stopped; // control thread's
 };
 

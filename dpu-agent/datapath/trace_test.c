@@ -449,6 +449,36 @@ static void a_trace_may_end_while_its_packets_are_under_way(void **state)
 	assert_true(pull_frame(UPLINK, &got));
 }
 
+static void what_waits_at_an_end_is_told_as_unfinished(void **state)
+{
+	struct trace *a = open_(of_a), *other = open_(of_a);
+	struct trace_figures figures;
+
+	frame_udp4(&f, POD_A, A4, WORLD4, 100);
+	inject(POD_A, &f);
+	assert_false(next(a));
+	trace_end(a);
+	run();
+	assert_true(next(a));
+	assert_true(seen.record.unfinished);
+	assert_string_equal("eth_classify ip4_input ip4_lookup route4 ip4_forward neighbour_resolve",
+			    seen.way);
+	assert_frame(&f);
+	trace_read_figures(a, &figures);
+	assert_int_equal(figures.taken, figures.done);
+	inject(POD_A, &f); // nothing more is taken
+	assert_asked4(GATE4, NULL);
+	answer4(GATE4, gate_mac);
+	assert_false(next(a));
+	for (int i = 0; i < 2; i++) {
+		assert_true(pull_frame(UPLINK, &got));
+		assert_true(next(other));
+		assert_false(seen.record.unfinished);
+	}
+	trace_free(a);
+	trace_free(other);
+}
+
 static void the_graph_is_as_before_when_nobody_looks(void **state)
 {
 	for (int i = 0; i < 3; i++) {
@@ -596,6 +626,7 @@ int main(void)
 		WIRE_TEST(only_the_beginning_of_a_frame_is_kept),
 		WIRE_TEST(there_are_only_so_many_traces),
 		WIRE_TEST(a_trace_may_end_while_its_packets_are_under_way),
+		WIRE_TEST(what_waits_at_an_end_is_told_as_unfinished),
 		WIRE_TEST(the_graph_is_as_before_when_nobody_looks),
 		WIRE_TEST(another_port_in_the_slot_is_not_looked_at),
 		WIRE_TEST(a_worker_under_traffic_takes_traces_on_and_off),

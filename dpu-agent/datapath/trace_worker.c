@@ -123,6 +123,7 @@ static void take(struct worker *w, struct trace *trace, unsigned int index, stru
 			return;
 		}
 		if (atomic_load_explicit(&trace->full, memory_order_relaxed) ||
+		    atomic_load_explicit(&trace->ending, memory_order_relaxed) ||
 		    !count_taken(trace, length)) {
 			p->refused |= 1u << index;
 			return;
@@ -383,6 +384,28 @@ static void adopt(struct worker *w, struct tracer *t, const struct trace_set *se
 	t->set_serial = set->serial;
 }
 
+// Of traces that end: what is under way is not waited for.
+static void hand_in(struct worker *w, struct tracer *t)
+{
+	for (unsigned int i = 0; i < TRACES_MAX; i++) {
+		struct trace *trace = w->traces->traces[i];
+
+		if (trace == NULL ||
+		    likely(!atomic_load_explicit(&trace->ending, memory_order_relaxed)))
+			continue;
+		for (unsigned int packet = 0; packet < TRACE_PACKETS; packet++) {
+			struct trace_packet *p = &t->packets[packet];
+
+			for (unsigned int way = 0; p->live && way < TRACE_WAYS; way++) {
+				if (p->slots[i][way] != NULL)
+					give(trace, p, p->slots[i][way], way == TRACE_TO, true);
+				p->slots[i][way] = NULL;
+			}
+			p->refused |= 1u << i;
+		}
+	}
+}
+
 static void sweep(struct worker *w, struct tracer *t)
 {
 	uint64_t now = rte_rdtsc(), per_ms = rte_get_tsc_hz() / 1000;
@@ -414,5 +437,6 @@ void trace_before_walk_slow(struct worker *w)
 	w->tracer = set->tracers[w->index];
 	if (w->tracer->set_serial != set->serial)
 		adopt(w, w->tracer, set);
+	hand_in(w, w->tracer);
 	sweep(w, w->tracer);
 }

@@ -243,11 +243,9 @@ int watch_follow(struct podport_client *client, struct podport_watch *watch,
 		bool more = podport_packets_summary(packets)->more;
 		done = asked && ended && podport_packets_count(packets) == 0;
 		podport_packets_free(packets);
-		end = end || ended || asked_to_end;
-		if (r == 0 && !more && !end) {
+		if (r == 0 && !more && !ended && !(asked_to_end && !asked))
 			wait_ms(PAUSE_MS);
-			end = asked_to_end;
-		}
+		end = end || ended || asked_to_end;
 	}
 	if (r < 0) { // the reader's: nobody wants the rest
 		struct podport_packets *packets;

@@ -10,12 +10,12 @@ import time
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import ARP, Ether
 from scapy.utils import PcapNgReader
 
 from eswitch import offload_of, wait_full
 from simulation import wait_until
-from traffic import raw_socket, tcp_transfer
+from traffic import first_frame, raw_socket, tcp_transfer
 from watching import Watching, read_pcapng
 from world import ADDRESSES, World, uplink_yaml
 
@@ -63,7 +63,7 @@ def test_the_file_has_the_packets_of_the_pods_interface(make_sim, offload):
         wait_full(sim, a, b)
     message = bytes(range(256)) * 20
     with contextlib.closing(raw_socket(a.netns, a.ifname)) as raw, \
-            Watching(sim, "capture", a, "icmp or tcp port 5001") as capture:
+            Watching(sim, "capture", a, "--snap", 9216, "icmp or tcp port 5001") as capture:
         a.ping(b.ipv4, count=4)
         b.ping(a.ipv4, count=4)
         with b.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, a.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
@@ -103,16 +103,18 @@ def test_what_is_answered_or_dropped_by_the_agent_is_there_with_the_reason(sim):
     nobody = ".".join(pod.ipv4.split(".")[:2] + ["255", "200"])
     with Watching(sim, "capture", pod) as capture:
         pod.run("ping", "-n", "-c", "1", "-W", "1", nobody, check=False)
-        pod.run("ip", "neigh", "flush", "dev", pod.ifname)  # so that it asks by ARP
-        pod.ping(sim.gateway(4))
+        with contextlib.closing(raw_socket(pod.netns, pod.ifname)) as raw:
+            raw.send(bytes(Ether(src=pod.mac, dst="ff:ff:ff:ff:ff:ff")
+                           / ARP(hwsrc=pod.mac, psrc=pod.ipv4, pdst=sim.gateway(4))))
+            first_frame(raw, lambda frame: Ether(frame).haslayer(ARP) and Ether(frame)[ARP].op == 2, "the router's answer")
         capture.end()
     packets = read_pcapng(capture.file)[1]
     dropped = [packet for packet in packets if packet.comment]
     assert [packet.comment for packet in dropped if Ether(packet.data).haslayer(ICMP)] == ["dropped by podport: no-such-pod"], packets
     errors = [packet for packet in packets if packet.inbound and ICMP in Ether(packet.data) and Ether(packet.data)[ICMP].type == 3]
     assert len(errors) == 1
-    arp = [packet.inbound for packet in packets if Ether(packet.data).type == 0x0806 and not packet.comment]
-    assert True in arp and False in arp, packets  # question and answer
+    arp = [packet.inbound for packet in packets if Ether(packet.data).haslayer(ARP)]
+    assert arp == [False, True], packets  # question and answer
 
 
 def test_masqueraded_packets_are_as_the_pod_has_them(make_sim):
@@ -148,9 +150,9 @@ def test_two_captures_do_not_disturb_each_other(make_sim):
         assert offload_of(sim, b)[0] == "none"
         at_b.end()
     wait_full(sim, a, b)
-    seen = [{(inbound,) + echo for inbound, *echo in [(p[0], *p[1:]) for p in echoes((q.inbound, q.data) for q in read_pcapng(w.file)[1])]}
-            for w in (at_a, at_b)]
-    assert len(seen[0]) == 12 and {(not way, *rest) for way, *rest in seen[0]} == {tuple(echo) for echo in seen[1]}
+    seen_a, seen_b = (echoes((packet.inbound, packet.data) for packet in read_pcapng(capture.file)[1]) for capture in (at_a, at_b))
+    # What one has sent the other has received.
+    assert len(seen_a) == 12 and {(not inbound, *rest) for inbound, *rest in seen_a} == seen_b
 
 
 def test_a_capture_that_is_killed_leaves_a_good_file_and_the_rules_come_back(make_sim):
