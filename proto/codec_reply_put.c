@@ -525,8 +525,8 @@ int codec_encode_reply(const struct reply *reply, struct encoded *ret_encoded, s
 	struct reply_wire wire;
 	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS ||
 		       reply->call == CALL_LIST_FLOWS || reply->call == CALL_GET_OFFLOAD ||
-		       reply->call == CALL_LIST_NEIGHBOURS || reply->call == CALL_LIST_CONNECTIONS ||
-		       reply->call == CALL_READ_WATCH;
+		       reply->call == CALL_LIST_NEIGHBOURS ||
+		       reply->call == CALL_LIST_CONNECTIONS || reply->call == CALL_READ_WATCH;
 	int r = 0;
 
 	podport__wire__reply__init(&wire.message);

@@ -96,8 +96,8 @@ int decode_read_watch(const Podport__Wire__ReadWatch *from, const struct where *
 {
 	if (from->id == 0)
 		return bad_field(err, CODE_BAD_REQUEST, at, "id", "is 0");
-	*ret_read = (struct read_watch_request){
-		.id = from->id, .after = from->after, .end = from->end};
+	*ret_read =
+		(struct read_watch_request){.id = from->id, .after = from->after, .end = from->end};
 	return 0;
 }
 

@@ -47,8 +47,8 @@ enum {
 	LIMIT_FAILURES = 8, // in one Gc reply
 	LIMIT_ROUTES = 64,  // of the uplink
 	LIMIT_PORT_MAPPINGS = 64, // of one pod
-	LIMIT_FILTER = 256, // instructions of a filter
-	LIMIT_FRAME = 9216, // bytes of one frame that are told: a jumbo frame is whole
+	LIMIT_FILTER = 256,       // instructions of a filter
+	LIMIT_FRAME = 9216,       // bytes of one frame that are told: a jumbo frame is whole
 	// In one ReadWatch reply: packets, and of all together steps and bytes of frames.
 	LIMIT_WATCH_PAGE = 48,
 	LIMIT_WATCH_STEPS = 80,
@@ -313,11 +313,11 @@ struct filter_instruction {
 struct watch_request {
 	struct attachment_key key;
 	bool path, withdraw;
-	uint32_t frame_bytes; // 0..LIMIT_FRAME
-	uint64_t packets;     // 1..
-	uint64_t bytes;       // 1..
-	uint32_t seconds;     // 1..WATCH_SECONDS_MAX
-	uint32_t filter_size; // 0: every packet
+	uint32_t frame_bytes;                           // 0..LIMIT_FRAME
+	uint64_t packets;                               // 1..
+	uint64_t bytes;                                 // 1..
+	uint32_t seconds;                               // 1..WATCH_SECONDS_MAX
+	uint32_t filter_size;                           // 0: every packet
 	struct filter_instruction filter[LIMIT_FILTER]; // not checked by the codec
 };
 
@@ -566,11 +566,11 @@ struct watch_packet {
 	uint64_t number; // ascending, never 0
 	uint64_t unix_ns;
 	bool to_pod;
-	uint32_t length;           // of the frame, as it was
-	char drop[LIMIT_ID + 1];   // "": it was not dropped
+	uint32_t length;                   // of the frame, as it was
+	char drop[LIMIT_ID + 1];           // "": it was not dropped
 	char summary[LIMIT_STEP_TEXT + 1]; // "" without path
-	uint32_t first_byte, byte_count; // in bytes of the page
-	uint32_t first_step, step_count; // in steps of the page
+	uint32_t first_byte, byte_count;   // in bytes of the page
+	uint32_t first_step, step_count;   // in steps of the page
 };
 
 struct watch_page {

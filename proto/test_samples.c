@@ -248,7 +248,7 @@ static void fill_watch(struct watch_request *watch, enum sample sample)
 	watch->packets = sample == SAMPLE_SMALLEST ? 1 : number64(sample, 10);
 	watch->bytes = sample == SAMPLE_SMALLEST ? 1 : number64(sample, 1000000);
 	watch->seconds = sample == SAMPLE_LARGEST ? WATCH_SECONDS_MAX : 1;
-	watch->filter_size = sample == SAMPLE_LARGEST    ? LIMIT_FILTER
+	watch->filter_size = sample == SAMPLE_LARGEST   ? LIMIT_FILTER
 			     : sample == SAMPLE_TYPICAL ? 4
 							: 0;
 	for (uint32_t i = 0; i < watch->filter_size; i++)

@@ -20,7 +20,7 @@ struct watch {
 	bool withdraws;      // the pod's rules, from the e-switch
 	uint32_t seconds;
 	int64_t asked_ms, ends_ms, full_ms, ending_ms; // the last two: 0, not yet
-	bool over; // nothing more is taken
+	bool over;                                     // nothing more is taken
 	char reason[LIMIT_TEXT + 1];
 	uint64_t offloaded_before, offloaded;
 	// Told, or to be told, and not yet asked behind: LIMIT_WATCH_PAGE.

@@ -20,7 +20,7 @@
 #include "proto/base/text.h"
 
 enum {
-	LEASE_MS = 5000, // not asked for this long: nobody is there any more
+	LEASE_MS = 5000,  // not asked for this long: nobody is there any more
 	LINGER_MS = 7000, // what was taken last is given this long to leave the graph
 	END_MS = 2000,    // the workers this long, to hand in what is under way at an end
 };
@@ -40,8 +40,7 @@ static struct watch *find(struct control *control, uint64_t id, const char *host
 	for (size_t i = 0; i < TRACES_MAX; i++) {
 		struct watch *watch = &control->watches[i];
 
-		if (watch->trace != NULL && watch->id == id &&
-		    strcmp(watch->host_id, host_id) == 0)
+		if (watch->trace != NULL && watch->id == id && strcmp(watch->host_id, host_id) == 0)
 			return watch;
 	}
 	return NULL;
@@ -404,10 +403,11 @@ static void fail_unknown(struct control *control, struct control_call *call)
 {
 	struct error err;
 
-	error_set(&err, ENOENT, CODE_NOT_FOUND,
-		  "the agent knows no such trace or capture (any more): it was restarted, or has not "
-		  "been asked for %d s",
-		  LEASE_MS / 1000);
+	error_set(
+		&err, ENOENT, CODE_NOT_FOUND,
+		"the agent knows no such trace or capture (any more): it was restarted, or has not "
+		"been asked for %d s",
+		LEASE_MS / 1000);
 	answer_error(control, call, &err);
 }
 

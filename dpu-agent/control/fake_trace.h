@@ -20,7 +20,7 @@ struct trace {
 
 struct fake_traces {
 	struct trace traces[TRACES_MAX];
-	bool fail;                 // trace_open does, as for a bad filter
+	bool fail;                // trace_open does, as for a bad filter
 	const char *const *nodes; // by number
 };
 extern struct fake_traces fake_traces;

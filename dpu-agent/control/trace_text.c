@@ -170,8 +170,7 @@ void trace_text_summary(const struct trace_record *record, char ret_text[LIMIT_S
 		else
 			say(&words, " protocol %u", step->protocol);
 	}
-	say(&words, ", %u bytes%s", record->length,
-	    record->continued ? ", seen before" : "");
+	say(&words, ", %u bytes%s", record->length, record->continued ? ", seen before" : "");
 	text_clean(ret_text);
 }
 
@@ -339,9 +338,9 @@ static void explain_wire_output(struct scene *scene)
 
 static void explain_local(struct scene *scene)
 {
-	say(&scene->words, "%s", scene->next != NULL && is_rewritten(scene->step, scene->next)
-					 ? "the router answers"
-					 : "the router takes it");
+	say(&scene->words, "%s",
+	    scene->next != NULL && is_rewritten(scene->step, scene->next) ? "the router answers"
+									  : "the router takes it");
 }
 
 // Whether an error was sent is not seen here: it is a packet of its own.

@@ -111,7 +111,8 @@ static void each_decision_is_told_with_its_reason(void **state)
 	assert_string_equal("10.88.0.3 is not of the pod network: to the routes",
 			    explain("ip4_lookup", "route4"));
 	memcpy(steps[1].next_hop, (uint8_t[]){192, 0, 2, 1}, 4);
-	assert_string_equal("route: next hop 192.0.2.1 by port 5", explain("route4", "ip4_forward"));
+	assert_string_equal("route: next hop 192.0.2.1 by port 5",
+			    explain("route4", "ip4_forward"));
 	steps[1].hops = 63;
 	assert_string_equal("time to live 64 becomes 63", explain("ip4_forward", "port_tx"));
 	memcpy(steps[1].wire_mac, (uint8_t[]){2, 0, 0, 0, 0, 1}, 6);

@@ -175,9 +175,8 @@ static int make_records(struct trace *trace)
 
 int trace_open(const struct trace_config *config, struct trace **ret_trace, struct error *err)
 {
-	const struct graph_port *port = config->slot < DATAPATH_PORTS_MAX
-						? datapath_current()->ports[config->slot]
-						: NULL;
+	const struct graph_port *port =
+		config->slot < DATAPATH_PORTS_MAX ? datapath_current()->ports[config->slot] : NULL;
 	struct trace *trace;
 	int r;
 
@@ -263,9 +262,9 @@ const struct trace_record *trace_next(struct trace *trace)
 
 void trace_release(struct trace *trace, const struct trace_record *record)
 {
-	rte_ring_sp_enqueue(trace->idle,
-			    (struct trace_slot *)((uintptr_t)record -
-						  offsetof(struct trace_slot, record)));
+	rte_ring_sp_enqueue(
+		trace->idle,
+		(struct trace_slot *)((uintptr_t)record - offsetof(struct trace_slot, record)));
 }
 
 void trace_read_figures(const struct trace *trace, struct trace_figures *ret_figures)

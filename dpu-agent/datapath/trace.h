@@ -50,11 +50,12 @@ struct trace_step {
 	bool own;       // the router's own, on its way to the wire
 	uint8_t family; // enum trace_family
 	uint8_t protocol;
-	uint8_t hops;     // time to live, hop limit
-	bool later_piece; // a fragment without ports
+	uint8_t hops;                        // time to live, hop limit
+	bool later_piece;                    // a fragment without ports
 	uint8_t source[16], destination[16]; // of ARP: sender and target
-	uint16_t source_port, destination_port; // host order; of a ping its identifier, in the first
-	uint8_t type, code; // of ICMP; of TCP its flags; of ARP the operation
+	uint16_t source_port,
+		destination_port;       // host order; of a ping its identifier, in the first
+	uint8_t type, code;             // of ICMP; of TCP its flags; of ARP the operation
 	uint8_t error_type, error_code; // for the error nodes
 	uint32_t error_value;
 	uint8_t next_hop[16], wire_mac[6]; // as far as they are known
@@ -66,9 +67,9 @@ struct trace_record {
 	uint32_t length;      // of the frame
 	uint32_t frame_bytes; // of it that are here
 	const uint8_t *frame;
-	bool to_port;    // else from it
-	bool dropped;    // for `reason`
-	bool continued;  // its beginning is another record, or none: it came from another worker, or has waited
+	bool to_port; // else from it
+	bool dropped; // for `reason`
+	bool continued; // its beginning is another record, or none: it came from another worker, or has waited
 	bool unfinished; // it has not left the graph in a few seconds, or left it unseen
 	uint8_t reason;  // enum drop_reason
 	uint16_t in_slot;

@@ -106,8 +106,8 @@ int trace_filter_take(const struct filter_instruction *filter, uint32_t size,
 
 		if (wrong != NULL)
 			return error_set(err, EINVAL, CODE_BAD_REQUEST,
-					 "filter: instruction %u (code 0x%x) %s", i,
-					 filter[i].code, wrong);
+					 "filter: instruction %u (code 0x%x) %s", i, filter[i].code,
+					 wrong);
 		ret_filter[i] = (struct bpf_insn){
 			.code = filter[i].code,
 			.jt = filter[i].jump_true,

@@ -158,8 +158,8 @@ static struct rte_ether_addr group_mac(const struct rte_mbuf *m)
 
 static uint16_t type_of(const struct rte_mbuf *m)
 {
-	uint8_t version = rte_pktmbuf_data_len(m) > 0 ? *rte_pktmbuf_mtod(m, const uint8_t *) >> 4
-						      : 0;
+	uint8_t version =
+		rte_pktmbuf_data_len(m) > 0 ? *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 : 0;
 
 	return version == 4   ? RTE_BE16(RTE_ETHER_TYPE_IPV4)
 	       : version == 6 ? RTE_BE16(RTE_ETHER_TYPE_IPV6)
@@ -181,8 +181,7 @@ uint32_t trace_copy_frame(const struct snapshot *s, const struct graph_port *por
 	}
 	header.dst_addr = to_port ? port->mac : s->router_mac;
 	header.src_addr = to_port ? s->router_mac : port->mac;
-	if (packet_meta(m)->out_group &&
-	    rte_pktmbuf_data_len(m) >= sizeof(struct rte_ipv6_hdr))
+	if (packet_meta(m)->out_group && rte_pktmbuf_data_len(m) >= sizeof(struct rte_ipv6_hdr))
 		header.dst_addr = group_mac(m);
 	header.ether_type = type_of(m);
 	*ret_length = (uint32_t)sizeof(header) + packet;

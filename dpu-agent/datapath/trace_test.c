@@ -165,7 +165,8 @@ static void a_drop_is_told_and_so_is_the_error_that_comes_of_it(void **state)
 	assert_true(next(a));
 	assert_string_equal("eth_classify drop", seen.way);
 	assert_int_equal(DROP_SPOOFED_MAC, seen.record.reason);
-	assert_int_equal(TRACE_IPV4, seen.steps[1].family); // its Ethernet header is still before it
+	assert_int_equal(TRACE_IPV4,
+			 seen.steps[1].family); // its Ethernet header is still before it
 	trace_free(a);
 }
 
@@ -224,9 +225,10 @@ static void a_translation_shows_between_two_steps(void **state)
 	answer4(GATE4, gate_mac);
 	assert_true(pull_frame(UPLINK, &got));
 	assert_true(next(a));
-	assert_string_equal("eth_classify ip4_input ip4_lookup route4 ip4_forward neighbour_resolve "
-			    "ip4_forward masquerade_output wire_output port_tx",
-			    seen.way);
+	assert_string_equal(
+		"eth_classify ip4_input ip4_lookup route4 ip4_forward neighbour_resolve "
+		"ip4_forward masquerade_output wire_output port_tx",
+		seen.way);
 	assert_frame(&f);
 	assert_memory_equal(seen.steps[7].source, f.bytes + f.l3 + 12, 4);
 	assert_memory_equal(seen.steps[8].source, got.bytes + got.l3 + 12, 4);
@@ -461,8 +463,8 @@ static void what_waits_at_an_end_is_told_as_unfinished(void **state)
 	run();
 	assert_true(next(a));
 	assert_true(seen.record.unfinished);
-	assert_string_equal("eth_classify ip4_input ip4_lookup route4 ip4_forward neighbour_resolve",
-			    seen.way);
+	assert_string_equal(
+		"eth_classify ip4_input ip4_lookup route4 ip4_forward neighbour_resolve", seen.way);
 	assert_frame(&f);
 	trace_read_figures(a, &figures);
 	assert_int_equal(figures.taken, figures.done);

@@ -15,8 +15,9 @@
 #include "datapath/trace_private.h"
 
 enum {
-	SWEEP_MS = 1000,      // how often to look for
-	UNFINISHED_MS = 6000, // those that have not gone on for this long: more than they wait for a neighbour
+	SWEEP_MS = 1000, // how often to look for
+	UNFINISHED_MS =
+		6000, // those that have not gone on for this long: more than they wait for a neighbour
 };
 
 // ---- packets under way ---------------------------------------------------------------------------

@@ -79,8 +79,7 @@ static bool program(struct offload *offload, struct rule_set *set)
 static bool half_done(const struct rule_set *set)
 {
 	return set->wanted && !set->withdrawn && !set->fresh && !set->outdated &&
-	       set->installed > 0 &&
-	       set->installed < set->count;
+	       set->installed > 0 && set->installed < set->count;
 }
 
 // Rules that are there and are not those of now.
@@ -356,8 +355,7 @@ static void clear(struct offload *offload, int64_t deadline_us)
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS && offload_now_us() < deadline_us; slot++) {
 		struct rule_set *set = &offload->pods[slot];
 
-		if (set->installed > 0 &&
-		    (!set->wanted || set->withdrawn || rule_set_missing(set)))
+		if (set->installed > 0 && (!set->wanted || set->withdrawn || rule_set_missing(set)))
 			remove_outdated(offload, &set, 1);
 	}
 }

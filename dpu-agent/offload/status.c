@@ -48,7 +48,8 @@ static enum offload_state state_of(const struct offload *offload, const struct r
 	if (!set->wanted || offload_off(offload))
 		return OFFLOAD_OFF;
 	// What is installed and should not be is nothing that this pod has.
-	if (set->installed == 0 || set->withdrawn || set->fresh || set->outdated || !offload_usable(offload))
+	if (set->installed == 0 || set->withdrawn || set->fresh || set->outdated ||
+	    !offload_usable(offload))
 		return OFFLOAD_NONE;
 	if (rule_set_missing(set) || one_direction(offload, set))
 		return OFFLOAD_PARTIAL;

@@ -84,18 +84,18 @@ static void print_outcome(const struct options *options, const struct watch_outc
 			  const struct podport_watch_info *info)
 {
 	if (options->json) {
-		json_t *json = json_pack("{s:I, s:I, s:I, s:b, s:s}", "packets",
-					 (json_int_t)outcome->read, "lost",
-					 (json_int_t)outcome->lost, "offloaded",
-					 (json_int_t)outcome->offloaded, "withdrawn",
-					 (int)info->withdrawn, "reason", outcome->reason);
+		json_t *json = json_pack(
+			"{s:I, s:I, s:I, s:b, s:s}", "packets", (json_int_t)outcome->read, "lost",
+			(json_int_t)outcome->lost, "offloaded", (json_int_t)outcome->offloaded,
+			"withdrawn", (int)info->withdrawn, "reason", outcome->reason);
 
 		json_dumpf(json, stderr, JSON_INDENT(2));
 		fputc('\n', stderr);
 		json_decref(json);
 		return;
 	}
-	fprintf(stderr, "%llu packets captured (%s), %llu lost since they were not read fast enough",
+	fprintf(stderr,
+		"%llu packets captured (%s), %llu lost since they were not read fast enough",
 		(unsigned long long)outcome->read, outcome->reason,
 		(unsigned long long)outcome->lost);
 	if (outcome->offloaded > 0)
@@ -215,26 +215,33 @@ const struct command command_capture = {
 		"interface (outbound), and as\n"
 		"they go to it (inbound). A packet that the agent dropped has the reason in its "
 		"comment. Large TCP frames and\n"
-		"checksums are as the pod's stack leaves them to the NIC. POD:INTERFACE is one of a pod "
+		"checksums are as the pod's stack leaves them to the NIC. POD:INTERFACE is one of "
+		"a pod "
 		"that has several.\n"
 		"\n"
-		"Meanwhile the e-switch forwards nothing of the pod: its rules are taken out, so that "
+		"Meanwhile the e-switch forwards nothing of the pod: its rules are taken out, so "
+		"that "
 		"its packets go through\n"
-		"the agent and are seen, more slowly. They come back at the end, in seconds also if "
+		"the agent and are seen, more slowly. They come back at the end, in seconds also "
+		"if "
 		"this command is killed.\n"
 		"\n"
-		"FILTER is as tcpdump's, see pcap-filter(7): it looks at the frame as the pod has it "
+		"FILTER is as tcpdump's, see pcap-filter(7): it looks at the frame as the pod has "
+		"it "
 		"on its interface.\n"
 		"\n"
 		"  -w FILE             to write, - for standard output\n"
 		"  -c, --count N       so many packets at most (default 100000)\n"
 		"      --bytes N       frames of so many bytes in all at most (default 67108864)\n"
 		"      --seconds N     for so long at most (default 60, at most 3600)\n"
-		"      --snap N        keep so many bytes of each frame (default 2048, at most 9216)\n"
-		"      --offloaded     leave to the e-switch what it forwards: that is not seen, only "
+		"      --snap N        keep so many bytes of each frame (default 2048, at most "
+		"9216)\n"
+		"      --offloaded     leave to the e-switch what it forwards: that is not seen, "
+		"only "
 		"counted\n"
 		"\n"
-		"It also ends by SIGINT and SIGTERM. What it has captured is told on standard error; "
+		"It also ends by SIGINT and SIGTERM. What it has captured is told on standard "
+		"error; "
 		"--json: {packets, lost,\n"
 		"offloaded: numbers; withdrawn: true, false; reason: why it ended}\n",
 	.has_pod = true,

@@ -19,13 +19,13 @@ enum {
 
 // Of those that watch packets; 0, NULL: not given.
 struct watch_options {
-	const char *file;       // -w
-	uint64_t count;         // -c, --count
-	uint64_t bytes;         // --bytes
-	uint32_t seconds;       // --seconds
-	uint32_t snap;          // --snap
-	bool all;               // --all
-	bool leave_offloaded;   // --offloaded
+	const char *file;     // -w
+	uint64_t count;       // -c, --count
+	uint64_t bytes;       // --bytes
+	uint32_t seconds;     // --seconds
+	uint32_t snap;        // --snap
+	bool all;             // --all
+	bool leave_offloaded; // --offloaded
 };
 
 struct options {

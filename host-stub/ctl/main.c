@@ -152,22 +152,57 @@ static int parse_command(int argc, char **argv, struct arguments *ret)
 	return -1;
 }
 
+enum {
+	OPTION_JSON = 256,
+	OPTION_SOCKET,
+	OPTION_TIMEOUT,
+	OPTION_DROPS,
+	OPTION_MTU,
+	OPTION_BYTES,
+	OPTION_SECONDS,
+	OPTION_SNAP,
+	OPTION_ALL,
+	OPTION_OFFLOADED,
+	OPTION_VERSION
+};
+
+// Returns 0, or -1 if it is none of these, or its value is wrong, which was said then.
+static int parse_watch_option(int option, const char *text, struct watch_options *watch)
+{
+	uint64_t number;
+
+	switch (option) {
+	case 'w':
+		watch->file = text;
+		return 0;
+	case 'c':
+		return parse_number("--count", text, UINT64_MAX, &watch->count);
+	case OPTION_BYTES:
+		return parse_number("--bytes", text, UINT64_MAX, &watch->bytes);
+	case OPTION_SECONDS:
+		if (parse_number("--seconds", text, 3600, &number) < 0)
+			return -1;
+		watch->seconds = (uint32_t)number;
+		return 0;
+	case OPTION_SNAP:
+		if (parse_number("--snap", text, 9216, &number) < 0)
+			return -1;
+		watch->snap = (uint32_t)number;
+		return 0;
+	case OPTION_ALL:
+		watch->all = true;
+		return 0;
+	case OPTION_OFFLOADED:
+		watch->leave_offloaded = true;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
 // Returns 0 to go on, or -1 with *ret_status to exit with.
 static int parse_arguments(int argc, char **argv, struct arguments *ret, int *ret_status)
 {
-	enum {
-		OPTION_JSON = 256,
-		OPTION_SOCKET,
-		OPTION_TIMEOUT,
-		OPTION_DROPS,
-		OPTION_MTU,
-		OPTION_BYTES,
-		OPTION_SECONDS,
-		OPTION_SNAP,
-		OPTION_ALL,
-		OPTION_OFFLOADED,
-		OPTION_VERSION
-	};
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, OPTION_JSON},
 		{"socket", required_argument, NULL, OPTION_SOCKET},
@@ -184,8 +219,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{NULL, 0, NULL, 0},
 	};
-	struct watch_options *watch = &ret->options.watch;
-	uint64_t number;
 	int option;
 
 	*ret_status = EXIT_USAGE;
@@ -208,33 +241,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 			if (parse_mtu(optarg, &ret->options.mtu) < 0)
 				return -1;
 			break;
-		case 'w':
-			watch->file = optarg;
-			break;
-		case 'c':
-			if (parse_number("--count", optarg, UINT64_MAX, &watch->count) < 0)
-				return -1;
-			break;
-		case OPTION_BYTES:
-			if (parse_number("--bytes", optarg, UINT64_MAX, &watch->bytes) < 0)
-				return -1;
-			break;
-		case OPTION_SECONDS:
-			if (parse_number("--seconds", optarg, 3600, &number) < 0)
-				return -1;
-			watch->seconds = (uint32_t)number;
-			break;
-		case OPTION_SNAP:
-			if (parse_number("--snap", optarg, 9216, &number) < 0)
-				return -1;
-			watch->snap = (uint32_t)number;
-			break;
-		case OPTION_ALL:
-			watch->all = true;
-			break;
-		case OPTION_OFFLOADED:
-			watch->leave_offloaded = true;
-			break;
 		case 'h':
 			ret->help = true;
 			break;
@@ -243,6 +249,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 			*ret_status = EXIT_DONE;
 			return -1;
 		default:
+			if (parse_watch_option(option, optarg, &ret->options.watch) == 0)
+				break;
 			usage();
 			return -1;
 		}
@@ -276,7 +284,8 @@ int main(int argc, char **argv)
 	}
 	if (arguments.command == NULL) {
 		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections, trace, capture or reconcile\n");
+				"offload, network,\n  neighbours, connections, trace, capture or "
+				"reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {

@@ -82,8 +82,7 @@ static int write_block(FILE *file, uint32_t type, const void *body, size_t size,
 	head[0] = type;
 	head[1] = total;
 	if ((r = write_all(file, head, sizeof(head))) < 0 ||
-	    (r = write_all(file, body, size)) < 0 ||
-	    (r = write_all(file, bytes, byte_count)) < 0 ||
+	    (r = write_all(file, body, size)) < 0 || (r = write_all(file, bytes, byte_count)) < 0 ||
 	    (r = write_all(file, zeros, padding)) < 0 ||
 	    (r = write_all(file, options->bytes, options->size)) < 0)
 		return r;

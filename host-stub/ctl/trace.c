@@ -51,12 +51,12 @@ static int collect_packet(void *arg, const struct podport_packet *packet,
 	for (size_t i = 0; i < packet->step_count; i++)
 		json_array_append_new(steps, json_pack("{s:s, s:s}", "node", packet->steps[i].node,
 						       "text", packet->steps[i].text));
-	json_array_append_new(
-		arg, json_pack("{s:I, s:s, s:s, s:I, s:s?, s:o}", "unix_ns",
-			       (json_int_t)packet->unix_ns, "direction",
-			       packet->to_pod ? "to" : "from", "packet", packet->summary, "length",
-			       (json_int_t)packet->length, "drop",
-			       packet->drop[0] != '\0' ? packet->drop : NULL, "steps", steps));
+	json_array_append_new(arg, json_pack("{s:I, s:s, s:s, s:I, s:s?, s:o}", "unix_ns",
+					     (json_int_t)packet->unix_ns, "direction",
+					     packet->to_pod ? "to" : "from", "packet",
+					     packet->summary, "length", (json_int_t)packet->length,
+					     "drop", packet->drop[0] != '\0' ? packet->drop : NULL,
+					     "steps", steps));
 	return 0;
 }
 
@@ -68,7 +68,8 @@ static void print_outcome(const struct watch_outcome *outcome, bool withdrawn)
 		printf("; %llu more were lost, too many came at once",
 		       (unsigned long long)outcome->lost);
 	if (outcome->offloaded > 0)
-		printf("; meanwhile the e-switch forwarded %llu packets of the pod by itself, which "
+		printf("; meanwhile the e-switch forwarded %llu packets of the pod by itself, "
+		       "which "
 		       "are not seen here%s",
 		       (unsigned long long)outcome->offloaded,
 		       withdrawn ? "" : ": --all withdraws its rules for that long");
@@ -155,20 +156,25 @@ static int run(struct podport_client *client, const struct options *options,
 const struct command command_trace = {
 	.name = "trace",
 	.summary = "the next packets of a pod, with every step of theirs and why",
-	.help = "Shows the next packets from and to a pod that the agent sees: each node of its graph "
+	.help = "Shows the next packets from and to a pod that the agent sees: each node of its "
+		"graph "
 		"that they pass,\n"
-		"what it decided, and why. What the e-switch forwards the agent does not see: at the "
+		"what it decided, and why. What the e-switch forwards the agent does not see: at "
+		"the "
 		"end is told how many\n"
 		"packets of the pod that were. POD:INTERFACE is one of a pod that has several.\n"
 		"\n"
-		"FILTER is as tcpdump's, see pcap-filter(7): it looks at the frame as the pod has it "
+		"FILTER is as tcpdump's, see pcap-filter(7): it looks at the frame as the pod has "
+		"it "
 		"on its interface.\n"
 		"\n"
 		"  -c, --count N       so many packets (default 10)\n"
 		"      --seconds N     for so long at most (default 60, at most 3600)\n"
-		"      --all           also what the e-switch would forward: the pod's rules are taken "
+		"      --all           also what the e-switch would forward: the pod's rules are "
+		"taken "
 		"out of it meanwhile,\n"
-		"                      and come back at the end, in seconds also if this command is "
+		"                      and come back at the end, in seconds also if this command "
+		"is "
 		"killed\n"
 		"\n"
 		"--json: {\"packets\": [{\n"

@@ -16,8 +16,9 @@
 #include "ctl/lookup.h"
 
 enum {
-	PAUSE_MS = 50,     // between two questions, when there was nothing more
-	PATIENCE_MS = 4000, // with hostd and the agent, when they do not answer: less than the agent's with us
+	PAUSE_MS = 50, // between two questions, when there was nothing more
+	PATIENCE_MS =
+		4000, // with hostd and the agent, when they do not answer: less than the agent's with us
 	RETRY_MS = 200,
 	SNAP_MAX = 65535,
 };
@@ -154,8 +155,9 @@ void watch_tell_begin(const char *what, const struct podport_watch_info *info)
 {
 	fprintf(stderr, "podportctl: %s %s", what, info->port);
 	if (info->withdrawn)
-		fprintf(stderr, "; its rules are taken out of the e-switch meanwhile: its packets go "
-				"through the agent, more slowly");
+		fprintf(stderr,
+			"; its rules are taken out of the e-switch meanwhile: its packets go "
+			"through the agent, more slowly");
 	fprintf(stderr, "\n");
 }
 

@@ -142,9 +142,10 @@ static int check_numbers(const struct podport_watch *watch, const struct watch_p
 
 	for (size_t i = 0; page != NULL && i < page->count; i++) {
 		if (page->packets[i].number <= last)
-			return error_set(err, EBADMSG, CODE_INTERNAL,
-					 "podport-hostd answered with a page that does not follow the "
-					 "last one");
+			return error_set(
+				err, EBADMSG, CODE_INTERNAL,
+				"podport-hostd answered with a page that does not follow the "
+				"last one");
 		last = page->packets[i].number;
 	}
 	return 0;
@@ -205,13 +206,13 @@ size_t podport_packets_count(const struct podport_packets *packets)
 	return packets->count;
 }
 
-const struct podport_packet *podport_packets_get(const struct podport_packets *packets, size_t index)
+const struct podport_packet *podport_packets_get(const struct podport_packets *packets,
+						 size_t index)
 {
 	return index < packets->count ? &packets->items[index].public : NULL;
 }
 
-const struct podport_packets_summary *
-podport_packets_summary(const struct podport_packets *packets)
+const struct podport_packets_summary *podport_packets_summary(const struct podport_packets *packets)
 {
 	return &packets->summary;
 }

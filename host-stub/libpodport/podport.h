@@ -612,10 +612,10 @@ struct podport_packet_step {
 };
 
 struct podport_packet {
-	uint64_t number;  // ascending
-	uint64_t unix_ns; // when it was seen
-	bool to_pod;      // else from it
-	uint32_t length;  // of the frame
+	uint64_t number;      // ascending
+	uint64_t unix_ns;     // when it was seen
+	bool to_pod;          // else from it
+	uint32_t length;      // of the frame
 	const uint8_t *frame; // its first frame_bytes
 	uint32_t frame_bytes;
 	const char *drop;    // the reason, "": it was not dropped

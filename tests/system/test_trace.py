@@ -4,6 +4,7 @@
 import contextlib
 import signal
 import socket
+import subprocess
 
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
@@ -118,17 +119,37 @@ def test_the_translation_of_a_masqueraded_connection_is_shown(make_sim):
         assert int(seen_as.split(":")[1]) in ports, (seen_as, ports)
 
 
-def test_a_trace_that_is_killed_leaves_nothing_behind(make_sim):
+def test_traces_that_are_killed_leave_nothing_behind(make_sim):
     sim = make_sim()
     a, b = sim.pod().add(), sim.pod().add()
     wait_full(sim, a, b)
-    for _ in range(5):  # one more than there may be at once
-        with Watching(sim, "trace", a, "--all", "--count", 1000) as watching:
-            assert offload_of(sim, a)[0] == "none"
+    with contextlib.ExitStack() as stack:
+        # As many as there may be at once.
+        all_four = [stack.enter_context(Watching(sim, "trace", a, "--all", "--count", 1000)) for _ in range(4)]
+        assert offload_of(sim, a)[0] == "none"
+        for watching in all_four:
             watching.process.send_signal(signal.SIGKILL)
             watching.process.wait()
-        wait_full(sim, a, b)
+    wait_full(sim, a, b)
     a.ping(b.ipv4)
+    with Watching(sim, "trace", a, "tcp") as watching:
+        watching.end()
+
+
+def test_a_packet_that_waits_is_shown_when_the_trace_ends(make_sim):
+    sim = make_sim(agent_yaml=uplink_yaml())
+    with contextlib.closing(World(sim)) as world:
+        world.wait_for_agent()
+        pod = sim.pod().add()
+        with Watching(sim, "trace", pod, "icmp[icmptype] == icmp-echo") as watching, pod.popen(
+                "ping", "-n", "-c", "1", "-W", "1", ADDRESSES[4].nobody, stdout=subprocess.DEVNULL) as pinging:
+            wait_until(lambda: any(neighbour["address"] == ADDRESSES[4].nobody for neighbour in sim.ask("neighbours")["neighbours"]),
+                       "the agent asks for the neighbour")
+            told = watching.end()
+            pinging.wait()
+    # Unless the machine is so slow that it has been given up already.
+    assert nodes(told["packets"][0])[-1] in ("neighbour_resolve", "drop"), told
+    assert ADDRESSES[4].nobody in text_of(told["packets"][0], "ip4_forward")
 
 
 def test_a_trace_ends_with_its_pod_and_with_its_time(sim):
