@@ -205,15 +205,44 @@ static int read_patiently(struct podport_client *client, struct podport_watch *w
 	return r;
 }
 
+enum { PAGE_MAX = 256 };
+
+// By time: the agent tells of them in the order in which it was done with them.
+static int compare_times(const void *a, const void *b)
+{
+	const struct podport_packet *x = *(const struct podport_packet *const *)a,
+				    *y = *(const struct podport_packet *const *)b;
+
+	if (x->unix_ns != y->unix_ns)
+		return x->unix_ns < y->unix_ns ? -1 : 1;
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+static size_t sort(const struct podport_packets *packets, size_t from,
+		   const struct podport_packet *ret_sorted[PAGE_MAX])
+{
+	size_t count = 0;
+
+	for (; count < PAGE_MAX && from + count < podport_packets_count(packets); count++)
+		ret_sorted[count] = podport_packets_get(packets, from + count);
+	qsort(ret_sorted, count, sizeof(*ret_sorted), compare_times);
+	return count;
+}
+
 static int take(const struct podport_packets *packets, const struct watch_reader *reader,
 		struct watch_outcome *outcome, struct podport_error *error)
 {
 	const struct podport_packets_summary *summary = podport_packets_summary(packets);
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < podport_packets_count(packets); i++) {
-		r = reader->packet(reader->arg, podport_packets_get(packets, i), error);
-		outcome->read += r == 0;
+	const struct podport_packet *sorted[PAGE_MAX];
+
+	for (size_t from = 0, count; r == 0 && (count = sort(packets, from, sorted)) > 0;
+	     from += count) {
+		for (size_t i = 0; r == 0 && i < count; i++) {
+			r = reader->packet(reader->arg, sorted[i], error);
+			outcome->read += r == 0;
+		}
 	}
 	outcome->lost = summary->lost;
 	outcome->offloaded = summary->offloaded;

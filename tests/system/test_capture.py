@@ -187,24 +187,24 @@ def test_an_agent_that_is_restarted_ends_the_capture_and_has_all_its_rules(make_
 def test_a_reader_that_is_too_slow_is_told_what_it_has_lost(make_sim):
     sim = make_sim()
     pod = sim.pod().add()
-    count = 3000  # of records for whole frames the agent has a few hundred
-
-    def flood():
-        with pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.connect((sim.gateway(4), 9))
-            for _ in range(count):
-                with contextlib.suppress(ConnectionRefusedError):
-                    client.send(b"x" * 100)
+    enough = 1500  # records for whole frames the agent has some 900
 
     def received():
         return sim.port_of(pod)["rx_packets"]
 
+    def flood_until(count):
+        """Packets may be lost on their way to the agent."""
+        with pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((sim.gateway(4), 9))
+            while received() < count:
+                for _ in range(300):
+                    with contextlib.suppress(ConnectionRefusedError):
+                        client.send(b"x" * 100)
+
     for _ in range(5):  # on a machine where this takes longer than the agent waits for a reader, once more
         with Watching(sim, "capture", pod, "--snap", 9216, "udp") as capture:
             capture.process.send_signal(signal.SIGSTOP)
-            before = received()
-            flood()
-            wait_until(lambda before=before: received() >= before + count * 9 // 10, "the agent has seen them")
+            flood_until(received() + enough)
             capture.process.send_signal(signal.SIGCONT)
             capture.process.send_signal(signal.SIGINT)
             capture.process.wait()
@@ -215,6 +215,6 @@ def test_a_reader_that_is_too_slow_is_told_what_it_has_lost(make_sim):
         packets, statistics = read_pcapng(capture.file)[1:]
         assert told["lost"] > 0 and statistics["lost"] == told["lost"]
         sent = sum(1 for packet in packets if UDP in Ether(packet.data) and not packet.inbound)
-        assert sent + told["lost"] >= count * 9 // 10, told
+        assert sent + told["lost"] >= enough - 50, told  # what its kernel says besides is not UDP
         return
     raise AssertionError("it never came back in time")
