@@ -49,6 +49,10 @@ const char *trace_text_reason(const char *reason)
 		{"nat-table-full", "there is no room for another connection of this pod"},
 		{"nat-no-port", "no external port is left for this pod"},
 		{"nat-fragment-lost", "its first fragment did not come"},
+		{"dhcp-server", "a pod is no DHCP server"},
+		{"slow-path-limit", "more packets of the pod than the agent handles for it"},
+		{"neighbour-limit", "the pod has too many neighbours asked for at once"},
+		{"nat-connection-limit", "the pod has as many connections as it may"},
 		{"nat-direct", "from the wire to a pod that is masqueraded towards there"},
 	};
 
@@ -358,7 +362,7 @@ static void explain_end(struct scene *scene)
 {
 	const char *node = trace_node_name(scene->step->node);
 
-	if (strcmp(node, "drop") == 0 || (strcmp(node, "port_tx") == 0 && scene->record->dropped)) {
+	if (strcmp(node, "drop") == 0 || scene->record->dropped) {
 		say(&scene->words, "dropped: ");
 		say_reason(scene, scene->record->reason);
 	} else if (strcmp(node, "port_tx") == 0) {

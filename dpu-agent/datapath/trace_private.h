@@ -79,7 +79,7 @@ struct tracer {
 	uint64_t swept_tsc;
 	bool named;
 	uint8_t kinds[TRACE_NODES_MAX];
-	rte_node_t classify;
+	rte_node_t port_rx, classify;
 	uint16_t idle[TRACE_PACKETS], idle_count;
 	uint16_t leaving[TRACE_PACKETS], leaving_count;
 	struct trace_packet packets[TRACE_PACKETS];

@@ -295,6 +295,29 @@ static void a_packet_that_the_port_does_not_take_is_told_as_dropped(void **state
 	trace_free(a);
 }
 
+static void a_packet_beyond_the_pods_limit_is_told_as_dropped(void **state)
+{
+	struct trace *a = open_(of_a);
+	unsigned int dropped = 0, count = 0;
+
+	datapath_set_limits(&(struct datapath_limits){.slow_path_pps = 1});
+	frame_udp4(&f, POD_A, A4, B4, 100);
+	while (dropped == 0 && count++ < 900) { // until what it has saved is used up
+		inject(POD_A, &f);
+		assert_true(next(a));
+		dropped += seen.record.dropped;
+	}
+	assert_int_equal(1, dropped);
+	assert_int_equal(DROP_SLOW_PATH_LIMIT, seen.record.reason);
+	assert_string_equal("port_rx", seen.way);
+	assert_frame(&f);
+	assert_dropped(POD_A, DROP_SLOW_PATH_LIMIT);
+	datapath_set_limits(&(struct datapath_limits){0});
+	while (pull_frame(POD_B, &got))
+		;
+	trace_free(a);
+}
+
 // ---- bounds --------------------------------------------------------------------------------------
 
 static void only_what_the_filter_accepts_is_taken(void **state)
@@ -625,6 +648,7 @@ int main(void)
 		WIRE_TEST(a_translation_shows_between_two_steps),
 		WIRE_TEST(what_is_cut_is_seen_with_all_its_pieces),
 		WIRE_TEST(a_packet_that_the_port_does_not_take_is_told_as_dropped),
+		WIRE_TEST(a_packet_beyond_the_pods_limit_is_told_as_dropped),
 		WIRE_TEST(only_what_the_filter_accepts_is_taken),
 		WIRE_TEST(no_more_is_taken_than_was_asked_for),
 		WIRE_TEST(what_nobody_reads_is_counted_as_lost_and_reading_makes_room),

@@ -287,6 +287,25 @@ void trace_note_drop_slow(struct worker *w, const struct rte_mbuf *m, enum drop_
 	p->reason = (uint8_t)reason;
 }
 
+void trace_note_refusal_slow(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
+{
+	struct trace_packet *p = begin(w, m, TRACE_RECEIVED);
+	struct trace_step step;
+
+	if (p == NULL) {
+		count_lost(w, m);
+		return;
+	}
+	add_step(p, w->tracer->port_rx, m, &step);
+	for (unsigned int i = 0; i < TRACES_MAX; i++) {
+		if (w->traces->traces[i] != NULL)
+			look(w, i, p, m, &step, false);
+	}
+	p->dropped = true;
+	p->reason = (uint8_t)reason;
+	finish(w, p, false);
+}
+
 // ---- between two walks ---------------------------------------------------------------------------
 
 static void put_before_nodes(struct worker *w)
@@ -330,6 +349,7 @@ static enum trace_node_kind kind_of(const struct rte_node *node)
 
 static void tell_first(const struct rte_node *port_rx, struct tracer *t)
 {
+	t->port_rx = port_rx->id;
 	for (rte_edge_t edge = 0; edge < port_rx->nb_edges; edge++) {
 		const struct rte_node *next = port_rx->nodes[edge];
 

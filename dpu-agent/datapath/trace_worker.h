@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Where a worker meets traces: before each walk, and where a packet is dropped inside of the last node.
+// Where a worker meets traces: before each walk, and where a packet is dropped inside of the first or the
+// last node.
 
 #pragma once
 
@@ -22,4 +23,13 @@ static inline void trace_note_drop(struct worker *w, const struct rte_mbuf *m,
 {
 	if (unlikely(w->traces != NULL))
 		trace_note_drop_slow(w, m, reason);
+}
+
+void trace_note_refusal_slow(struct worker *w, struct rte_mbuf *m, enum drop_reason reason);
+
+// A packet that was received goes no further than port_rx.
+static inline void trace_note_refusal(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
+{
+	if (unlikely(w->traces != NULL))
+		trace_note_refusal_slow(w, m, reason);
 }
