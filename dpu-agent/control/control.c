@@ -58,6 +58,7 @@ void control_free(struct control *control)
 {
 	if (control == NULL)
 		return;
+	watches_end(control);
 	offload_free(control->config.offload);
 	ports_stop(control);
 	pods_free(control->pods);
@@ -169,6 +170,12 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_LIST_NEIGHBOURS:
 		list_neighbours_call(control, call);
 		return;
+	case CALL_WATCH:
+		watch_call(control, call);
+		return;
+	case CALL_READ_WATCH:
+		read_watch_call(control, call);
+		return;
 	case CALL_GET_OFFLOAD:
 		offload_call(control, call);
 		return;
@@ -245,6 +252,7 @@ void control_retry(struct control *control)
 	rules_retry(control);
 	wire_watch(control);
 	connections_follow(control);
+	watches_expire(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],

@@ -122,6 +122,7 @@ void pod_port_stop(struct control *control, struct pod *pod)
 	if (port != NULL) {
 		if (pod->record.attachment.port == PORT_CHOICE_FUNCTION) // others have no rules
 			offload_remove(control->config.offload, port_slot(port));
+		watches_port_stops(control, port_slot(port));
 		crash_point("agent:del:unoffloaded");
 		port_stop(port);
 	}

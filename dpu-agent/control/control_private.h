@@ -7,8 +7,28 @@
 #include <sys/queue.h>
 
 #include "control/control.h"
+#include "datapath/trace.h"
 
 TAILQ_HEAD(leaving_list, pod);
+
+// Somebody looks at a pod's packets (control_watch.c).
+struct watch {
+	uint64_t id;
+	char host_id[LIMIT_ID + 1];
+	uint32_t slot;
+	struct trace *trace; // NULL: none is here
+	bool withdraws;      // the pod's rules, from the e-switch
+	uint32_t seconds;
+	int64_t asked_ms, ends_ms, full_ms, ending_ms; // the last two: 0, not yet
+	bool over;                                     // nothing more is taken
+	char reason[LIMIT_TEXT + 1];
+	uint64_t offloaded_before, offloaded;
+	// Told, or to be told, and not yet asked behind: LIMIT_WATCH_PAGE.
+	const struct trace_record **kept;
+	size_t kept_count;
+	uint64_t first_number; // the first one's
+	uint64_t fetched;
+};
 
 struct control {
 	struct control_config config;
@@ -34,6 +54,7 @@ struct control {
 	struct control_counts counts;
 	struct next_hop *next_hops; // of carried connections; by number
 	int64_t next_hops_ms;       // when they were looked at
+	struct watch watches[TRACES_MAX];
 };
 
 enum operation_kind {
@@ -104,6 +125,16 @@ void ipam_call(struct control *control, struct control_call *call);
 // control_offload.c
 void list_flows_call(struct control *control, struct control_call *call);
 void offload_call(struct control *control, struct control_call *call);
+
+// control_watch.c
+void watch_call(struct control *control, struct control_call *call);
+void read_watch_call(struct control *control, struct control_call *call);
+// Those that nobody reads any more, and those whose time is over.
+void watches_expire(struct control *control);
+// The rules of the slot's pod are gone, and its port is about to be stopped.
+void watches_port_stops(struct control *control, uint32_t slot);
+// All of them; before the rules and ports go.
+void watches_end(struct control *control);
 
 // ---- ports (control_port.c) --------------------------------------------------------------------
 

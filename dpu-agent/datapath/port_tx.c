@@ -10,11 +10,13 @@
 #include <rte_ethdev.h>
 
 #include "datapath/tcp_segment.h"
+#include "datapath/trace_worker.h"
 #include "datapath/worker.h"
 
 static void discard(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 {
 	count_drop(w, packet_meta(m)->in_slot, reason);
+	trace_note_drop(w, m, reason);
 	rte_pktmbuf_free(m);
 }
 

@@ -79,6 +79,12 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 // Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot
 // that is not there: no effect.
 void offload_remove(struct offload *offload, uint32_t slot);
+// Take a pod's rules out of the e-switch for a while, so that all its packets come to the slow path;
+// they stay wanted, and out also if the pod or its rules change, until offload_restore. When it returns
+// no frame goes by them. A slot that is not there: no effect but for a pod that comes into it.
+void offload_withdraw(struct offload *offload, uint32_t slot);
+// Make them again; what does not go in, offload_retry does.
+void offload_restore(struct offload *offload, uint32_t slot);
 // Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when
 // nothing is; to be called every few seconds. Blocks for 0.1 s, or for one answer of the NIC.
 void offload_retry(struct offload *offload);

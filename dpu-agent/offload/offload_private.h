@@ -39,9 +39,10 @@ struct installed {
 // each family is a part, which is installed wholly or not at all. The shared ones are one part.
 struct rule_set {
 	uint32_t slot;
-	bool wanted;   // false, and rules installed: the NIC refused to remove them
-	bool fresh;    // nothing programmed yet for this pod: the counts are somebody else's
-	bool outdated; // what is installed must be removed and made again
+	bool wanted;    // false, and rules installed: the NIC refused to remove them
+	bool fresh;     // nothing programmed yet for this pod: the counts are somebody else's
+	bool outdated;  // what is installed must be removed and made again
+	bool withdrawn; // nothing is to be installed for now
 	struct offload_pod pod;
 	struct installed rules[PROGRAM_RULES_MAX];
 	size_t count;     // of rules[]: as programmed last

@@ -24,7 +24,7 @@ enum {
 
 bool rule_set_missing(const struct rule_set *set)
 {
-	return set->wanted &&
+	return set->wanted && !set->withdrawn &&
 	       (set->fresh || set->outdated || set->count == 0 || set->installed < set->count);
 }
 
@@ -80,8 +80,8 @@ static bool program(struct offload *offload, struct rule_set *set)
 // Some are in: time was up, or a family was refused. And nothing has changed since.
 static bool half_done(const struct rule_set *set)
 {
-	return set->wanted && !set->fresh && !set->outdated && set->installed > 0 &&
-	       set->installed < set->count;
+	return set->wanted && !set->withdrawn && !set->fresh && !set->outdated &&
+	       set->installed > 0 && set->installed < set->count;
 }
 
 // Rules that are there and are not those of now.
@@ -300,6 +300,30 @@ void offload_remove(struct offload *offload, uint32_t slot)
 		transaction_remove(offload, &set, 1);
 }
 
+// ---- out for a while ------------------------------------------------------------------------------
+
+void offload_withdraw(struct offload *offload, uint32_t slot)
+{
+	struct rule_set *set = &offload->pods[slot];
+
+	set->withdrawn = true;
+	if (set->installed > 0)
+		transaction_remove(offload, &set, 1);
+}
+
+void offload_restore(struct offload *offload, uint32_t slot)
+{
+	struct rule_set *set = &offload->pods[slot];
+
+	if (!set->withdrawn)
+		return;
+	set->withdrawn = false;
+	if (offload_usable(offload) && rule_set_missing(set)) {
+		make(offload, &set, 1, offload_now_us() + ADD_BUDGET_US);
+		pods_tell(offload);
+	}
+}
+
 // ---- events and retry ---------------------------------------------------------------------------
 
 // A function that was reset has lost its rules, or what they act on; with the uplink, all have.
@@ -335,7 +359,7 @@ static void clear(struct offload *offload, int64_t deadline_us)
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS && offload_now_us() < deadline_us; slot++) {
 		struct rule_set *set = &offload->pods[slot];
 
-		if (set->installed > 0 && (!set->wanted || rule_set_missing(set)))
+		if (set->installed > 0 && (!set->wanted || set->withdrawn || rule_set_missing(set)))
 			remove_outdated(offload, &set, 1);
 	}
 }

@@ -38,7 +38,7 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 {
 	struct rule rules[PROGRAM_RULES_MAX];
 
-	if (!set->wanted || offload_off(offload) || !offload->begun)
+	if (!set->wanted || set->withdrawn || offload_off(offload) || !offload->begun)
 		return 0;
 	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, rules);
 }
@@ -48,7 +48,8 @@ static enum offload_state state_of(const struct offload *offload, const struct r
 	if (!set->wanted || offload_off(offload))
 		return OFFLOAD_OFF;
 	// What is installed and should not be is nothing that this pod has.
-	if (set->installed == 0 || set->fresh || set->outdated || !offload_usable(offload))
+	if (set->installed == 0 || set->withdrawn || set->fresh || set->outdated ||
+	    !offload_usable(offload))
 		return OFFLOAD_NONE;
 	if (rule_set_missing(set) || one_direction(offload, set))
 		return OFFLOAD_PARTIAL;
@@ -62,6 +63,9 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 		ret_reason[0] = '\0';
 	else if (!offload_usable(offload))
 		snprintf(ret_reason, LIMIT_TEXT + 1, "%s", why_not_usable(offload));
+	else if (set->withdrawn)
+		snprintf(ret_reason, LIMIT_TEXT + 1,
+			 "withdrawn while a capture or a trace looks at all its packets");
 	else if (rule_set_missing(set))
 		snprintf(ret_reason, LIMIT_TEXT + 1, "%s", set->reason);
 	else
@@ -128,7 +132,7 @@ static void add_pod(const struct offload *offload, const struct rule_set *set,
 		return;
 	if (set->fresh || set->outdated || !offload_usable(offload))
 		summary->rules_missing += wanted;
-	else
+	else if (!set->withdrawn)
 		summary->rules_missing += wanted - (uint32_t)set->installed;
 	switch (state_of(offload, set)) {
 	case OFFLOAD_FULL:
