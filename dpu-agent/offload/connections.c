@@ -121,6 +121,8 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 	struct connections *all = offload->connections;
 	struct carried *c = &all->places[place];
 
+	if (offload->pods[connection->slot].withdrawn)
+		return -EBUSY;
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
 		    all->lists[LIST_LEAVING].count >=
 	    all->most) {

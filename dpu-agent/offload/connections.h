@@ -55,7 +55,8 @@ struct offload_answer {
 // Can any connection be carried just now? False: *ret_why says why not.
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
 
-// Carry it. Errors: -ENOSPC, there are as many as there may be. No answer will follow then.
+// Carry it. Errors: -ENOSPC, there are as many as there may be; -EBUSY, the pod's rules are withdrawn. No answer will
+// follow then.
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection);
 // Carry it no more. A place that is free: no effect.

@@ -380,6 +380,28 @@ static void a_slow_nic_gets_one_connection_in_a_round(void **state)
 	assert_int_equal(connection_rules(), 1000);
 }
 
+// Whoever looks at all of a pod's packets must see these too.
+static void a_pods_are_out_while_its_rules_are(void **state)
+{
+	const uint32_t slot = fake_pod(0).slot;
+	const struct offload_connection again = connection(0, false, true, 2);
+
+	start(100);
+	add_connection(0, 0);
+	add_connection(1, 1);
+	run();
+	assert_int_equal(connection_rules(), 4);
+	offload_withdraw(offload, slot);
+	assert_int_equal(connection_rules(), 2);
+	assert_int_equal(offload_connection_add(offload, 2, &again), -EBUSY);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	offload_restore(offload, slot);
+	assert_int_equal(offload_connection_add(offload, 2, &again), 0);
+	run();
+	assert_int_equal(connection_rules(), 4);
+}
+
 #define BOTH(tests, setup) cmocka_run_group_tests_name(#setup, tests, setup, NULL)
 
 int main(void)
@@ -396,6 +418,7 @@ int main(void)
 		TEST(packets_are_told_once_and_counted_for_the_ports),
 		TEST(who_has_no_room_for_answers_gets_them_later),
 		TEST(a_pods_are_gone_when_its_rules_are_and_others_stay),
+		TEST(a_pods_are_out_while_its_rules_are),
 		TEST(those_of_a_next_hop_leave_together),
 		TEST(a_reset_function_and_an_uplink_that_stops_end_theirs),
 		TEST(a_slow_nic_gets_one_connection_in_a_round),

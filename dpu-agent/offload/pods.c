@@ -307,6 +307,7 @@ void offload_withdraw(struct offload *offload, uint32_t slot)
 	struct rule_set *set = &offload->pods[slot];
 
 	set->withdrawn = true;
+	connections_remove_slot(offload, slot);
 	if (set->installed > 0)
 		transaction_remove(offload, &set, 1);
 }
