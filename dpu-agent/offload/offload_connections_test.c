@@ -384,7 +384,7 @@ static void a_slow_nic_gets_one_connection_in_a_round(void **state)
 static void a_pods_are_out_while_its_rules_are(void **state)
 {
 	const uint32_t slot = fake_pod(0).slot;
-	const struct offload_connection again = connection(0, false, true, 2);
+	const struct offload_connection again = connection(0, false, true, 3);
 
 	start(100);
 	add_connection(0, 0);
