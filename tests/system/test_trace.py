@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 
+import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 
@@ -189,7 +190,10 @@ def test_no_more_than_a_few_are_traced_at_once(sim):
         result = sim.podportctl("trace", pod.container_id, check=False)
         assert result.returncode == 1 and "4 traces and captures are running" in result.stderr
         with pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.sendto(b"x", (sim.gateway(4), 7))
+            client.connect((sim.gateway(4), 7))
+            client.send(b"x")
+            with pytest.raises(ConnectionRefusedError):  # it has gone all its way
+                client.recv(1)
         for watching in four:
             told = watching.end()
             wait_until(lambda told=told: told["packets"] is not None, "it has told")
