@@ -482,7 +482,7 @@ static void call_published(struct input *input, uint8_t pod, bool from_wire)
 	if (verdict != CONNTRACK_PASS || parsed.kind > CONNTRACK_KIND_UDP)
 		return;
 	// Whoever is behind the port answers, and the answer is as if it came from there.
-	struct conntrack_tuple sent = parsed.tuple, back = conntrack_tuple_invert(&rewrite.to);
+	struct conntrack_tuple called = parsed.tuple, back = conntrack_tuple_invert(&rewrite.to);
 	for (uint32_t server = 0; server < PODS; server++) {
 		struct conntrack_packet answer;
 		uint8_t copy[PACKET_MAX];
@@ -495,7 +495,7 @@ static void call_published(struct input *input, uint8_t pod, bool from_wire)
 				    : conntrack_hairpin(table, server, &answer, &rewrite);
 		if (verdict != CONNTRACK_PASS)
 			continue;
-		struct conntrack_tuple expected = conntrack_tuple_invert(&sent);
+		struct conntrack_tuple expected = conntrack_tuple_invert(&called);
 		check(conntrack_tuple_equal(&expected, &rewrite.to));
 	}
 }

@@ -270,7 +270,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_reserved_port_is_given_to_nobody),
-						teardown),
 		TEST(a_port_is_one_pods_until_nobody_uses_it),
 		TEST(no_port_is_given_twice),
 		TEST(one_pod_gets_two_thirds_and_the_others_the_same_of_the_rest),

@@ -291,6 +291,21 @@ static void a_pod_reaches_another_and_itself_by_the_external_address(void **stat
 		}
 }
 
+static void an_endpoint_can_call_itself(void **state)
+{
+	for EACH_FAMILY (f) {
+		make_udp(&packet, f->server, f->external, 50);
+		assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
+		struct test_end seen = {f->external.address, source_port()};
+		assert_int_not_equal(PORT, seen.port);
+		assert_ends(&packet, seen, f->server);
+		make_udp(&packet, f->server, seen, 50);
+		assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
+		assert_ends(&packet, f->external, f->server);
+		conntrack_check(table);
+	}
+}
+
 static void pods_connections_within_are_their_own(void **state)
 {
 	const struct family *f = &families[0];
@@ -527,6 +542,7 @@ int main(void)
 		TEST(an_error_of_the_pods_looks_as_if_nothing_were_translated),
 		TEST(an_error_about_the_pods_answer_reaches_it),
 		TEST(a_pod_reaches_another_and_itself_by_the_external_address),
+		TEST(an_endpoint_can_call_itself),
 		TEST(pods_connections_within_are_their_own),
 		TEST(masquerade_gives_nobody_a_published_port),
 		TEST(who_has_a_port_keeps_it_and_gets_no_more_by_it),

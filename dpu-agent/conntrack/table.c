@@ -312,7 +312,9 @@ static enum conntrack_verdict enter_bound(struct conntrack *table, struct connec
 	c->tuples[1].destination = table->pools[c->pool].address;
 	if (place != PUBLISHED_NONE) {
 		c->tuples[1].destination_port = rte_cpu_to_be_16(table->published[place].what.port);
-		if (rte_hash_lookup(table->tuples, &c->tuples[1]) < 0) {
+		// An endpoint that calls itself would look the same in both directions.
+		if (rte_hash_lookup(table->tuples, &c->tuples[1]) < 0 &&
+		    !conntrack_tuple_equal(&c->tuples[0], &c->tuples[1])) {
 			if (c->published == PUBLISHED_NONE) {
 				c->published = place;
 				c->published_epoch = table->published[place].epoch;
