@@ -238,6 +238,7 @@ void control_retry(struct control *control)
 				    err.message);
 	}
 	ports_retry(control);
+	publish_retry(control);
 	rules_retry(control);
 	wire_watch(control);
 }
@@ -282,6 +283,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 		append(ret_text, "uplink: %s", control->uplink_error.message);
 	if (control->wire_error.code != CODE_OK)
 		append(ret_text, "uplink: %s", control->wire_error.message);
+	if (control->publish_error.code != CODE_OK)
+		append(ret_text, "published ports: %s", control->publish_error.message);
 	if (first != NULL)
 		append(ret_text, "%zu attachments have no port, first %s/%s: %s", stopped,
 		       first->record.attachment.key.container_id,

@@ -139,6 +139,8 @@ static void apply_hello(struct control *control, const struct hello_request *hel
 			memcpy(pod->record.boot_id, hello->boot_id, sizeof(pod->record.boot_id));
 		}
 	}
+	if (reclaimed > 0)
+		publish_apply(control, NULL);
 	note_host(control, hello);
 	log_info("host said hello", "host=%s boot=%s version=%s reclaimed=%zu", hello->host_id,
 		 hello->boot_id, hello->software_version, reclaimed);

@@ -47,6 +47,8 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 	}
 	control->uplink = *uplink;
 	control->wire_error = (struct error){0};
+	if (control->pods->has_network)
+		publish_apply(control, NULL);
 	if (control->pods->has_network && uplink->mtu != mtu_before)
 		uplink_port_restart(control);
 	log_info("uplink set", "ipv4=%s ipv6=%s vlan=%u routes=%u", uplink->has_ipv4 ? "yes" : "no",
