@@ -96,6 +96,10 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	request.body.list_connections.limit = LIMIT_CONNECTIONS_PAGE + 1;
 	check_request(&request, "list_connections.limit: 101 is not in 0..100");
 
+	sample_request(CALL_LIST_NAT, SAMPLE_TYPICAL, &request);
+	request.body.list_nat.limit = LIMIT_NAT_PAGE + 1;
+	check_request(&request, "list_nat.limit: 101 is not in 0..100");
+
 	sample_request(CALL_SET_POD_NETWORK, SAMPLE_TYPICAL, &request);
 	request.body.set_pod_network.ipv4_prefix_length = 31;
 	check_request(&request, "set_pod_network.ipv4_prefix_length: 31 is not in 8..30");

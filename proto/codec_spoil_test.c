@@ -252,6 +252,8 @@ static void every_spoiled_field_is_named(void **state)
 			reply.body.neighbours.count = 2;
 		if (call == CALL_LIST_CONNECTIONS)
 			reply.body.connections.count = 2;
+		if (call == CALL_LIST_NAT)
+			reply.body.nat.count = 2;
 		if (call == CALL_GET_OFFLOAD)
 			reply.body.offload.count = 2;
 		encoded = encode_reply(&reply);
