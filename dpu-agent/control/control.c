@@ -159,6 +159,9 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_LIST_FLOWS:
 		list_flows_call(control, call);
 		return;
+	case CALL_LIST_NAT:
+		list_nat_call(control, call);
+		return;
 	case CALL_LIST_CONNECTIONS:
 		list_connections_call(control, call);
 		return;

@@ -208,6 +208,13 @@ void hello_call(struct control *control, struct control_call *call)
 	body->has_pod_network = control->pods->has_network;
 	body->pod_network = control->pods->network.common;
 	body->host_port = host_port_ready(control);
+	// Only what is served: else the host would send there in vain.
+	if (control->pods->has_network && control->wire_error.code == CODE_OK) {
+		body->has_uplink_ipv4 = control->uplink.has_ipv4;
+		body->has_uplink_ipv6 = control->uplink.has_ipv6;
+		body->uplink_ipv4 = control->uplink.ipv4;
+		body->uplink_ipv6 = control->uplink.ipv6;
+	}
 	answer(control, call, &reply);
 }
 

@@ -156,6 +156,9 @@ void publish_retry(struct control *control);
 bool publish_is_served(const struct control *control, const struct attachment *attachment,
 		       const struct port_mapping *mapping, bool ipv6);
 
+// control_nat.c
+void list_nat_call(struct control *control, struct control_call *call);
+
 // ---- the e-switch (control_offload.c) ----------------------------------------------------------
 
 // Offload those of these pods whose port is started, all together. At most as many as there are

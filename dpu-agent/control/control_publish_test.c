@@ -294,6 +294,59 @@ static void mappings_follow_the_uplinks_addresses(void **state)
 	assert_non_null(published(8081, false));
 }
 
+static void all_are_listed_in_pages_also_those_that_are_not_served(void **state)
+{
+	struct uplink one = make_uplink("198.51.100.1/24", NULL);
+	uint32_t after = 0;
+	struct test_call call;
+	size_t rows = 0, served = 0;
+	struct error err;
+
+	attach("web", 8080);
+	test_attach(&call, "db");
+	by_address(add_mapping(&call, 8081), WIRE4);
+	add_mapping(&call, 8081)->host_family = 4; // the same, said twice
+	add_mapping(&call, 8080)->protocol = IPPROTO_UDP;
+	test_must_run(&agent, &call);
+	assert_int_equal(0, control_set_uplink(agent.control, &one, &err));
+	do {
+		test_simple(&call, CALL_LIST_NAT);
+		call.request.body.list_nat.after = after;
+		call.request.body.list_nat.limit = 2;
+		test_must_run(&agent, &call);
+		const struct nat_reply *nat = &call.reply.body.nat;
+		assert_in_range(nat->count, 1, 2);
+		for (size_t i = 0; i < nat->count; i++) {
+			const struct published_row *row = &nat->ports[i];
+
+			assert_true(row->number > after);
+			after = row->number;
+			rows++;
+			served += row->served;
+			assert_int_equal(row->served, !row->is_ipv6);
+			assert_int_equal(row->served ? row->host_port : 0, row->connections);
+		}
+		assert_true(nat->summary.masquerade_ipv4 && nat->summary.has_ipv4);
+		assert_string_equal("198.51.100.0/24", nat->summary.excluded[0].text);
+		assert_int_equal(1, nat->summary.ports_count);
+		assert_int_equal(IPPROTO_UDP, nat->summary.ports[0].protocol);
+		assert_int_equal(3, nat->summary.ports[0].used);
+		assert_int_equal(1000, nat->summary.most);
+		bool more = nat->more;
+		test_call_clear(&call);
+		if (!more)
+			break;
+	} while (true);
+	assert_int_equal(5, rows);
+	assert_int_equal(3, served);
+	// A worker that does not answer is told of.
+	fake_nic.connections_fail = true;
+	test_simple(&call, CALL_LIST_NAT);
+	call.request.body.list_nat.limit = 2;
+	test_must_fail(&agent, &call, CODE_INTERNAL, "it does not answer");
+	fake_nic.connections_fail = false;
+}
+
 static void a_pod_whose_ports_cannot_be_published_is_not_attached(void **state)
 {
 	char notice[LIMIT_TEXT + 1];
@@ -339,6 +392,7 @@ int main(void)
 		TEST(an_address_that_is_not_the_agents_is_refused),
 		TEST(without_an_uplink_there_is_nothing_to_publish_by),
 		TEST(mappings_follow_the_uplinks_addresses),
+		TEST(all_are_listed_in_pages_also_those_that_are_not_served),
 		TEST(a_pod_whose_ports_cannot_be_published_is_not_attached),
 		TEST(a_host_that_has_booted_takes_its_ports_back),
 	};

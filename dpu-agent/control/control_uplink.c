@@ -166,6 +166,9 @@ void list_neighbours_call(struct control *control, struct control_call *call)
 static void describe_connection(const struct masquerade_connection *from, struct connection_row *to)
 {
 	*to = (struct connection_row){
+		.kind = from->kind == MASQUERADE_FROM_WIRE ? CONNECTION_PUBLISHED
+			: from->kind == MASQUERADE_WITHIN  ? CONNECTION_WITHIN
+							   : CONNECTION_MASQUERADED,
 		.number = from->number,
 		.protocol = from->protocol,
 		.is_ipv6 = from->is_ipv6,

@@ -200,6 +200,31 @@ int masquerade_list(uint32_t after, struct masquerade_connection *ret_connection
 	return 0;
 }
 
+int masquerade_look(struct masquerade_published *published, size_t count,
+		    struct masquerade_figures *ret_figures, struct error *err)
+{
+	if (fake_nic.connections_fail)
+		return error_set(err, ETIMEDOUT, CODE_INTERNAL, "it does not answer");
+	for (size_t i = 0; i < count; i++)
+		published[i].connections = published[i].port;
+	*ret_figures = (struct masquerade_figures){.connections = 7, .most = 1000};
+	ret_figures->ports[0][1] = (struct masquerade_ports){.size = 100, .used = 3};
+	return 0;
+}
+
+const struct masquerade_config *masquerade_configuration(void)
+{
+	static const struct masquerade_config config = {
+		.ipv4 = true,
+		.excluded_count = 1,
+		.excluded = {{.length = 24, .prefix = {198, 51, 100}}},
+		.first_port = 32768,
+		.last_port = 65535,
+	};
+
+	return &config;
+}
+
 // The real one counts on it that no port is there twice.
 int masquerade_publish(const struct masquerade_publication *list, size_t count, struct error *err)
 {

@@ -211,7 +211,7 @@ int main(int argc, char **argv)
 	}
 	if (arguments.command == NULL) {
 		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections or reconcile\n");
+				"offload, network,\n  neighbours, connections, nat or reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {

@@ -158,6 +158,22 @@ def test_pods_reach_a_pod_by_the_agents_address_also_itself(wired):
             assert refused(lambda wire=wire: ask(other, socket.SOCK_STREAM, wire, 8081))
 
 
+def test_the_host_reaches_a_pod_by_the_agents_address(wired):
+    sim, _ = wired()
+    pod = publishing(sim, mapping(8080, 80), mapping(8080, 80, "udp")).add()
+    with served(pod):
+        for family in FAMILIES:
+            wire = ADDRESSES[family].wire
+            # hostd has laid the way there over the host's port.
+            wait_until(lambda family=family, wire=wire: sim.host.run("ip", f"-{family}", "route", "get", wire, check=False)
+                       .stdout.find("dev podport0") >= 0, "the host has a route to the agent's address")
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                assert ask(sim.host, kind, wire, 8080) == wire
+                assert ask(sim.host, kind, wire, 8080, b"x" * 8000) == wire
+            assert refused(lambda wire=wire: ask(sim.host, socket.SOCK_STREAM, wire, 8081))
+            sim.host.ping(wire)
+
+
 def test_errors_are_told_across_a_mapping(wired):
     sim, world = wired()
     pod, other = publishing(sim, mapping(8080, 80), mapping(8080, 80, "udp")).add(), sim.pod().add()
@@ -227,6 +243,33 @@ def test_a_port_that_is_taken_is_refused_with_its_holders_name(wired):
 def test_without_an_uplink_a_mapped_port_is_refused_with_the_reason(sim):
     result = publishing(sim, mapping(8080, 80)).try_add()
     assert not result.ok and "no address on the wire" in result.json["msg"], result
+
+
+def test_what_is_published_is_shown(wired):
+    sim, world = wired()
+    pod = publishing(sim, mapping(8080, 80), mapping(40000, 53, "udp", hostIP="0.0.0.0")).add()
+    other = sim.pod().add()
+    a = ADDRESSES[4]
+    with served(pod):
+        assert ask(world, socket.SOCK_STREAM, a.wire, 8080)
+        assert ask(other, socket.SOCK_STREAM, a.wire, 8080)
+        told = sim.ask("nat")
+    rows = {(row["protocol"], row["family"], row["host"]["port"]): row for row in told["published"]}
+    assert set(rows) == {("tcp", 4, 8080), ("tcp", 6, 8080), ("udp", 4, 40000)}
+    row = rows["tcp", 4, 8080]
+    assert row["host"]["address"] == a.wire and row["container"] == {"address": pod.ipv4, "port": 80}
+    assert row["opened"] == 2 and row["packets_in"] >= 8 and row["bytes_out"] > 0
+    kinds = {c["kind"] for c in sim.ask("connections")["connections"] if c["protocol"] == "tcp"}
+    assert kinds == {"published", "within"}
+    ports = {(row["protocol"], row["family"]): row for row in told["masquerade"]["ports"]}
+    udp = ports["udp", 4]
+    # The range is 32768 to 65535; a published port in it is nobody's.
+    assert (udp["size"], udp["used"], udp["published"], udp["available"]) == (32768, 0, 1, 32767)
+    assert ports["tcp", 4]["used"] == 1  # of who called from within
+    assert told["masquerade"]["exclude"] == ["198.51.100.0/24", "2001:db8:f::/48"]
+    output = sim.podportctl("nat").stdout
+    assert f"{a.wire}:8080" in output and f"{pod.ipv4}:80" in output and "pods are masqueraded as" in output
+    assert a.wire + ":" not in sim.podportctl("nat", other.container_id).stdout
 
 
 def test_what_a_pod_publishes_goes_with_it(wired):
