@@ -30,7 +30,7 @@ static const struct family families[] = {
 	 {"fd00::2", 4000},
 	 "2001:db8:9::1"},
 };
-#define EACH_FAMILY(f) (const struct family *f = families; f < families + RTE_DIM(families); f++)
+#define FAMILIES_END (families + RTE_DIM(families))
 
 // Pod 0 publishes PORT in both families, for TCP and UDP.
 static const struct test_publication all[] = {
@@ -89,60 +89,52 @@ static uint32_t connections(void)
 
 static void who_comes_from_the_wire_reaches_the_pod_with_its_own_address(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			uint32_t pod = 99;
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		uint32_t pod = 99;
 
-			make_segment(f->client, f->external, TCP_SYN, 100, 0);
-			assert_int_equal(CONNTRACK_PASS, send_in(&packet, &pod));
-			assert_ends(&packet, f->client, f->server);
-			assert_int_equal(0, pod);
-			make_segment(f->server, f->client, TCP_SYN | TCP_ACK, 500, 101);
-			assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
-			assert_ends(&packet, f->external, f->client);
-			make_segment(f->client, f->external, TCP_ACK, 101, 501);
-			assert_int_equal(CONNTRACK_PASS, send_in(&packet, &pod));
-			assert_string_equal("ESTABLISHED", state_of(f->client, f->external));
-			make_segment(f->client, f->external, TCP_ACK, 900000, 501);
-			assert_int_equal(CONNTRACK_INVALID, send_in(&packet, NULL));
-			struct conntrack_published_figures figures = figures_of(f, IPPROTO_TCP);
-			assert_int_equal(1, figures.connections);
-			assert_int_equal(2, figures.packets_in);
-			assert_int_equal(1, figures.packets_out);
-			assert_int_equal(f->ipv6 ? 60 : 40, figures.bytes_out);
-			assert_int_equal(0, figures_of(f, IPPROTO_UDP).connections);
-		}
+		make_segment(f->client, f->external, TCP_SYN, 100, 0);
+		assert_int_equal(CONNTRACK_PASS, send_in(&packet, &pod));
+		assert_ends(&packet, f->client, f->server);
+		assert_int_equal(0, pod);
+		make_segment(f->server, f->client, TCP_SYN | TCP_ACK, 500, 101);
+		assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
+		assert_ends(&packet, f->external, f->client);
+		make_segment(f->client, f->external, TCP_ACK, 101, 501);
+		assert_int_equal(CONNTRACK_PASS, send_in(&packet, &pod));
+		assert_string_equal("ESTABLISHED", state_of(f->client, f->external));
+		make_segment(f->client, f->external, TCP_ACK, 900000, 501);
+		assert_int_equal(CONNTRACK_INVALID, send_in(&packet, NULL));
+		struct conntrack_published_figures figures = figures_of(f, IPPROTO_TCP);
+		assert_int_equal(1, figures.connections);
+		assert_int_equal(2, figures.packets_in);
+		assert_int_equal(1, figures.packets_out);
+		assert_int_equal(f->ipv6 ? 60 : 40, figures.bytes_out);
+		assert_int_equal(0, figures_of(f, IPPROTO_UDP).connections);
+	}
 }
 
 // To a peer that sees pods as they are, the answer still comes from whom was asked.
 static void an_answer_to_where_nothing_is_masqueraded_is_translated_as_well(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			make_udp(&packet, f->client, f->external, 50);
-			assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
-			make_udp(&packet, f->server, f->client, 60);
-			assert_int_equal(CONNTRACK_PASS, send_reply(0, &packet));
-			assert_ends(&packet, f->external, f->client);
-			make_udp(&packet, f->server, (struct test_end){f->client.address, 1}, 60);
-			assert_int_equal(CONNTRACK_UNKNOWN, send_reply(0, &packet));
-		}
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		make_udp(&packet, f->client, f->external, 50);
+		assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
+		make_udp(&packet, f->server, f->client, 60);
+		assert_int_equal(CONNTRACK_PASS, send_reply(0, &packet));
+		assert_ends(&packet, f->external, f->client);
+		make_udp(&packet, f->server, (struct test_end){f->client.address, 1}, 60);
+		assert_int_equal(CONNTRACK_UNKNOWN, send_reply(0, &packet));
+	}
 }
 
 static void what_is_not_published_is_for_the_agent(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			make_udp(&packet, f->client,
-				 (struct test_end){f->external.address, PORT + 1}, 50);
-			assert_int_equal(CONNTRACK_UNKNOWN, send_in(&packet, NULL));
-			make_echo(&packet, f->client, (struct test_end){f->external.address, 0},
-				  50);
-			assert_int_equal(CONNTRACK_UNKNOWN, send_in(&packet, NULL));
-		}
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		make_udp(&packet, f->client, (struct test_end){f->external.address, PORT + 1}, 50);
+		assert_int_equal(CONNTRACK_UNKNOWN, send_in(&packet, NULL));
+		make_echo(&packet, f->client, (struct test_end){f->external.address, 0}, 50);
+		assert_int_equal(CONNTRACK_UNKNOWN, send_in(&packet, NULL));
+	}
 	assert_int_equal(0, connections());
 }
 
@@ -204,96 +196,84 @@ static void a_flood_from_the_wire_is_the_publishing_pods(void **state)
 
 static void an_error_of_the_pods_looks_as_if_nothing_were_translated(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			make_udp(&other, f->client, f->external, 50);
-			before = other;
-			assert_int_equal(CONNTRACK_PASS, send_in(&other, NULL));
-			for (unsigned int masquerade = 0; masquerade < 2; masquerade++) {
-				make_error(&packet, f->server.address, f->client.address, &other,
-					   other.size);
-				assert_int_equal(CONNTRACK_PASS, masquerade
-									 ? send_out(0, &packet)
-									 : send_reply(0, &packet));
-				assert_memory_equal(before.bytes,
-						    packet.bytes + packet.size - other.size,
-						    other.size);
-				assert_ends(&packet, (struct test_end){f->external.address, 0},
-					    (struct test_end){f->client.address, 0});
-			}
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		make_udp(&other, f->client, f->external, 50);
+		before = other;
+		assert_int_equal(CONNTRACK_PASS, send_in(&other, NULL));
+		for (unsigned int masquerade = 0; masquerade < 2; masquerade++) {
 			make_error(&packet, f->server.address, f->client.address, &other,
 				   other.size);
-			assert_int_equal(CONNTRACK_INVALID, send_out(1, &packet));
+			assert_int_equal(CONNTRACK_PASS, masquerade ? send_out(0, &packet)
+								    : send_reply(0, &packet));
+			assert_memory_equal(before.bytes, packet.bytes + packet.size - other.size,
+					    other.size);
+			assert_ends(&packet, (struct test_end){f->external.address, 0},
+				    (struct test_end){f->client.address, 0});
 		}
+		make_error(&packet, f->server.address, f->client.address, &other, other.size);
+		assert_int_equal(CONNTRACK_INVALID, send_out(1, &packet));
+	}
 }
 
 static void an_error_about_the_pods_answer_reaches_it(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			make_udp(&packet, f->client, f->external, 50);
-			assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
-			make_udp(&other, f->server, f->client, 60);
-			before = other;
-			assert_int_equal(CONNTRACK_PASS, send_out(0, &other));
-			make_error(&packet, f->router, f->external.address, &other, other.size);
-			assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
-			assert_memory_equal(before.bytes, packet.bytes + packet.size - other.size,
-					    other.size);
-			assert_ends(&packet, (struct test_end){f->router, 0},
-				    (struct test_end){f->server.address, 0});
-		}
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		make_udp(&packet, f->client, f->external, 50);
+		assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
+		make_udp(&other, f->server, f->client, 60);
+		before = other;
+		assert_int_equal(CONNTRACK_PASS, send_out(0, &other));
+		make_error(&packet, f->router, f->external.address, &other, other.size);
+		assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
+		assert_memory_equal(before.bytes, packet.bytes + packet.size - other.size,
+				    other.size);
+		assert_ends(&packet, (struct test_end){f->router, 0},
+			    (struct test_end){f->server.address, 0});
+	}
 }
 
 // ---- from within ---------------------------------------------------------------------------------
 
 static void a_pod_reaches_another_and_itself_by_the_external_address(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			for (uint32_t pod = 0; pod < 2; pod++) {
-				struct test_end client = {
-					pod == 0 ? f->server.address : f->neighbour.address, 4000};
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		for (uint32_t pod = 0; pod < 2; pod++) {
+			struct test_end client = {
+				pod == 0 ? f->server.address : f->neighbour.address, 4000};
 
-				make_udp(&packet, client, f->external, 50);
-				before = packet;
-				assert_int_equal(CONNTRACK_PASS, send_hairpin(pod, &packet));
-				struct test_end seen = {f->external.address, source_port()};
-				assert_ends(&packet, seen, f->server);
-				other = packet;
-				make_udp(&packet, f->server, seen, 60);
-				assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
-				assert_ends(&packet, f->external, client);
-				// And if nobody listens there.
-				make_error(&packet, f->server.address, seen.address, &other,
-					   other.size);
-				assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
-				assert_memory_equal(before.bytes,
-						    packet.bytes + packet.size - other.size,
-						    other.size);
-				assert_ends(&packet, (struct test_end){f->external.address, 0},
-					    (struct test_end){client.address, 0});
-				// The router's own errors are as good, whomever they are about.
-				make_error(&packet, f->router, seen.address, &other, other.size);
-				assert_int_equal(CONNTRACK_PASS,
-						 send_hairpin(CONNTRACK_POD_ANY, &packet));
-				// Nobody else has a part in this.
-				make_udp(&packet, f->server, seen, 60);
-				assert_int_equal(CONNTRACK_UNKNOWN, send_in(&packet, NULL));
-				make_udp(&packet, f->server, seen, 60);
-				assert_int_equal(CONNTRACK_UNKNOWN, send_hairpin(2, &packet));
-			}
-			assert_int_equal(2, figures_of(f, IPPROTO_UDP).connections);
-			assert_int_equal(2, figures_of(f, IPPROTO_UDP).packets_out);
+			make_udp(&packet, client, f->external, 50);
+			before = packet;
+			assert_int_equal(CONNTRACK_PASS, send_hairpin(pod, &packet));
+			struct test_end seen = {f->external.address, source_port()};
+			assert_ends(&packet, seen, f->server);
+			other = packet;
+			make_udp(&packet, f->server, seen, 60);
+			assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
+			assert_ends(&packet, f->external, client);
+			// And if nobody listens there.
+			make_error(&packet, f->server.address, seen.address, &other, other.size);
+			assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
+			assert_memory_equal(before.bytes, packet.bytes + packet.size - other.size,
+					    other.size);
+			assert_ends(&packet, (struct test_end){f->external.address, 0},
+				    (struct test_end){client.address, 0});
+			// The router's own errors are as good, whomever they are about.
+			make_error(&packet, f->router, seen.address, &other, other.size);
+			assert_int_equal(CONNTRACK_PASS, send_hairpin(CONNTRACK_POD_ANY, &packet));
+			// Nobody else has a part in this.
+			make_udp(&packet, f->server, seen, 60);
+			assert_int_equal(CONNTRACK_UNKNOWN, send_in(&packet, NULL));
+			make_udp(&packet, f->server, seen, 60);
+			assert_int_equal(CONNTRACK_UNKNOWN, send_hairpin(2, &packet));
 		}
+		assert_int_equal(2, figures_of(f, IPPROTO_UDP).connections);
+		assert_int_equal(2, figures_of(f, IPPROTO_UDP).packets_out);
+	}
 }
 
 static void an_endpoint_can_call_itself(void **state)
 {
-	for EACH_FAMILY (f) {
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
 		make_udp(&packet, f->server, f->external, 50);
 		assert_int_equal(CONNTRACK_PASS, send_hairpin(0, &packet));
 		struct test_end seen = {f->external.address, source_port()};
@@ -381,18 +361,15 @@ static void who_has_a_port_keeps_it_and_gets_no_more_by_it(void **state)
 
 static void an_endpoint_that_is_published_leaves_with_that_port(void **state)
 {
-	for
-		EACH_FAMILY(f)
-		{
-			make_udp(&packet, f->server, f->client, 10);
-			assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
-			assert_ends(&packet, f->external, f->client);
-			make_udp(&packet, f->client, f->external, 10);
-			assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
-			assert_ends(&packet, f->client, f->server);
-			assert_int_equal(
-				0, figures_of(f, IPPROTO_UDP).connections); // it was not called
-		}
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		make_udp(&packet, f->server, f->client, 10);
+		assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
+		assert_ends(&packet, f->external, f->client);
+		make_udp(&packet, f->client, f->external, 10);
+		assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
+		assert_ends(&packet, f->client, f->server);
+		assert_int_equal(0, figures_of(f, IPPROTO_UDP).connections); // it was not called
+	}
 	// Another endpoint of the pod, and the same of another pod, are nothing special.
 	assert_int_not_equal(PORT, speak_udp(0, POD_PORT + 1, families[0].client));
 	assert_int_not_equal(PORT, speak_udp(1, POD_PORT, families[0].client));
@@ -473,28 +450,22 @@ static void connections_go_with_the_pod_and_with_the_address(void **state)
 static void a_connection_goes_on_when_the_table_was_lost(void **state)
 {
 	for (unsigned int server_first = 0; server_first < 2; server_first++) {
-		for
-			EACH_FAMILY(f)
-			{
-				new_table();
-				publish(all, RTE_DIM(all));
-				for (unsigned int i = 0; i < 2; i++) {
-					if (i == server_first) {
-						make_segment(f->client, f->external, TCP_ACK, 100,
-							     500);
-						assert_int_equal(CONNTRACK_PASS,
-								 send_in(&packet, NULL));
-						assert_ends(&packet, f->client, f->server);
-					} else {
-						make_segment(f->server, f->client, TCP_ACK, 500,
-							     100);
-						assert_int_equal(CONNTRACK_PASS,
-								 send_out(0, &packet));
-						assert_ends(&packet, f->external, f->client);
-					}
+		for (const struct family *f = families; f < FAMILIES_END; f++) {
+			new_table();
+			publish(all, RTE_DIM(all));
+			for (unsigned int i = 0; i < 2; i++) {
+				if (i == server_first) {
+					make_segment(f->client, f->external, TCP_ACK, 100, 500);
+					assert_int_equal(CONNTRACK_PASS, send_in(&packet, NULL));
+					assert_ends(&packet, f->client, f->server);
+				} else {
+					make_segment(f->server, f->client, TCP_ACK, 500, 100);
+					assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
+					assert_ends(&packet, f->external, f->client);
 				}
-				assert_int_equal(1, connections());
 			}
+			assert_int_equal(1, connections());
+		}
 	}
 }
 

@@ -23,9 +23,9 @@ struct control {
 	// STORE_DETACHING in memory; they hold what they hold until it is.
 	struct leaving_list leaving;
 
-	struct uplink uplink;    // as configured
-	struct error wire_error; // why it is not served as configured; CODE_OK: it is
-	bool wire_down;          // the cable was out when it was last looked at
+	struct uplink uplink;       // as configured
+	struct error wire_error;    // why it is not served as configured; CODE_OK: it is
+	bool wire_down;             // the cable was out when it was last looked at
 	struct error publish_error; // why what is published is not as it should be; CODE_OK: it is
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
