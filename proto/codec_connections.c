@@ -43,6 +43,9 @@ static int decode_connection(const Podport__Wire__Connection *from, const struct
 	    (r = take_range(from->external_port, 0, UINT16_MAX, at, "external_port", err)) < 0 ||
 	    (r = take_text(from->state, at, "state", LIMIT_ID, to->state, err)) < 0)
 		return r;
+	if (from->kind >= CONNECTION_KIND_COUNT)
+		return bad_field(err, CODE_BAD_REQUEST, at, "kind", "%u is none", from->kind);
+	to->kind = (enum connection_kind)from->kind;
 	to->number = from->number;
 	to->protocol = (uint8_t)from->protocol;
 	to->pod_port = (uint16_t)from->pod_port;
@@ -111,6 +114,7 @@ void put_connection(Podport__Wire__Connection *to, const struct connection_row *
 	to->number = from->number;
 	to->protocol = from->protocol;
 	to->family = from->is_ipv6 ? 6 : 4;
+	to->kind = from->kind;
 	to->pod = put_bytes(true, from->pod, size);
 	to->pod_port = from->pod_port;
 	to->peer = put_bytes(true, from->peer, size);

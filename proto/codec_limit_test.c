@@ -96,6 +96,10 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	request.body.list_connections.limit = LIMIT_CONNECTIONS_PAGE + 1;
 	check_request(&request, "list_connections.limit: 101 is not in 0..100");
 
+	sample_request(CALL_LIST_NAT, SAMPLE_TYPICAL, &request);
+	request.body.list_nat.limit = LIMIT_NAT_PAGE + 1;
+	check_request(&request, "list_nat.limit: 101 is not in 0..100");
+
 	sample_request(CALL_WATCH, SAMPLE_TYPICAL, &request);
 	request.body.watch.frame_bytes = LIMIT_FRAME + 1;
 	check_request(&request, "watch.frame_bytes: 9217 is not in 0..9216");

@@ -139,6 +139,19 @@ int decode_uplink(const Podport__Wire__Uplink *from, const struct where *at,
 int decode_neighbours(const Podport__Wire__ListNeighboursReply *from, const struct where *at,
 		      struct neighbours_reply *ret_neighbours, struct error *err);
 // What is masqueraded, codec_connections.c.
+// codec_nat.c
+struct nat_summary_wire {
+	Podport__Wire__NatSummary message;
+	Podport__Wire__NatPrefix *prefix_pointers[LIMIT_NAT_EXCLUDED];
+	Podport__Wire__NatPrefix prefixes[LIMIT_NAT_EXCLUDED];
+	Podport__Wire__NatPorts *ports_pointers[LIMIT_NAT_PORTS];
+	Podport__Wire__NatPorts ports[LIMIT_NAT_PORTS];
+};
+int decode_nat(const Podport__Wire__ListNatReply *from, const struct where *at,
+	       struct nat_reply *ret_nat, struct error *err);
+void put_published(Podport__Wire__PublishedPort *to, const struct published_row *from);
+void put_nat_summary(struct nat_summary_wire *to, const struct nat_summary *from);
+
 int decode_connections(const Podport__Wire__ListConnectionsReply *from, const struct where *at,
 		       struct connections_reply *ret_connections, struct error *err);
 void put_connection(Podport__Wire__Connection *to, const struct connection_row *from);

@@ -44,6 +44,12 @@ static int decode_hello(const Podport__Wire__HelloReply *from, const struct wher
 	int r = take_text(from->software_version, at, "software_version", LIMIT_ID,
 			  to->software_version, err);
 
+	if (r == 0)
+		r = take_ipv4(from->uplink_ipv4, at, "uplink_ipv4", &to->has_uplink_ipv4,
+			      &to->uplink_ipv4, err);
+	if (r == 0)
+		r = take_ipv6(from->uplink_ipv6, at, "uplink_ipv6", &to->has_uplink_ipv6,
+			      &to->uplink_ipv6, err);
 	if (r < 0)
 		return r;
 	to->protocol_version = from->protocol_version;
@@ -345,6 +351,9 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 	case PODPORT__WIRE__REPLY__BODY_FLOWS:
 		to->call = CALL_LIST_FLOWS;
 		return decode_flows(from->flows, &WHERE(NULL, "flows"), &to->body.flows, err);
+	case PODPORT__WIRE__REPLY__BODY_NAT:
+		to->call = CALL_LIST_NAT;
+		return decode_nat(from->nat, &WHERE(NULL, "nat"), &to->body.nat, err);
 	case PODPORT__WIRE__REPLY__BODY_CONNECTIONS:
 		to->call = CALL_LIST_CONNECTIONS;
 		return decode_connections(from->connections, &WHERE(NULL, "connections"),

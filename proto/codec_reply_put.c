@@ -41,6 +41,11 @@ union page_wire {
 		Podport__Wire__Connection items[LIMIT_CONNECTIONS_PAGE];
 	} connections;
 	struct {
+		Podport__Wire__PublishedPort *pointers[LIMIT_NAT_PAGE];
+		Podport__Wire__PublishedPort items[LIMIT_NAT_PAGE];
+		struct nat_summary_wire summary;
+	} nat;
+	struct {
 		Podport__Wire__Capability *pointers[LIMIT_CAPABILITIES];
 		Podport__Wire__Capability items[LIMIT_CAPABILITIES];
 	} capabilities;
@@ -63,6 +68,7 @@ struct reply_wire {
 		Podport__Wire__ListFlowsReply flows;
 		Podport__Wire__ListNeighboursReply neighbours;
 		Podport__Wire__ListConnectionsReply connections;
+		Podport__Wire__ListNatReply nat;
 		Podport__Wire__GetOffloadReply offload;
 		Podport__Wire__SetPodNetworkReply set_pod_network;
 		Podport__Wire__ReconcileReply reconcile;
@@ -105,6 +111,8 @@ static void put_hello(struct reply_wire *wire, const struct hello_reply *from)
 	to->protocol_version = from->protocol_version;
 	to->software_version = put_text(from->software_version);
 	to->host_port = from->host_port;
+	to->uplink_ipv4 = put_bytes(from->has_uplink_ipv4, &from->uplink_ipv4, 4);
+	to->uplink_ipv6 = put_bytes(from->has_uplink_ipv6, &from->uplink_ipv6, 16);
 	if (from->has_pod_network) {
 		put_pod_network(&wire->pod_network, &from->pod_network);
 		to->pod_network = &wire->pod_network;
@@ -379,6 +387,28 @@ static int put_offload(struct reply_wire *wire, const struct offload_reply *from
 	return 0;
 }
 
+static int put_nat(struct reply_wire *wire, const struct nat_reply *from, struct error *err)
+{
+	Podport__Wire__ListNatReply *to = &wire->body.nat;
+
+	if (from->count > LIMIT_NAT_PAGE)
+		return error_set(err, EMSGSIZE, CODE_INTERNAL, "nat: %zu are more than %d",
+				 from->count, LIMIT_NAT_PAGE);
+	for (size_t i = 0; i < from->count; i++) {
+		put_published(&wire->page->nat.items[i], &from->ports[i]);
+		wire->page->nat.pointers[i] = &wire->page->nat.items[i];
+	}
+	put_nat_summary(&wire->page->nat.summary, &from->summary);
+	podport__wire__list_nat_reply__init(to);
+	to->ports = wire->page->nat.pointers;
+	to->n_ports = from->count;
+	to->more = from->more;
+	to->summary = &wire->page->nat.summary.message;
+	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_NAT;
+	wire->message.nat = to;
+	return 0;
+}
+
 static int put_connections(struct reply_wire *wire, const struct connections_reply *from,
 			   struct error *err)
 {
@@ -482,6 +512,8 @@ static int put_body(struct reply_wire *wire, const struct reply *reply, struct e
 		return 0;
 	case CALL_LIST_FLOWS:
 		return put_flows(wire, &reply->body.flows, err);
+	case CALL_LIST_NAT:
+		return put_nat(wire, &reply->body.nat, err);
 	case CALL_LIST_CONNECTIONS:
 		return put_connections(wire, &reply->body.connections, err);
 	case CALL_LIST_NEIGHBOURS:
@@ -529,7 +561,8 @@ int codec_encode_reply(const struct reply *reply, struct encoded *ret_encoded, s
 	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS ||
 		       reply->call == CALL_LIST_FLOWS || reply->call == CALL_GET_OFFLOAD ||
 		       reply->call == CALL_LIST_NEIGHBOURS ||
-		       reply->call == CALL_LIST_CONNECTIONS || reply->call == CALL_READ_WATCH;
+		       reply->call == CALL_LIST_CONNECTIONS || reply->call == CALL_LIST_NAT ||
+		       reply->call == CALL_READ_WATCH;
 	int r = 0;
 
 	podport__wire__reply__init(&wire.message);

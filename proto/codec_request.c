@@ -120,6 +120,18 @@ static int decode_list_flows(const Podport__Wire__ListFlows *from, const struct 
 	return 0;
 }
 
+static int decode_list_nat(const Podport__Wire__ListNat *from, const struct where *at,
+			   struct list_nat_request *to, struct error *err)
+{
+	int r = take_range(from->limit, 0, LIMIT_NAT_PAGE, at, "limit", err);
+
+	if (r < 0)
+		return r;
+	to->limit = from->limit == 0 ? LIMIT_NAT_PAGE : from->limit;
+	to->after = from->after;
+	return 0;
+}
+
 static int decode_list_connections(const Podport__Wire__ListConnections *from,
 				   const struct where *at, struct list_connections_request *to,
 				   struct error *err)
@@ -201,6 +213,10 @@ static int decode_body(const Podport__Wire__Request *from, struct request *to, s
 		to->call = CALL_LIST_FLOWS;
 		return decode_list_flows(from->list_flows, &WHERE(NULL, "list_flows"),
 					 &to->body.list_flows, err);
+	case PODPORT__WIRE__REQUEST__BODY_LIST_NAT:
+		to->call = CALL_LIST_NAT;
+		return decode_list_nat(from->list_nat, &WHERE(NULL, "list_nat"), &to->body.list_nat,
+				       err);
 	case PODPORT__WIRE__REQUEST__BODY_LIST_CONNECTIONS:
 		to->call = CALL_LIST_CONNECTIONS;
 		return decode_list_connections(from->list_connections,
@@ -272,6 +288,7 @@ struct request_wire {
 		Podport__Wire__ListFlows list_flows;
 		Podport__Wire__ListNeighbours list_neighbours;
 		Podport__Wire__ListConnections list_connections;
+		Podport__Wire__ListNat list_nat;
 		Podport__Wire__GetOffload get_offload;
 		Podport__Wire__SetPodNetwork set_pod_network;
 		Podport__Wire__Reconcile reconcile;
@@ -394,6 +411,17 @@ static void put_list_flows(struct request_wire *wire, const struct list_flows_re
 	wire->message.list_flows = to;
 }
 
+static void put_list_nat(struct request_wire *wire, const struct list_nat_request *from)
+{
+	Podport__Wire__ListNat *to = &wire->body.list_nat;
+
+	podport__wire__list_nat__init(to);
+	to->after = from->after;
+	to->limit = from->limit;
+	wire->message.body_case = PODPORT__WIRE__REQUEST__BODY_LIST_NAT;
+	wire->message.list_nat = to;
+}
+
 static void put_list_connections(struct request_wire *wire,
 				 const struct list_connections_request *from)
 {
@@ -486,6 +514,9 @@ int codec_encode_request(const struct request *request, struct encoded *ret_enco
 		break;
 	case CALL_LIST_FLOWS:
 		put_list_flows(&wire, &request->body.list_flows);
+		break;
+	case CALL_LIST_NAT:
+		put_list_nat(&wire, &request->body.list_nat);
 		break;
 	case CALL_LIST_CONNECTIONS:
 		put_list_connections(&wire, &request->body.list_connections);

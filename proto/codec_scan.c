@@ -93,6 +93,12 @@ static unsigned int repeated_limit(const ProtobufCFieldDescriptor *field)
 		return LIMIT_NEIGHBOURS_PAGE;
 	if (field->descriptor == &podport__wire__connection__descriptor)
 		return LIMIT_CONNECTIONS_PAGE;
+	if (field->descriptor == &podport__wire__published_port__descriptor)
+		return LIMIT_NAT_PAGE;
+	if (field->descriptor == &podport__wire__nat_prefix__descriptor)
+		return LIMIT_NAT_EXCLUDED;
+	if (field->descriptor == &podport__wire__nat_ports__descriptor)
+		return LIMIT_NAT_PORTS;
 	if (field->descriptor == &podport__wire__capability__descriptor)
 		return LIMIT_CAPABILITIES;
 	if (field->descriptor == &podport__wire__endpoint__descriptor)

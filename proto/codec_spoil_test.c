@@ -254,6 +254,8 @@ static void every_spoiled_field_is_named(void **state)
 			reply.body.neighbours.count = 2;
 		if (call == CALL_LIST_CONNECTIONS)
 			reply.body.connections.count = 2;
+		if (call == CALL_LIST_NAT)
+			reply.body.nat.count = 2;
 		if (call == CALL_READ_WATCH)
 			reply.body.read_watch.page->count = 2;
 		if (call == CALL_GET_OFFLOAD)

@@ -29,6 +29,7 @@ const char *call_name(unsigned int call)
 		[CALL_GC] = "gc",
 		[CALL_LIST_NEIGHBOURS] = "list-neighbours",
 		[CALL_LIST_CONNECTIONS] = "list-connections",
+		[CALL_LIST_NAT] = "list-nat",
 		[CALL_WATCH] = "watch",
 		[CALL_READ_WATCH] = "read-watch",
 	};
@@ -124,6 +125,9 @@ void reply_clear(struct reply *reply)
 		break;
 	case CALL_LIST_CONNECTIONS:
 		free(reply->body.connections.connections);
+		break;
+	case CALL_LIST_NAT:
+		free(reply->body.nat.ports);
 		break;
 	case CALL_READ_WATCH:
 		free(reply->body.read_watch.page);

@@ -34,6 +34,10 @@ enum {
 	LIMIT_FLOWS_PAGE = 40, // rules in one ListFlows reply
 	LIMIT_NEIGHBOURS_PAGE = 128,
 	LIMIT_CONNECTIONS_PAGE = 100,
+	LIMIT_NAT_PAGE = 100,
+	LIMIT_NAT_EXCLUDED = 32,
+	LIMIT_PREFIX = 43,       // a prefix as text
+	LIMIT_NAT_PORTS = 6,     // two families, three protocols
 	LIMIT_CAPABILITIES = 64, // of a NIC, in one GetOffload reply
 	LIMIT_NAME = 128,        // network name and container ID; containerd's own limit is 76
 	LIMIT_IFNAME = 15,       // IFNAMSIZ - 1
@@ -215,6 +219,7 @@ enum call {
 	CALL_GC, // hostd's; the agent does not know it
 	CALL_LIST_NEIGHBOURS,
 	CALL_LIST_CONNECTIONS,
+	CALL_LIST_NAT,
 	CALL_WATCH,
 	CALL_READ_WATCH,
 	CALL_COUNT,
@@ -280,6 +285,11 @@ struct list_connections_request {
 	uint32_t limit; // 1..LIMIT_CONNECTIONS_PAGE; the codec turns 0 into LIMIT_CONNECTIONS_PAGE
 };
 
+struct list_nat_request {
+	uint32_t after; // number of the last port seen, 0: from the start
+	uint32_t limit; // 1..LIMIT_NAT_PAGE; the codec turns 0 into LIMIT_NAT_PAGE
+};
+
 struct list_neighbours_request {
 	uint32_t after; // number of the last neighbour seen, 0: from the start
 	uint32_t limit; // 1..LIMIT_NEIGHBOURS_PAGE; the codec turns 0 into LIMIT_NEIGHBOURS_PAGE
@@ -342,6 +352,7 @@ struct request {
 		struct list_flows_request list_flows;
 		struct list_neighbours_request list_neighbours;
 		struct list_connections_request list_connections;
+		struct list_nat_request list_nat;
 		struct set_pod_network_request set_pod_network;
 		struct gc_request gc;
 		struct watch_request watch;
@@ -357,6 +368,9 @@ struct hello_reply {
 	bool has_pod_network;
 	struct pod_network pod_network;
 	bool host_port;
+	bool has_uplink_ipv4, has_uplink_ipv6; // the agent's own addresses on the wire
+	struct in_addr uplink_ipv4;
+	struct in6_addr uplink_ipv6;
 };
 
 struct detach_reply {
@@ -530,8 +544,17 @@ struct neighbour_row {
 	uint64_t age_ms;          // in this state
 };
 
-// A connection that is masqueraded. Addresses: of IPv4 the first 4 bytes; ports in host order.
+enum connection_kind {
+	CONNECTION_MASQUERADED = 0, // from the pod to the wire
+	CONNECTION_PUBLISHED = 1,   // from the wire to the pod, by a published port
+	CONNECTION_WITHIN =
+		2, // from the pod, or the host, to a published port: peer is the pod behind it
+	CONNECTION_KIND_COUNT,
+};
+
+// A connection that is translated. Addresses: of IPv4 the first 4 bytes; ports in host order.
 struct connection_row {
+	enum connection_kind kind;
 	uint32_t number;  // ascending, never 0; another may have it later
 	uint8_t protocol; // IPPROTO_TCP, _UDP, _ICMP, _ICMPV6
 	bool is_ipv6;
@@ -597,6 +620,50 @@ struct read_watch_reply {
 	char reason[LIMIT_TEXT + 1];
 };
 
+// A port that a pod has mapped, by one family.
+struct published_row {
+	uint32_t number;  // ascending, never 0
+	uint8_t protocol; // IPPROTO_TCP, _UDP
+	bool is_ipv6;
+	bool served;               // host is valid; else the agent has no address it is for
+	uint8_t host[16], pod[16]; // of IPv4 the first 4 bytes
+	uint16_t host_port, container_port; // never 0
+	uint32_t connections;
+	uint64_t opened;                                       // since it was published
+	uint64_t packets_in, bytes_in, packets_out, bytes_out; // to the pod, from it
+};
+
+struct nat_prefix {
+	char text[LIMIT_PREFIX + 1]; // "198.51.100.0/24"
+};
+
+struct nat_ports {
+	uint8_t protocol; // IPPROTO_TCP, _UDP, _ICMP, _ICMPV6
+	bool is_ipv6;
+	uint32_t size, used, published;
+};
+
+struct nat_summary {
+	bool has_ipv4, has_ipv6; // of the agent on the wire
+	struct in_addr ipv4;
+	struct in6_addr ipv6;
+	bool masquerade_ipv4, masquerade_ipv6;
+	size_t excluded_count;
+	struct nat_prefix excluded[LIMIT_NAT_EXCLUDED];
+	uint16_t first_port, last_port;
+	size_t ports_count;
+	struct nat_ports ports[LIMIT_NAT_PORTS];
+	uint32_t connections, most; // most is 0: there is no table
+	uint64_t refused_full, refused_ports;
+};
+
+struct nat_reply {
+	struct published_row *ports; // heap, freed by reply_clear
+	size_t count;
+	bool more;
+	struct nat_summary summary;
+};
+
 struct neighbours_reply {
 	struct neighbour_row *neighbours; // heap, freed by reply_clear
 	size_t count;
@@ -659,6 +726,7 @@ struct reply {
 		struct ipam_reply ipam;
 		struct neighbours_reply neighbours;   // CALL_LIST_NEIGHBOURS
 		struct connections_reply connections; // CALL_LIST_CONNECTIONS
+		struct nat_reply nat;                 // CALL_LIST_NAT
 		struct flows_reply flows;
 		struct offload_reply offload;
 		struct pod_network set_pod_network; // CALL_SET_POD_NETWORK

@@ -302,6 +302,10 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 		request->body.list_flows.after = number64(sample, 12);
 		request->body.list_flows.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_FLOWS_PAGE;
 		break;
+	case CALL_LIST_NAT:
+		request->body.list_nat.after = number32(sample, 12);
+		request->body.list_nat.limit = sample == SAMPLE_SMALLEST ? 1 : LIMIT_NAT_PAGE;
+		break;
 	case CALL_LIST_CONNECTIONS:
 		request->body.list_connections.after = number32(sample, 12);
 		request->body.list_connections.limit =
@@ -466,6 +470,7 @@ static void fill_connections(struct connections_reply *connections, enum sample 
 		struct connection_row *row = &connections->connections[i];
 
 		row->number = sample == SAMPLE_LARGEST ? UINT32_MAX : (uint32_t)i + 1;
+		row->kind = (enum connection_kind)(i % CONNECTION_KIND_COUNT);
 		row->is_ipv6 = sample == SAMPLE_LARGEST || i == 1;
 		row->protocol = i == 1 ? 17 : 6;
 		memset(row->pod, 0x0a, row->is_ipv6 ? 16 : 4);
@@ -483,6 +488,62 @@ static void fill_connections(struct connections_reply *connections, enum sample 
 		row->bytes_sent = number64(sample, 1000);
 		row->packets_received = number64(sample, 20);
 		row->bytes_received = number64(sample, 2000);
+	}
+}
+
+static void fill_nat_summary(struct nat_summary *summary, enum sample sample)
+{
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	summary->has_ipv4 = summary->has_ipv6 = true;
+	fill_ipv4(&summary->ipv4, "192.0.2.10");
+	fill_ipv6(&summary->ipv6, "2001:db8::10");
+	summary->masquerade_ipv4 = true;
+	summary->masquerade_ipv6 = sample == SAMPLE_LARGEST;
+	summary->excluded_count = sample == SAMPLE_LARGEST ? LIMIT_NAT_EXCLUDED : 2;
+	for (size_t i = 0; i < summary->excluded_count; i++)
+		fill(summary->excluded[i].text, LIMIT_PREFIX, sample, "198.51.100.0/24");
+	summary->first_port = 32768;
+	summary->last_port = UINT16_MAX;
+	summary->ports_count = sample == SAMPLE_LARGEST ? LIMIT_NAT_PORTS : 1;
+	for (size_t i = 0; i < summary->ports_count; i++) {
+		summary->ports[i].protocol = 6;
+		summary->ports[i].is_ipv6 = sample == SAMPLE_LARGEST;
+		summary->ports[i].size = number32(sample, 32768);
+		summary->ports[i].used = number32(sample, 100);
+		summary->ports[i].published = number32(sample, 2);
+	}
+	summary->connections = number32(sample, 3);
+	summary->most = number32(sample, 1000);
+	summary->refused_full = number64(sample, 4);
+	summary->refused_ports = number64(sample, 5);
+}
+
+static void fill_nat(struct nat_reply *nat, enum sample sample)
+{
+	nat->count = page_size(sample, LIMIT_NAT_PAGE);
+	nat->more = sample != SAMPLE_SMALLEST;
+	fill_nat_summary(&nat->summary, sample);
+	if (nat->count > 0)
+		nat->ports = calloc(nat->count, sizeof(*nat->ports));
+	for (size_t i = 0; i < nat->count; i++) {
+		struct published_row *row = &nat->ports[i];
+
+		row->number = sample == SAMPLE_LARGEST ? UINT32_MAX : (uint32_t)i + 1;
+		row->is_ipv6 = sample == SAMPLE_LARGEST || i == 1;
+		row->protocol = i == 1 ? 17 : 6;
+		row->served = i != 2;
+		if (row->served)
+			memset(row->host, 0x0c, row->is_ipv6 ? 16 : 4);
+		memset(row->pod, 0x0a, row->is_ipv6 ? 16 : 4);
+		row->host_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 8080;
+		row->container_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 80;
+		row->connections = number32(sample, 7);
+		row->opened = number64(sample, 12);
+		row->packets_in = number64(sample, 10);
+		row->bytes_in = number64(sample, 1000);
+		row->packets_out = number64(sample, 20);
+		row->bytes_out = number64(sample, 2000);
 	}
 }
 
@@ -647,6 +708,12 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 		reply->body.hello.protocol_version = number32(sample, PROTOCOL_VERSION);
 		fill(reply->body.hello.software_version, LIMIT_ID, sample, "0.1.0");
 		reply->body.hello.host_port = sample != SAMPLE_SMALLEST;
+		reply->body.hello.has_uplink_ipv4 = reply->body.hello.has_uplink_ipv6 =
+			sample != SAMPLE_SMALLEST;
+		if (reply->body.hello.has_uplink_ipv4) {
+			fill_ipv4(&reply->body.hello.uplink_ipv4, "192.0.2.10");
+			fill_ipv6(&reply->body.hello.uplink_ipv6, "2001:db8::10");
+		}
 		reply->body.hello.has_pod_network = sample != SAMPLE_SMALLEST;
 		if (reply->body.hello.has_pod_network)
 			fill_pod_network(&reply->body.hello.pod_network, sample);
@@ -683,6 +750,9 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 		break;
 	case CALL_LIST_FLOWS:
 		fill_flows(&reply->body.flows, sample);
+		break;
+	case CALL_LIST_NAT:
+		fill_nat(&reply->body.nat, sample);
 		break;
 	case CALL_LIST_CONNECTIONS:
 		fill_connections(&reply->body.connections, sample);
@@ -747,6 +817,8 @@ static void *cut_array(struct reply *reply, size_t *ret_size)
 		CUT(neighbours, neighbours)
 	else if (reply->call == CALL_LIST_CONNECTIONS)
 		CUT(connections, connections)
+	else if (reply->call == CALL_LIST_NAT)
+		CUT(nat, ports)
 	else if (reply->call == CALL_GET_OFFLOAD)
 		CUT(offload, capabilities)
 #undef CUT

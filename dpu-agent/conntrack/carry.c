@@ -21,6 +21,10 @@ static bool is_open_tcp(const struct connection *c)
 static bool is_steady(const struct conntrack *table, const struct connection *c,
 		      const struct conntrack_packet *packet)
 {
+	// Only what is masqueraded: the pod opened it, and the answers come from the wire.
+	if (c->published != PUBLISHED_NONE || c->ends[REPLY] != conntrack_wire(table) ||
+	    c->ends[ORIGINAL] == conntrack_wire(table))
+		return false;
 	if (!c->answered || packet->fragment || c->packets[0] + c->packets[1] < STEADY_PACKETS ||
 	    (int32_t)(c->carry_not_until - table->now_s) > 0)
 		return false;

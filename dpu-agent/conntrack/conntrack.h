@@ -19,6 +19,11 @@
 //   ports and of the table is in share.h; being refused is counted for the pod.
 // * Timeouts: RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508 REQ-2. Packets that do not fit a connection are no
 //   sign of life of it, nor are ICMP errors (RFC 5508 REQ-6).
+// * Published ports: a port of the external address stands for an endpoint of a pod. Who comes from the wire
+//   keeps its address, and its port unless the endpoint speaks to that already by another published port.
+//   Who comes from within (hairpin) is given the external address and a port, so that the answer does not
+//   take a shorter way back. An endpoint behind a published port leaves with that port, so that it is the
+//   same from all sides, and what goes on after this table was lost goes on.
 // * Fragments are not put together: the first one says where the others go, those that come before it
 //   wait for it (RFC 4787 REQ-14), bounded in number and time.
 // * No application layer gateways.
@@ -34,6 +39,7 @@
 
 enum {
 	CONNTRACK_POOLS_MAX = 4,
+	CONNTRACK_PUBLISHED_MAX = 8192,
 	CONNTRACK_POD_ANY = UINT32_MAX,
 };
 
@@ -81,10 +87,10 @@ const char *conntrack_verdict_name(enum conntrack_verdict verdict);
 struct conntrack_rewrite {
 	struct conntrack_tuple to;
 	struct conntrack_tuple quote; // of an ICMP error: what it quotes
-	uint32_t pod;                 // whose connection
-	uint32_t place;               // of the connection, if `steady`
-	bool steady;  // it is of use to have it carried elsewhere: conntrack_carry()
-	bool release; // the first fragment of some that wait: conntrack_released() has them
+	uint32_t pod;   // whose connection: the pod's that has opened it, or else got it
+	uint32_t place; // of the connection, if `steady`
+	bool steady;    // it is of use to have it carried elsewhere: conntrack_carry()
+	bool release;   // the first fragment of some that wait: conntrack_released() has them
 };
 
 struct conntrack;
@@ -115,11 +121,41 @@ void conntrack_set_pod_connections(struct conntrack *table, uint32_t most);
 // conntrack_advance(). The number may be another pod's right away. Constant time.
 void conntrack_forget_pod(struct conntrack *table, uint32_t pod);
 
+// A port of an external address that stands for an endpoint of a pod.
+struct conntrack_publication {
+	uint64_t owner; // two that are the same but for this have nothing to do with each other
+	uint32_t pool;
+	uint8_t protocol; // TCP or UDP
+	uint16_t port;    // host order
+	uint32_t pod;
+	uint16_t pod_port; // host order
+	union conntrack_address pod_address;
+};
+
+// All that are published from now on, at most CONNTRACK_PUBLISHED_MAX, by ascending pool, protocol and port,
+// none twice; by_endpoint: their indices by ascending pod, pool, protocol, pod_port and port. Copied.
+// Connections by those that are no more end; those that stay are not touched. New ones are not given to
+// masquerade from now on, but what it has given stays as long as its connections.
+void conntrack_publish(struct conntrack *table, const struct conntrack_publication *list,
+		       const uint16_t *by_endpoint, uint32_t count);
+
 // A packet from a pod that is to leave by `pool`'s address, whose family is the packet's. Pod
 // CONNTRACK_POD_ANY: an ICMP error of the router's own, about an answer to whichever pod.
 enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint32_t pool,
 				     const struct conntrack_packet *packet,
 				     struct conntrack_rewrite *ret_rewrite);
+
+// A packet from a pod to where it is seen as it is: only what belongs to a published port is translated, all
+// else is unknown, and goes on as it is.
+enum conntrack_verdict conntrack_reply(struct conntrack *table, uint32_t pod,
+				       const struct conntrack_packet *packet,
+				       struct conntrack_rewrite *ret_rewrite);
+
+// A packet from within to an external address: of a pod, or of whoever has such a number. ANY: an ICMP error
+// of the router's own.
+enum conntrack_verdict conntrack_hairpin(struct conntrack *table, uint32_t from,
+					 const struct conntrack_packet *packet,
+					 struct conntrack_rewrite *ret_rewrite);
 
 // A packet from the wire to an external address.
 enum conntrack_verdict conntrack_in(struct conntrack *table, const struct conntrack_packet *packet,
@@ -167,11 +203,18 @@ void conntrack_carry_end(struct conntrack *table, uint32_t place,
 
 // ---- seeing it: worker ---------------------------------------------------------------------------
 
+enum conntrack_kind_of_connection {
+	CONNTRACK_MASQUERADE, // from a pod to the wire
+	CONNTRACK_PUBLISHED,  // from the wire to a pod
+	CONNTRACK_HAIRPIN,    // from within to a pod
+};
+
 struct conntrack_entry {
 	uint32_t place;                  // in the table: a list that begins behind it is without it
-	struct conntrack_tuple original; // as the pod sends
-	struct conntrack_tuple reply;    // as the answer comes from the wire
-	uint32_t pod;
+	struct conntrack_tuple original; // as it is sent
+	struct conntrack_tuple reply;    // as the answer is sent
+	uint8_t kind;
+	uint32_t pod;       // whose
 	uint32_t expires_s; // from now
 	const char *state;  // "" if the protocol has none
 	bool answered;
@@ -199,6 +242,7 @@ struct conntrack_pool_figures {
 	union conntrack_address address;
 	uint32_t ports_size; // for each protocol
 	uint32_t ports_held[CONNTRACK_PROTOCOLS];
+	uint32_t ports_reserved[CONNTRACK_PROTOCOLS]; // published, of those in the range
 };
 
 struct conntrack_figures {
@@ -208,6 +252,15 @@ struct conntrack_figures {
 	struct conntrack_pool_figures pools[CONNTRACK_POOLS_MAX];
 };
 void conntrack_figures(const struct conntrack *table, struct conntrack_figures *ret_figures);
+
+struct conntrack_published_figures {
+	uint32_t connections;
+	uint64_t opened;
+	uint64_t packets_in, bytes_in, packets_out, bytes_out; // to the pod, from it
+};
+// Of the port that was published as this one. False: it is not.
+bool conntrack_published_figures(const struct conntrack *table, uint32_t pool, uint8_t protocol,
+				 uint16_t port, struct conntrack_published_figures *ret_figures);
 
 // Abort if the table contradicts itself: every connection found by both tuples and nowhere else, counts
 // and shares right. For tests; looks at everything.

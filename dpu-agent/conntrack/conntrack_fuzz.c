@@ -374,6 +374,144 @@ static void send_bytes(struct input *input, bool out)
 	free(bytes);
 }
 
+// ---- published ports -----------------------------------------------------------------------------
+
+static int compare_ports(const void *left, const void *right)
+{
+	const struct conntrack_publication *a = left, *b = right;
+	uint64_t x = (uint64_t)a->pool << 32 | a->protocol << 16 | a->port;
+	uint64_t y = (uint64_t)b->pool << 32 | b->protocol << 16 | b->port;
+
+	return (x > y) - (x < y);
+}
+
+static const struct conntrack_publication *sorting;
+
+static int compare_endpoints(const void *left, const void *right)
+{
+	const struct conntrack_publication *a = &sorting[*(const uint16_t *)left];
+	const struct conntrack_publication *b = &sorting[*(const uint16_t *)right];
+	uint64_t x = (uint64_t)a->pod << 48 | (uint64_t)a->pool << 40 |
+		     (uint64_t)a->protocol << 32 | (uint64_t)a->pod_port << 16 | a->port;
+	uint64_t y = (uint64_t)b->pod << 48 | (uint64_t)b->pool << 40 |
+		     (uint64_t)b->protocol << 32 | (uint64_t)b->pod_port << 16 | b->port;
+
+	return (x > y) - (x < y);
+}
+
+// Another list: some ports are of masquerade's, some endpoints such as pods send from.
+static void publish(struct input *input)
+{
+	struct conntrack_publication list[6];
+	uint32_t wanted = take(input) % RTE_DIM(list), count = 0;
+	uint16_t by_endpoint[RTE_DIM(list)];
+
+	for (uint32_t i = 0; i < wanted; i++) {
+		uint8_t what = take(input), ends = take(input);
+		struct conntrack_publication *new = &list[count];
+
+		*new = (struct conntrack_publication){
+			.owner = what >> 6,
+			.pool = what & 1,
+			.protocol = what & 2 ? IPPROTO_TCP : IPPROTO_UDP,
+			.port = (uint16_t)((what & 4 ? 1000 : 50) + (what >> 3 & 7)),
+			.pod = ends & (PODS - 1),
+			.pod_port = (uint16_t)(1 + (ends >> 4 & 7)),
+		};
+		new->pod_address.bytes[0] = new->pool == 0 ? 10 : 0xfd;
+		new->pod_address.bytes[new->pool == 0 ? 3 : 15] = (uint8_t)(1 + new->pod);
+		count++;
+		for (uint32_t j = 0; j + 1 < count; j++)
+			count -= compare_ports(&list[j], &list[count - 1]) == 0;
+	}
+	qsort(list, count, sizeof(list[0]), compare_ports);
+	for (uint16_t i = 0; i < count; i++)
+		by_endpoint[i] = i;
+	sorting = list;
+	qsort(by_endpoint, count, sizeof(by_endpoint[0]), compare_endpoints);
+	conntrack_publish(table, list, by_endpoint, count);
+}
+
+// The external address in the place of the destination; a port that may be published.
+static void aim_at_external(uint8_t *p, uint8_t to_port)
+{
+	bool ipv4 = p[0] >> 4 == 4;
+	uint8_t protocol = ipv4 ? p[9] : p[6], *l4 = p + (ipv4 ? 20 : 40);
+	uint16_t port = (uint16_t)((to_port & 8 ? 1000 : 50) + (to_port & 7));
+
+	memset(p + (ipv4 ? 16 : 24), 0, ipv4 ? 4 : 16);
+	memcpy(p + (ipv4 ? 16 : 24), (uint8_t[]){192, 0, 2, 1 + (to_port >> 4 & 1)}, 4);
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
+		l4[2] = (uint8_t)(port >> 8);
+		l4[3] = (uint8_t)port;
+	}
+}
+
+static void take_verdict(enum conntrack_verdict verdict, uint8_t *p, uint32_t size,
+			 const struct conntrack_packet *parsed,
+			 const struct conntrack_rewrite *rewrite)
+{
+	if (verdict == CONNTRACK_HOLD)
+		hold(p, size);
+	if (verdict != CONNTRACK_PASS)
+		return;
+	check(rewrite->pod < PODS);
+	conntrack_packet_rewrite(p, parsed, &rewrite->to, &rewrite->quote, false);
+	check_rewritten(p, size, parsed, rewrite);
+	if (rewrite->release)
+		release();
+}
+
+// From within, or a client's from the wire; and what the other end answers.
+static void call_published(struct input *input, uint8_t pod, bool from_wire)
+{
+	uint8_t bytes[PACKET_MAX];
+	uint32_t size = make_packet(bytes, input, pod);
+	struct conntrack_rewrite rewrite;
+	struct conntrack_packet parsed;
+	enum conntrack_verdict verdict;
+
+	if (from_wire) // one of the peers that pods speak to
+		bytes[bytes[0] >> 4 == 4 ? 15 : 23] = 100 + pod;
+	aim_at_external(bytes, take(input));
+	if (conntrack_packet_parse(bytes, size, size, &parsed) < 0)
+		return;
+	verdict = from_wire ? conntrack_in(table, &parsed, &rewrite)
+			    : conntrack_hairpin(table, pod, &parsed, &rewrite);
+	take_verdict(verdict, bytes, size, &parsed, &rewrite);
+	if (verdict != CONNTRACK_PASS || parsed.kind > CONNTRACK_KIND_UDP)
+		return;
+	// Whoever is behind the port answers, and the answer is as if it came from there.
+	struct conntrack_tuple called = parsed.tuple, back = conntrack_tuple_invert(&rewrite.to);
+	for (uint32_t server = 0; server < PODS; server++) {
+		struct conntrack_packet answer;
+		uint8_t copy[PACKET_MAX];
+
+		memcpy(copy, bytes, size);
+		check(conntrack_packet_parse(copy, size, size, &answer) == 0);
+		conntrack_packet_rewrite(copy, &answer, &back, NULL, false);
+		check(conntrack_packet_parse(copy, size, size, &answer) == 0);
+		verdict = from_wire ? conntrack_reply(table, server, &answer, &rewrite)
+				    : conntrack_hairpin(table, server, &answer, &rewrite);
+		if (verdict != CONNTRACK_PASS)
+			continue;
+		struct conntrack_tuple expected = conntrack_tuple_invert(&called);
+		check(conntrack_tuple_equal(&expected, &rewrite.to));
+	}
+}
+
+static void reply(struct input *input, uint8_t pod)
+{
+	uint8_t bytes[PACKET_MAX];
+	uint32_t size = make_packet(bytes, input, pod);
+	struct conntrack_rewrite rewrite;
+	struct conntrack_packet parsed;
+
+	if (conntrack_packet_parse(bytes, size, size, &parsed) == 0)
+		take_verdict(conntrack_reply(table, pod, &parsed, &rewrite), bytes, size, &parsed,
+			     &rewrite);
+}
+
 static void set_address(uint8_t which)
 {
 	union conntrack_address address = {.bytes = {192, 0, 2, 1 + (which & 1)}};
@@ -389,6 +527,18 @@ static void operate(struct input *input)
 	switch (operation & 15) {
 	default:
 		go_out(pod, bytes, make_packet(bytes, input, pod));
+		break;
+	case 3:
+		publish(input);
+		break;
+	case 4:
+		call_published(input, pod, false);
+		break;
+	case 5:
+		if (take(input) & 1)
+			call_published(input, pod, true);
+		else
+			reply(input, pod);
 		break;
 	case 6:
 	case 7:

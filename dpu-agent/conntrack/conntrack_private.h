@@ -20,23 +20,38 @@ enum {
 	FREE_NONE = UINT32_MAX,
 	// What connection_find() says of a direction if what it has found may be used by nobody.
 	DIRECTION_BLOCKED = 2,
+	PUBLISHED_NONE = UINT16_MAX,
 };
 
 // Where a connection is carried: see conntrack.h.
 enum carry { CARRY_NONE, CARRY_ASKED, CARRY_CARRIED, CARRY_RECALLED };
 
+// In which direction a packet goes: as the one that opened the connection, or back.
+enum { ORIGINAL, REPLY };
+
+// All that is known of how packets are rewritten is in the tuples: a packet of direction d comes in as
+// tuples[d], and leaves as connection_after() says.
+//
+//                    ends[0]   tuples[0]                 tuples[1]                       ends[1]
+//     masquerade     pod       pod:1 -> peer:2           peer:2 -> external:3            wire
+//     published      wire      peer:1 -> external:2      pod:3 -> peer:1                 pod
+//     hairpin        pod       pod:1 -> external:2       other pod:3 -> external:4       other pod
 struct connection {
-	struct conntrack_tuple
-		tuples[2]; // of the pod's packets; of the answers as they come from the wire
+	struct conntrack_tuple tuples[2];
 	uint32_t expires_s;
-	uint32_t pod_epoch, pool_epoch; // as they were when it was opened: else it is dead
-	uint16_t pod;
+	// As they were when it was opened: else it is dead.
+	uint32_t pod_epoch, pool_epoch, published_epoch;
+	uint16_t pod;       // whose it is: who pays for it
+	uint16_t ends[2];   // who sends, by direction: a pod, or conntrack_wire()
+	uint16_t published; // by which of the published ports, PUBLISHED_NONE
 	uint8_t pool;
 	bool used;
 	bool answered;
 	uint8_t carry;            // enum carry
 	bool was_liberal;         // tcp.liberal, before it was asked for
 	uint32_t carry_not_until; // seconds of the clock
+	bool bound;               // has an external port of the pool's, which its endpoint keeps
+	bool leaves;              // from the endpoint behind a published port, by that
 	uint32_t binding;
 	uint32_t next_free;
 	struct tcp_track tcp; // if the protocol is TCP
@@ -57,9 +72,19 @@ struct binding {
 	uint32_t connections; // that the endpoint has, also by other ports
 };
 
+// A published port, in a place that it keeps.
+struct published {
+	struct conntrack_publication what;
+	uint32_t epoch; // another one for what comes after it
+	uint16_t next_free;
+	uint32_t connections;
+	uint64_t opened, packets[2], bytes[2]; // to the pod; from it
+};
+
 struct pod {
 	uint32_t epoch;
 	uint32_t connections; // of this epoch
+	uint32_t published;
 	uint64_t refused_full, refused_ports;
 };
 
@@ -80,6 +105,11 @@ struct conntrack {
 	struct wheel wheel;
 	struct pod *pods;
 	struct pool pools[CONNTRACK_POOLS_MAX];
+	struct published *published; // CONNTRACK_PUBLISHED_MAX
+	uint16_t published_free;     // list of places
+	uint32_t published_count;
+	// Places, by the port that is published, and by the endpoint behind it; and room for the next ones.
+	uint16_t *by_port, *by_endpoint, *by_port_next;
 	struct fragments *fragments;
 	struct random random;
 	uint32_t now_s;
@@ -98,11 +128,19 @@ static inline unsigned int protocol_index(uint8_t protocol)
 	return protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? 1 : 2;
 }
 
-// Its pod or its external address is gone.
+// In the place of a pod's number.
+static inline uint16_t conntrack_wire(const struct conntrack *table)
+{
+	return (uint16_t)table->config.pods;
+}
+
+// Its pod, its external address or the port that it came by is gone.
 static inline bool connection_is_orphan(const struct conntrack *table, const struct connection *c)
 {
 	return c->pod_epoch != table->pods[c->pod].epoch ||
-	       c->pool_epoch != table->pools[c->pool].epoch;
+	       c->pool_epoch != table->pools[c->pool].epoch ||
+	       (c->published != PUBLISHED_NONE &&
+		c->published_epoch != table->published[c->published].epoch);
 }
 
 static inline bool connection_is_due(const struct conntrack *table, const struct connection *c)
@@ -117,7 +155,14 @@ static inline bool connection_is_dead(const struct conntrack *table, const struc
 	       (c->carry == CARRY_NONE && connection_is_due(table, c));
 }
 
-// The external port, or the identifier: on the answers it is where they go to.
+// What becomes of a packet of this direction.
+static inline struct conntrack_tuple connection_after(const struct connection *c,
+						      unsigned int direction)
+{
+	return conntrack_tuple_invert(&c->tuples[!direction]);
+}
+
+// Of one that is bound, the external port, or the identifier: on the answers it is where they go to.
 static inline uint16_t connection_port(const struct connection *c)
 {
 	return rte_be_to_cpu_16(c->tuples[1].destination_port);
@@ -140,11 +185,22 @@ static inline struct binding_key connection_endpoint(const struct conntrack_tupl
 struct connection *connection_find(struct conntrack *table, const struct conntrack_tuple *tuple,
 				   unsigned int *ret_direction);
 
-// A new one, in the tables and in use, with an external port. It expires at once if the caller does not
-// say otherwise.
-enum conntrack_verdict connection_open(struct conntrack *table, uint32_t pod, uint32_t pool,
-				       const struct conntrack_tuple *original,
+// What is to be opened.
+struct opening {
+	const struct conntrack_tuple *original;
+	uint32_t pool;
+	uint32_t from;      // a pod, or conntrack_wire()
+	uint16_t published; // to what is published there; PUBLISHED_NONE: to the wire
+};
+
+// A new one, in the tables and in use. It expires at once if the caller does not say otherwise.
+enum conntrack_verdict connection_open(struct conntrack *table, const struct opening *opening,
 				       struct connection **ret_connection);
+// It goes to a pod by a published port, and not from it.
+static inline bool connection_is_by_published(const struct connection *c)
+{
+	return c->published != PUBLISHED_NONE && !c->leaves;
+}
 void connection_end(struct conntrack *table, struct connection *c);
 
 // A sign of life: it expires this much later from now. Also sooner than it would have.
@@ -159,3 +215,18 @@ void connection_weigh(struct conntrack *table, struct connection *c,
 		      const struct conntrack_packet *packet, struct conntrack_rewrite *rewrite);
 // How long it lives from now on without a packet.
 uint32_t connection_timeout(const struct conntrack *table, const struct connection *c);
+
+// ---- published ports (publish.c) -----------------------------------------------------------------
+
+bool publish_new(struct conntrack *table); // false: no memory
+void publish_free(struct conntrack *table);
+
+// Which published port a packet to an external address is for; PUBLISHED_NONE.
+uint16_t publish_find(const struct conntrack *table, uint32_t pool,
+		      const struct conntrack_tuple *tuple);
+// The lowest one that this endpoint of the pod's is behind; PUBLISHED_NONE.
+uint16_t publish_find_endpoint(const struct conntrack *table, uint32_t pod,
+			       const struct conntrack_tuple *original);
+// A packet of the connection's.
+void publish_count(struct conntrack *table, const struct connection *c, unsigned int direction,
+		   uint32_t bytes);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -387,6 +388,90 @@ enum conntrack_verdict send_in(struct test_packet *packet, uint32_t *ret_pod)
 	}
 	assert_checksums(packet);
 	return verdict;
+}
+
+static enum conntrack_verdict rewrite_if_passed(enum conntrack_verdict verdict,
+						struct test_packet *packet,
+						const struct conntrack_packet *parsed,
+						const struct conntrack_rewrite *rewrite)
+{
+	if (verdict == CONNTRACK_PASS)
+		conntrack_packet_rewrite(packet->bytes, parsed, &rewrite->to, &rewrite->quote,
+					 false);
+	assert_checksums(packet);
+	return verdict;
+}
+
+enum conntrack_verdict send_reply(uint32_t pod, struct test_packet *packet)
+{
+	struct conntrack_rewrite rewrite;
+	struct conntrack_packet parsed;
+
+	parse(packet, &parsed);
+	return rewrite_if_passed(conntrack_reply(table, pod, &parsed, &rewrite), packet, &parsed,
+				 &rewrite);
+}
+
+enum conntrack_verdict send_hairpin(uint32_t from, struct test_packet *packet)
+{
+	struct conntrack_rewrite rewrite;
+	struct conntrack_packet parsed;
+
+	parse(packet, &parsed);
+	return rewrite_if_passed(conntrack_hairpin(table, from, &parsed, &rewrite), packet, &parsed,
+				 &rewrite);
+}
+
+static int compare_ports(const void *left, const void *right)
+{
+	const struct conntrack_publication *a = left, *b = right;
+	uint64_t x = (uint64_t)a->pool << 32 | a->protocol << 16 | a->port;
+	uint64_t y = (uint64_t)b->pool << 32 | b->protocol << 16 | b->port;
+
+	return (x > y) - (x < y);
+}
+
+static const struct conntrack_publication *sorting;
+
+static int compare_endpoints(const void *left, const void *right)
+{
+	const struct conntrack_publication *a = &sorting[*(const uint16_t *)left];
+	const struct conntrack_publication *b = &sorting[*(const uint16_t *)right];
+	uint64_t x = (uint64_t)a->pod << 48 | (uint64_t)a->pool << 40 |
+		     (uint64_t)a->protocol << 32 | (uint64_t)a->pod_port << 16 | a->port;
+	uint64_t y = (uint64_t)b->pod << 48 | (uint64_t)b->pool << 40 |
+		     (uint64_t)b->protocol << 32 | (uint64_t)b->pod_port << 16 | b->port;
+
+	return (x > y) - (x < y);
+}
+
+void publish(const struct test_publication *list, size_t count)
+{
+	struct conntrack_publication sorted[16];
+	uint16_t by_endpoint[16];
+
+	assert_in_range(count, 0, RTE_DIM(sorted));
+	for (size_t i = 0; i < count; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), list[i].ipv6 ? "fd00::%u" : "10.0.0.%u",
+			 list[i].pod + 1);
+		sorted[i] = (struct conntrack_publication){
+			.owner = list[i].owner,
+			.pool = list[i].ipv6,
+			.protocol = list[i].protocol,
+			.port = list[i].port,
+			.pod = list[i].pod,
+			.pod_port = list[i].pod_port,
+			.pod_address = test_address(text),
+		};
+		by_endpoint[i] = (uint16_t)i;
+	}
+	qsort(sorted, count, sizeof(sorted[0]), compare_ports);
+	sorting = sorted;
+	qsort(by_endpoint, count, sizeof(by_endpoint[0]), compare_endpoints);
+	conntrack_publish(table, sorted, by_endpoint, (uint32_t)count);
+	conntrack_check(table);
 }
 
 static struct test_end pod_end(uint32_t pod, uint16_t port, const char *peer, char text[64])

@@ -82,6 +82,19 @@ enum conntrack_verdict send_out(uint32_t pod, struct test_packet *packet);
 enum conntrack_verdict send_in(struct test_packet *packet, uint32_t *ret_pod);
 // What the table said of the last one that passed.
 extern struct conntrack_rewrite last_rewrite;
+enum conntrack_verdict send_reply(uint32_t pod, struct test_packet *packet);
+enum conntrack_verdict send_hairpin(uint32_t from, struct test_packet *packet);
+
+// What a pod publishes, in the pool of the address's family.
+struct test_publication {
+	uint64_t owner;
+	uint8_t protocol;
+	uint16_t port;
+	uint32_t pod;
+	uint16_t pod_port;
+	bool ipv6;
+};
+void publish(const struct test_publication *list, size_t count);
 
 // The pod speaks to the peer by UDP; returns the external port, 0 if it may not.
 uint16_t speak_udp(uint32_t pod, uint16_t port, struct test_end peer);

@@ -15,6 +15,9 @@ static void describe(const struct conntrack *table, const struct connection *c,
 		.place = (uint32_t)(c - table->connections),
 		.original = c->tuples[0],
 		.reply = c->tuples[1],
+		.kind = c->ends[REPLY] == conntrack_wire(table)      ? CONNTRACK_MASQUERADE
+			: c->ends[ORIGINAL] == conntrack_wire(table) ? CONNTRACK_PUBLISHED
+								     : CONNTRACK_HAIRPIN,
 		.pod = c->pod,
 		.expires_s = connection_is_due(table, c) ? 0 : c->expires_s - table->now_s,
 		.carried = c->carry == CARRY_CARRIED || c->carry == CARRY_RECALLED,
@@ -76,9 +79,10 @@ void conntrack_figures(const struct conntrack *table, struct conntrack_figures *
 		figures->family = pool->family;
 		figures->address = pool->address;
 		figures->ports_size = port_space_size(pool->spaces[0]);
-		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++)
-			figures->ports_held[j] = port_space_size(pool->spaces[j]) -
-						 port_space_available(pool->spaces[j]);
+		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++) {
+			figures->ports_held[j] = port_space_used(pool->spaces[j]);
+			figures->ports_reserved[j] = port_space_reserved(pool->spaces[j]);
+		}
 	}
 }
 
@@ -106,7 +110,15 @@ static void check_mapping(const struct conntrack *table, const struct connection
 
 	must(c->tuples[0].family == c->tuples[1].family);
 	must(c->tuples[0].protocol == c->tuples[1].protocol);
-	must(conntrack_address_equal(&c->tuples[0].destination, &c->tuples[1].source));
+	if (c->ends[REPLY] == conntrack_wire(table))
+		must(conntrack_address_equal(&c->tuples[0].destination, &c->tuples[1].source));
+	if (c->ends[ORIGINAL] == conntrack_wire(table)) {
+		must(connection_is_by_published(c) && !c->bound);
+		must(conntrack_address_equal(&c->tuples[0].source, &c->tuples[1].destination));
+	}
+	must(c->bound || c->published != PUBLISHED_NONE);
+	if (!c->bound)
+		return;
 	must(port >= table->config.first_port && port <= table->config.last_port);
 	must(rte_hash_lookup(table->bindings, &endpoint) == (int32_t)c->binding);
 	if (c->pool_epoch == table->pools[c->pool].epoch)
@@ -125,7 +137,7 @@ static void check_ports(const struct conntrack *table)
 	for (uint32_t i = 0; i < table->config.connections; i++) {
 		const struct connection *c = &table->connections[i];
 
-		if (!c->used)
+		if (!c->used || !c->bound)
 			continue;
 		unsigned int protocol = protocol_index(c->tuples[0].protocol);
 		bool *port = &seen[(c->pool * CONNTRACK_PROTOCOLS + protocol) * range +
@@ -137,7 +149,7 @@ static void check_ports(const struct conntrack *table)
 		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++) {
 			const struct port_space *space = table->pools[i].spaces[j];
 
-			must(held[i][j] == port_space_size(space) - port_space_available(space));
+			must(held[i][j] == port_space_used(space));
 		}
 	}
 	free(seen);
@@ -156,7 +168,8 @@ static void check_counts(const struct conntrack *table)
 		if (!c->used)
 			continue;
 		used++;
-		bound += bindings[c->binding]++ == 0;
+		if (c->bound)
+			bound += bindings[c->binding]++ == 0;
 		if (c->pod_epoch == table->pods[c->pod].epoch)
 			pods[c->pod]++;
 	}
@@ -182,6 +195,38 @@ static void check_wheel(const struct conntrack *table)
 	must(count == table->count);
 }
 
+static void check_published(const struct conntrack *table)
+{
+	uint32_t *connections = calloc(CONNTRACK_PUBLISHED_MAX, sizeof(*connections));
+	uint32_t *pods = calloc(table->config.pods, sizeof(*pods)), free_places = 0;
+
+	must(connections != NULL && pods != NULL);
+	for (uint32_t i = 0; i < table->config.connections; i++) {
+		const struct connection *c = &table->connections[i];
+
+		if (c->used && connection_is_by_published(c) &&
+		    c->published_epoch == table->published[c->published].epoch)
+			connections[c->published]++;
+	}
+	for (uint32_t i = 0; i < table->published_count; i++) {
+		const struct published *published = &table->published[table->by_port[i]];
+
+		must(connections[table->by_port[i]] == published->connections);
+		connections[table->by_port[i]] = 0;
+		pods[published->what.pod]++;
+	}
+	for (uint32_t i = 0; i < CONNTRACK_PUBLISHED_MAX; i++)
+		must(connections[i] == 0);
+	for (uint32_t i = 0; i < table->config.pods; i++)
+		must(pods[i] == table->pods[i].published);
+	for (uint16_t i = table->published_free; i != PUBLISHED_NONE;
+	     i = table->published[i].next_free)
+		free_places++;
+	must(free_places + table->published_count == CONNTRACK_PUBLISHED_MAX);
+	free(connections);
+	free(pods);
+}
+
 void conntrack_check(const struct conntrack *table)
 {
 	for (uint32_t i = 0; i < table->config.connections; i++) {
@@ -194,4 +239,5 @@ void conntrack_check(const struct conntrack *table)
 	check_counts(table);
 	check_ports(table);
 	check_wheel(table);
+	check_published(table);
 }

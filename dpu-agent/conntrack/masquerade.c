@@ -5,7 +5,6 @@
 
 #include "conntrack/conntrack_private.h"
 
-enum { ORIGINAL, REPLY };
 enum { DNS_PORT = 53 };
 
 const char *conntrack_verdict_name(enum conntrack_verdict verdict)
@@ -56,12 +55,20 @@ uint32_t connection_timeout(const struct conntrack *table, const struct connecti
 	case IPPROTO_UDP:
 		if (!c->answered)
 			return timeouts->udp;
-		return c->tuples[ORIGINAL].destination_port == RTE_BE16(DNS_PORT)
-			       ? timeouts->udp_dns
-			       : timeouts->udp_answered;
+		return c->tuples[REPLY].source_port == RTE_BE16(DNS_PORT) ? timeouts->udp_dns
+									  : timeouts->udp_answered;
 	default:
 		return timeouts->icmp;
 	}
+}
+
+static void count(struct conntrack *table, struct connection *c, unsigned int direction,
+		  const struct conntrack_packet *packet)
+{
+	c->packets[direction]++;
+	c->bytes[direction] += packet->length;
+	if (unlikely(connection_is_by_published(c)))
+		publish_count(table, c, direction, packet->length);
 }
 
 // Does the packet fit the connection, and what does it say of its life?
@@ -89,8 +96,7 @@ static enum conntrack_verdict follow(struct conntrack *table, struct connection 
 		}
 	}
 	c->answered |= direction == REPLY;
-	c->packets[direction]++;
-	c->bytes[direction] += packet->length;
+	count(table, c, direction, packet);
 	if (ending)
 		connection_keep(
 			table, c,
@@ -100,10 +106,12 @@ static enum conntrack_verdict follow(struct conntrack *table, struct connection 
 	return CONNTRACK_PASS;
 }
 
-static enum conntrack_verdict open_for(struct conntrack *table, uint32_t pod, uint32_t pool,
-				       const struct conntrack_packet *packet,
+static enum conntrack_verdict open_for(struct conntrack *table, uint32_t from, uint32_t pool,
+				       uint16_t published, const struct conntrack_packet *packet,
 				       struct connection **ret_connection)
 {
+	struct opening opening = {
+		.original = &packet->tuple, .pool = pool, .from = from, .published = published};
 	struct tcp_track tcp = {0};
 
 	if (table->pools[pool].family != packet->tuple.family)
@@ -114,14 +122,12 @@ static enum conntrack_verdict open_for(struct conntrack *table, uint32_t pod, ui
 	// A reply to an echo that nobody has asked for.
 	if (packet->kind == CONNTRACK_KIND_ECHO && packet->tuple.destination_port != 0)
 		return CONNTRACK_INVALID;
-	enum conntrack_verdict verdict =
-		connection_open(table, pod, pool, &packet->tuple, ret_connection);
+	enum conntrack_verdict verdict = connection_open(table, &opening, ret_connection);
 	if (verdict != CONNTRACK_PASS)
 		return verdict;
 	struct connection *c = *ret_connection;
 	c->tcp = tcp;
-	c->packets[ORIGINAL] = 1;
-	c->bytes[ORIGINAL] = packet->length;
+	count(table, c, ORIGINAL, packet);
 	connection_keep(table, c, connection_timeout(table, c));
 	return CONNTRACK_PASS;
 }
@@ -161,7 +167,7 @@ static enum conntrack_verdict pass(struct conntrack *table, struct connection *c
 				   struct conntrack_rewrite *ret_rewrite)
 {
 	*ret_rewrite = (struct conntrack_rewrite){
-		.to = conntrack_tuple_invert(&c->tuples[!direction]),
+		.to = connection_after(c, direction),
 		.pod = c->pod,
 	};
 	connection_weigh(table, c, packet, ret_rewrite);
@@ -181,9 +187,10 @@ static enum conntrack_verdict pass(struct conntrack *table, struct connection *c
 
 // ---- ICMP errors ---------------------------------------------------------------------------------
 
-// The connection that the error is about; `direction`: that of the packet which it quotes.
+// The connection that the error is about; the direction of the packet that it quotes.
 static struct connection *find_quoted(struct conntrack *table,
-				      const struct conntrack_packet *packet, unsigned int direction)
+				      const struct conntrack_packet *packet,
+				      unsigned int *ret_direction)
 {
 	const struct conntrack_quote *quote = &packet->quote;
 	struct conntrack_tuple answer = conntrack_tuple_invert(&quote->tuple);
@@ -192,53 +199,82 @@ static struct connection *find_quoted(struct conntrack *table,
 	if (quote->kind == CONNTRACK_KIND_OTHER)
 		return NULL;
 	struct connection *c = connection_find(table, &answer, &answer_direction);
-	if (c == NULL || answer_direction == direction)
+	if (c == NULL || (quote->has_sequence &&
+			  !tcp_track_in_flight(&c->tcp, !answer_direction, quote->sequence)))
 		return NULL;
-	if (quote->has_sequence && !tcp_track_in_flight(&c->tcp, direction, quote->sequence))
-		return NULL;
+	*ret_direction = !answer_direction;
 	return c;
 }
 
-// From the wire, about what a pod sent: whoever sent the error stays its sender.
-static enum conntrack_verdict error_in(struct conntrack *table,
-				       const struct conntrack_packet *packet,
-				       struct conntrack_rewrite *ret_rewrite)
+// It goes to who sent the quoted packet, and quotes that as it was sent. It must come from where the packet
+// went, and its destination be that packet's source, or it is no answer to it. Who sent the error stays its
+// sender if it is somebody on the way; the other end itself is called what it is called on this side.
+static enum conntrack_verdict translate_error(struct conntrack *table, uint32_t from,
+					      const struct conntrack_packet *packet,
+					      struct conntrack_rewrite *ret_rewrite)
 {
-	struct connection *c = find_quoted(table, packet, ORIGINAL);
+	unsigned int direction;
+	struct connection *c = find_quoted(table, packet, &direction);
 
-	if (c == NULL)
+	if (c == NULL || (from != CONNTRACK_POD_ANY && c->ends[!direction] != from))
 		return CONNTRACK_UNKNOWN;
-	if (!conntrack_address_equal(&packet->tuple.destination, &c->tuples[REPLY].destination))
+	const struct conntrack_tuple *answer = &c->tuples[!direction];
+	if (!conntrack_address_equal(&packet->tuple.destination, &answer->destination))
 		return CONNTRACK_INVALID;
 	*ret_rewrite = (struct conntrack_rewrite){
 		.to = packet->tuple,
-		.quote = c->tuples[ORIGINAL],
+		.quote = c->tuples[direction],
 		.pod = c->pod,
 	};
-	ret_rewrite->to.destination = c->tuples[ORIGINAL].source;
+	ret_rewrite->to.destination = c->tuples[direction].source;
+	if (conntrack_address_equal(&packet->tuple.source, &answer->source))
+		ret_rewrite->to.source = c->tuples[direction].destination;
 	return CONNTRACK_PASS;
 }
 
-// From a pod, about an answer it got: it must go to who sent that, and nobody else.
-static enum conntrack_verdict error_out(struct conntrack *table, uint32_t pod,
-					const struct conntrack_packet *packet,
-					struct conntrack_rewrite *ret_rewrite)
+// ---- the ways ------------------------------------------------------------------------------------
+
+// Of those kinds that make no difference between the ways. False: it is of another kind.
+static bool translate_by_kind(struct conntrack *table, uint32_t from,
+			      const struct conntrack_packet *packet,
+			      struct conntrack_rewrite *ret_rewrite,
+			      enum conntrack_verdict *ret_verdict)
 {
-	struct connection *c = find_quoted(table, packet, REPLY);
-
-	if (c == NULL || (pod != CONNTRACK_POD_ANY && c->pod != pod) ||
-	    !conntrack_address_equal(&packet->tuple.destination, &c->tuples[REPLY].source))
-		return CONNTRACK_INVALID;
-	*ret_rewrite = (struct conntrack_rewrite){
-		.to = packet->tuple,
-		.quote = c->tuples[REPLY],
-		.pod = c->pod,
-	};
-	ret_rewrite->to.source = c->tuples[REPLY].destination;
-	return CONNTRACK_PASS;
+	switch (packet->kind) {
+	case CONNTRACK_KIND_OTHER:
+		*ret_verdict = CONNTRACK_UNKNOWN;
+		return true;
+	case CONNTRACK_KIND_ERROR:
+		*ret_verdict = translate_error(table, from, packet, ret_rewrite);
+		return true;
+	case CONNTRACK_KIND_FRAGMENT:
+		*ret_verdict = later_fragment(table, from, packet, ret_rewrite);
+		return true;
+	default:
+		return false;
+	}
 }
 
-// ---- the two ways --------------------------------------------------------------------------------
+static enum conntrack_verdict follow_and_pass(struct conntrack *table, struct connection *c,
+					      unsigned int direction,
+					      const struct conntrack_packet *packet,
+					      struct conntrack_rewrite *ret_rewrite)
+{
+	enum conntrack_verdict verdict = follow(table, c, direction, packet);
+
+	return verdict == CONNTRACK_PASS ? pass(table, c, direction, packet, ret_rewrite) : verdict;
+}
+
+static enum conntrack_verdict open_and_pass(struct conntrack *table, uint32_t from, uint32_t pool,
+					    uint16_t published,
+					    const struct conntrack_packet *packet,
+					    struct conntrack_rewrite *ret_rewrite)
+{
+	struct connection *c;
+	enum conntrack_verdict verdict = open_for(table, from, pool, published, packet, &c);
+
+	return verdict == CONNTRACK_PASS ? pass(table, c, ORIGINAL, packet, ret_rewrite) : verdict;
+}
 
 enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint32_t pool,
 				     const struct conntrack_packet *packet,
@@ -247,45 +283,94 @@ enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint
 	enum conntrack_verdict verdict;
 	unsigned int direction;
 
-	switch (packet->kind) {
-	case CONNTRACK_KIND_OTHER:
+	if (packet->kind == CONNTRACK_KIND_OTHER)
 		return CONNTRACK_UNSUPPORTED;
-	case CONNTRACK_KIND_ERROR:
-		return error_out(table, pod, packet, ret_rewrite);
-	case CONNTRACK_KIND_FRAGMENT:
-		return later_fragment(table, pod, packet, ret_rewrite);
-	default:
-		break;
-	}
+	if (translate_by_kind(table, pod, packet, ret_rewrite, &verdict))
+		return verdict == CONNTRACK_UNKNOWN ? CONNTRACK_INVALID : verdict;
 	struct connection *c = connection_find(table, &packet->tuple, &direction);
 	if (c == NULL)
-		verdict = direction == DIRECTION_BLOCKED ? CONNTRACK_INVALID
-							 : open_for(table, pod, pool, packet, &c);
-	else if (direction != ORIGINAL || c->pod != pod)
-		verdict = CONNTRACK_INVALID;
-	else
-		verdict = follow(table, c, ORIGINAL, packet);
-	return verdict == CONNTRACK_PASS ? pass(table, c, ORIGINAL, packet, ret_rewrite) : verdict;
+		return direction == DIRECTION_BLOCKED
+			       ? CONNTRACK_INVALID
+			       : open_and_pass(table, pod, pool, PUBLISHED_NONE, packet,
+					       ret_rewrite);
+	if (c->ends[direction] != pod)
+		return CONNTRACK_INVALID;
+	return follow_and_pass(table, c, direction, packet, ret_rewrite);
+}
+
+// Its other fragments go on as they are as well.
+static enum conntrack_verdict leave_alone(struct conntrack *table, uint32_t pod,
+					  const struct conntrack_packet *packet,
+					  struct conntrack_rewrite *ret_rewrite)
+{
+	if (likely(!packet->fragment))
+		return CONNTRACK_UNKNOWN;
+	struct fragments_route route = {
+		.to = packet->tuple,
+		.pod = pod,
+		.pod_epoch = table->pods[pod].epoch,
+	};
+	*ret_rewrite = (struct conntrack_rewrite){.to = packet->tuple, .pod = pod};
+	route.pool_epoch = table->pools[0].epoch;
+	ret_rewrite->release = fragments_learn(table->fragments, pod, packet, &route);
+	return CONNTRACK_PASS;
+}
+
+enum conntrack_verdict conntrack_reply(struct conntrack *table, uint32_t pod,
+				       const struct conntrack_packet *packet,
+				       struct conntrack_rewrite *ret_rewrite)
+{
+	enum conntrack_verdict verdict;
+	unsigned int direction;
+
+	if (translate_by_kind(table, pod, packet, ret_rewrite, &verdict))
+		return verdict;
+	struct connection *c = connection_find(table, &packet->tuple, &direction);
+	if (c == NULL && direction == DIRECTION_BLOCKED)
+		return CONNTRACK_INVALID;
+	if (c == NULL || c->ends[direction] != pod)
+		return leave_alone(table, pod, packet, ret_rewrite);
+	return follow_and_pass(table, c, direction, packet, ret_rewrite);
+}
+
+// To an external address, from a pod or from the wire: to a pod, by a connection or a published port.
+static enum conntrack_verdict translate_inward(struct conntrack *table, uint32_t from,
+					       const struct conntrack_packet *packet,
+					       struct conntrack_rewrite *ret_rewrite)
+{
+	enum conntrack_verdict verdict;
+	unsigned int direction;
+	uint32_t pool = 0;
+
+	if (translate_by_kind(table, from, packet, ret_rewrite, &verdict))
+		return verdict;
+	struct connection *c = connection_find(table, &packet->tuple, &direction);
+	if (c != NULL && c->ends[direction] == from)
+		return follow_and_pass(table, c, direction, packet, ret_rewrite);
+	if (c != NULL || direction == DIRECTION_BLOCKED || packet->kind == CONNTRACK_KIND_ECHO)
+		return CONNTRACK_UNKNOWN;
+	while (table->pools[pool].family != packet->tuple.family ||
+	       !conntrack_address_equal(&table->pools[pool].address, &packet->tuple.destination)) {
+		if (++pool == CONNTRACK_POOLS_MAX)
+			return CONNTRACK_UNKNOWN;
+	}
+	uint16_t published = publish_find(table, pool, &packet->tuple);
+	if (published == PUBLISHED_NONE)
+		return CONNTRACK_UNKNOWN;
+	return open_and_pass(table, from, pool, published, packet, ret_rewrite);
+}
+
+enum conntrack_verdict conntrack_hairpin(struct conntrack *table, uint32_t from,
+					 const struct conntrack_packet *packet,
+					 struct conntrack_rewrite *ret_rewrite)
+{
+	if (from == CONNTRACK_POD_ANY && packet->kind != CONNTRACK_KIND_ERROR)
+		return CONNTRACK_UNKNOWN;
+	return translate_inward(table, from, packet, ret_rewrite);
 }
 
 enum conntrack_verdict conntrack_in(struct conntrack *table, const struct conntrack_packet *packet,
 				    struct conntrack_rewrite *ret_rewrite)
 {
-	unsigned int direction;
-
-	switch (packet->kind) {
-	case CONNTRACK_KIND_OTHER:
-		return CONNTRACK_UNKNOWN;
-	case CONNTRACK_KIND_ERROR:
-		return error_in(table, packet, ret_rewrite);
-	case CONNTRACK_KIND_FRAGMENT:
-		return later_fragment(table, table->config.pods, packet, ret_rewrite);
-	default:
-		break;
-	}
-	struct connection *c = connection_find(table, &packet->tuple, &direction);
-	if (c == NULL || direction != REPLY)
-		return CONNTRACK_UNKNOWN;
-	enum conntrack_verdict verdict = follow(table, c, REPLY, packet);
-	return verdict == CONNTRACK_PASS ? pass(table, c, REPLY, packet, ret_rewrite) : verdict;
+	return translate_inward(table, conntrack_wire(table), packet, ret_rewrite);
 }

@@ -12,6 +12,7 @@ struct port {
 	uint32_t users; // connections; 0: free
 	uint32_t epoch; // the pod's, when the port was taken
 	uint16_t pod;
+	bool reserved;
 	uint16_t next, previous; // in the ring of the pod's ports
 	uint16_t place;          // in `order`
 };
@@ -24,8 +25,9 @@ struct pod_ports {
 
 struct port_space {
 	uint16_t first;
-	uint32_t size, available;
-	uint16_t *order; // indices of ports: those nobody has come first
+	uint32_t size, available; // that nobody has, and anybody may have
+	uint32_t used, reserved;
+	uint16_t *order; // indices of ports: those that are available come first
 	struct port *ports;
 	struct pod_ports *pods;
 };
@@ -110,6 +112,7 @@ static bool give(struct port_space *space, uint32_t number, uint16_t index)
 	port->pod = (uint16_t)number;
 	port->epoch = pod->epoch;
 	pod->held++;
+	space->used++;
 	ring_add(space, pod, index);
 	return true;
 }
@@ -145,12 +148,45 @@ bool port_space_use(struct port_space *space, uint32_t pod, uint16_t number)
 	if (number < space->first || index >= space->size)
 		return false;
 	struct port *port = &space->ports[index];
+	if (port->reserved)
+		return false;
 	if (port->users == 0)
 		return give(space, pod, (uint16_t)index);
 	if (port->pod != pod || port->epoch != space->pods[pod].epoch)
 		return false;
 	port->users++;
 	return true;
+}
+
+static struct port *find(struct port_space *space, uint16_t number)
+{
+	uint32_t index = (uint32_t)number - space->first;
+
+	return number >= space->first && index < space->size ? &space->ports[index] : NULL;
+}
+
+void port_space_reserve(struct port_space *space, uint16_t number)
+{
+	struct port *port = find(space, number);
+
+	if (port == NULL || port->reserved)
+		return;
+	port->reserved = true;
+	space->reserved++;
+	if (port->users == 0)
+		move(space, (uint16_t)(port - space->ports), (uint16_t)--space->available);
+}
+
+void port_space_unreserve(struct port_space *space, uint16_t number)
+{
+	struct port *port = find(space, number);
+
+	if (port == NULL || !port->reserved)
+		return;
+	port->reserved = false;
+	space->reserved--;
+	if (port->users == 0)
+		move(space, (uint16_t)(port - space->ports), (uint16_t)space->available++);
 }
 
 void port_space_release(struct port_space *space, uint16_t number)
@@ -165,7 +201,9 @@ void port_space_release(struct port_space *space, uint16_t number)
 		ring_remove(space, pod, index);
 		pod->held--;
 	}
-	move(space, index, (uint16_t)space->available++);
+	space->used--;
+	if (!port->reserved)
+		move(space, index, (uint16_t)space->available++);
 }
 
 void port_space_forget(struct port_space *space, uint32_t pod)
@@ -188,4 +226,14 @@ uint32_t port_space_size(const struct port_space *space)
 uint32_t port_space_available(const struct port_space *space)
 {
 	return space->available;
+}
+
+uint32_t port_space_used(const struct port_space *space)
+{
+	return space->used;
+}
+
+uint32_t port_space_reserved(const struct port_space *space)
+{
+	return space->reserved;
 }

@@ -27,8 +27,14 @@ bool port_space_take(struct port_space *space, uint32_t pod, uint64_t random, ui
 // One that the pod has already: each call gives the next. False: it has none.
 bool port_space_next_own(struct port_space *space, uint32_t pod, uint16_t *ret_port);
 
-// Take this one, if it is the pod's or, within its share, nobody's. The port has a user more then.
+// Take this one, if it is the pod's or, within its share, nobody's, and not reserved. The port has a user
+// more then.
 bool port_space_use(struct port_space *space, uint32_t pod, uint16_t port);
+
+// Give it to nobody from now on, as it is somebody's by other means; who has it keeps it until it is
+// released, but for nothing new. And the end of that. A port that is not in the range: no effect.
+void port_space_reserve(struct port_space *space, uint16_t port);
+void port_space_unreserve(struct port_space *space, uint16_t port);
 
 // A user less. `pod` may have been forgotten meanwhile.
 void port_space_release(struct port_space *space, uint16_t port);
@@ -39,4 +45,6 @@ void port_space_forget(struct port_space *space, uint32_t pod);
 
 uint32_t port_space_held(const struct port_space *space, uint32_t pod);
 uint32_t port_space_size(const struct port_space *space);
-uint32_t port_space_available(const struct port_space *space); // that nobody has
+uint32_t port_space_available(const struct port_space *space); // that anybody may have
+uint32_t port_space_used(const struct port_space *space);      // by anybody
+uint32_t port_space_reserved(const struct port_space *space);  // also those still used

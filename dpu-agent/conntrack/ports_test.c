@@ -40,6 +40,38 @@ static uint32_t take_all(uint32_t pod, uint16_t *ret_ports)
 	return count;
 }
 
+static void a_reserved_port_is_given_to_nobody(void **state)
+{
+	uint16_t ports[SIZE], port;
+
+	port_space_reserve(space, FIRST + 7);
+	port_space_reserve(space, FIRST + 7);
+	port_space_reserve(space, FIRST - 1);
+	port_space_reserve(space, LAST + 1);
+	assert_int_equal(1, port_space_reserved(space));
+	assert_int_equal(SIZE - 1, port_space_available(space));
+	assert_false(port_space_use(space, 0, FIRST + 7));
+	for (uint32_t pod = 0; pod < PODS; pod++) {
+		uint32_t count = take_all(pod, ports);
+
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_not_equal(FIRST + 7, ports[i]);
+	}
+	port_space_unreserve(space, FIRST + 7);
+	assert_true(port_space_use(space, 0, FIRST + 7) || port_space_available(space) > 0);
+	// One that is in use stays in use, and is reserved when it is released.
+	port = ports[0];
+	uint32_t used = port_space_used(space), available = port_space_available(space);
+	port_space_reserve(space, port);
+	assert_int_equal(available, port_space_available(space));
+	port_space_release(space, port);
+	assert_int_equal(used - 1, port_space_used(space));
+	assert_int_equal(available, port_space_available(space));
+	port_space_unreserve(space, port);
+	assert_int_equal(available + 1, port_space_available(space));
+	assert_int_equal(0, port_space_reserved(space));
+}
+
 static void a_port_is_one_pods_until_nobody_uses_it(void **state)
 {
 	uint16_t port;
@@ -237,6 +269,7 @@ static void a_wheel_that_stood_still_catches_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_reserved_port_is_given_to_nobody),
 		TEST(a_port_is_one_pods_until_nobody_uses_it),
 		TEST(no_port_is_given_twice),
 		TEST(one_pod_gets_two_thirds_and_the_others_the_same_of_the_rest),

@@ -12,6 +12,8 @@
 enum {
 	OWN_PORTS_TRIED =
 		16, // of a pod that has its share, for one that does not speak to the peer yet
+	CLIENT_PORTS_TRIED = 16, // for one from the wire whose own port is taken
+	CLIENT_PORT_MIN = 1024,
 	SWEEP_FACTOR = 8, // a place looked at costs a fraction of a connection ended
 };
 
@@ -62,7 +64,7 @@ struct conntrack *conntrack_new(const struct conntrack_config *config, int socke
 	table->connections = calloc(size, sizeof(*table->connections));
 	table->binding_array = calloc(size, sizeof(*table->binding_array));
 	table->links = calloc(size, sizeof(*table->links));
-	table->pods = calloc(config->pods, sizeof(*table->pods));
+	table->pods = calloc(config->pods + 1, sizeof(*table->pods)); // the last one is the wire
 	table->fragments = fragments_new(
 		&(struct fragments_config){
 			.packets = config->fragmented,
@@ -74,7 +76,7 @@ struct conntrack *conntrack_new(const struct conntrack_config *config, int socke
 		socket, now_s);
 	if (table->tuples == NULL || table->bindings == NULL || table->connections == NULL ||
 	    table->binding_array == NULL || table->links == NULL || table->pods == NULL ||
-	    table->fragments == NULL || !make_pools(table)) {
+	    table->fragments == NULL || !make_pools(table) || !publish_new(table)) {
 		conntrack_free(table);
 		return NULL;
 	}
@@ -96,6 +98,7 @@ void conntrack_free(struct conntrack *table)
 		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++)
 			port_space_free(table->pools[i].spaces[j]);
 	}
+	publish_free(table);
 	fragments_free(table->fragments);
 	rte_hash_free(table->tuples);
 	rte_hash_free(table->bindings);
@@ -140,7 +143,7 @@ void conntrack_forget_pod(struct conntrack *table, uint32_t number)
 {
 	struct pod *pod = &table->pods[number];
 
-	*pod = (struct pod){.epoch = pod->epoch + 1};
+	*pod = (struct pod){.epoch = pod->epoch + 1, .published = pod->published};
 	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
 		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++)
 			port_space_forget(table->pools[i].spaces[j], number);
@@ -189,8 +192,13 @@ void connection_end(struct conntrack *table, struct connection *c)
 
 	rte_hash_del_key(table->tuples, &c->tuples[0]);
 	rte_hash_del_key(table->tuples, &c->tuples[1]);
-	port_space_release(space, connection_port(c));
-	release_binding(table, &endpoint, c->binding);
+	if (c->bound) {
+		port_space_release(space, connection_port(c));
+		release_binding(table, &endpoint, c->binding);
+	}
+	if (connection_is_by_published(c) &&
+	    c->published_epoch == table->published[c->published].epoch)
+		table->published[c->published].connections--;
 	if (c->pod_epoch == table->pods[c->pod].epoch)
 		table->pods[c->pod].connections--;
 	c->used = false;
@@ -281,9 +289,47 @@ static enum conntrack_verdict bind_connection(struct conntrack *table, struct co
 	}
 	binding->connections++;
 	c->binding = (uint32_t)position;
+	c->bound = verdict == CONNTRACK_PASS;
 	if (verdict != CONNTRACK_PASS)
 		release_binding(table, &endpoint, c->binding);
 	return verdict;
+}
+
+// From the wire: its source stays. Only if the endpoint has another connection that would look the same, by
+// another published port, it gets another source port.
+static enum conntrack_verdict enter_client(struct conntrack *table, struct connection *c)
+{
+	for (unsigned int i = 0; rte_hash_lookup(table->tuples, &c->tuples[1]) >= 0; i++) {
+		uint32_t random = (uint32_t)random_next(&table->random);
+
+		if (i == CLIENT_PORTS_TRIED)
+			return CONNTRACK_NO_PORT;
+		c->tuples[1].destination_port = rte_cpu_to_be_16(
+			(uint16_t)(CLIENT_PORT_MIN + random % (UINT16_MAX - CLIENT_PORT_MIN + 1)));
+	}
+	return enter(table, c);
+}
+
+// From within: with an external address, and a port of its own, or that which is published for it.
+static enum conntrack_verdict enter_bound(struct conntrack *table, struct connection *c)
+{
+	uint16_t place = publish_find_endpoint(table, c->pod, &c->tuples[0]);
+
+	c->tuples[1].destination = table->pools[c->pool].address;
+	if (place != PUBLISHED_NONE) {
+		c->tuples[1].destination_port = rte_cpu_to_be_16(table->published[place].what.port);
+		// An endpoint that calls itself would look the same in both directions.
+		if (rte_hash_lookup(table->tuples, &c->tuples[1]) < 0 &&
+		    !conntrack_tuple_equal(&c->tuples[0], &c->tuples[1])) {
+			if (c->published == PUBLISHED_NONE) {
+				c->published = place;
+				c->published_epoch = table->published[place].epoch;
+				c->leaves = true;
+			}
+			return enter(table, c);
+		}
+	}
+	return bind_connection(table, c);
 }
 
 static enum conntrack_verdict refuse(struct conntrack *table, struct pod *pod,
@@ -299,42 +345,65 @@ static enum conntrack_verdict refuse(struct conntrack *table, struct pod *pod,
 	return verdict;
 }
 
-enum conntrack_verdict connection_open(struct conntrack *table, uint32_t number, uint32_t pool,
-				       const struct conntrack_tuple *original,
+static void set_ends(struct conntrack *table, struct connection *c, const struct opening *opening)
+{
+	c->ends[ORIGINAL] = (uint16_t)opening->from;
+	c->ends[REPLY] = conntrack_wire(table);
+	c->published = opening->published;
+	if (opening->published == PUBLISHED_NONE)
+		return;
+	const struct published *published = &table->published[opening->published];
+	c->published_epoch = published->epoch;
+	c->ends[REPLY] = (uint16_t)published->what.pod;
+	c->tuples[1].source = published->what.pod_address;
+	c->tuples[1].source_port = rte_cpu_to_be_16(published->what.pod_port);
+}
+
+// It is in the table.
+static void use(struct conntrack *table, struct connection *c)
+{
+	c->used = true;
+	table->free = c->next_free;
+	table->count++;
+	table->most = RTE_MAX(table->most, table->count);
+	table->opened++;
+	table->pods[c->pod].connections++;
+	if (connection_is_by_published(c)) {
+		table->published[c->published].connections++;
+		table->published[c->published].opened++;
+	}
+	wheel_add(&table->wheel, (uint32_t)(c - table->connections), c->expires_s);
+}
+
+enum conntrack_verdict connection_open(struct conntrack *table, const struct opening *opening,
 				       struct connection **ret_connection)
 {
+	bool from_wire = opening->from == conntrack_wire(table);
+	uint32_t number = from_wire ? table->published[opening->published].what.pod : opening->from;
 	struct pod *pod = &table->pods[number];
 	uint32_t limit = table->config.pod_connections;
-	uint32_t index = table->free;
 
 	if (limit != 0 && pod->connections >= limit)
 		return CONNTRACK_LIMITED;
 	if (!share_allows(pod->connections, table->config.connections - table->count,
 			  CONNECTIONS_SHARE))
 		return refuse(table, pod, CONNTRACK_FULL);
-	struct connection *c = &table->connections[index];
-	uint32_t next_free = c->next_free;
+	struct connection *c = &table->connections[table->free];
 	*c = (struct connection){
-		.tuples = {*original, conntrack_tuple_invert(original)},
+		.tuples = {*opening->original, conntrack_tuple_invert(opening->original)},
 		.expires_s = table->now_s,
 		.carry_not_until = table->now_s,
 		.pod = (uint16_t)number,
 		.pod_epoch = pod->epoch,
-		.pool = (uint8_t)pool,
-		.pool_epoch = table->pools[pool].epoch,
-		.next_free = next_free,
+		.pool = (uint8_t)opening->pool,
+		.pool_epoch = table->pools[opening->pool].epoch,
+		.next_free = c->next_free,
 	};
-	c->tuples[1].destination = table->pools[pool].address;
-	enum conntrack_verdict verdict = bind_connection(table, c);
+	set_ends(table, c, opening);
+	enum conntrack_verdict verdict = from_wire ? enter_client(table, c) : enter_bound(table, c);
 	if (verdict != CONNTRACK_PASS)
 		return refuse(table, pod, verdict);
-	c->used = true;
-	table->free = next_free;
-	table->count++;
-	table->most = RTE_MAX(table->most, table->count);
-	table->opened++;
-	pod->connections++;
-	wheel_add(&table->wheel, index, c->expires_s);
+	use(table, c);
 	*ret_connection = c;
 	return CONNTRACK_PASS;
 }

@@ -311,6 +311,35 @@ static bool batch_has(const struct batch *batch, enum operation_kind kind)
 	return false;
 }
 
+static bool maps_ports(const struct operation *op)
+{
+	return op->pod->record.attachment.port_mappings.count > 0;
+}
+
+// All that the batch has changed of published ports, at once. A new pod that cannot have its own fails.
+static void batch_publish(struct batch *batch)
+{
+	struct control *control = batch->control;
+	struct error err;
+	bool any = false;
+
+	for (size_t i = 0; i < batch->count; i++)
+		any = any || maps_ports(&batch->operations[i]);
+	if (!any || publish_apply(control, &err) == 0)
+		return;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct operation *op = &batch->operations[i];
+
+		if (op->kind != OPERATION_ATTACH || op->failed || !maps_ports(op))
+			continue;
+		op->failed = true;
+		op->started = false;
+		op->error = err;
+		pod_port_stop(control, op->pod);
+		leave(control, op->pod);
+	}
+}
+
 static void batch_apply(struct batch *batch)
 {
 	struct control *control = batch->control;
@@ -325,9 +354,11 @@ static void batch_apply(struct batch *batch)
 		operation_apply(control, op);
 		free(op->updated);
 		op->updated = NULL;
-		if (op->started)
-			started[started_count++] = op->pod;
 	}
+	batch_publish(batch);
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->operations[i].started)
+			started[started_count++] = batch->operations[i].pod;
 	// Before the answers: a pod's first packet may go by the e-switch already.
 	rules_add(control, started, started_count);
 	if (started_count > 0)

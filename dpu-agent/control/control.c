@@ -164,6 +164,9 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_LIST_FLOWS:
 		list_flows_call(control, call);
 		return;
+	case CALL_LIST_NAT:
+		list_nat_call(control, call);
+		return;
 	case CALL_LIST_CONNECTIONS:
 		list_connections_call(control, call);
 		return;
@@ -249,6 +252,7 @@ void control_retry(struct control *control)
 				    err.message);
 	}
 	ports_retry(control);
+	publish_retry(control);
 	rules_retry(control);
 	wire_watch(control);
 	connections_follow(control);
@@ -295,6 +299,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 		append(ret_text, "uplink: %s", control->uplink_error.message);
 	if (control->wire_error.code != CODE_OK)
 		append(ret_text, "uplink: %s", control->wire_error.message);
+	if (control->publish_error.code != CODE_OK)
+		append(ret_text, "published ports: %s", control->publish_error.message);
 	if (first != NULL)
 		append(ret_text, "%zu attachments have no port, first %s/%s: %s", stopped,
 		       first->record.attachment.key.container_id,

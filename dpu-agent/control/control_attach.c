@@ -101,9 +101,6 @@ static int check_served(const struct attach_request *wanted, struct error *err)
 	if (bandwidth_is_limited(&wanted->bandwidth))
 		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
 				 "bandwidth: this agent limits no pod's rate yet");
-	if (wanted->port_mappings.count > 0)
-		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
-				 "port_mappings: this agent maps no ports of the host to pods yet");
 	return 0;
 }
 
@@ -160,6 +157,11 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	r = pods_reserve(control->pods, wanted, attachment, &op->undo, err);
 	if (r < 0)
 		return r;
+	r = publish_check(control, host_id, attachment, err);
+	if (r < 0) {
+		pods_unreserve(control->pods, &op->undo);
+		return r;
+	}
 	op->kind = OPERATION_ATTACH;
 	op->pod = pods_add(control->pods, &record,
 			   op->undo.vhost ? op->undo.vhost_undo.index : LRU_POOL_NONE);

@@ -139,6 +139,8 @@ static void apply_hello(struct control *control, const struct hello_request *hel
 			memcpy(pod->record.boot_id, hello->boot_id, sizeof(pod->record.boot_id));
 		}
 	}
+	if (reclaimed > 0)
+		publish_apply(control, NULL);
 	note_host(control, hello);
 	log_info("host said hello", "host=%s boot=%s version=%s reclaimed=%zu", hello->host_id,
 		 hello->boot_id, hello->software_version, reclaimed);
@@ -206,6 +208,13 @@ void hello_call(struct control *control, struct control_call *call)
 	body->has_pod_network = control->pods->has_network;
 	body->pod_network = control->pods->network.common;
 	body->host_port = host_port_ready(control);
+	// Only what is served: else the host would send there in vain.
+	if (control->pods->has_network && control->wire_error.code == CODE_OK) {
+		body->has_uplink_ipv4 = control->uplink.has_ipv4;
+		body->has_uplink_ipv6 = control->uplink.has_ipv6;
+		body->uplink_ipv4 = control->uplink.ipv4;
+		body->uplink_ipv6 = control->uplink.ipv6;
+	}
 	answer(control, call, &reply);
 }
 

@@ -222,6 +222,7 @@ void ports_start(struct control *control)
 	if (control->config.host_port)
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	start_pods(control);
+	publish_apply(control, NULL);
 	// After the pods' ports, so that after a restart all rules go to the NIC at once.
 	if (control->uplink_error.code == CODE_OK)
 		rules_begin(control);
@@ -247,6 +248,7 @@ void ports_change_network(struct control *control, const struct pod_network *bef
 
 	set_router(now);
 	wire_apply(control);
+	publish_apply(control, NULL);
 	if (control->config.host_port && (mtu_differs || gateway_differs)) {
 		stop_fixed(control, PORT_HOST);
 		start_fixed(control, PORT_HOST, &control->host_port_error);

@@ -43,9 +43,10 @@ struct control {
 	// STORE_DETACHING in memory; they hold what they hold until it is.
 	struct leaving_list leaving;
 
-	struct uplink uplink;    // as configured
-	struct error wire_error; // why it is not served as configured; CODE_OK: it is
-	bool wire_down;          // the cable was out when it was last looked at
+	struct uplink uplink;       // as configured
+	struct error wire_error;    // why it is not served as configured; CODE_OK: it is
+	bool wire_down;             // the cable was out when it was last looked at
+	struct error publish_error; // why what is published is not as it should be; CODE_OK: it is
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
@@ -184,6 +185,23 @@ void wire_watch(struct control *control);
 bool wire_describe(const struct control *control, struct uplink_status *ret_status);
 void list_neighbours_call(struct control *control, struct control_call *call);
 void list_connections_call(struct control *control, struct control_call *call);
+
+// ---- published ports (control_publish.c) -------------------------------------------------------
+
+// May a new attachment, whose addresses are chosen, have the ports that it maps? Errors: CODE_CONFLICT with the
+// port and who has it; CODE_BAD_REQUEST, CODE_NOT_READY with the reason.
+int publish_check(const struct control *control, const char *host_id,
+		  const struct attachment *attachment, struct error *err);
+// Publish what the pods' records and the uplink say, and nothing else. `err` may be NULL. Errors:
+// CODE_INTERNAL; it is as it was then, and publish_retry tries again.
+int publish_apply(struct control *control, struct error *err);
+void publish_retry(struct control *control);
+// Is it published by the uplink's address of this family now?
+bool publish_is_served(const struct control *control, const struct attachment *attachment,
+		       const struct port_mapping *mapping, bool ipv6);
+
+// control_nat.c
+void list_nat_call(struct control *control, struct control_call *call);
 
 // ---- the e-switch (control_offload.c) ----------------------------------------------------------
 

@@ -204,11 +204,6 @@ static void what_is_not_served_yet_is_refused_and_not_swallowed(void **state)
 	test_attach(&call, "web");
 	call.request.body.attach.bandwidth.egress_rate_bps = 1000000;
 	test_must_fail(&agent, &call, CODE_UNSUPPORTED, "bandwidth: ");
-	test_attach(&call, "web");
-	call.request.body.attach.port_mappings.count = 1;
-	call.request.body.attach.port_mappings.items[0] = (struct port_mapping){
-		.protocol = IPPROTO_TCP, .host_port = 8080, .container_port = 80};
-	test_must_fail(&agent, &call, CODE_UNSUPPORTED, "port_mappings: ");
 	test_assert_consistent(&agent, true);
 	assert_int_equal(0, fake_nic_started_functions());
 }

@@ -49,6 +49,8 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 	control->uplink = *uplink;
 	control->wire_error = (struct error){0};
 	connections_leave(control);
+	if (control->pods->has_network)
+		publish_apply(control, NULL);
 	if (control->pods->has_network && uplink->mtu != mtu_before)
 		uplink_port_restart(control);
 	log_info("uplink set", "ipv4=%s ipv6=%s vlan=%u routes=%u", uplink->has_ipv4 ? "yes" : "no",
@@ -166,6 +168,9 @@ void list_neighbours_call(struct control *control, struct control_call *call)
 static void describe_connection(const struct masquerade_connection *from, struct connection_row *to)
 {
 	*to = (struct connection_row){
+		.kind = from->kind == MASQUERADE_FROM_WIRE ? CONNECTION_PUBLISHED
+			: from->kind == MASQUERADE_WITHIN  ? CONNECTION_WITHIN
+							   : CONNECTION_MASQUERADED,
 		.number = from->number,
 		.protocol = from->protocol,
 		.is_ipv6 = from->is_ipv6,

@@ -8,10 +8,10 @@
 
 #include "control/fake_offload.h"
 
-#include "datapath/masquerade.h"
 #include "datapath/neighbour.h"
 #include "datapath/uplink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,6 +199,48 @@ int masquerade_list(uint32_t after, struct masquerade_connection *ret_connection
 	*ret_more = after + count < fake_nic.connections;
 	*ret_figures =
 		(struct masquerade_figures){.connections = fake_nic.connections, .most = 1000};
+	return 0;
+}
+
+int masquerade_look(struct masquerade_published *published, size_t count,
+		    struct masquerade_figures *ret_figures, struct error *err)
+{
+	if (fake_nic.connections_fail)
+		return error_set(err, ETIMEDOUT, CODE_INTERNAL, "it does not answer");
+	for (size_t i = 0; i < count; i++)
+		published[i].connections = published[i].port;
+	*ret_figures = (struct masquerade_figures){.connections = 7, .most = 1000};
+	ret_figures->ports[0][1] = (struct masquerade_ports){.size = 100, .used = 3};
+	return 0;
+}
+
+const struct masquerade_config *masquerade_configuration(void)
+{
+	static const struct masquerade_config config = {
+		.ipv4 = true,
+		.excluded_count = 1,
+		.excluded = {{.length = 24, .prefix = {198, 51, 100}}},
+		.first_port = 32768,
+		.last_port = 65535,
+	};
+
+	return &config;
+}
+
+// The real one counts on it that no port is there twice.
+int masquerade_publish(const struct masquerade_publication *list, size_t count, struct error *err)
+{
+	fake_nic.publish_calls++;
+	if (fake_nic.fail_publish && count > fake_nic.published_count)
+		return error_set(err, ENOMEM, CODE_INTERNAL, "no memory for it");
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < i; j++)
+			assert(list[i].is_ipv6 != list[j].is_ipv6 ||
+			       list[i].protocol != list[j].protocol ||
+			       list[i].port != list[j].port);
+	if (count > 0)
+		memcpy(fake_nic.published, list, count * sizeof(*list));
+	fake_nic.published_count = count;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "datapath/datapath.h"
+#include "datapath/masquerade.h"
 #include "port/port.h"
 
 enum { FAKE_FUNCTIONS_MAX = 1000, FAKE_VHOSTS_MAX = 16, FAKE_VHOST = FAKE_FUNCTIONS_MAX + 2 };
@@ -34,6 +35,10 @@ struct fake_nic {
 	uint32_t connections;       // that there are, numbered from 1 on
 	bool connections_fail;
 	uint32_t neighbours; // that there are: 192.0.2.1 and on
+	struct masquerade_publication published[MASQUERADE_PUBLISHED_MAX]; // masquerade_publish
+	size_t published_count;
+	unsigned int publish_calls;
+	bool fail_publish;
 };
 
 extern struct fake_nic fake_nic;

@@ -159,6 +159,11 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 		call->reply.body.connections.connections = malloc(size + 1);
 		memcpy(call->reply.body.connections.connections,
 		       reply->body.connections.connections, size);
+	} else if (reply->call == CALL_LIST_NAT) {
+		size_t size = reply->body.nat.count * sizeof(struct published_row);
+
+		call->reply.body.nat.ports = malloc(size + 1);
+		memcpy(call->reply.body.nat.ports, reply->body.nat.ports, size);
 	} else if (reply->call == CALL_LIST_NEIGHBOURS) {
 		size_t size = reply->body.neighbours.count * sizeof(struct neighbour_row);
 

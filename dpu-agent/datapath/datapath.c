@@ -29,6 +29,8 @@ static struct {
 	struct rte_hash *routes_ipv4, *routes_ipv6;
 	struct neighbours *neighbours;
 	struct rte_ring *control_output; // to the first worker
+	bool has_masquerade_config;
+	struct masquerade_config masquerade_config;
 	struct masquerade *masquerade;
 	uint64_t serial;
 	struct worker **workers;
@@ -125,6 +127,21 @@ void datapath_set_traces(const struct trace_set *set)
 struct masquerade *datapath_masquerade(void)
 {
 	return dp.masquerade;
+}
+
+int datapath_make_masquerade(struct error *err)
+{
+	if (dp.masquerade != NULL)
+		return 0;
+	if (!dp.has_masquerade_config)
+		return error_set(err, EINVAL, CODE_INTERNAL, "nothing is said of connections");
+	return masquerade_new(&dp.masquerade_config, dp.workers, dp.worker_count, &dp.masquerade,
+			      err);
+}
+
+const struct masquerade_config *masquerade_configuration(void)
+{
+	return dp.has_masquerade_config ? &dp.masquerade_config : NULL;
 }
 
 void datapath_wake_workers(void)
@@ -421,11 +438,24 @@ static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struc
 	w->routes_ipv4 = dp.routes_ipv4;
 	w->routes_ipv6 = dp.routes_ipv6;
 	w->neighbours = dp.neighbours;
-	w->masquerade = dp.masquerade;
 	w->control_output = index == 0 ? dp.control_output : NULL;
 	if (rte_rcu_qsbr_thread_register(dp.publication.qsbr, w->thread_id) != 0)
 		return error_set(err, EINVAL, CODE_INTERNAL, "worker %u: RCU", index);
 	return worker_open(w, err);
+}
+
+// Only what masquerades needs the table of connections from the beginning.
+static int start_masquerade(const struct masquerade_config *config, struct error *err)
+{
+	dp.has_masquerade_config = config != NULL;
+	if (config == NULL)
+		return 0;
+	dp.masquerade_config = *config;
+	if (!masquerade_is_configured(config))
+		return 0;
+	int r = datapath_make_masquerade(err);
+	current()->masquerade = dp.masquerade;
+	return r;
 }
 
 static int make_workers(const struct datapath_config *config, struct error *err)
@@ -438,7 +468,7 @@ static int make_workers(const struct datapath_config *config, struct error *err)
 	if (dp.workers == NULL || dp.starts == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	dp.worker_count = count;
-	int r = masquerade_new(config->masquerade, dp.workers, count, &dp.masquerade, err);
+	int r = start_masquerade(config->masquerade, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < count; i++) {
@@ -509,8 +539,10 @@ void datapath_stop(void)
 	free_control_output();
 	neighbours_stop();
 	rte_free(dp.publication.qsbr);
-	if (last != NULL)
+	if (last != NULL) {
 		wire_free(last->wire);
+		published_ports_free(last->published);
+	}
 	free(last);
 	memset(&dp, 0, sizeof(dp));
 }

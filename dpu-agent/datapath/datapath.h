@@ -45,8 +45,9 @@ struct datapath_router {
 struct masquerade_config;
 
 struct datapath_config {
-	uint32_t workers;                           // EAL worker lcores 1..workers run the graph
-	const struct masquerade_config *masquerade; // copied; NULL, or nothing on in it: none
+	uint32_t workers; // EAL worker lcores 1..workers run the graph
+	// Copied. NULL: nothing is masqueraded, and nothing can be published.
+	const struct masquerade_config *masquerade;
 };
 
 // Build tables and graphs, launch workers. EAL is initialised. Errors: CODE_INTERNAL with what DPDK

@@ -30,8 +30,10 @@ bool datapath_host_is_known(uint32_t slot);
 // Let a worker send a packet that the control thread has made: metadata as for port_tx. Consumes it.
 void datapath_send(struct rte_mbuf *m);
 
-// NULL: nothing is masqueraded.
+// NULL: nothing is masqueraded or published.
 struct masquerade *datapath_masquerade(void);
+// Make it, if it is not there yet; workers see it in the next snapshot. Errors: CODE_INTERNAL.
+int datapath_make_masquerade(struct error *err);
 
 // What a snapshot's `wire` holds (uplink.c); NULL is fine.
 void wire_free(const struct wire *wire);

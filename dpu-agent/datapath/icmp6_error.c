@@ -8,7 +8,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_TX = 1, EDGE_WIRE, EDGES };
+enum { EDGE_TX = 1, EDGE_WIRE, EDGE_HAIRPIN, EDGES };
 
 enum {
 	HOP_LIMIT = 64,
@@ -91,6 +91,20 @@ static struct rte_mbuf *make_error(struct worker *w, struct rte_mbuf *m)
 	return reply;
 }
 
+// About a packet that has got the uplink's address on its way from a pod to another (masquerade_hairpin):
+// it finds back the same way.
+static rte_edge_t way_of(const struct worker *w, struct rte_mbuf *reply)
+{
+	if (from_wire(w, reply))
+		return EDGE_WIRE;
+	if (w->masquerade == NULL ||
+	    !is_wire_ipv6(w->snapshot,
+			  ipv6_destination(rte_pktmbuf_mtod(reply, const struct rte_ipv6_hdr *))))
+		return EDGE_TX;
+	packet_meta(reply)->own = true;
+	return EDGE_HAIRPIN;
+}
+
 static uint16_t icmp6_error(struct rte_graph *graph, struct rte_node *node, void **objs,
 			    uint16_t count)
 {
@@ -98,9 +112,7 @@ static uint16_t icmp6_error(struct rte_graph *graph, struct rte_node *node, void
 		struct rte_mbuf *reply = make_error(worker_self, objs[i]);
 
 		if (reply != NULL)
-			rte_node_enqueue_x1(graph, node,
-					    from_wire(worker_self, reply) ? EDGE_WIRE : EDGE_TX,
-					    reply);
+			rte_node_enqueue_x1(graph, node, way_of(worker_self, reply), reply);
 	}
 	rte_node_enqueue(graph, node, EDGE_DROP, objs, count); // the reason is in each packet
 	return count;
@@ -112,6 +124,7 @@ static struct rte_node_register icmp6_error_node = {
 	.nb_edges = EDGES,
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_TX] = NODE("port_tx"),
-		       [EDGE_WIRE] = NODE("wire_reply")},
+		       [EDGE_WIRE] = NODE("wire_reply"),
+		       [EDGE_HAIRPIN] = NODE("masquerade_hairpin")},
 };
 RTE_NODE_REGISTER(icmp6_error_node)

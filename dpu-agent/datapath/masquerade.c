@@ -7,6 +7,7 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 
+#include "datapath/datapath_private.h"
 #include "datapath/masquerade_private.h"
 
 enum {
@@ -37,8 +38,6 @@ int masquerade_new(const struct masquerade_config *config, struct worker **worke
 {
 	struct masquerade *masquerade;
 
-	if (config == NULL || !masquerade_is_configured(config))
-		return 0;
 	masquerade = calloc(1, sizeof(*masquerade));
 	if (masquerade == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "masquerade: out of memory");
@@ -99,7 +98,7 @@ static void follow_pods(struct masquerade *masquerade, const struct snapshot *s)
 {
 	for (uint16_t slot = 0; slot < DATAPATH_PORTS_MAX; slot++) {
 		const struct graph_port *port = s->ports[slot];
-		uint32_t generation = port != NULL && port->config.role == DATAPATH_ROLE_POD
+		uint32_t generation = port != NULL && port->config.role != DATAPATH_ROLE_UPLINK
 					      ? port->generation
 					      : 0;
 
@@ -114,8 +113,8 @@ static void follow_pods(struct masquerade *masquerade, const struct snapshot *s)
 static void follow_addresses(struct masquerade *masquerade, const struct wire *wire)
 {
 	union conntrack_address ipv4 = {0}, ipv6 = {0};
-	bool has_ipv4 = wire != NULL && wire->config.has_ipv4 && masquerade->config.ipv4;
-	bool has_ipv6 = wire != NULL && wire->config.has_ipv6 && masquerade->config.ipv6;
+	bool has_ipv4 = wire != NULL && wire->config.has_ipv4;
+	bool has_ipv6 = wire != NULL && wire->config.has_ipv6;
 
 	if (has_ipv4)
 		ipv4.ipv4_be = wire->config.ipv4.s_addr;
@@ -123,6 +122,19 @@ static void follow_addresses(struct masquerade *masquerade, const struct wire *w
 		memcpy(&ipv6, &wire->config.ipv6, sizeof(ipv6));
 	conntrack_set_address(masquerade->table, MASQUERADE_POOL_IPV4, 4, has_ipv4 ? &ipv4 : NULL);
 	conntrack_set_address(masquerade->table, MASQUERADE_POOL_IPV6, 6, has_ipv6 ? &ipv6 : NULL);
+}
+
+static void follow_published(struct masquerade *masquerade, const struct published_ports *published)
+{
+	static const struct published_ports none;
+
+	if (published == NULL)
+		published = &none;
+	if (masquerade->published == published->serial)
+		return;
+	conntrack_publish(masquerade->table, published->list, published->by_endpoint,
+			  published->count);
+	masquerade->published = published->serial;
 }
 
 void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
@@ -133,6 +145,7 @@ void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
 		follow_pods(masquerade, s);
 		follow_addresses(masquerade, s->wire);
 		conntrack_set_pod_connections(masquerade->table, s->limits.connections);
+		follow_published(masquerade, s->published);
 		masquerade->serial = s->serial;
 		masquerade->busy = true;
 	}
@@ -143,6 +156,17 @@ void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
 }
 
 // ---- packets -------------------------------------------------------------------------------------
+
+bool masquerade_hand_over(struct worker *w, struct rte_mbuf *m)
+{
+	const struct masquerade *masquerade = w->masquerade;
+
+	if (w->snapshot->uplink_slot == NO_SLOT ||
+	    rte_ring_mp_enqueue(masquerade->handover, m) != 0)
+		return false;
+	worker_wake(masquerade->workers[w->snapshot->uplink_slot % w->stride]);
+	return true;
+}
 
 static bool prefix_holds(const struct masquerade_prefix *prefix, const uint8_t *address)
 {
@@ -180,6 +204,12 @@ static enum conntrack_verdict decide(struct conntrack *table, const struct rte_m
 		return packet->kind == CONNTRACK_KIND_ERROR
 			       ? conntrack_out(table, CONNTRACK_POD_ANY, pool, packet, ret_rewrite)
 			       : CONNTRACK_UNKNOWN;
+	case MASQUERADE_REPLY:
+		return conntrack_reply(table, packet_meta(m)->in_slot, packet, ret_rewrite);
+	case MASQUERADE_HAIRPIN:
+		return conntrack_hairpin(table, packet_meta(m)->in_slot, packet, ret_rewrite);
+	case MASQUERADE_HAIRPIN_OWN:
+		return conntrack_hairpin(table, CONNTRACK_POD_ANY, packet, ret_rewrite);
 	case MASQUERADE_IN:
 	default:
 		return conntrack_in(table, packet, ret_rewrite);
@@ -198,7 +228,8 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 	(void)packet_pullup(m, RTE_MIN(length, (uint32_t)CONNTRACK_HEADERS_MAX));
 	if (conntrack_packet_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, length,
 				   &packet) < 0)
-		return way == MASQUERADE_IN ? CONNTRACK_UNKNOWN : CONNTRACK_INVALID;
+		return way == MASQUERADE_OUT || way == MASQUERADE_OUT_OWN ? CONNTRACK_INVALID
+									  : CONNTRACK_UNKNOWN;
 	enum conntrack_verdict verdict = decide(masquerade->table, m, way, &packet, &rewrite);
 	if (verdict == CONNTRACK_PASS) {
 		conntrack_packet_rewrite(rte_pktmbuf_mtod(m, uint8_t *), &packet, &rewrite.to,

@@ -40,9 +40,42 @@ struct masquerade_config {
 	struct conntrack_timeouts timeouts;
 };
 
+// A port of the uplink's address, of either family, that stands for an endpoint of a pod. Ports in host order.
+struct masquerade_publication {
+	uint64_t owner; // two that are the same but for this have nothing to do with each other
+	bool is_ipv6;
+	uint8_t protocol; // TCP or UDP
+	uint16_t port;
+	uint32_t slot; // of the pod's port
+	uint16_t pod_port;
+	uint8_t pod[16]; // address; of IPv4 the first 4 bytes
+};
+enum { MASQUERADE_PUBLISHED_MAX = 8192 };
+
+// All that are published from now on, in any order, no port twice; copied. Those that were published before
+// keep their connections, those of others end. Nothing changes on an error. Errors: CODE_INTERNAL, no memory:
+// the first one may need that of all connections.
+int masquerade_publish(const struct masquerade_publication *list, size_t count, struct error *err);
+
+// What went by a published port, and through how many connections at present.
+struct masquerade_published {
+	bool is_ipv6;
+	uint8_t protocol;
+	uint16_t port;
+	uint32_t connections;
+	uint64_t opened, packets_in, bytes_in, packets_out, bytes_out; // to the pod, from it
+};
+
+// Ports of an address of the uplink's for one protocol.
+struct masquerade_ports {
+	uint32_t size, used, published; // `published`: of those in the range, given to nobody
+};
+enum { MASQUERADE_PROTOCOLS = 3 }; // TCP, UDP, ICMP: as in the array below
+
 // A connection as it is told. Addresses: of IPv4 the first 4 bytes; ports in host order.
 struct masquerade_connection {
 	uint32_t number;  // ascending, never 0
+	uint8_t kind;     // enum masquerade_kind
 	uint8_t protocol; // IPPROTO_...
 	bool is_ipv6;
 	uint8_t pod[16], peer[16], external[16];
@@ -54,10 +87,24 @@ struct masquerade_connection {
 	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
 };
 
+enum masquerade_kind {
+	MASQUERADE_TO_WIRE,   // from a pod to a peer on the wire
+	MASQUERADE_FROM_WIRE, // from a peer on the wire to a published port
+	MASQUERADE_WITHIN, // from a pod or the host to a published port; `peer` is the pod behind it
+};
+
 struct masquerade_figures {
 	uint32_t connections, most; // that there are, and may be; 0: nothing is masqueraded
 	uint64_t refused_full, refused_ports;
+	struct masquerade_ports ports[2][MASQUERADE_PROTOCOLS]; // IPv4, IPv6
 };
+
+// The figures of these published ports, of which the caller says which they are, and of all. May wait, and fail, as masquerade_list().
+int masquerade_look(struct masquerade_published *published, size_t count,
+		    struct masquerade_figures *ret_figures, struct error *err);
+
+// What is masqueraded, as configured. NULL: the datapath is not started.
+const struct masquerade_config *masquerade_configuration(void);
 
 // Up to `size` connections with numbers above `after`, ascending. The worker is asked, in steps that take
 // it some microseconds each; so this may wait for it. Errors: -ETIMEDOUT with CODE_INTERNAL: it does not

@@ -16,12 +16,30 @@ enum {
 	POLL_US = 50,
 };
 
+static void fill_published(const struct conntrack *table, struct masquerade_published *published)
+{
+	struct conntrack_published_figures figures = {0};
+
+	conntrack_published_figures(
+		table, published->is_ipv6 ? MASQUERADE_POOL_IPV6 : MASQUERADE_POOL_IPV4,
+		published->protocol, published->port, &figures);
+	published->connections = figures.connections;
+	published->opened = figures.opened;
+	published->packets_in = figures.packets_in;
+	published->bytes_in = figures.bytes_in;
+	published->packets_out = figures.packets_out;
+	published->bytes_out = figures.bytes_out;
+}
+
 static void perform(struct masquerade *masquerade, struct masquerade_question *question)
 {
-	question->cursor =
-		conntrack_list(masquerade->table, CONNTRACK_POD_ANY, question->cursor, LOOK,
-			       question->entries, question->size, &question->count);
+	if (question->size > 0)
+		question->cursor =
+			conntrack_list(masquerade->table, CONNTRACK_POD_ANY, question->cursor, LOOK,
+				       question->entries, question->size, &question->count);
 	conntrack_figures(masquerade->table, &question->figures);
+	for (size_t i = 0; i < question->published_count; i++)
+		fill_published(masquerade->table, &question->published[i]);
 }
 
 void masquerade_answer(struct masquerade *masquerade)
@@ -71,27 +89,56 @@ static bool ask(struct masquerade *masquerade, struct masquerade_question *quest
 
 static void describe(const struct conntrack_entry *from, struct masquerade_connection *to)
 {
-	const struct conntrack_tuple *original = &from->original;
+	// The pod's packets, those of the other end, and those of them that have the external address as their
+	// destination.
+	bool inward = from->kind == CONNTRACK_PUBLISHED;
+	const struct conntrack_tuple *pod = inward ? &from->reply : &from->original;
+	const struct conntrack_tuple *external = inward ? &from->original : &from->reply;
+	const struct conntrack_tuple peer =
+		from->kind == CONNTRACK_HAIRPIN ? conntrack_tuple_invert(&from->reply) : *pod;
 
 	*to = (struct masquerade_connection){
 		.number = from->place + 1,
-		.protocol = original->protocol,
-		.is_ipv6 = original->family == 6,
-		.pod_port = rte_be_to_cpu_16(original->source_port),
-		.peer_port = rte_be_to_cpu_16(original->destination_port),
-		.external_port = rte_be_to_cpu_16(from->reply.destination_port),
+		.kind = from->kind == CONNTRACK_MASQUERADE ? MASQUERADE_TO_WIRE
+			: inward                           ? MASQUERADE_FROM_WIRE
+							   : MASQUERADE_WITHIN,
+		.protocol = pod->protocol,
+		.is_ipv6 = pod->family == 6,
+		.pod_port = rte_be_to_cpu_16(pod->source_port),
+		.peer_port = rte_be_to_cpu_16(peer.destination_port),
+		.external_port = rte_be_to_cpu_16(external->destination_port),
 		.state = from->state,
 		.answered = from->answered,
 		.carried = from->carried,
 		.expires_s = from->expires_s,
-		.packets_sent = from->packets[0],
-		.bytes_sent = from->bytes[0],
-		.packets_received = from->packets[1],
-		.bytes_received = from->bytes[1],
+		.packets_sent = from->packets[inward],
+		.bytes_sent = from->bytes[inward],
+		.packets_received = from->packets[!inward],
+		.bytes_received = from->bytes[!inward],
 	};
-	memcpy(to->pod, &original->source, sizeof(to->pod));
-	memcpy(to->peer, &original->destination, sizeof(to->peer));
-	memcpy(to->external, &from->reply.destination, sizeof(to->external));
+	memcpy(to->pod, &pod->source, sizeof(to->pod));
+	memcpy(to->peer, &peer.destination, sizeof(to->peer));
+	memcpy(to->external, &external->destination, sizeof(to->external));
+}
+
+static void take_figures(const struct conntrack_figures *from, struct masquerade_figures *to)
+{
+	*to = (struct masquerade_figures){
+		.connections = from->connections,
+		.most = from->size,
+		.refused_full = from->refused_full,
+		.refused_ports = from->refused_ports,
+	};
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct conntrack_pool_figures *pool = &from->pools[i];
+
+		for (uint32_t j = 0; j < MASQUERADE_PROTOCOLS && pool->family != 0; j++)
+			to->ports[i][j] = (struct masquerade_ports){
+				.size = pool->ports_size,
+				.used = pool->ports_held[j],
+				.published = pool->ports_reserved[j],
+			};
+	}
 }
 
 int masquerade_list(uint32_t after, struct masquerade_connection *ret_connections, size_t size,
@@ -120,11 +167,22 @@ int masquerade_list(uint32_t after, struct masquerade_connection *ret_connection
 		describe(&entries[i], &ret_connections[i]);
 	*ret_count = question.count;
 	*ret_more = question.cursor != 0;
-	*ret_figures = (struct masquerade_figures){
-		.connections = question.figures.connections,
-		.most = question.figures.size,
-		.refused_full = question.figures.refused_full,
-		.refused_ports = question.figures.refused_ports,
-	};
+	take_figures(&question.figures, ret_figures);
+	return 0;
+}
+
+int masquerade_look(struct masquerade_published *published, size_t count,
+		    struct masquerade_figures *ret_figures, struct error *err)
+{
+	struct masquerade *masquerade = datapath_masquerade();
+	struct masquerade_question question = {.published = published, .published_count = count};
+
+	*ret_figures = (struct masquerade_figures){0};
+	if (masquerade == NULL)
+		return 0;
+	if (!ask(masquerade, &question))
+		return error_set(err, ETIMEDOUT, CODE_INTERNAL,
+				 "the worker of the uplink does not answer");
+	take_figures(&question.figures, ret_figures);
 	return 0;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What is on its way to the wire, with its next hop's MAC address and its time to live counted: pods'
-// packets get the uplink's address, if their destination is not excluded; and so do packets that an ICMP
-// error of the router's own quotes.
+// packets get the uplink's address, if their destination is not excluded, or if they answer who has come by
+// a published port; and so do packets that an ICMP error of the router's own quotes.
 
-#include "datapath/datapath_private.h"
 #include "datapath/masquerade_private.h"
 
 enum { EDGE_WIRE = 1, EDGES };
@@ -18,50 +17,43 @@ static const void *destination(const struct rte_mbuf *m)
 		       : ipv6_destination(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *));
 }
 
-static bool is_wanted(const struct worker *w, const struct rte_mbuf *m)
+// False: it goes on as it is.
+static bool find_way(const struct worker *w, const struct rte_mbuf *m, enum masquerade_way *ret_way)
 {
 	if (w->masquerade == NULL)
 		return false;
+	*ret_way = MASQUERADE_OUT_OWN;
 	if (unlikely(packet_meta(m)->own))
 		return from_wire(w, m);
-	return packet_in_port(w, m)->config.role == DATAPATH_ROLE_POD &&
-	       masquerade_reaches(w->masquerade, packet_is_ipv4(m), destination(m));
-}
-
-// To the worker that has the table.
-static void hand_over(struct worker *w, struct rte_graph *graph, struct rte_node *node,
-		      struct rte_mbuf *m)
-{
-	const struct masquerade *masquerade = w->masquerade;
-
-	if (w->snapshot->uplink_slot == NO_SLOT ||
-	    rte_ring_mp_enqueue(masquerade->handover, m) != 0) {
-		rte_node_enqueue_x1(graph, node, drop(m, DROP_TX_FULL), m);
-		return;
-	}
-	worker_wake(masquerade->workers[w->snapshot->uplink_slot % w->stride]);
+	if (packet_in_port(w, m)->config.role != DATAPATH_ROLE_POD)
+		return false;
+	*ret_way = MASQUERADE_OUT;
+	if (masquerade_reaches(w->masquerade, packet_is_ipv4(m), destination(m)))
+		return true;
+	*ret_way = MASQUERADE_REPLY;
+	return publishes(w->snapshot, packet_meta(m)->in_slot);
 }
 
 static void output(struct worker *w, struct rte_graph *graph, struct rte_node *node,
-		   struct rte_mbuf *m, bool *ret_release)
+		   struct rte_mbuf *m, enum masquerade_way way, bool *ret_release)
 {
-	bool own = packet_meta(m)->own;
-	enum conntrack_verdict verdict = masquerade_translate(
-		w->masquerade, m, own ? MASQUERADE_OUT_OWN : MASQUERADE_OUT, ret_release);
+	enum conntrack_verdict verdict = masquerade_translate(w->masquerade, m, way, ret_release);
 
 	if (verdict == CONNTRACK_HOLD)
 		return;
 	// Of the router's own only what quotes a packet of a connection is translated.
-	rte_edge_t edge = verdict == CONNTRACK_PASS || own
-				  ? (rte_edge_t)EDGE_WIRE
-				  : drop(m, masquerade_drop_reason(verdict));
-	rte_node_enqueue_x1(graph, node, edge, m);
+	bool passes = verdict == CONNTRACK_PASS || way == MASQUERADE_OUT_OWN ||
+		      (way == MASQUERADE_REPLY && verdict == CONNTRACK_UNKNOWN);
+	rte_node_enqueue_x1(
+		graph, node,
+		passes ? (rte_edge_t)EDGE_WIRE : drop(m, masquerade_drop_reason(verdict)), m);
 }
 
 // Those that have waited for their first fragment; the uplink, or the pod, may have gone meanwhile.
 static void output_released(struct worker *w, struct rte_graph *graph, struct rte_node *node)
 {
 	void *packets[BURST];
+	enum masquerade_way way;
 	uint32_t count;
 	bool none;
 
@@ -69,10 +61,13 @@ static void output_released(struct worker *w, struct rte_graph *graph, struct rt
 		for (uint32_t i = 0; i < count; i++) {
 			struct rte_mbuf *m = packets[i];
 
-			if (w->snapshot->ports[packet_meta(m)->out_slot] == NULL)
+			if (w->snapshot->ports[packet_meta(m)->out_slot] == NULL ||
+			    packet_in_port(w, m) == NULL)
 				rte_node_enqueue_x1(graph, node, drop(m, DROP_PORT_GONE), m);
+			else if (find_way(w, m, &way))
+				output(w, graph, node, m, way, &none);
 			else
-				output(w, graph, node, m, &none);
+				rte_node_enqueue_x1(graph, node, EDGE_WIRE, m);
 		}
 	}
 }
@@ -83,14 +78,15 @@ static uint16_t masquerade_output(struct rte_graph *graph, struct rte_node *node
 	struct worker *w = worker_self;
 
 	for (uint16_t i = 0; i < count; i++) {
+		enum masquerade_way way;
 		bool release = false;
 
-		if (!is_wanted(w, objs[i]))
+		if (!find_way(w, objs[i], &way))
 			rte_node_enqueue_x1(graph, node, EDGE_WIRE, objs[i]);
 		else if (likely(masquerade_is_mine(w)))
-			output(w, graph, node, objs[i], &release);
-		else
-			hand_over(w, graph, node, objs[i]);
+			output(w, graph, node, objs[i], way, &release);
+		else if (!masquerade_hand_over(w, objs[i]))
+			rte_node_enqueue_x1(graph, node, drop(objs[i], DROP_TX_FULL), objs[i]);
 		if (unlikely(release))
 			output_released(w, graph, node);
 	}

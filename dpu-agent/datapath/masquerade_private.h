@@ -21,8 +21,25 @@ struct masquerade_question {
 	struct conntrack_entry *entries;
 	uint32_t size, count;
 	struct conntrack_figures figures;
+	struct masquerade_published *published; // to be given their figures
+	size_t published_count;
 	_Atomic bool answered;
 };
+
+// What is published, as the table wants it. Immutable, replaced whole.
+struct published_ports {
+	uint64_t serial;
+	struct conntrack_publication *list;
+	uint16_t *by_endpoint;
+	uint32_t count;
+	bool slots[DATAPATH_PORTS_MAX]; // whose something is
+};
+void published_ports_free(const struct published_ports *published); // NULL is fine
+
+static inline bool publishes(const struct snapshot *s, uint16_t slot)
+{
+	return s->published != NULL && s->published->slots[slot];
+}
 
 struct masquerade {
 	struct masquerade_config config;
@@ -32,14 +49,15 @@ struct masquerade {
 	uint32_t worker_count;
 	struct masquerade_question *_Atomic question;
 	struct carry *carry;
-	uint64_t serial; // of the snapshot that these are of
+	uint64_t published; // serial of the list that the table has, 0: none
+	uint64_t serial;    // of the snapshot that these are of
 	uint32_t generations
 		[DATAPATH_PORTS_MAX]; // of the pods whose connections the table has, 0: none
 	uint32_t now_s;
 	bool busy; // there was more to end
 };
 
-// NULL without an error: nothing is to be masqueraded. `workers` stays the caller's.
+// `workers` stays the caller's.
 int masquerade_new(const struct masquerade_config *config, struct worker **workers, uint32_t count,
 		   struct masquerade **ret_masquerade, struct error *err);
 void masquerade_free(struct masquerade *masquerade);
@@ -57,10 +75,16 @@ bool masquerade_reaches(const struct masquerade *masquerade, bool ipv4, const vo
 // Time, pods that have gone, and the uplink's addresses. Before the packets of a walk.
 void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s);
 
+// Give it to the worker that has the table, by masquerade_clock. False: that has no room, or there is none.
+bool masquerade_hand_over(struct worker *w, struct rte_mbuf *m);
+
 enum masquerade_way {
 	MASQUERADE_OUT,
 	MASQUERADE_OUT_OWN, // an ICMP error of the router's own
+	MASQUERADE_REPLY,   // to where nothing is masqueraded
 	MASQUERADE_IN,
+	MASQUERADE_HAIRPIN,     // from a pod or the host to the uplink's address
+	MASQUERADE_HAIRPIN_OWN, // an ICMP error of the router's own to there
 };
 
 // Translate the packet, by the worker that has the table. CONNTRACK_HOLD: it is the table's now.

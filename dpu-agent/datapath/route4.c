@@ -5,7 +5,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_ERROR, EDGES };
+enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_HAIRPIN, EDGE_ERROR, EDGES };
 
 // The link's own broadcast addresses: not for others to send to (RFC 2644).
 static bool is_directed_broadcast(const struct wire *wire, rte_be32_t address)
@@ -23,7 +23,7 @@ static rte_edge_t route4_one(struct worker *w, struct rte_mbuf *m)
 	rte_be32_t destination = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *)->dst_addr;
 
 	if (is_wire_ipv4(s, destination))
-		return EDGE_LOCAL;
+		return w->masquerade != NULL ? EDGE_HAIRPIN : EDGE_LOCAL;
 	if (s->wire != NULL && is_directed_broadcast(s->wire, destination))
 		return drop(m, DROP_MULTICAST);
 	if (!wire_route_ipv4(s, m, destination))
@@ -44,6 +44,7 @@ static struct rte_node_register route4_node = {
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_FORWARD] = NODE("ip4_forward"),
 		       [EDGE_LOCAL] = NODE("icmp4_local"),
+		       [EDGE_HAIRPIN] = NODE("masquerade_hairpin"),
 		       [EDGE_ERROR] = NODE("icmp4_error")},
 };
 RTE_NODE_REGISTER(route4_node)

@@ -5,7 +5,7 @@
 #include "datapath/icmp.h"
 #include "datapath/worker.h"
 
-enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_ERROR, EDGES };
+enum { EDGE_FORWARD = 1, EDGE_LOCAL, EDGE_HAIRPIN, EDGE_ERROR, EDGES };
 
 static rte_edge_t route6_one(struct worker *w, struct rte_mbuf *m)
 {
@@ -14,7 +14,7 @@ static rte_edge_t route6_one(struct worker *w, struct rte_mbuf *m)
 		ipv6_destination(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *));
 
 	if (is_wire_ipv6(s, destination))
-		return EDGE_LOCAL;
+		return w->masquerade != NULL ? EDGE_HAIRPIN : EDGE_LOCAL;
 	if (!wire_route_ipv6(s, m, destination))
 		return drop_and_tell(m, EDGE_ERROR, DROP_NO_ROUTE, ICMP6_UNREACHABLE,
 				     ICMP6_NO_ROUTE, 0);
@@ -33,6 +33,7 @@ static struct rte_node_register route6_node = {
 	.next_nodes = {[EDGE_DROP] = NODE("drop"),
 		       [EDGE_FORWARD] = NODE("ip6_forward"),
 		       [EDGE_LOCAL] = NODE("icmp6_local"),
+		       [EDGE_HAIRPIN] = NODE("masquerade_hairpin"),
 		       [EDGE_ERROR] = NODE("icmp6_error")},
 };
 RTE_NODE_REGISTER(route6_node)

@@ -71,6 +71,7 @@ uint64_t worker_walk(struct worker *w, struct publication *publication)
 {
 	worker_self = w;
 	w->snapshot = load_snapshot(publication);
+	w->masquerade = w->snapshot->masquerade;
 	w->walk_packets = 0;
 	trace_before_walk(w);
 	rte_graph_walk(w->graph);

@@ -75,8 +75,11 @@ struct snapshot {
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none
 	uint16_t poll[DATAPATH_PORTS_MAX];            // slots in use
 	uint16_t poll_count;
-	uint64_t serial;                // another one for each
-	const struct trace_set *traces; // NULL: nobody looks
+	// The same for all workers, one uses it; NULL: nothing is masqueraded or published.
+	struct masquerade *masquerade;
+	const struct published_ports *published; // NULL: none
+	const struct trace_set *traces;          // NULL: nobody looks
+	uint64_t serial;                         // another one for each
 };
 
 // Packets on their way to one port.
@@ -128,6 +131,7 @@ struct worker {
 
 	// Of the walk under way.
 	const struct snapshot *snapshot;
+	struct masquerade *masquerade; // the snapshot's
 	uint64_t walk_packets;
 
 	uint16_t poll_next; // where in snapshot->poll the next walk begins
@@ -141,9 +145,7 @@ struct worker {
 	struct rte_hash *routes_ipv4, *routes_ipv6; // shared by all workers: address -> slot
 	struct neighbours *neighbours;              // the same: what neighbour_private.h looks up
 	struct rte_ring *control_output;            // mbufs that the control thread has made
-	struct masquerade
-		*masquerade; // the same for all, one uses it; NULL: nothing is masqueraded
-	bool ticking;        // something expires, so it may not sleep for long
+	bool ticking; // something expires, so it may not sleep for long
 	uint64_t paid_until_tsc[DATAPATH_PORTS_MAX]; // see limits.h
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];

@@ -358,6 +358,7 @@ struct pod *pods_add(struct pods *pods, const struct store_record *record, uint3
 	const struct attachment *attachment = &record->attachment;
 	size_t i = bound(pods, &attachment->key, false);
 	uint16_t vf = function_of(pods, attachment);
+	static uint64_t last_number;
 	struct pod *pod;
 
 	assert(pods_find(pods, &attachment->key) == NULL);
@@ -370,6 +371,7 @@ struct pod *pods_add(struct pods *pods, const struct store_record *record, uint3
 	if (pod == NULL)
 		return NULL;
 	pod->record = *record;
+	pod->number = ++last_number;
 	pod->vhost = vhost;
 	if (vf != NO_FUNCTION) {
 		assert(pods->by_function[vf] == NULL);

@@ -20,6 +20,7 @@
 
 struct pod {
 	struct store_record record; // as it is in the store
+	uint64_t number;            // another one for each
 	uint32_t
 		vhost; // which of the vhost-user ports it has, anew at each start; LRU_POOL_NONE: none
 	bool port_started;

@@ -21,8 +21,9 @@ static const struct {
 	// All that is checked here has been; what is left is what the pod network cannot give,
 	// such as an address outside of it.
 	[CODE_BAD_REQUEST] = {CNI_INVALID_CONFIG, "",
-			      "see runtimeConfig.ips, runtimeConfig.mac, args.cni and mtu of the "
-			      "network configuration"},
+			      "see runtimeConfig.ips, runtimeConfig.mac, "
+			      "runtimeConfig.portMappings, args.cni and mtu of the network "
+			      "configuration"},
 	[CODE_UNSUPPORTED] = {CNI_OWN_FIRST + CODE_UNSUPPORTED, "",
 			      "podport-cni, podport-hostd and podport-agent must be of the same "
 			      "version"},
@@ -32,7 +33,8 @@ static const struct {
 			    "'podportctl status' shows what the agent waits for"},
 	[CODE_NOT_FOUND] = {CNI_UNKNOWN_CONTAINER, "", "'podportctl pods' lists what is attached"},
 	[CODE_CONFLICT] = {CNI_OWN_FIRST + CODE_CONFLICT, "",
-			   "DEL the container first; 'podportctl pods' lists what is attached"},
+			   "DEL the container first; 'podportctl pods' lists what is attached, "
+			   "'podportctl nat' which ports are mapped"},
 	[CODE_NO_ADDRESS] = {CNI_OWN_FIRST + CODE_NO_ADDRESS, "",
 			     "delete pods or give the node a larger pod network; 'podportctl ipam' "
 			     "shows it"},

@@ -43,8 +43,8 @@ static const char *format_end(struct text *text, int family, const void *address
 	return text->text;
 }
 
-static void put_connection(struct table *table, const struct podport_connection *c, bool offloaded,
-			   const struct podport_pods *pods)
+static void put_connection(struct table *table, const struct podport_connection *c,
+			   const char *kind, bool offloaded, const struct podport_pods *pods)
 {
 	const struct podport_attachment *pod = find_pod(pods, c);
 	struct text text;
@@ -52,6 +52,7 @@ static void put_connection(struct table *table, const struct podport_connection 
 	table_row(table);
 	table_put(table, pod != NULL ? format_pod(&text, pod) : "-");
 	table_put(table, c->protocol);
+	table_put(table, kind);
 	table_put(table, format_end(&text, c->family, c->pod, c->pod_port));
 	table_put(table, format_end(&text, c->family, c->external, c->external_port));
 	table_put(table, format_end(&text, c->family, c->peer, c->peer_port));
@@ -79,9 +80,10 @@ static void print_table(const struct podport_connections *connections,
 {
 	static const struct table_column columns[] = {{.name = "POD"},
 						      {.name = "PROTOCOL"},
-						      {.name = "FROM"},
+						      {.name = "KIND"},
+						      {.name = "ENDPOINT"},
 						      {.name = "SEEN-AS"},
-						      {.name = "TO"},
+						      {.name = "PEER"},
 						      {.name = "STATE"},
 						      {.name = "OFFLOAD"},
 						      {.name = "SENT", .right = true},
@@ -93,13 +95,14 @@ static void print_table(const struct podport_connections *connections,
 	struct table *table = table_new(columns);
 
 	if (summary->most == 0) {
-		printf("nothing is masqueraded\n");
+		printf("nothing is masqueraded, and nothing published\n");
 		table_print(table);
 		return;
 	}
 	for (size_t i = 0; i < podport_connections_count(connections); i++)
 		if (is_wanted(podport_connections_get(connections, i), pods, name))
 			put_connection(table, podport_connections_get(connections, i),
+				       podport_connections_kind(connections, i),
 				       podport_connections_offloaded(connections, i), pods);
 	table_print(table);
 	printf("%u of %u connections; refused: %llu for want of room, %llu of a port\n",
@@ -114,22 +117,22 @@ static json_t *end_json(int family, const uint8_t *address, uint16_t port)
 			 "port", (int)port);
 }
 
-static json_t *connection_json(const struct podport_connection *c, bool offloaded,
+static json_t *connection_json(const struct podport_connection *c, const char *kind, bool offloaded,
 			       const struct podport_pods *pods)
 {
 	const struct podport_attachment *pod = find_pod(pods, c);
 	struct text name;
 
-	return json_pack("{s:s?, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I}",
-			 "pod", pod != NULL ? format_pod(&name, pod) : NULL, "protocol",
-			 c->protocol, "from", end_json(c->family, c->pod, c->pod_port), "seen_as",
-			 end_json(c->family, c->external, c->external_port), "to",
-			 end_json(c->family, c->peer, c->peer_port), "state", c->state, "answered",
-			 (int)c->answered, "offloaded", (int)offloaded, "expires_s",
-			 (json_int_t)c->expires_s, "packets_sent", (json_int_t)c->packets_sent,
-			 "bytes_sent", (json_int_t)c->bytes_sent, "packets_received",
-			 (json_int_t)c->packets_received, "bytes_received",
-			 (json_int_t)c->bytes_received);
+	return json_pack(
+		"{s:s?, s:s, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "pod",
+		pod != NULL ? format_pod(&name, pod) : NULL, "protocol", c->protocol, "kind", kind,
+		"from", end_json(c->family, c->pod, c->pod_port), "seen_as",
+		end_json(c->family, c->external, c->external_port), "to",
+		end_json(c->family, c->peer, c->peer_port), "state", c->state, "answered",
+		(int)c->answered, "offloaded", (int)offloaded, "expires_s",
+		(json_int_t)c->expires_s, "packets_sent", (json_int_t)c->packets_sent, "bytes_sent",
+		(json_int_t)c->bytes_sent, "packets_received", (json_int_t)c->packets_received,
+		"bytes_received", (json_int_t)c->bytes_received);
 }
 
 static void print_json(const struct podport_connections *connections,
@@ -146,9 +149,9 @@ static void print_json(const struct podport_connections *connections,
 
 		if (is_wanted(c, pods, name))
 			json_array_append_new(
-				list,
-				connection_json(c, podport_connections_offloaded(connections, i),
-						pods));
+				list, connection_json(c, podport_connections_kind(connections, i),
+						      podport_connections_offloaded(connections, i),
+						      pods));
 	}
 	command_print_json(json_pack(
 		"{s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:s}}", "connections", list,
@@ -186,10 +189,17 @@ static int run(struct podport_client *client, const struct options *options,
 
 const struct command command_connections = {
 	.name = "connections",
-	.summary = "what is masqueraded: who speaks with whom, and seen as what; of all or of one",
-	.help = "One line for each connection of a pod to the wire that leaves with the uplink's "
-		"address.\n"
-		"SEEN-AS is what the peer sees. States of TCP are those of the Linux kernel; UDP "
+	.summary = "what is translated: who speaks with whom, and seen as what; of all or of one",
+	.help = "One line for each connection that is translated. Masqueraded: from a pod to the "
+		"wire, seen with the\n"
+		"uplink's address. Published: from the wire to a pod, by a published port, which "
+		"is "
+		"what SEEN-AS shows.\n"
+		"Within: from a pod or the host to a published port; PEER is the endpoint behind "
+		"it. "
+		"ENDPOINT is the\n"
+		"pod's, SEEN-AS what the peer sees. States of TCP are those of the Linux kernel; "
+		"UDP "
 		"and "
 		"pings are\n"
 		"answered or not. EXPIRES is when the connection is forgotten if nothing more is "
@@ -206,7 +216,9 @@ const struct command command_connections = {
 		"--json: {\"connections\": [{\n"
 		"  pod                      string, null: it has just gone\n"
 		"  protocol                 \"tcp\", \"udp\", \"icmp\" or \"icmpv6\"\n"
-		"  from, seen_as, to        {address, port}; of a ping the port is its identifier, "
+		"  kind                     \"masqueraded\", \"published\" or \"within\"\n"
+		"  from, seen_as, to        {address, port}: the pod's end, and the peer's; of a "
+		"ping the port is its identifier, "
 		"in to 0\n"
 		"  state                    string, \"\" if the protocol has none\n"
 		"  answered                 true, false\n"

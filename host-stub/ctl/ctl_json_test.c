@@ -152,20 +152,28 @@ static void the_json_of_connections_is_as_documented(void **state)
 	"'answered':true,'offloaded':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'"   \
 	"packets_received':"                                                                       \
 	"20,'bytes_received':2000}"
-#define TCP4                                                                                       \
-	"{'pod':null,'protocol':'tcp','from':{'address':'10.10.10.10','port':4000},"               \
+#define TCP4(KIND)                                                                                 \
+	"{'pod':null,'protocol':'tcp','kind':'" KIND "',"                                          \
+	"'from':{'address':'10.10.10.10','port':4000},"                                            \
 	"'seen_as':{'address':'12.12.12.12','port':50000},"                                        \
 	"'to':{'address':'11.11.11.11','port':443},'state':'ESTABLISHED'," REST
 	start(NULL);
 	assert_int_equal(run("connections --json"), 0);
-	assert_json(output,
-		    "{'connections':[" TCP4 ",{'pod':null,'protocol':'udp',"
-		    "'from':{'address':'a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a','port':4000},"
-		    "'seen_as':{'address':'c0c:c0c:c0c:c0c:c0c:c0c:c0c:c0c','port':50000},"
-		    "'to':{'address':'b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b','port':443},'state':''," REST
-		    "," TCP4 "],'total':3,'most':1000,'refused_full':4,'refused_ports':5,"
-		    "'offload':{'carried':2,'most':500,'refused_full':6,'refused_nic':7,"
-		    "'why_not':'the uplink is on VLAN 7'}}");
+	assert_json(
+		output,
+		"{'connections':[" TCP4(
+			"masqueraded") ",{'pod':null,'protocol':'udp','kind':'published',"
+				       "'from':{'address':'a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a','"
+				       "port':4000},"
+				       "'seen_as':{'address':'c0c:c0c:c0c:c0c:c0c:c0c:c0c:c0c',"
+				       "'port':50000},"
+				       "'to':{'address':'b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b','"
+				       "port':443},'state':''," REST
+				       "," TCP4("within") "],'total':3,'most':1000,'refused_"
+							  "full':4,'refused_ports':5,"
+							  "'offload':{'carried':2,'most':500,'"
+							  "refused_full':6,'refused_nic':7,"
+							  "'why_not':'the uplink is on VLAN 7'}}");
 	assert_int_equal(run("connections"), 0);
 	assert_has(output, "SEEN-AS");
 	assert_has(output, "12.12.12.12:50000");
@@ -176,6 +184,39 @@ static void the_json_of_connections_is_as_documented(void **state)
 	assert_has(output, "no pod is called 'nobody'");
 #undef TCP4
 #undef REST
+}
+
+static void the_json_of_nat_is_as_documented(void **state)
+{
+#define COUNTS                                                                                     \
+	"'connections':7,'opened':12,'packets_in':10,'bytes_in':1000,'packets_out':20,"            \
+	"'bytes_out':2000}"
+	start(NULL);
+	assert_int_equal(run("nat --json"), 0);
+	assert_json(output,
+		    "{'published':[{'pod':null,'protocol':'tcp','family':4,"
+		    "'host':{'address':'12.12.12.12','port':8080},"
+		    "'container':{'address':'10.10.10.10','port':80}," COUNTS
+		    ",{'pod':null,'protocol':'udp','family':6,"
+		    "'host':{'address':'c0c:c0c:c0c:c0c:c0c:c0c:c0c:c0c','port':8080},"
+		    "'container':{'address':'a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a','port':80}," COUNTS
+		    ",{'pod':null,'protocol':'tcp','family':4,"
+		    "'host':{'address':null,'port':8080},"
+		    "'container':{'address':'10.10.10.10','port':80}," COUNTS
+		    "],'masquerade':{'address_ipv4':'192.0.2.10','address_ipv6':'2001:db8::10',"
+		    "'ipv4':true,'ipv6':false,'exclude':['198.51.100.0/24','198.51.100.0/24'],"
+		    "'first_port':32768,'last_port':65535,"
+		    "'ports':[{'protocol':'tcp','family':4,'size':32768,'used':100,'published':2,"
+		    "'available':32666}],'connections':3,'most':1000,'refused_full':4,"
+		    "'refused_ports':5}}");
+	assert_int_equal(run("nat"), 0);
+	assert_has(output, "12.12.12.12:8080");
+	assert_has(output, "none:8080");
+	assert_has(output, "[a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a]:80");
+	assert_has(output, "pods are masqueraded as 192.0.2.10, but not towards 198.51.100.0/24, ");
+	assert_has(output, "100 of 32768 ports used, 32666 available");
+	assert_int_equal(run("nat nobody"), 1);
+	assert_has(output, "no pod is called 'nobody'");
 }
 
 static void the_json_of_neighbours_is_as_documented(void **state)
@@ -248,6 +289,7 @@ int main(int argc, char **argv)
 		TEST(the_json_of_flows_is_as_documented),
 		TEST(the_json_of_neighbours_is_as_documented),
 		TEST(the_json_of_connections_is_as_documented),
+		TEST(the_json_of_nat_is_as_documented),
 		TEST(the_json_of_status_is_as_documented),
 		TEST(an_error_is_json_for_a_program),
 	};

@@ -220,7 +220,7 @@ static void help_documents_every_command(void **state)
 {
 	static const char *const commands[] = {"status", "pods",    "ports",      "ipam",
 					       "flows",  "offload", "neighbours", "connections",
-					       "trace",  "capture"};
+					       "nat",    "trace",   "capture"};
 	char arguments[64];
 
 	assert_int_equal(run("--help"), 0);

@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 	}
 	if (arguments.command == NULL) {
 		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections, trace, capture or "
+				"offload, network,\n  neighbours, connections, nat, trace, capture or "
 				"reconcile\n");
 		return usage();
 	}

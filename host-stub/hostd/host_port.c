@@ -37,10 +37,14 @@ struct family {
 	bool wanted;
 	struct in6_addr gateway, network, router; // IPv4 in the first 4 bytes
 	uint8_t prefix_length;
+	bool has_uplink;
+	struct in6_addr uplink; // the agent's address on the wire: of published ports
 };
 
-static void set_families(const struct pod_network *network, struct family families[2])
+static void set_families(const struct hello_reply *hello, struct family families[2])
 {
+	const struct pod_network *network = &hello->pod_network;
+
 	memset(families, 0, 2 * sizeof(*families));
 	families[0].family = AF_INET;
 	families[0].wanted = network->has_ipv4;
@@ -54,6 +58,10 @@ static void set_families(const struct pod_network *network, struct family famili
 	families[1].gateway = network->gateway_ipv6;
 	families[1].network = network->ipv6;
 	inet_pton(AF_INET6, "fe80::1", &families[1].router);
+	families[0].has_uplink = hello->has_uplink_ipv4;
+	memcpy(&families[0].uplink, &hello->uplink_ipv4, 4);
+	families[1].has_uplink = hello->has_uplink_ipv6;
+	families[1].uplink = hello->uplink_ipv6;
 }
 
 // ---- what is there too much ----------------------------------------------------------------------
@@ -88,6 +96,20 @@ static bool note_address(const struct netlink_entry *entry, void *arg)
 	return has_room(leftovers);
 }
 
+static bool is_to(const struct netlink_entry *entry, const struct in6_addr *to, uint8_t length)
+{
+	return entry->prefix_length == length && same(entry->family, &entry->address, to);
+}
+
+static bool is_route_wanted(const struct netlink_entry *entry, const struct family *family)
+{
+	uint8_t host_length = family->family == AF_INET ? 32 : 128;
+
+	return family->wanted &&
+	       (is_to(entry, &family->network, family->prefix_length) ||
+		(family->has_uplink && is_to(entry, &family->uplink, host_length)));
+}
+
 static bool note_route(const struct netlink_entry *entry, void *arg)
 {
 	struct leftovers *leftovers = arg;
@@ -99,8 +121,7 @@ static bool note_route(const struct netlink_entry *entry, void *arg)
 				      .protocol = HOST_PORT_ROUTE_PROTOCOL};
 
 	if (entry->family == family->family && entry->protocol == HOST_PORT_ROUTE_PROTOCOL &&
-	    !(family->wanted && entry->prefix_length == family->prefix_length &&
-	      same(entry->family, &entry->address, &family->network)))
+	    !is_route_wanted(entry, family))
 		netlink_add_route_removal(&leftovers->batch, entry->ifindex, &route);
 	return has_room(leftovers);
 }
@@ -153,11 +174,17 @@ static void add_family(struct netlink_batch *batch, int ifindex, const struct fa
 	netlink_add_address(batch, ifindex, family->family, &family->gateway);
 	netlink_add_neighbour(batch, ifindex, family->family, &family->router, router_mac);
 	netlink_add_route(batch, ifindex, &route);
+	if (!family->has_uplink)
+		return;
+	route.to = &family->uplink;
+	route.to_length = family->family == AF_INET ? 32 : 128;
+	netlink_add_route(batch, ifindex, &route);
 }
 
-static int dress(struct host_port *port, struct netlink *netlink, const struct pod_network *network,
+static int dress(struct host_port *port, struct netlink *netlink, const struct hello_reply *hello,
 		 struct error *err)
 {
+	const struct pod_network *network = &hello->pod_network;
 	struct netlink_link_change up = {.netns_fd = -1, .up = true};
 	struct netlink_batch batch = {0};
 	struct netlink_link link;
@@ -170,7 +197,7 @@ static int dress(struct host_port *port, struct netlink *netlink, const struct p
 	if (r < 0)
 		return r;
 	port->ifindex = link.ifindex;
-	set_families(network, families);
+	set_families(hello, families);
 	if (network->has_ipv6) {
 		write_sysctl(port->ifname, "accept_ra", '0');
 		write_sysctl(port->ifname, "accept_dad", '0');
@@ -204,19 +231,19 @@ static void set_result(struct host_port *port, bool ready, const char *why)
 			    why);
 }
 
-void host_port_dress(struct host_port *port, const struct pod_network *network)
+void host_port_dress(struct host_port *port, const struct hello_reply *hello)
 {
 	struct netlink netlink = {.fd = -1};
 	struct error error;
 	int r;
 
-	if (network == NULL) {
+	if (!hello->has_pod_network) {
 		set_result(port, false, "the agent has no pod network yet");
 		return;
 	}
 	r = netlink_open(&netlink, &error);
 	if (r == 0)
-		r = dress(port, &netlink, network, &error);
+		r = dress(port, &netlink, hello, &error);
 	netlink_close(&netlink);
 	set_result(port, r == 0, r == 0 ? "" : error.message);
 }

@@ -5,6 +5,8 @@
 //      podport0   10.88.0.1/32  fd88::1/128                    (the gateway addresses are the host's)
 //                 10.88.0.0/16 via 169.254.1.1 onlink src 10.88.0.1
 //                 fd88::/64    via fe80::1     onlink src fd88::1
+//                 203.0.113.10/32 via 169.254.1.1 onlink src 10.88.0.1   (the agent's address on the wire, and
+//                                                                 with it the ports that pods publish)
 //                 169.254.1.1, fe80::1 lladdr <router MAC> PERMANENT
 //
 // Dressed when the agent says what the pod network is, and again whenever the netdev comes anew or
@@ -27,9 +29,9 @@ struct host_port;
 int host_port_open(const char *ifname, struct host_port **ret_port, struct error *err);
 void host_port_close(struct host_port *port); // NULL is fine
 
-// Make it as `network` says (NULL: nothing known, nothing done). Idempotent. Failures are kept for
+// Make it as the agent's Hello says (no pod network: nothing is done). Idempotent. Failures are kept for
 // host_port_status and logged when they change.
-void host_port_dress(struct host_port *port, const struct pod_network *network);
+void host_port_dress(struct host_port *port, const struct hello_reply *hello);
 // The agent does not serve the host's port: leave it as it is, and say so.
 void host_port_not_served(struct host_port *port);
 

@@ -4,9 +4,11 @@
 
 #include "hostd/upkeep.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +28,7 @@ struct upkeep {
 	uint64_t last_reconcile_ms;
 	_Atomic bool function_came;
 	_Atomic bool host_port_changed;
-	bool has_pod_network;
-	struct pod_network pod_network; // that the host port was dressed for
+	struct hello_reply dressed; // what the host port was dressed for
 };
 
 int upkeep_open(struct hostd *hostd, struct upkeep **ret_upkeep, struct error *err)
@@ -77,25 +78,47 @@ void upkeep_host_port_changed(struct upkeep *upkeep)
 	upkeep->host_port_changed = true;
 }
 
-static void care_for_host_port(struct upkeep *upkeep, const struct hello_reply *hello, bool fresh)
+// Is it by this very address that the agent is spoken to? Then it has it elsewhere as well, and the way there
+// must not be led over its own data path.
+static bool is_control_address(const struct hostd *hostd, int family, const void *address)
 {
+	char text[INET6_ADDRSTRLEN], end[INET6_ADDRSTRLEN + 8];
+
+	inet_ntop(family, address, text, sizeof(text));
+	snprintf(end, sizeof(end), family == AF_INET ? "//%s:" : "//[%s]:", text);
+	return strstr(hostd->config.agent, end) != NULL;
+}
+
+// In what the host port is dressed by. What is not there is zero.
+static bool differs(const struct hello_reply *a, const struct hello_reply *b)
+{
+	return a->has_pod_network != b->has_pod_network ||
+	       memcmp(&a->pod_network, &b->pod_network, sizeof(a->pod_network)) != 0 ||
+	       a->has_uplink_ipv4 != b->has_uplink_ipv4 ||
+	       a->has_uplink_ipv6 != b->has_uplink_ipv6 ||
+	       memcmp(&a->uplink_ipv4, &b->uplink_ipv4, sizeof(a->uplink_ipv4)) != 0 ||
+	       memcmp(&a->uplink_ipv6, &b->uplink_ipv6, sizeof(a->uplink_ipv6)) != 0;
+}
+
+static void care_for_host_port(struct upkeep *upkeep, const struct hello_reply *told, bool fresh)
+{
+	struct hello_reply copy = *told, *hello = &copy;
 	struct host_port *port = upkeep->hostd->host_port;
 	struct host_status status = {0};
 	bool changed;
 
 	if (port == NULL)
 		return;
+	hello->has_uplink_ipv4 &= !is_control_address(upkeep->hostd, AF_INET, &hello->uplink_ipv4);
+	hello->has_uplink_ipv6 &= !is_control_address(upkeep->hostd, AF_INET6, &hello->uplink_ipv6);
 	host_port_status(port, &status);
 	changed = atomic_exchange(&upkeep->host_port_changed, false) ||
-		  hello->has_pod_network != upkeep->has_pod_network ||
-		  (hello->has_pod_network && memcmp(&hello->pod_network, &upkeep->pod_network,
-						    sizeof(hello->pod_network)) != 0);
+		  differs(hello, &upkeep->dressed);
 	if (!fresh && !changed && status.host_port_ready)
 		return;
-	upkeep->has_pod_network = hello->has_pod_network;
-	upkeep->pod_network = hello->pod_network;
+	upkeep->dressed = *hello;
 	if (hello->host_port)
-		host_port_dress(port, hello->has_pod_network ? &hello->pod_network : NULL);
+		host_port_dress(port, hello);
 	else
 		host_port_not_served(port);
 }

@@ -127,6 +127,29 @@ static void a_new_pod_network_replaces_the_old_one_also_after_a_restart(void **s
 	assert_false(run("ip -4 addr show podport0 | grep -q 10.89.0.1"));
 }
 
+static void the_agents_address_on_the_wire_is_behind_the_port(void **state)
+{
+	struct hello_reply *hello = &hostd.memory->hello;
+
+	test_run("ip tuntap add podport0 mode tap");
+	hello->has_uplink_ipv4 = hello->has_uplink_ipv6 = true;
+	inet_pton(AF_INET, "203.0.113.10", &hello->uplink_ipv4);
+	inet_pton(AF_INET6, "2001:db8:1::10", &hello->uplink_ipv6);
+	test_hostd_start(&hostd, "");
+	test_agent_up(&hostd);
+	test_wait_for(host_status().host_port_ready);
+	assert_true(run("ip route get 203.0.113.10 | grep -q 'via 169.254.1.1 dev podport0 src "
+			"10.88.0.1'"));
+	assert_true(run("ip -6 route get 2001:db8:1::10 | grep -q 'via fe80::1 dev podport0'"));
+	// It follows, and goes.
+	inet_pton(AF_INET, "203.0.113.11", &hello->uplink_ipv4);
+	hello->has_uplink_ipv6 = false;
+	test_wait_for(run("ip route | grep -q '203.0.113.11 via 169.254.1.1 dev podport0'"));
+	test_wait_for(!run("ip route | grep -q '203.0.113.10 '") &&
+		      !run("ip -6 route | grep -q 2001:db8"));
+	assert_true(port_is_dressed());
+}
+
 static void without_a_pod_network_or_a_port_nothing_is_done(void **state)
 {
 	hostd.memory->hello.has_pod_network = false;
@@ -349,6 +372,7 @@ int main(int argc, char **argv)
 		TEST(the_hosts_port_is_dressed_when_the_agent_comes),
 		TEST(a_port_that_comes_late_or_anew_is_dressed),
 		TEST(a_new_pod_network_replaces_the_old_one_also_after_a_restart),
+		TEST(the_agents_address_on_the_wire_is_behind_the_port),
 		TEST(without_a_pod_network_or_a_port_nothing_is_done),
 		TEST(a_dead_sandbox_is_reclaimed_after_the_grace_time),
 		TEST(a_dead_sandbox_is_reclaimed_also_if_its_port_never_started),

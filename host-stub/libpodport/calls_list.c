@@ -214,6 +214,45 @@ int podport_list_neighbours(struct podport_client *client,
 	return r;
 }
 
+// ---- nat: after a number -------------------------------------------------------------------------
+
+static int append_nat(void *list, const struct reply *page)
+{
+	return object_nat_append(list, &page->body.nat);
+}
+
+static bool more_nat(const struct reply *page)
+{
+	return page->body.nat.more;
+}
+
+static bool advance_nat(struct request *request, const struct reply *page)
+{
+	struct list_nat_request *asked = &request->body.list_nat;
+	const struct nat_reply *rows = &page->body.nat;
+	uint32_t after = rows->count > 0 ? rows->ports[rows->count - 1].number : 0;
+
+	if (after <= asked->after)
+		return false;
+	asked->after = after;
+	return true;
+}
+
+int podport_list_nat(struct podport_client *client, struct podport_nat **ret_nat,
+		     struct podport_error *error)
+{
+	static const struct list_kind kind = {append_nat, more_nat, advance_nat};
+	struct request request = {.call = CALL_LIST_NAT, .body.list_nat.limit = LIMIT_NAT_PAGE};
+	struct podport_nat *nat = object_nat();
+	int r = fetch_list(client, &request, &kind, nat, error);
+
+	if (r < 0)
+		podport_nat_free(nat);
+	else
+		*ret_nat = nat;
+	return r;
+}
+
 // ---- connections: after a number -----------------------------------------------------------------
 
 static int append_connections(void *list, const struct reply *page)

@@ -113,6 +113,16 @@ static int call_flows(struct podport_client *client, struct podport_error *error
 	return r;
 }
 
+static int call_nat(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_nat *nat;
+	int r = podport_list_nat(client, &nat, error);
+
+	if (r == 0)
+		podport_nat_free(nat);
+	return r;
+}
+
 static int call_connections(struct podport_client *client, struct podport_error *error)
 {
 	struct podport_connections *connections;
@@ -217,7 +227,8 @@ static void any_allocation_may_fail(void **state)
 	static int (*const calls[])(struct podport_client *, struct podport_error *) = {
 		call_add,  call_del,         call_pods,      call_ports,      call_status,
 		call_ipam, call_flows,       call_offload,   call_neighbours, call_connections,
-		call_gc,   call_set_network, call_reconcile, call_connect,    call_watch,
+		call_gc,   call_set_network, call_reconcile, call_connect,    call_nat,
+		call_watch,
 	};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);

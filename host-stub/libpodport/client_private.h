@@ -41,6 +41,9 @@ struct podport_ports *object_ports(void);
 int object_ports_append(struct podport_ports *ports, const struct ports_reply *from);
 struct podport_flows *object_flows(void);
 int object_flows_append(struct podport_flows *flows, const struct flows_reply *from);
+struct podport_nat *object_nat(void);
+int object_nat_append(struct podport_nat *nat, const struct nat_reply *from);
+const char *object_protocol_name(uint8_t protocol);
 struct podport_connections *object_connections(void);
 int object_connections_append(struct podport_connections *connections,
 			      const struct connections_reply *from);

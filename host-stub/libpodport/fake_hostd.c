@@ -154,6 +154,9 @@ static void fit_reply(struct reply *reply, const struct request *request)
 	case CALL_LIST_CONNECTIONS:
 		reply->body.connections.more = false;
 		break;
+	case CALL_LIST_NAT:
+		reply->body.nat.more = false;
+		break;
 	case CALL_GC:
 		reply->body.gc.has_next = false;
 		break;

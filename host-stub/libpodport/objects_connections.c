@@ -10,6 +10,7 @@
 
 struct connection_object {
 	struct podport_connection public;
+	enum connection_kind kind;
 	char state[LIMIT_ID + 1];
 	bool offloaded;
 };
@@ -22,7 +23,7 @@ struct podport_connections {
 	char why_not[LIMIT_TEXT + 1];
 };
 
-static const char *protocol_name(uint8_t protocol)
+const char *object_protocol_name(uint8_t protocol)
 {
 	switch (protocol) {
 	case IPPROTO_TCP:
@@ -44,10 +45,11 @@ static struct connection_object *make_object(const struct connection_row *from)
 
 	if (object == NULL)
 		return NULL;
+	object->kind = from->kind;
 	memcpy(object->state, from->state, sizeof(object->state));
 	object->offloaded = from->offloaded;
 	object->public = (struct podport_connection){
-		.protocol = protocol_name(from->protocol),
+		.protocol = object_protocol_name(from->protocol),
 		.family = from->is_ipv6 ? AF_INET6 : AF_INET,
 		.pod_port = from->pod_port,
 		.peer_port = from->peer_port,
@@ -116,6 +118,17 @@ const struct podport_connection *
 podport_connections_get(const struct podport_connections *connections, size_t index)
 {
 	return index < connections->count ? &connections->items[index]->public : NULL;
+}
+
+const char *podport_connections_kind(const struct podport_connections *connections, size_t index)
+{
+	static const char *const names[] = {
+		[CONNECTION_MASQUERADED] = "masqueraded",
+		[CONNECTION_PUBLISHED] = "published",
+		[CONNECTION_WITHIN] = "within",
+	};
+
+	return index < connections->count ? names[connections->items[index]->kind] : NULL;
 }
 
 bool podport_connections_offloaded(const struct podport_connections *connections, size_t index)

@@ -382,7 +382,7 @@ const struct podport_neighbour *podport_neighbours_get(const struct podport_neig
 // NULL is fine.
 void podport_neighbours_free(struct podport_neighbours *neighbours);
 
-// A connection of a pod's that is masqueraded. Ports are in host order. This struct does not grow.
+// A connection of a pod's that is translated. Ports are in host order. This struct does not grow.
 struct podport_connection {
 	const char *protocol; // "tcp", "udp", "icmp", "icmpv6"
 	int family;           // AF_INET, AF_INET6
@@ -407,7 +407,7 @@ struct podport_connections_summary {
 
 struct podport_connections;
 
-// All connections that are masqueraded, in no order, in pages, as podport_list_pods(): one that comes or
+// All connections that are translated, in no order, in pages, as podport_list_pods(): one that comes or
 // goes meanwhile may be missing. ret_connections: podport_connections_free(). Errors: as
 // podport_list_ports(); PODPORT_UNSUPPORTED from an older agent.
 int podport_list_connections(struct podport_client *client,
@@ -417,6 +417,10 @@ size_t podport_connections_count(const struct podport_connections *connections);
 // index: below the count; else NULL. Lives as long as the list; do not free.
 const struct podport_connection *
 podport_connections_get(const struct podport_connections *connections, size_t index);
+// "masqueraded": from the pod to the wire; "published": from the wire to the pod, by a published port, which
+// is the external one; "within": from the pod, or the host, to a published port, where peer is the pod behind
+// it. NULL: no such index.
+const char *podport_connections_kind(const struct podport_connections *connections, size_t index);
 // As it was when the last page was made. Lives as long as the list; do not free.
 const struct podport_connections_summary *
 podport_connections_summary(const struct podport_connections *connections);
@@ -435,6 +439,60 @@ const struct podport_connections_offload *
 podport_connections_offload(const struct podport_connections *connections);
 // NULL is fine.
 void podport_connections_free(struct podport_connections *connections);
+
+// ---- published ports ------------------------------------------------------------------------
+
+// A port that a pod has mapped, by one family. Ports are in host order. This struct may grow.
+struct podport_published {
+	const char *protocol; // "tcp", "udp"
+	int family;           // AF_INET, AF_INET6
+	bool served;          // false: the agent has no address on the wire that it is for
+	uint8_t host[16];     // if served; addresses: of IPv4 the first 4 bytes
+	uint16_t host_port;
+	uint8_t pod[16];
+	uint16_t container_port;
+	uint32_t connections;                                  // at present
+	uint64_t opened;                                       // since it was published
+	uint64_t packets_in, bytes_in, packets_out, bytes_out; // to the pod, from it
+};
+
+// Ports of the agent's address, for one family and protocol.
+struct podport_nat_ports {
+	const char *protocol; // "tcp", "udp", "icmp", "icmpv6": of pings the identifiers
+	int family;
+	uint32_t size, used;
+	uint32_t published; // of those in the range: given to nobody
+};
+
+// How connections are translated. This struct may grow.
+struct podport_nat_summary {
+	bool has_ipv4, has_ipv6; // the agent's address on the wire
+	struct in_addr ipv4;
+	struct in6_addr ipv6;
+	bool masquerade_ipv4, masquerade_ipv6;
+	size_t excluded_count;
+	const char *const *excluded;    // not towards these: "198.51.100.0/24"
+	uint16_t first_port, last_port; // that connections are given
+	size_t ports_count;             // 0: nothing is translated yet
+	const struct podport_nat_ports *ports;
+	uint32_t connections, most; // that there are, and may be
+	uint64_t refused_full;  // new ones since the agent's start: no room, or not for that pod
+	uint64_t refused_ports; // and no port
+};
+
+struct podport_nat;
+
+// What is published, by family, protocol and port, in pages, as podport_list_pods(). ret_nat: podport_nat_free().
+// Errors: as podport_list_ports(); PODPORT_UNSUPPORTED from an older agent.
+int podport_list_nat(struct podport_client *client, struct podport_nat **ret_nat,
+		     struct podport_error *error);
+size_t podport_nat_count(const struct podport_nat *nat);
+// index: below the count; else NULL. Lives as long as the list; do not free.
+const struct podport_published *podport_nat_get(const struct podport_nat *nat, size_t index);
+// As it was when the last page was made. Lives as long as the list; do not free.
+const struct podport_nat_summary *podport_nat_summary(const struct podport_nat *nat);
+// NULL is fine.
+void podport_nat_free(struct podport_nat *nat);
 
 // ---- status and addresses -------------------------------------------------------------------
 

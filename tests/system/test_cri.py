@@ -5,6 +5,7 @@ distribution's with podport-cni."""
 import json
 import pathlib
 import signal
+import socket
 import time
 
 import grpc
@@ -13,6 +14,8 @@ import pytest
 import cri
 from rootfs import private_folders
 from simulation import BIN, wait_until
+from traffic import in_thread
+from world import ADDRESSES, World, uplink_yaml
 
 
 @pytest.fixture(scope="module")
@@ -165,13 +168,50 @@ def test_sandboxes_outlive_restarts_of_containerd_and_hostd(sim, drop_in):
     assert [a["container_id"] for a in sim.attachments()] == [two.id]
 
 
-def test_a_pod_that_asks_for_a_host_port_is_refused_with_a_reason(sim, drop_in):
+HOST_PORT = [{"protocol": 0, "container_port": 80, "host_port": 8080}]
+
+
+def test_a_pod_that_asks_for_a_host_port_is_refused_with_a_reason_where_there_is_no_wire(sim, drop_in):
     with pytest.raises(grpc.RpcError) as error:
-        drop_in.run("web", port_mappings=[{"protocol": 0, "container_port": 80, "host_port": 8080}])
-    assert "port_mappings" in error.value.details(), error.value.details()
+        drop_in.run("web", port_mappings=HOST_PORT)
+    assert "port_mappings: the agent has no address on the wire" in error.value.details(), error.value.details()
     assert sim.attachments() == []
     # A port that is not mapped to the host's is but a remark.
     drop_in.run("web", port_mappings=[{"protocol": 0, "container_port": 80}])
+
+
+@pytest.fixture
+def world(sim):
+    """The agent gets an address on the wire while it runs, and loses it again."""
+    sim.configure(more=uplink_yaml())
+    sim.agent.send(signal.SIGHUP)
+    made = World(sim)
+    made.wait_for_agent()
+    yield made
+    sim.configure(more="")
+    sim.agent.send(signal.SIGHUP)
+    wait_until(lambda: sim.status()["agent"]["uplink"] is None, "the uplink is gone again")
+    made.close()
+
+
+def test_a_pods_host_port_is_reached_from_the_wire(sim, drop_in, world):
+    web = drop_in.run("web", port_mappings=HOST_PORT)
+    for family, wire in ((4, ADDRESSES[4].wire), (6, ADDRESSES[6].wire)):
+        with web.socket(socket.AF_INET6 if family == 6 else socket.AF_INET) as server:
+            server.bind((web.attachment()[f"ipv{family}"], 80))
+            server.listen(1)
+            accepted = in_thread(server.accept)
+            with world.socket(server.family) as client:
+                client.connect((wire, 8080))
+                connection, peer = accepted()
+                with connection:
+                    assert peer[0] == client.getsockname()[0]
+                    client.sendall(b"hello")
+                    assert connection.recv(10) == b"hello"
+    # The second one that asks for it hears who has it.
+    with pytest.raises(grpc.RpcError) as error:
+        drop_in.run("other", port_mappings=HOST_PORT)
+    assert "8080/tcp is taken by default/web" in error.value.details(), error.value.details()
 
 
 def test_many_sandboxes_at_once_get_addresses_of_their_own(sim, drop_in):
