@@ -245,10 +245,20 @@ struct conntrack_pool_figures {
 	uint32_t ports_reserved[CONNTRACK_PROTOCOLS]; // published, of those in the range
 };
 
+enum { CONNTRACK_STATES_MAX = 16 };
+struct conntrack_state_figures {
+	const char *protocol,
+		*state; // "tcp", "ESTABLISHED"; of the others "unanswered", "answered"
+	uint32_t connections;
+};
+
 struct conntrack_figures {
 	uint32_t connections, connections_most, size;
 	uint64_t opened, ended, refused_full, refused_ports;
+	uint64_t refused_limit; // by pod_connections
 	uint32_t fragments_held;
+	uint32_t state_count;
+	struct conntrack_state_figures states[CONNTRACK_STATES_MAX];
 	struct conntrack_pool_figures pools[CONNTRACK_POOLS_MAX];
 };
 void conntrack_figures(const struct conntrack *table, struct conntrack_figures *ret_figures);

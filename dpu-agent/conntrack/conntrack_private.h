@@ -45,6 +45,7 @@ struct connection {
 	uint16_t ends[2];   // who sends, by direction: a pod, or conntrack_wire()
 	uint16_t published; // by which of the published ports, PUBLISHED_NONE
 	uint8_t pool;
+	uint8_t counted_as; // in table.by_state
 	bool used;
 	bool answered;
 	uint8_t carry;            // enum carry
@@ -57,6 +58,22 @@ struct connection {
 	struct tcp_track tcp; // if the protocol is TCP
 	uint64_t packets[2], bytes[2];
 };
+
+// What connections are counted by: TCP's states, and of the others whether there was an answer.
+enum {
+	COUNTED_UDP = TCP_STATE_COUNT,
+	COUNTED_ICMP = COUNTED_UDP + 2,
+	COUNTED_STATES = COUNTED_ICMP + 2,
+};
+_Static_assert((int)COUNTED_STATES <= (int)CONNTRACK_STATES_MAX, "figures have room");
+
+static inline uint8_t connection_state(const struct connection *c)
+{
+	if (c->tuples[0].protocol == IPPROTO_TCP)
+		return (uint8_t)c->tcp.state;
+	return (uint8_t)((c->tuples[0].protocol == IPPROTO_UDP ? COUNTED_UDP : COUNTED_ICMP) +
+			 c->answered);
+}
 
 // What external port a pod's endpoint has.
 struct binding_key {
@@ -119,7 +136,8 @@ struct conntrack {
 	// The fragment that was said to be held.
 	struct conntrack_packet waiting;
 	uint32_t waiting_owner;
-	uint64_t opened, ended, refused_full, refused_ports;
+	uint64_t opened, ended, refused_full, refused_ports, refused_limit;
+	uint32_t by_state[COUNTED_STATES];
 };
 
 // 0 TCP, 1 UDP, 2 ICMP; of a protocol that has connections.

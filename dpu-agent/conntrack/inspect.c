@@ -5,6 +5,7 @@
 #include "conntrack/conntrack_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void describe(const struct conntrack *table, const struct connection *c,
 		     struct conntrack_entry *entry)
@@ -60,6 +61,19 @@ void conntrack_pod_figures(const struct conntrack *table, uint32_t number,
 	}
 }
 
+static void count_states(const struct conntrack *table, struct conntrack_figures *figures)
+{
+	figures->state_count = COUNTED_STATES;
+	for (uint32_t i = 0; i < COUNTED_STATES; i++) {
+		struct conntrack_state_figures *state = &figures->states[i];
+		bool tcp = i < TCP_STATE_COUNT, answered = (i - TCP_STATE_COUNT) % 2 == 1;
+
+		state->protocol = tcp ? "tcp" : i < COUNTED_ICMP ? "udp" : "icmp";
+		state->state = tcp ? tcp_state_name(i) : answered ? "answered" : "unanswered";
+		state->connections = table->by_state[i];
+	}
+}
+
 void conntrack_figures(const struct conntrack *table, struct conntrack_figures *ret_figures)
 {
 	*ret_figures = (struct conntrack_figures){
@@ -70,8 +84,10 @@ void conntrack_figures(const struct conntrack *table, struct conntrack_figures *
 		.ended = table->ended,
 		.refused_full = table->refused_full,
 		.refused_ports = table->refused_ports,
+		.refused_limit = table->refused_limit,
 		.fragments_held = fragments_held(table->fragments),
 	};
+	count_states(table, ret_figures);
 	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
 		const struct pool *pool = &table->pools[i];
 		struct conntrack_pool_figures *figures = &ret_figures->pools[i];
@@ -159,7 +175,7 @@ static void check_counts(const struct conntrack *table)
 {
 	uint32_t *pods = calloc(table->config.pods, sizeof(*pods));
 	uint32_t *bindings = calloc(table->config.connections, sizeof(*bindings));
-	uint32_t used = 0, bound = 0;
+	uint32_t used = 0, bound = 0, by_state[COUNTED_STATES] = {0};
 
 	must(pods != NULL && bindings != NULL);
 	for (uint32_t i = 0; i < table->config.connections; i++) {
@@ -168,12 +184,15 @@ static void check_counts(const struct conntrack *table)
 		if (!c->used)
 			continue;
 		used++;
+		must(c->counted_as == connection_state(c));
+		by_state[c->counted_as]++;
 		if (c->bound)
 			bound += bindings[c->binding]++ == 0;
 		if (c->pod_epoch == table->pods[c->pod].epoch)
 			pods[c->pod]++;
 	}
 	must(used == table->count);
+	must(memcmp(by_state, table->by_state, sizeof(by_state)) == 0);
 	must(rte_hash_count(table->tuples) == (int32_t)(2 * used));
 	must(rte_hash_count(table->bindings) == (int32_t)bound);
 	for (uint32_t i = 0; i < table->config.pods; i++)

@@ -206,12 +206,20 @@ void connection_end(struct conntrack *table, struct connection *c)
 	table->free = (uint32_t)(c - table->connections);
 	table->count--;
 	table->ended++;
+	table->by_state[c->counted_as]--;
 }
 
 void connection_keep(struct conntrack *table, struct connection *c, uint32_t timeout_s)
 {
 	uint32_t before = c->expires_s;
 
+	uint8_t state = connection_state(c);
+
+	if (unlikely(c->counted_as != state)) {
+		table->by_state[c->counted_as]--;
+		table->by_state[state]++;
+		c->counted_as = state;
+	}
 	c->expires_s = table->now_s + timeout_s + 1; // now is anywhere within its second
 	if (unlikely((int32_t)(c->expires_s - before) < 0))
 		wheel_hasten(&table->wheel, (uint32_t)(c - table->connections), c->expires_s);
@@ -368,6 +376,8 @@ static void use(struct conntrack *table, struct connection *c)
 	table->most = RTE_MAX(table->most, table->count);
 	table->opened++;
 	table->pods[c->pod].connections++;
+	c->counted_as = connection_state(c);
+	table->by_state[c->counted_as]++;
 	if (connection_is_by_published(c)) {
 		table->published[c->published].connections++;
 		table->published[c->published].opened++;
@@ -383,8 +393,10 @@ enum conntrack_verdict connection_open(struct conntrack *table, const struct ope
 	struct pod *pod = &table->pods[number];
 	uint32_t limit = table->config.pod_connections;
 
-	if (limit != 0 && pod->connections >= limit)
+	if (limit != 0 && pod->connections >= limit) {
+		table->refused_limit++;
 		return CONNTRACK_LIMITED;
+	}
 	if (!share_allows(pod->connections, table->config.connections - table->count,
 			  CONNECTIONS_SHARE))
 		return refuse(table, pod, CONNTRACK_FULL);

@@ -209,7 +209,18 @@ int masquerade_look(struct masquerade_published *published, size_t count,
 		return error_set(err, ETIMEDOUT, CODE_INTERNAL, "it does not answer");
 	for (size_t i = 0; i < count; i++)
 		published[i].connections = published[i].port;
-	*ret_figures = (struct masquerade_figures){.connections = 7, .most = 1000};
+	*ret_figures = (struct masquerade_figures){
+		.connections = 7,
+		.most = 1000,
+		.refused_full = 1,
+		.refused_ports = 2,
+		.refused_limit = 3,
+		.opened = 20,
+		.ended = 13,
+		.fragments_held = 4,
+		.state_count = 2,
+		.states = {{"tcp", "ESTABLISHED", 5}, {"udp", "answered", 2}},
+	};
 	ret_figures->ports[0][1] = (struct masquerade_ports){.size = 100, .used = 3};
 	return 0;
 }

@@ -93,10 +93,20 @@ enum masquerade_kind {
 	MASQUERADE_WITHIN, // from a pod or the host to a published port; `peer` is the pod behind it
 };
 
+struct masquerade_state {
+	const char *protocol, *state; // "tcp", "ESTABLISHED"
+	uint32_t connections;
+};
+enum { MASQUERADE_STATES_MAX = 16 };
+
 struct masquerade_figures {
 	uint32_t connections, most; // that there are, and may be; 0: nothing is masqueraded
 	uint64_t refused_full, refused_ports;
 	struct masquerade_ports ports[2][MASQUERADE_PROTOCOLS]; // IPv4, IPv6
+	uint64_t refused_limit, opened, ended;
+	uint32_t fragments_held;
+	uint32_t state_count;
+	struct masquerade_state states[MASQUERADE_STATES_MAX]; // all, also those of no connection
 };
 
 // The figures of these published ports, of which the caller says which they are, and of all. May wait, and fail, as masquerade_list().

@@ -121,6 +121,8 @@ static void describe(const struct conntrack_entry *from, struct masquerade_conne
 	memcpy(to->external, &external->destination, sizeof(to->external));
 }
 
+_Static_assert((int)CONNTRACK_STATES_MAX <= (int)MASQUERADE_STATES_MAX, "all have room");
+
 static void take_figures(const struct conntrack_figures *from, struct masquerade_figures *to)
 {
 	*to = (struct masquerade_figures){
@@ -128,7 +130,18 @@ static void take_figures(const struct conntrack_figures *from, struct masquerade
 		.most = from->size,
 		.refused_full = from->refused_full,
 		.refused_ports = from->refused_ports,
+		.refused_limit = from->refused_limit,
+		.opened = from->opened,
+		.ended = from->ended,
+		.fragments_held = from->fragments_held,
+		.state_count = from->state_count,
 	};
+	for (uint32_t i = 0; i < from->state_count; i++)
+		to->states[i] = (struct masquerade_state){
+			.protocol = from->states[i].protocol,
+			.state = from->states[i].state,
+			.connections = from->states[i].connections,
+		};
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct conntrack_pool_figures *pool = &from->pools[i];
 

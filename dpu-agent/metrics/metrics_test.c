@@ -137,6 +137,32 @@ static void rules_that_are_missing_are_counted(void **state)
 	free(text);
 }
 
+static void connections_are_counted_by_state_and_refusals_by_reason(void **state)
+{
+	char *text = write_all();
+
+	assert_line(text,
+		    "podport_masquerade_connections{protocol=\"tcp\",state=\"ESTABLISHED\"} 5");
+	assert_line(text, "podport_masquerade_connections{protocol=\"udp\",state=\"answered\"} 2");
+	assert_line(text, "podport_masquerade_connections_max 1000");
+	assert_line(text, "podport_masquerade_opened_total 20");
+	assert_line(text, "podport_masquerade_ended_total 13");
+	assert_line(text, "podport_masquerade_refused_total{reason=\"table-full\"} 1");
+	assert_line(text, "podport_masquerade_refused_total{reason=\"no-port\"} 2");
+	assert_line(text, "podport_masquerade_refused_total{reason=\"limit\"} 3");
+	assert_line(text, "podport_masquerade_fragments_waiting 4");
+	assert_line(text, "podport_masquerade_ports{family=\"ipv4\",protocol=\"udp\"} 100");
+	assert_line(text, "podport_masquerade_ports_used{family=\"ipv4\",protocol=\"udp\"} 3");
+	assert_null(strstr(text, "family=\"ipv4\",protocol=\"tcp\""));
+	free(text);
+	// A worker that does not answer costs the scrape no more than this.
+	fake_nic.connections_fail = true;
+	text = write_all();
+	assert_null(strstr(text, "podport_masquerade"));
+	assert_line(text, "podport_agent_ready 1");
+	free(text);
+}
+
 // More pods than one page has of either list, and every sample in the block of its family.
 static void all_pods_are_there_and_families_are_whole(void **state)
 {
@@ -340,6 +366,7 @@ int main(void)
 		TEST(it_counts_what_there_is),
 		TEST(a_pods_packets_are_told_by_direction_and_by_path),
 		TEST(rules_that_are_missing_are_counted),
+		TEST(connections_are_counted_by_state_and_refusals_by_reason),
 		TEST(all_pods_are_there_and_families_are_whole),
 		TEST(a_scraper_gets_the_text_and_nothing_else),
 		TEST(an_agent_that_stops_leaves_no_scraper_waiting),

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "datapath/datapath.h"
+#include "datapath/masquerade.h"
 
 // A pod's share of the counters.
 struct sample {
@@ -305,6 +306,65 @@ static void write_drops(FILE *out, const struct control_counts *counts)
 			(unsigned long long)counts->drops[reason]);
 }
 
+static void write_ports(FILE *out, const struct masquerade_figures *figures)
+{
+	static const char *const families[] = {"ipv4", "ipv6"};
+	static const char *const protocols[MASQUERADE_PROTOCOLS] = {"tcp", "udp", "icmp"};
+	static const char size[] = "podport_masquerade_ports",
+			  used[] = "podport_masquerade_ports_used";
+
+	for (int which = 0; which < 2; which++) {
+		const char *name = which == 0 ? size : used;
+
+		head(out, name, "gauge",
+		     which == 0 ? "Ports of the uplink's address for pods; of pings, identifiers."
+				: "Ports of the uplink's address that pods have.");
+		for (int i = 0; i < 2; i++) {
+			for (int j = 0; j < MASQUERADE_PROTOCOLS; j++) {
+				const struct masquerade_ports *ports = &figures->ports[i][j];
+
+				if (ports->size > 0)
+					fprintf(out, "%s{family=\"%s\",protocol=\"%s\"} %u\n", name,
+						families[i], protocols[j],
+						which == 0 ? ports->size : ports->used);
+			}
+		}
+	}
+}
+
+// Nothing if nothing is masqueraded; nor if its worker is too busy to say: then the scrape is without.
+static void write_masquerade(FILE *out)
+{
+	static const char connections[] = "podport_masquerade_connections";
+	static const char refused[] = "podport_masquerade_refused_total";
+	struct masquerade_figures figures = {0};
+	struct error err;
+
+	if (masquerade_look(NULL, 0, &figures, &err) < 0 || figures.most == 0)
+		return;
+	head(out, connections, "gauge", "Connections that are followed, by state.");
+	for (uint32_t i = 0; i < figures.state_count; i++)
+		fprintf(out, "%s{protocol=\"%s\",state=\"%s\"} %u\n", connections,
+			figures.states[i].protocol, figures.states[i].state,
+			figures.states[i].connections);
+	value(out, "podport_masquerade_connections_max", "gauge",
+	      "Connections that there is room for.", figures.most);
+	value(out, "podport_masquerade_opened_total", "counter", "Connections that began.",
+	      figures.opened);
+	value(out, "podport_masquerade_ended_total", "counter", "Connections that ended.",
+	      figures.ended);
+	head(out, refused, "counter", "Connections that were refused, by what was used up.");
+	fprintf(out, "%s{reason=\"table-full\"} %llu\n", refused,
+		(unsigned long long)figures.refused_full);
+	fprintf(out, "%s{reason=\"no-port\"} %llu\n", refused,
+		(unsigned long long)figures.refused_ports);
+	fprintf(out, "%s{reason=\"limit\"} %llu\n", refused,
+		(unsigned long long)figures.refused_limit);
+	value(out, "podport_masquerade_fragments_waiting", "gauge",
+	      "Fragments that wait for their first.", figures.fragments_held);
+	write_ports(out, &figures);
+}
+
 int metrics_write(struct control *control, char **ret_text, size_t *ret_size)
 {
 	struct scrape scrape = {0};
@@ -323,6 +383,7 @@ int metrics_write(struct control *control, char **ret_text, size_t *ret_size)
 	write_drops(out, &counts);
 	write_offload(out, &scrape.status.offload, counts.offload_retries);
 	write_connections(out, &counts);
+	write_masquerade(out);
 	write_pods(out, &scrape);
 	free(scrape.pods);
 	free(scrape.samples);
