@@ -114,6 +114,10 @@ bool conntrack_is_idle(const struct conntrack *table);
 void conntrack_set_address(struct conntrack *table, uint32_t pool, uint8_t family,
 			   const union conntrack_address *address);
 
+// Other timeouts, of each connection from its next packet on, and whether one may be taken up in its middle.
+void conntrack_set_timeouts(struct conntrack *table, const struct conntrack_timeouts *timeouts,
+			    bool pick_up);
+
 // Other pod_connections from now on. What a pod has beyond it stays.
 void conntrack_set_pod_connections(struct conntrack *table, uint32_t most);
 

@@ -97,6 +97,11 @@ struct fragments *fragments_new(const struct fragments_config *config, int socke
 	return f;
 }
 
+void fragments_set_timeout(struct fragments *fragments, uint32_t timeout_s)
+{
+	fragments->config.timeout_s = timeout_s;
+}
+
 void fragments_free(struct fragments *f)
 {
 	if (f == NULL)

@@ -25,6 +25,8 @@ struct fragments_route {
 };
 
 struct fragments *fragments_new(const struct fragments_config *config, int socket, uint32_t now_s);
+// Of those that begin from now on.
+void fragments_set_timeout(struct fragments *fragments, uint32_t timeout_s);
 void fragments_free(struct fragments *fragments); // discards what is held
 
 // The first one is there: the others go the same way. True: some have waited for it.

@@ -134,6 +134,14 @@ void conntrack_set_address(struct conntrack *table, uint32_t number, uint8_t fam
 	sweep_all(table);
 }
 
+void conntrack_set_timeouts(struct conntrack *table, const struct conntrack_timeouts *timeouts,
+			    bool pick_up)
+{
+	table->config.timeouts = *timeouts;
+	table->config.pick_up = pick_up;
+	fragments_set_timeout(table->fragments, timeouts->fragment);
+}
+
 void conntrack_set_pod_connections(struct conntrack *table, uint32_t most)
 {
 	table->config.pod_connections = most;

@@ -139,6 +139,12 @@ int datapath_make_masquerade(struct error *err)
 			      err);
 }
 
+struct masquerade_config *datapath_masquerade_config(void)
+{
+	dp.has_masquerade_config = true;
+	return &dp.masquerade_config;
+}
+
 const struct masquerade_config *masquerade_configuration(void)
 {
 	return dp.has_masquerade_config ? &dp.masquerade_config : NULL;
@@ -450,7 +456,7 @@ static int start_masquerade(const struct masquerade_config *config, struct error
 	dp.has_masquerade_config = config != NULL;
 	if (config == NULL)
 		return 0;
-	dp.masquerade_config = *config;
+	dp.masquerade_config = current()->masquerading = *config;
 	if (!masquerade_is_configured(config))
 		return 0;
 	int r = datapath_make_masquerade(err);

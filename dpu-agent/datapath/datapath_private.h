@@ -34,6 +34,8 @@ void datapath_send(struct rte_mbuf *m);
 struct masquerade *datapath_masquerade(void);
 // Make it, if it is not there yet; workers see it in the next snapshot. Errors: CODE_INTERNAL.
 int datapath_make_masquerade(struct error *err);
+// Of the next snapshots.
+struct masquerade_config *datapath_masquerade_config(void);
 
 // What a snapshot's `wire` holds (uplink.c); NULL is fine.
 void wire_free(const struct wire *wire);

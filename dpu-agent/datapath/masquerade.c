@@ -41,7 +41,6 @@ int masquerade_new(const struct masquerade_config *config, struct worker **worke
 	masquerade = calloc(1, sizeof(*masquerade));
 	if (masquerade == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "masquerade: out of memory");
-	masquerade->config = *config;
 	masquerade->workers = workers;
 	masquerade->worker_count = count;
 	masquerade->now_s = clock_s();
@@ -144,6 +143,8 @@ void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
 	if (unlikely(masquerade->serial != s->serial)) {
 		follow_pods(masquerade, s);
 		follow_addresses(masquerade, s->wire);
+		conntrack_set_timeouts(masquerade->table, &s->masquerading.timeouts,
+				       s->masquerading.pick_up);
 		conntrack_set_pod_connections(masquerade->table, s->limits.connections);
 		follow_published(masquerade, s->published);
 		masquerade->serial = s->serial;
@@ -178,9 +179,9 @@ static bool prefix_holds(const struct masquerade_prefix *prefix, const uint8_t *
 	       ((prefix->prefix[bytes] ^ address[bytes]) & (0xff << (8 - bits)) & 0xff) == 0;
 }
 
-bool masquerade_reaches(const struct masquerade *masquerade, bool ipv4, const void *peer)
+bool masquerade_reaches(const struct snapshot *s, bool ipv4, const void *peer)
 {
-	const struct masquerade_config *config = &masquerade->config;
+	const struct masquerade_config *config = &s->masquerading;
 
 	if (!(ipv4 ? config->ipv4 : config->ipv6))
 		return false;

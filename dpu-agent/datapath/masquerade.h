@@ -40,6 +40,15 @@ struct masquerade_config {
 	struct conntrack_timeouts timeouts;
 };
 
+// Masquerade by another configuration from now on; copied. Connections stay: with a peer that is not masqueraded
+// towards any more what the pod sends is not translated, so that they end in a while, and new timeouts are theirs from
+// their next packet on. How many there may be and by which ports stays as it was when the first one of either became
+// possible. Errors: CODE_INTERNAL, no memory for connections where none were to be before; nothing changes then.
+int masquerade_set(const struct masquerade_config *config, struct error *err);
+
+// Does what masquerade_set() cannot change agree?
+bool masquerade_same_table(const struct masquerade_config *a, const struct masquerade_config *b);
+
 // A port of the uplink's address, of either family, that stands for an endpoint of a pod. Ports in host order.
 struct masquerade_publication {
 	uint64_t owner; // two that are the same but for this have nothing to do with each other

@@ -28,7 +28,7 @@ static bool find_way(const struct worker *w, const struct rte_mbuf *m, enum masq
 	if (packet_in_port(w, m)->config.role != DATAPATH_ROLE_POD)
 		return false;
 	*ret_way = MASQUERADE_OUT;
-	if (masquerade_reaches(w->masquerade, packet_is_ipv4(m), destination(m)))
+	if (masquerade_reaches(w->snapshot, packet_is_ipv4(m), destination(m)))
 		return true;
 	*ret_way = MASQUERADE_REPLY;
 	return publishes(w->snapshot, packet_meta(m)->in_slot);

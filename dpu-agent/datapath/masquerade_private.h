@@ -42,7 +42,6 @@ static inline bool publishes(const struct snapshot *s, uint16_t slot)
 }
 
 struct masquerade {
-	struct masquerade_config config;
 	struct conntrack *table;
 	struct rte_ring *handover; // to the worker that has the table; NULL: there is but one
 	struct worker **workers;
@@ -70,7 +69,7 @@ static inline bool masquerade_is_mine(const struct worker *w)
 }
 
 // Is what goes to this peer on the wire masqueraded? `peer`: 4 or 16 bytes.
-bool masquerade_reaches(const struct masquerade *masquerade, bool ipv4, const void *peer);
+bool masquerade_reaches(const struct snapshot *s, bool ipv4, const void *peer);
 
 // Time, pods that have gone, and the uplink's addresses. Before the packets of a walk.
 void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s);

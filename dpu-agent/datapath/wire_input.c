@@ -11,7 +11,7 @@ enum { EDGE_LOOKUP4 = 1, EDGE_LOOKUP6, EDGE_LOCAL4, EDGE_LOCAL6, EDGE_MASQUERADE
 // To a pod's own address: not from those who do not see it.
 static rte_edge_t to_pod(const struct worker *w, struct rte_mbuf *m, bool ipv4, const void *source)
 {
-	if (w->masquerade != NULL && masquerade_reaches(w->masquerade, ipv4, source))
+	if (w->masquerade != NULL && masquerade_reaches(w->snapshot, ipv4, source))
 		return drop(m, DROP_NAT_DIRECT);
 	return ipv4 ? EDGE_LOOKUP4 : EDGE_LOOKUP6;
 }

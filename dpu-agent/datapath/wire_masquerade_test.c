@@ -370,6 +370,61 @@ static void a_pod_has_no_more_connections_than_its_limit(void **state)
 	assert_no_drops(POD_A);
 }
 
+static void what_is_masqueraded_may_change_while_pods_talk(void **state)
+{
+	struct masquerade_config other = config;
+	struct error err;
+
+	uint16_t port = speak4();
+	make_answer();
+	// The world is excluded: it sees the pod, and may speak to it.
+	other.excluded[other.excluded_count] = (struct masquerade_prefix){.length = 24};
+	inet_pton(AF_INET, WORLD4, other.excluded[other.excluded_count].prefix);
+	other.excluded[other.excluded_count++].prefix[3] = 0;
+	assert_int_equal(0, masquerade_set(&other, &err));
+	frame_udp4(&f, POD_A, A4, WORLD4, 100);
+	inject(POD_A, &f);
+	assert_on_wire(&f, gate_mac);
+	frame_udp4(&f, UPLINK, WORLD4, A4, 100);
+	to_agent(&f, gate_mac);
+	assert_forwards(UPLINK, &f, POD_A);
+	// As it was: the connection has its port still, and other ports are for the next start.
+	other = config;
+	other.first_port = 50000;
+	other.last_port = 50255;
+	assert_int_equal(0, masquerade_set(&other, &err));
+	assert_int_equal(port, speak4());
+	assert_false(masquerade_same_table(&other, masquerade_configuration()));
+	assert_int_equal(config.first_port, masquerade_configuration()->first_port);
+	// Not at all, and again.
+	other = config;
+	other.ipv4 = other.ipv6 = false;
+	assert_int_equal(0, masquerade_set(&other, &err));
+	frame_udp6(&f, POD_A, A6, WORLD6, 100);
+	inject(POD_A, &f);
+	assert_on_wire(&f, gate_mac);
+	assert_int_equal(0, masquerade_set(&config, &err));
+	assert_true(masquerade_same_table(&config, masquerade_configuration()));
+	speak6();
+	assert_int_equal(port, speak4());
+}
+
+// Where nothing was masqueraded when the agent was started there is no table yet.
+static void masquerade_may_begin_while_pods_talk(void **state)
+{
+	struct error err;
+
+	frame_udp4(&f, POD_A, A4, PEER4, 100);
+	inject(POD_A, &f);
+	assert_asked4(PEER4, NULL);
+	answer4(PEER4, peer_mac);
+	assert_on_wire(&f, peer_mac);
+	assert_int_equal(0, masquerade_set(&config, &err));
+	frame_udp4(&f, POD_A, A4, PEER4, 100);
+	inject(POD_A, &f);
+	assert_masqueraded(PEER4);
+}
+
 static void a_pod_takes_its_connections_with_it(void **state)
 {
 	struct datapath_port port = graph_port_config(POD_A);
@@ -406,6 +461,14 @@ static void another_address_on_the_wire_is_used_at_once(void **state)
 	assert_true(l4_checksum_good(&got));
 }
 
+static int set_up_without(void **state)
+{
+	graph_masquerade(NULL);
+	int r = wire_set_up(state);
+	graph_masquerade(&config);
+	return r;
+}
+
 static int start(void **state)
 {
 	graph_masquerade(&config);
@@ -427,6 +490,9 @@ int main(void)
 		TEST(an_unfinished_packet_is_given_back_at_the_end),
 		TEST(what_cannot_be_masqueraded_is_dropped_and_counted),
 		TEST(a_pod_has_no_more_connections_than_its_limit),
+		TEST(what_is_masqueraded_may_change_while_pods_talk),
+		cmocka_unit_test_setup_teardown(masquerade_may_begin_while_pods_talk,
+						set_up_without, graph_tear_down),
 		TEST(a_pod_takes_its_connections_with_it),
 		TEST(another_address_on_the_wire_is_used_at_once),
 	};

@@ -26,6 +26,7 @@
 #include "datapath/datapath.h"
 #include "datapath/datapath_port.h"
 #include "datapath/drop.h"
+#include "datapath/masquerade.h"
 
 _Static_assert((int)DROP_REASON_COUNT <= (int)LIMIT_DROPS,
 	       "every reason has room in datapath_counters");
@@ -77,6 +78,7 @@ struct snapshot {
 	uint16_t poll_count;
 	// The same for all workers, one uses it; NULL: nothing is masqueraded or published.
 	struct masquerade *masquerade;
+	struct masquerade_config masquerading;   // nothing, if there is none
 	const struct published_ports *published; // NULL: none
 	const struct trace_set *traces;          // NULL: nobody looks
 	uint64_t serial;                         // another one for each

@@ -20,6 +20,7 @@
 
 #include "control/control.h"
 #include "datapath/datapath.h"
+#include "datapath/masquerade.h"
 #include "main/config.h"
 #include "main/connection_loop.h"
 #include "main/eal.h"
@@ -103,6 +104,20 @@ static struct wire_tls tls_files(const struct agent *agent)
 				 .key_file = agent->config.tls_key};
 }
 
+static void reread_masquerade(const struct agent_config *fresh)
+{
+	struct error err = {0};
+
+	if (masquerade_set(&fresh->masquerade, &err) < 0)
+		log_error("masquerade stays as it is", "error=\"%s\"", err.message);
+	else if (!masquerade_same_table(&fresh->masquerade, masquerade_configuration()))
+		log_warning("masquerade.ports and masquerade.connections change when the agent is "
+			    "started again",
+			    "connections=%u ports=%u-%u", masquerade_configuration()->connections,
+			    masquerade_configuration()->first_port,
+			    masquerade_configuration()->last_port);
+}
+
 // Of the configuration only this may change while the agent runs.
 static void reread_config(struct agent *agent)
 {
@@ -114,6 +129,7 @@ static void reread_config(struct agent *agent)
 			  err.message);
 		return;
 	}
+	reread_masquerade(&fresh); // before pods reach a wire that is not to see them
 	if (control_set_uplink(agent->control, &fresh.uplink, &err) < 0)
 		log_error("the uplink stays as it is", "error=\"%s\"", err.message);
 	datapath_set_limits(&fresh.limits);

@@ -2,6 +2,7 @@
 """Pods behind the uplink's address, with the kernel's stack at both ends. The world has no route to the pods."""
 
 import contextlib
+import signal
 import socket
 
 import pytest
@@ -186,3 +187,62 @@ def test_connections_survive_what_their_pods_do_not_notice(masqueraded):
                 assert server.recv(10) == text
                 server.sendall(text)
                 assert client.recv(10) == text
+
+
+def test_what_is_masqueraded_may_change_while_pods_talk(masqueraded):
+    sim, world = masqueraded(routed=True)
+    pod = sim.pod().add()
+    a = ADDRESSES[4]
+
+    def reread(**keys):
+        before = sim.agent.log.read_text().count("configuration taken again")
+        section = "masquerade:\n" + "".join(f"  {key}: {value}\n" for key, value in keys.items())
+        sim.configure(more=uplink_yaml() + section)
+        sim.agent.send(signal.SIGHUP)
+        wait_until(lambda: sim.agent.log.read_text().count("configuration taken again") > before, sim.agent.tail)
+
+    with world.socket() as listener, pod.socket() as client:
+        listener.bind((a.world, 0))
+        listener.listen(1)
+        accepted = in_thread(listener.accept)
+        client.connect(listener.getsockname())
+        server, (seen, _) = accepted()
+        assert seen == a.wire
+        with server:
+            # One network more is excluded, and another port range is for the next start.
+            reread(ipv4="true", ipv6="true", exclude=f"[{EXCLUDED[4]}]", ports="50000-51000")
+            assert "masquerade.ports and masquerade.connections change when" in sim.agent.tail()
+            assert seen_by(pod, world, a.far)[0] == pod.ipv4
+            world.ping(pod.ipv4, "-I", a.far)
+            for text in (b"one", b"two"):
+                client.sendall(text)
+                assert server.recv(10) == text
+                server.sendall(text)
+                assert client.recv(10) == text
+    reread(ipv4="false", ipv6="false")
+    assert seen_by(pod, world, a.world)[0] == pod.ipv4
+    reread(ipv4="true", ipv6="true")
+    assert seen_by(pod, world, a.world)[0] == a.wire
+    # A mistake changes nothing.
+    reread_count = sim.agent.log.read_text().count("the configuration is not taken")
+    sim.configure(more=uplink_yaml() + "masquerade:\n  ipv4: perhaps\n")
+    sim.agent.send(signal.SIGHUP)
+    wait_until(lambda: sim.agent.log.read_text().count("the configuration is not taken") > reread_count, sim.agent.tail)
+    assert seen_by(pod, world, a.world)[0] == a.wire
+
+
+def test_connections_are_in_the_metrics(masqueraded):
+    sim, world = masqueraded()
+    pod = sim.pod().add()
+    sim.configure(more=sim.agent_options["more"] + "metrics: 127.0.0.1:9473\n")
+    sim.restart(sim.agent)
+    world.wait_for_agent()
+    assert seen_by(pod, world, ADDRESSES[4].world)[0] == ADDRESSES[4].wire
+    with sim.dpu.socket() as scraper:
+        scraper.connect(("127.0.0.1", 9473))
+        scraper.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text = b"".join(iter(lambda: scraper.recv(65536), b"")).decode()
+    assert 'podport_masquerade_connections{protocol="udp",state="answered"} 1\n' in text, text
+    assert 'podport_masquerade_connections{protocol="tcp",state="ESTABLISHED"} 0\n' in text
+    assert 'podport_masquerade_ports_used{family="ipv4",protocol="udp"} 1\n' in text
+    assert "podport_masquerade_opened_total 1\n" in text
