@@ -73,6 +73,10 @@ void control_retry(struct control *control);
 // although nothing rings, -1: never.
 int64_t control_connections_run(struct control *control);
 
+// What becomes of packets to the wire may be another thing from now on: no connection stays in the e-switch, and
+// none goes there that was offered before.
+void control_connections_reconsider(struct control *control);
+
 // The configuration's uplink is this from now on. Pods keep what they have. Errors: CODE_CONFLICT, it
 // does not go with the pod network; CODE_INTERNAL; all stays as it was.
 int control_set_uplink(struct control *control, const struct uplink *uplink, struct error *err);

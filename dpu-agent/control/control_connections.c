@@ -193,6 +193,21 @@ static size_t hear(struct control *control, size_t room)
 	return given;
 }
 
+// What was offered before counts no more.
+void control_connections_reconsider(struct control *control)
+{
+	struct carry_event event;
+
+	while (carry_room() > 0 && carry_take(&event)) {
+		if (event.kind == CARRY_RECALL)
+			offload_connection_leave(control->config.offload, event.place);
+		else
+			carry_answer(&(struct carry_answer){
+				.place = event.place, .kind = CARRY_ENDED, .pause_s = PAUSE_S});
+	}
+	connections_leave(control);
+}
+
 // ---- rounds ----------------------------------------------------------------------------------------
 
 static void look_at_next_hops(struct control *control)

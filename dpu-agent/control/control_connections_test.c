@@ -170,6 +170,24 @@ static void another_uplink_sends_all_of_them_back(void **state)
 	assert_true(fake_connections.leave_all_count > before);
 }
 
+static void other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered(void **state)
+{
+	const struct carry_event before = offer(1), late = offer(2), again = offer(3);
+	const size_t adds = fake_connections.add_count;
+	const size_t left = fake_connections.leave_all_count;
+
+	expect_added(&before);
+	fake_connections.events[fake_connections.event_count++] = late;
+	fake_connections.answer_count = 0;
+	control_connections_reconsider(agent.control);
+	assert_int_equal(fake_connections.leave_all_count, left + 1);
+	assert_int_equal(fake_connections.add_count, adds + 1);
+	assert_int_equal(fake_connections.answer_count, 1);
+	assert_int_equal(fake_connections.answers[0].place, 2);
+	assert_int_equal(fake_connections.answers[0].kind, CARRY_ENDED);
+	expect_added(&again);
+}
+
 static void wait_for_next_look(void)
 {
 	for (unsigned int i = 0;
@@ -245,6 +263,7 @@ int main(void)
 		TEST(a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software),
 		TEST(nothing_is_asked_for_while_it_could_not_be_carried),
 		TEST(another_uplink_sends_all_of_them_back),
+		TEST(other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered),
 		TEST(a_next_hop_is_kept_confirmed_and_followed),
 		TEST(what_the_e_switch_says_is_passed_on),
 		TEST(who_has_no_room_for_answers_is_not_asked_for_more),

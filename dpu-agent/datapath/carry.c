@@ -167,9 +167,7 @@ static struct carry *current(void)
 
 uint32_t carry_places(void)
 {
-	const struct masquerade *masquerade = datapath_masquerade();
-
-	return masquerade != NULL ? masquerade->config.connections : 0;
+	return current() != NULL ? masquerade_configuration()->connections : 0;
 }
 
 int carry_event_fd(void)

@@ -130,6 +130,7 @@ static void reread_config(struct agent *agent)
 		return;
 	}
 	reread_masquerade(&fresh); // before pods reach a wire that is not to see them
+	control_connections_reconsider(agent->control);
 	if (control_set_uplink(agent->control, &fresh.uplink, &err) < 0)
 		log_error("the uplink stays as it is", "error=\"%s\"", err.message);
 	datapath_set_limits(&fresh.limits);
