@@ -98,9 +98,6 @@ static int check_port(const struct attach_request *wanted, struct error *err)
 // What is in the protocol and the store, and not served yet. It is refused here alone.
 static int check_served(const struct attach_request *wanted, struct error *err)
 {
-	if (bandwidth_is_limited(&wanted->bandwidth))
-		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
-				 "bandwidth: this agent limits no pod's rate yet");
 	if (wanted->port_mappings.count > 0)
 		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
 				 "port_mappings: this agent maps no ports of the host to pods yet");

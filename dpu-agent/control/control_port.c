@@ -85,6 +85,17 @@ static int fail_no_port(const struct control *control, const struct pod *pod, st
 			 nic_vhost_count(control->config.nic), a->socket_path);
 }
 
+void limits_of(const struct attachment *attachment,
+	       struct bandwidth_limit ret_limits[BANDWIDTH_DIRECTIONS])
+{
+	const struct bandwidth *b = &attachment->bandwidth;
+
+	ret_limits[BANDWIDTH_INGRESS] =
+		bandwidth_limit_of(b->ingress_rate_bps, b->ingress_burst_bits, attachment->mtu);
+	ret_limits[BANDWIDTH_EGRESS] =
+		bandwidth_limit_of(b->egress_rate_bps, b->egress_burst_bits, attachment->mtu);
+}
+
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -100,6 +111,7 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 	struct error why = {0};
 	int r;
 
+	limits_of(a, config.limits);
 	snprintf(config.socket_path, sizeof(config.socket_path), "%s", a->socket_path);
 	if (port == NULL) {
 		r = fail_no_port(control, pod, &why);

@@ -202,9 +202,6 @@ static void what_is_not_served_yet_is_refused_and_not_swallowed(void **state)
 	struct test_call call;
 
 	test_attach(&call, "web");
-	call.request.body.attach.bandwidth.egress_rate_bps = 1000000;
-	test_must_fail(&agent, &call, CODE_UNSUPPORTED, "bandwidth: ");
-	test_attach(&call, "web");
 	call.request.body.attach.port_mappings.count = 1;
 	call.request.body.attach.port_mappings.items[0] = (struct port_mapping){
 		.protocol = IPPROTO_TCP, .host_port = 8080, .container_port = 80};

@@ -19,6 +19,7 @@ enum {
 	QUEUE = 0,
 	QUEUE_SIZE = 512,        // operations under way; a restart with 1,000 pods has 6,000
 	COUNTERS_PER_POD = 4,    // both directions of both families
+	METERS_PER_POD = 2,      // both directions
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
@@ -57,7 +58,10 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_q
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	struct rte_flow_queue_attr queue_attr = {.size = QUEUE_SIZE};
-	struct rte_flow_port_attr port_attr = {.nb_counters = functions * COUNTERS_PER_POD};
+	struct rte_flow_port_attr port_attr = {
+		.nb_counters = functions * COUNTERS_PER_POD,
+		.nb_meters = functions * METERS_PER_POD,
+	};
 	const struct rte_flow_queue_attr *queues[] = {&queue_attr};
 
 	// 0: the driver does not say.
@@ -65,6 +69,9 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_q
 		queue_attr.size = queue.max_size;
 	if (port.max_nb_counters != 0 && port_attr.nb_counters > port.max_nb_counters)
 		port_attr.nb_counters = port.max_nb_counters;
+	// A NIC without any is fine.
+	if (port_attr.nb_meters > port.max_nb_meters)
+		port_attr.nb_meters = port.max_nb_meters;
 	r = rte_flow_configure(port_id, &port_attr, 1, queues, &error);
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
@@ -234,7 +241,8 @@ int engine_async_new(uint16_t port_id, const struct flow_form *form,
 	async->queue_size = queue->size;
 	for (unsigned int kind = 0; kind < RULE_KINDS; kind++) {
 		const struct rule rule = {.kind = kind};
-		const bool of_pods = rule_shapes[kind].match & (MATCH_IP_SRC | MATCH_IP_DST);
+		const bool of_pods = rule_shapes[kind].match &
+				     (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT);
 		struct flow_words words;
 
 		if (!flow_has_kind(form, kind))

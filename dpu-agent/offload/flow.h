@@ -18,6 +18,7 @@ struct flow_form {
 	bool intact;     // can match by the integrity of the IP header
 	bool icmp6_type; // can match the type of ICMPv6
 	bool udp_ports;  // can match these
+	bool meter;      // can meter what a pod sends, and what it gets from whomever
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
 };
@@ -39,12 +40,17 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	case RULE_DHCP_IPV4:
 	case RULE_DHCP_IPV6:
 		return form->udp_ports;
+	case RULE_LIMIT_SENT:
+	case RULE_LIMIT_FROM_AGENT:
+	case RULE_LIMITED_OUTPUT_IPV4:
+	case RULE_LIMITED_OUTPUT_IPV6:
+		return form->meter;
 	default:
 		return true;
 	}
 }
 
-enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 6 }; // with END, which is what zeros say
+enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 7 }; // with END, which is what zeros say
 
 // Points into itself: not to be copied.
 struct flow_words {
@@ -66,6 +72,7 @@ struct flow_words {
 
 	struct rte_flow_action_set_mac macs[2], no_mac;
 	struct rte_flow_action_modify_field fields[3], field_masks[3];
+	struct rte_flow_action_meter meter, no_meter;
 	struct rte_flow_action_jump jump, jump_mask;
 	struct rte_flow_action_ethdev to, to_mask;
 };

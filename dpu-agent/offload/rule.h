@@ -39,15 +39,17 @@ enum {
 	MATCH_ICMP6 = 1 << 10,       // next header is ICMPv6
 	MATCH_ICMP6_TYPE = 1 << 11,  // rule.number
 	MATCH_UDP_PORTS = 1 << 12,   // UDP, from rule.udp_source to rule.udp_destination
+	MATCH_AGENT = 1 << 13,       // sent by the agent, through the ethdev of rule.port_id
 };
 
 // What it does, in this order.
 enum {
-	ACTION_COUNT = 1 << 0,
-	ACTION_REWRITE_MACS = 1 << 1, // source rule.router, destination rule.mac
-	ACTION_DECREMENT_HOP_LIMIT = 1 << 2,
-	ACTION_JUMP = 1 << 3,        // to shape.jump
-	ACTION_TO_FUNCTION = 1 << 4, // out of the function of rule.port_id
+	ACTION_METER = 1 << 0, // by rule.meter; what is too much is dropped, and not counted
+	ACTION_COUNT = 1 << 1,
+	ACTION_REWRITE_MACS = 1 << 2, // source rule.router, destination rule.mac
+	ACTION_DECREMENT_HOP_LIMIT = 1 << 3,
+	ACTION_JUMP = 1 << 4,        // to shape.jump
+	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
 };
 
 struct rule_shape {
@@ -59,6 +61,9 @@ struct rule_shape {
 	// Lets frames into rules that must be there before: of a set, installed last and removed
 	// first.
 	bool opens;
+	// Limits what is let in by others, and by the default way: of a set, installed first and removed
+	// last.
+	bool limits;
 };
 
 enum rule_kind {
@@ -75,7 +80,13 @@ enum rule_kind {
 	RULE_SOURCE_IPV6,
 	RULE_OUTPUT_IPV4,
 	RULE_OUTPUT_IPV6,
+	// Of pods that have a limit; only on a NIC that can meter.
+	RULE_LIMIT_SENT,
+	RULE_LIMIT_FROM_AGENT,
+	RULE_LIMITED_OUTPUT_IPV4, // in the place of RULE_OUTPUT_
+	RULE_LIMITED_OUTPUT_IPV6,
 	RULE_KINDS,
+	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 };
 
 extern const struct rule_shape rule_shapes[RULE_KINDS];
@@ -90,6 +101,7 @@ struct rule {
 	struct in6_addr ipv6;
 	uint8_t number; // hop limit, or ICMPv6 type
 	uint16_t udp_source, udp_destination;
+	uint32_t meter; // its ID
 };
 
 static inline const struct rule_shape *rule_shape(const struct rule *rule)
