@@ -25,6 +25,17 @@ static void clear_counters(struct control *control, uint32_t slot)
 	datapath_clear_counters(slot);
 }
 
+// What its meters in the NIC have dropped is in the sum of all, also when they are no more.
+static void keep_nic_drops(struct control *control, uint32_t slot)
+{
+	struct offload_pod_status status = {0};
+
+	offload_read_pod(control->config.offload, slot, &status);
+	for (unsigned int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++)
+		control->counts.drops[datapath_bandwidth_drop_reason(direction)] +=
+			status.meters[direction].dropped_packets;
+}
+
 struct port *pod_port(const struct control *control, const struct pod *pod)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -132,8 +143,10 @@ void pod_port_stop(struct control *control, struct pod *pod)
 	struct port *port = pod_port(control, pod);
 
 	if (port != NULL) {
-		if (pod->record.attachment.port == PORT_CHOICE_FUNCTION) // others have no rules
+		if (pod->record.attachment.port == PORT_CHOICE_FUNCTION) { // others have no rules
+			keep_nic_drops(control, port_slot(port));
 			offload_remove(control->config.offload, port_slot(port));
+		}
 		crash_point("agent:del:unoffloaded");
 		port_stop(port);
 	}

@@ -56,6 +56,11 @@ const char *datapath_drop_reason_name(size_t reason)
 	return reason < DROP_REASON_COUNT ? reason_names[reason] : "unknown";
 }
 
+size_t datapath_bandwidth_drop_reason(unsigned int direction)
+{
+	return direction == BANDWIDTH_EGRESS ? DROP_EGRESS_BANDWIDTH : DROP_INGRESS_BANDWIDTH;
+}
+
 // ---- publishing ----------------------------------------------------------------------------------
 
 static struct snapshot *current(void)

@@ -21,6 +21,8 @@ enum { DATAPATH_PORTS_MAX = 1024 };
 // lists them.
 size_t datapath_drop_reason_count(void);
 const char *datapath_drop_reason_name(size_t reason);
+// That of a packet beyond the pod's limit in this direction (BANDWIDTH_).
+size_t datapath_bandwidth_drop_reason(unsigned int direction);
 
 // Who the virtual router is. May be set again while ports run.
 struct datapath_router {

@@ -210,8 +210,9 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (arguments.command == NULL) {
-		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections or reconcile\n");
+		fprintf(stderr,
+			"podportctl: which command? status, pods, ports, ipam, flows, "
+			"offload, network,\n  neighbours, connections, bandwidth or reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {

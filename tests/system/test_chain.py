@@ -159,7 +159,6 @@ def test_what_podport_cannot_do_is_refused_with_key_and_value(sim, capability, v
 
 @pytest.mark.parametrize("capability, value, says", [
     ("portMappings", [{"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""}], "port_mappings: "),
-    ("bandwidth", {"IngressRate": 1000000, "IngressBurst": 4294967295}, "bandwidth: "),
 ])
 def test_what_the_agent_cannot_do_yet_is_refused_by_it(sim, capability, value, says):
     network = Network(sim, [dict(PODPORT, capabilities={capability: True})])
