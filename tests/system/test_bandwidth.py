@@ -105,9 +105,14 @@ def rates_of(*groups, seconds=SECONDS):
     return [(sum(sink.bits() for sink in group) - bits) / elapsed for group, bits in zip(groups, before)]
 
 
-def assert_rate(rate, wanted=RATE):
-    """Within 5 %."""
-    assert 0.95 * wanted <= rate <= 1.05 * wanted, f"{rate / MBIT:.2f} Mbit/s, not {wanted / MBIT:.2f}"
+def keeps_to(measure, wanted=RATE, tries=5):
+    """Within 5 %: never more, and as much once a busy machine lets the programs use it. measure() gives rates."""
+    for left in reversed(range(tries)):
+        rates = measure()
+        assert all(rate <= 1.05 * wanted for rate in rates), [f"{rate / MBIT:.2f} Mbit/s" for rate in rates]
+        if all(rate >= 0.95 * wanted for rate in rates):
+            return
+        assert left, [f"{rate / MBIT:.2f} Mbit/s" for rate in rates]
 
 
 def tcp_rate(source, destination, address):
@@ -152,10 +157,13 @@ def test_tcp_keeps_to_the_limit_in_both_directions(path):
     sender, receiver, peer = limited(sim), limited(sim), sim.pod().add()
     if by == "nic":
         wait_full(sim, sender, receiver, peer)
-    egress = in_thread(lambda: tcp_rate(sender, peer, peer.ipv4))
-    ingress = in_thread(lambda: tcp_rate(peer, receiver, receiver.ipv6))
-    assert_rate(egress())
-    assert_rate(ingress())
+
+    def measure():
+        egress = in_thread(lambda: tcp_rate(sender, peer, peer.ipv4))
+        ingress = in_thread(lambda: tcp_rate(peer, receiver, receiver.ipv6))
+        return [egress(), ingress()]
+
+    keeps_to(measure)
     for pod, direction in ((sender, "egress"), (receiver, "ingress")):
         row = bandwidth_of(sim, pod)[direction]
         assert row["by"] == by and row["rate_bps"] == RATE and row["burst_bits"] == RATE // 5, row
@@ -173,8 +181,7 @@ def test_udp_keeps_to_the_limit_in_both_directions(path):
         wait_full(sim, sender, receiver, peer)
     with sinks((peer, peer.ipv6), (receiver, receiver.ipv4)) as (at_peer, at_receiver), \
             flood(sender, peer.ipv6, 1.8 * RATE), flood(peer, receiver.ipv4, 1.8 * RATE):
-        for rate in rates_of([at_peer], [at_receiver]):
-            assert_rate(rate)
+        keeps_to(lambda: rates_of([at_peer], [at_receiver]))
     assert bandwidth_of(sim, sender)["egress"]["by"] == by
 
 
@@ -196,8 +203,7 @@ def test_the_limit_is_that_of_what_the_e_switch_forwards_and_what_the_agent_does
     with sinks((peer, peer.ipv4), (sim.host, gateway), (receiver, receiver.ipv6), (receiver, receiver.ipv6, PORT + 1)) as made, \
             flood(sender, peer.ipv4, 0.9 * RATE), flood(sender, gateway, 0.9 * RATE), \
             flood(peer, receiver.ipv6, 0.9 * RATE), flood(sim.host, receiver.ipv6, 0.9 * RATE, PORT + 1):
-        for rate in rates_of(made[:2], made[2:]):
-            assert_rate(rate)
+        keeps_to(lambda: rates_of(made[:2], made[2:]))
     after = sim.port_of(sender), sim.port_of(receiver)
     enough = 0.2 * RATE * SECONDS / 8 / UDP_FRAME[6]
     for port, way in ((0, "rx"), (1, "tx")):
@@ -218,7 +224,7 @@ def test_a_limit_outlives_the_agent_and_ends_with_the_pod(make_sim):
     row = bandwidth_of(sim, pod)
     assert row["ingress"] is None and row["egress"]["by"] == "nic" and row["egress"]["rate_bps"] == RATE
     with sinks((peer, peer.ipv4)) as made, flood(pod, peer.ipv4, 2 * RATE):
-        assert_rate(*rates_of(made, seconds=4))
+        keeps_to(lambda: rates_of(made, seconds=4))
     # The same again is the same; another limit is another attachment.
     pod.add(runtimeConfig={"bandwidth": {"egressRate": RATE}})
     refused = pod.try_add(runtimeConfig={"bandwidth": {"egressRate": 2 * RATE}})
@@ -247,12 +253,12 @@ def test_where_the_nic_refuses_the_meters_rules_the_agent_keeps_the_limit(make_s
     assert state == "none" and "refuses the rule" in reason, (state, reason)
     assert bandwidth_of(sim, pod)["egress"]["by"] == "agent"
     with sinks((peer, peer.ipv4)) as made, flood(pod, peer.ipv4, 2 * RATE):
-        assert_rate(*rates_of(made, seconds=4))
+        keeps_to(lambda: rates_of(made, seconds=4))
         # It goes over to the NIC under traffic, and stays what it is.
         misbehave(sim, "clear")
         wait_full(sim, pod, peer)
         assert bandwidth_of(sim, pod)["egress"]["by"] == "nic"
-        assert_rate(*rates_of(made, seconds=4))
+        keeps_to(lambda: rates_of(made, seconds=4))
     assert sim.drops(pod)["egress-bandwidth"] > 1000
 
 
