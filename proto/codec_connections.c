@@ -49,12 +49,26 @@ static int decode_connection(const Podport__Wire__Connection *from, const struct
 	to->peer_port = (uint16_t)from->peer_port;
 	to->external_port = (uint16_t)from->external_port;
 	to->answered = from->answered;
+	to->offloaded = from->offloaded;
 	to->expires_s = from->expires_s;
 	to->packets_sent = from->packets_sent;
 	to->bytes_sent = from->bytes_sent;
 	to->packets_received = from->packets_received;
 	to->bytes_received = from->bytes_received;
 	return 0;
+}
+
+static int decode_carried(const Podport__Wire__ConnectionsOffload *from, const struct where *at,
+			  struct connections_offload *to, struct error *err)
+{
+	if (from == NULL) // an older agent's
+		return 0;
+	to->carried = from->carried;
+	to->most = from->most;
+	to->refused_full = from->refused_full;
+	to->refused_nic = from->refused_nic;
+	return take_text(from->why_not, &WHERE(at, "offload"), "why_not", LIMIT_TEXT, to->why_not,
+			 err);
 }
 
 int decode_connections(const Podport__Wire__ListConnectionsReply *from, const struct where *at,
@@ -67,6 +81,9 @@ int decode_connections(const Podport__Wire__ListConnectionsReply *from, const st
 	ret_connections->most = from->most;
 	ret_connections->refused_full = from->refused_full;
 	ret_connections->refused_ports = from->refused_ports;
+	int offload = decode_carried(from->offload, at, &ret_connections->offload, err);
+	if (offload < 0)
+		return offload;
 	if (from->n_connections == 0)
 		return 0;
 	rows = calloc(from->n_connections, sizeof(*rows));
@@ -102,9 +119,21 @@ void put_connection(Podport__Wire__Connection *to, const struct connection_row *
 	to->external_port = from->external_port;
 	to->state = put_text(from->state);
 	to->answered = from->answered;
+	to->offloaded = from->offloaded;
 	to->expires_s = from->expires_s;
 	to->packets_sent = from->packets_sent;
 	to->bytes_sent = from->bytes_sent;
 	to->packets_received = from->packets_received;
 	to->bytes_received = from->bytes_received;
+}
+
+void put_connections_offload(Podport__Wire__ConnectionsOffload *to,
+			     const struct connections_offload *from)
+{
+	podport__wire__connections_offload__init(to);
+	to->carried = from->carried;
+	to->most = from->most;
+	to->refused_full = from->refused_full;
+	to->refused_nic = from->refused_nic;
+	to->why_not = put_text(from->why_not);
 }

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "podport.pb-c.h"
 #include "proto/base/text.h"
 #include "proto/codec.h"
 #include "proto/test_samples.h"
@@ -462,6 +463,87 @@ static void mutated_messages_do_no_harm(void **state)
 	assert_true(accepted > 100 && refused > 100);
 }
 
+// What the page as a whole may hold is no limit of any single field.
+static void a_page_of_packets_is_bounded_as_a_whole(void **state)
+{
+	Podport__Wire__Reply *message;
+	struct encoded encoded;
+	struct reply reply;
+	struct error err = {0};
+
+	sample_reply(CALL_READ_WATCH, SAMPLE_TYPICAL, &reply);
+	reply.body.read_watch.page->packets[1].length = 13; // of a frame of 14
+	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), 0);
+	reply_clear(&reply);
+	assert_int_equal(codec_decode_reply(encoded.data, encoded.size, &reply, &err), -EBADMSG);
+	assert_string_equal(err.message, "read_watch.packets[1].frame: 14 bytes of 13");
+	encoded_clear(&encoded);
+
+	sample_reply(CALL_READ_WATCH, SAMPLE_LARGEST, &reply);
+	assert_int_equal(codec_encode_reply(&reply, &encoded, &err), 0);
+	reply_clear(&reply);
+	message = podport__wire__reply__unpack(NULL, encoded.size, encoded.data);
+	encoded_clear(&encoded);
+	Podport__Wire__WatchPacket *last = message->read_watch->packets[LIMIT_WATCH_PAGE - 1];
+	Podport__Wire__WatchStep **steps = last->steps;
+	last->steps = message->read_watch->packets[0]->steps;
+	last->n_steps = 1;
+	uint8_t *packed = malloc(podport__wire__reply__get_packed_size(message));
+	size_t size = podport__wire__reply__pack(message, packed);
+	assert_int_equal(codec_decode_reply(packed, size, &reply, &err), -EBADMSG);
+	assert_string_equal(err.message, "read_watch.packets[47].steps: more than 80 in one reply");
+	free(packed);
+	last->steps = steps;
+	last->n_steps = 0;
+	// The frames are as many bytes as there may be: one is too many, by one.
+	size_t length = last->frame.len;
+	uint8_t *frame = last->frame.data, longer[LIMIT_WATCH_BYTES] = {1};
+	last->frame.data = longer;
+	last->frame.len = LIMIT_WATCH_BYTES - (LIMIT_WATCH_PAGE - 1) * length + 1;
+	packed = malloc(podport__wire__reply__get_packed_size(message));
+	size = podport__wire__reply__pack(message, packed);
+	assert_int_equal(codec_decode_reply(packed, size, &reply, &err), -EBADMSG);
+	assert_string_equal(err.message,
+			    "read_watch.packets[47].frame: more than 20480 bytes in one reply");
+	free(packed);
+	last->frame.data = frame;
+	last->frame.len = length;
+	podport__wire__reply__free_unpacked(message, NULL);
+}
+
+static void a_filter_is_whole_instructions_and_not_too_many(void **state)
+{
+	uint8_t bytes[8 * (LIMIT_FILTER + 1)] = {0};
+	Podport__Wire__Request *message;
+	struct encoded encoded;
+	struct request request;
+	struct error err = {0};
+
+	sample_request(CALL_WATCH, SAMPLE_TYPICAL, &request);
+	assert_int_equal(codec_encode_request(&request, &encoded, &err), 0);
+	message = podport__wire__request__unpack(NULL, encoded.size, encoded.data);
+	encoded_clear(&encoded);
+	ProtobufCBinaryData good = message->watch->filter;
+	message->watch->filter.data = bytes;
+	for (size_t length = 0; length <= sizeof(bytes); length++) {
+		message->watch->filter.len = length;
+		uint8_t *packed = malloc(podport__wire__request__get_packed_size(message));
+		size_t size = podport__wire__request__pack(message, packed);
+		int r = codec_decode_request(packed, size, &request, &err);
+
+		free(packed);
+		if (length % 8 == 0 && length <= 8 * LIMIT_FILTER) {
+			assert_int_equal(r, 0);
+			assert_int_equal(request.body.watch.filter_size, length / 8);
+		} else {
+			assert_int_equal(r, -EBADMSG);
+			assert_memory_equal(err.message, "watch.filter: ", 14);
+		}
+	}
+	message->watch->filter = good;
+	podport__wire__request__free_unpacked(message, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +556,8 @@ int main(void)
 		cmocka_unit_test(repeated_fields_pass_up_to_their_limit),
 		cmocka_unit_test(random_bytes_do_no_harm),
 		cmocka_unit_test(mutated_messages_do_no_harm),
+		cmocka_unit_test(a_page_of_packets_is_bounded_as_a_whole),
+		cmocka_unit_test(a_filter_is_whole_instructions_and_not_too_many),
 	};
 
 	return cmocka_run_group_tests_name("codec, hostile bytes", tests, NULL, NULL);

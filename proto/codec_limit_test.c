@@ -96,6 +96,24 @@ static void numbers_of_requests_pass_up_to_their_limits(void **state)
 	request.body.list_connections.limit = LIMIT_CONNECTIONS_PAGE + 1;
 	check_request(&request, "list_connections.limit: 101 is not in 0..100");
 
+	sample_request(CALL_WATCH, SAMPLE_TYPICAL, &request);
+	request.body.watch.frame_bytes = LIMIT_FRAME + 1;
+	check_request(&request, "watch.frame_bytes: 9217 is not in 0..9216");
+	request.body.watch.frame_bytes = 0;
+	request.body.watch.packets = 0;
+	check_request(&request, "watch.packets: 0 is not in 1..18446744073709551615");
+	request.body.watch.packets = 1;
+	request.body.watch.bytes = 0;
+	check_request(&request, "watch.bytes: 0 is not in 1..18446744073709551615");
+	request.body.watch.bytes = 1;
+	request.body.watch.seconds = 0;
+	check_request(&request, "watch.seconds: 0 is not in 1..3600");
+	request.body.watch.seconds = WATCH_SECONDS_MAX + 1;
+	check_request(&request, "watch.seconds: 3601 is not in 1..3600");
+	sample_request(CALL_READ_WATCH, SAMPLE_TYPICAL, &request);
+	request.body.read_watch.id = 0;
+	check_request(&request, "read_watch.id: is 0");
+
 	sample_request(CALL_SET_POD_NETWORK, SAMPLE_TYPICAL, &request);
 	request.body.set_pod_network.ipv4_prefix_length = 31;
 	check_request(&request, "set_pod_network.ipv4_prefix_length: 31 is not in 8..30");

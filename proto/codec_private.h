@@ -142,6 +142,8 @@ int decode_neighbours(const Podport__Wire__ListNeighboursReply *from, const stru
 int decode_connections(const Podport__Wire__ListConnectionsReply *from, const struct where *at,
 		       struct connections_reply *ret_connections, struct error *err);
 void put_connection(Podport__Wire__Connection *to, const struct connection_row *from);
+void put_connections_offload(Podport__Wire__ConnectionsOffload *to,
+			     const struct connections_offload *from);
 void put_uplink(Podport__Wire__Uplink *to, const struct uplink_status *from);
 void put_neighbour(Podport__Wire__Neighbour *to, const struct neighbour_row *from);
 
@@ -166,6 +168,32 @@ struct gc_reply_wire {
 };
 int put_gc(struct gc_wire *wire, const struct gc_request *from, struct error *err);
 int put_gc_reply(struct gc_reply_wire *wire, const struct gc_reply *from, struct error *err);
+
+// Looking at packets, both ways, codec_watch.c.
+struct watch_wire {
+	Podport__Wire__Watch message; // points at the others
+	Podport__Wire__Key key;
+	uint8_t filter[8 * LIMIT_FILTER];
+};
+struct watch_page_wire {
+	Podport__Wire__WatchPacket *packet_pointers[LIMIT_WATCH_PAGE];
+	Podport__Wire__WatchPacket packets[LIMIT_WATCH_PAGE];
+	Podport__Wire__WatchStep *step_pointers[LIMIT_WATCH_STEPS];
+	Podport__Wire__WatchStep steps[LIMIT_WATCH_STEPS];
+};
+int decode_watch(const Podport__Wire__Watch *from, const struct where *at,
+		 struct watch_request *ret_watch, struct error *err);
+int decode_read_watch(const Podport__Wire__ReadWatch *from, const struct where *at,
+		      struct read_watch_request *ret_read, struct error *err);
+int decode_watch_reply(const Podport__Wire__WatchReply *from, const struct where *at,
+		       struct watch_reply *ret_watch, struct error *err);
+int decode_read_watch_reply(const Podport__Wire__ReadWatchReply *from, const struct where *at,
+			    struct read_watch_reply *ret_read, struct error *err);
+int put_watch(struct watch_wire *wire, const struct watch_request *from, struct error *err);
+void put_read_watch(Podport__Wire__ReadWatch *to, const struct read_watch_request *from);
+void put_watch_reply(Podport__Wire__WatchReply *to, const struct watch_reply *from);
+int put_read_watch_reply(Podport__Wire__ReadWatchReply *to, struct watch_page_wire *wire,
+			 const struct read_watch_reply *from, struct error *err);
 
 // ---- whole messages --------------------------------------------------------------------------------
 

@@ -386,6 +386,13 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 	case PODPORT__WIRE__REPLY__BODY_GC:
 		to->call = CALL_GC;
 		return decode_gc_reply(from->gc, &WHERE(NULL, "gc"), &to->body.gc, err);
+	case PODPORT__WIRE__REPLY__BODY_WATCH:
+		to->call = CALL_WATCH;
+		return decode_watch_reply(from->watch, &WHERE(NULL, "watch"), &to->body.watch, err);
+	case PODPORT__WIRE__REPLY__BODY_READ_WATCH:
+		to->call = CALL_READ_WATCH;
+		return decode_read_watch_reply(from->read_watch, &WHERE(NULL, "read_watch"),
+					       &to->body.read_watch, err);
 	default:
 		return bad_body(&from->base, err);
 	}

@@ -45,6 +45,7 @@ union page_wire {
 		Podport__Wire__Capability *pointers[LIMIT_CAPABILITIES];
 		Podport__Wire__Capability items[LIMIT_CAPABILITIES];
 	} capabilities;
+	struct watch_page_wire watch;
 };
 
 // What a reply's message points at.
@@ -67,6 +68,8 @@ struct reply_wire {
 		Podport__Wire__SetPodNetworkReply set_pod_network;
 		Podport__Wire__ReconcileReply reconcile;
 		struct gc_reply_wire gc;
+		Podport__Wire__WatchReply watch;
+		Podport__Wire__ReadWatchReply read_watch;
 	} body;
 	struct attachment_wire attachment;
 	Podport__Wire__Function function;
@@ -74,6 +77,7 @@ struct reply_wire {
 	Podport__Wire__HostStatus host;
 	Podport__Wire__AgentStatus agent;
 	Podport__Wire__OffloadSummary summary;
+	Podport__Wire__ConnectionsOffload connections_offload;
 	Podport__Wire__Uplink uplink;
 	Podport__Wire__Ipam ipv4, ipv6;
 	union page_wire *page; // heap
@@ -413,6 +417,8 @@ static int put_connections(struct reply_wire *wire, const struct connections_rep
 	to->most = from->most;
 	to->refused_full = from->refused_full;
 	to->refused_ports = from->refused_ports;
+	put_connections_offload(&wire->connections_offload, &from->offload);
+	to->offload = &wire->connections_offload;
 	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_CONNECTIONS;
 	wire->message.connections = to;
 	return 0;
@@ -510,6 +516,16 @@ static int put_body(struct reply_wire *wire, const struct reply *reply, struct e
 		wire->message.body_case = PODPORT__WIRE__REPLY__BODY_GC;
 		wire->message.gc = &wire->body.gc.message;
 		return put_gc_reply(&wire->body.gc, &reply->body.gc, err);
+	case CALL_WATCH:
+		put_watch_reply(&wire->body.watch, &reply->body.watch);
+		wire->message.body_case = PODPORT__WIRE__REPLY__BODY_WATCH;
+		wire->message.watch = &wire->body.watch;
+		return 0;
+	case CALL_READ_WATCH:
+		wire->message.body_case = PODPORT__WIRE__REPLY__BODY_READ_WATCH;
+		wire->message.read_watch = &wire->body.read_watch;
+		return put_read_watch_reply(&wire->body.read_watch, &wire->page->watch,
+					    &reply->body.read_watch, err);
 	default:
 		return error_set(err, EINVAL, CODE_INTERNAL, "reply to call %d", (int)reply->call);
 	}
@@ -530,7 +546,8 @@ int codec_encode_reply(const struct reply *reply, struct encoded *ret_encoded, s
 	struct reply_wire wire;
 	bool is_page = reply->call == CALL_LIST || reply->call == CALL_LIST_PORTS ||
 		       reply->call == CALL_LIST_FLOWS || reply->call == CALL_GET_OFFLOAD ||
-		       reply->call == CALL_LIST_NEIGHBOURS || reply->call == CALL_LIST_CONNECTIONS;
+		       reply->call == CALL_LIST_NEIGHBOURS ||
+		       reply->call == CALL_LIST_CONNECTIONS || reply->call == CALL_READ_WATCH;
 	int r = 0;
 
 	podport__wire__reply__init(&wire.message);

@@ -225,6 +225,13 @@ static int decode_body(const Podport__Wire__Request *from, struct request *to, s
 	case PODPORT__WIRE__REQUEST__BODY_GC:
 		to->call = CALL_GC;
 		return decode_gc(from->gc, &WHERE(NULL, "gc"), &to->body.gc, err);
+	case PODPORT__WIRE__REQUEST__BODY_WATCH:
+		to->call = CALL_WATCH;
+		return decode_watch(from->watch, &WHERE(NULL, "watch"), &to->body.watch, err);
+	case PODPORT__WIRE__REQUEST__BODY_READ_WATCH:
+		to->call = CALL_READ_WATCH;
+		return decode_read_watch(from->read_watch, &WHERE(NULL, "read_watch"),
+					 &to->body.read_watch, err);
 	default:
 		return bad_body(&from->base, err);
 	}
@@ -269,6 +276,8 @@ struct request_wire {
 		Podport__Wire__SetPodNetwork set_pod_network;
 		Podport__Wire__Reconcile reconcile;
 		struct gc_wire gc;
+		struct watch_wire watch;
+		Podport__Wire__ReadWatch read_watch;
 	} body;
 	Podport__Wire__Key key;
 	Podport__Wire__Sandbox sandbox;
@@ -497,6 +506,16 @@ int codec_encode_request(const struct request *request, struct encoded *ret_enco
 		r = put_gc(&wire.body.gc, &request->body.gc, err);
 		wire.message.body_case = PODPORT__WIRE__REQUEST__BODY_GC;
 		wire.message.gc = &wire.body.gc.message;
+		break;
+	case CALL_WATCH:
+		r = put_watch(&wire.body.watch, &request->body.watch, err);
+		wire.message.body_case = PODPORT__WIRE__REQUEST__BODY_WATCH;
+		wire.message.watch = &wire.body.watch.message;
+		break;
+	case CALL_READ_WATCH:
+		put_read_watch(&wire.body.read_watch, &request->body.read_watch);
+		wire.message.body_case = PODPORT__WIRE__REQUEST__BODY_READ_WATCH;
+		wire.message.read_watch = &wire.body.read_watch;
 		break;
 	default:
 		return error_set(err, EINVAL, CODE_INTERNAL, "request of call %d",

@@ -97,6 +97,10 @@ static unsigned int repeated_limit(const ProtobufCFieldDescriptor *field)
 		return LIMIT_CAPABILITIES;
 	if (field->descriptor == &podport__wire__endpoint__descriptor)
 		return LIMIT_VALID;
+	if (field->descriptor == &podport__wire__watch_packet__descriptor)
+		return LIMIT_WATCH_PAGE;
+	if (field->descriptor == &podport__wire__watch_step__descriptor)
+		return LIMIT_STEPS;
 	if (field->descriptor == &podport__wire__gc_failure__descriptor)
 		return LIMIT_FAILURES;
 	if (field->descriptor == &podport__wire__port_mapping__descriptor)

@@ -29,6 +29,8 @@ const char *call_name(unsigned int call)
 		[CALL_GC] = "gc",
 		[CALL_LIST_NEIGHBOURS] = "list-neighbours",
 		[CALL_LIST_CONNECTIONS] = "list-connections",
+		[CALL_WATCH] = "watch",
+		[CALL_READ_WATCH] = "read-watch",
 	};
 
 	if (call >= CALL_COUNT || names[call] == NULL)
@@ -122,6 +124,9 @@ void reply_clear(struct reply *reply)
 		break;
 	case CALL_LIST_CONNECTIONS:
 		free(reply->body.connections.connections);
+		break;
+	case CALL_READ_WATCH:
+		free(reply->body.read_watch.page);
 		break;
 	case CALL_GET_OFFLOAD:
 		free(reply->body.offload.capabilities);

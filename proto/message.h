@@ -47,7 +47,16 @@ enum {
 	LIMIT_FAILURES = 8, // in one Gc reply
 	LIMIT_ROUTES = 64,  // of the uplink
 	LIMIT_PORT_MAPPINGS = 64, // of one pod
-	MTU_MIN = 1280,           // RFC 8200 section 5; pods may have IPv6
+	LIMIT_FILTER = 256,       // instructions of a filter
+	LIMIT_FRAME = 9216,       // bytes of one frame that are told: a jumbo frame is whole
+	// In one ReadWatch reply: packets, and of all together steps and bytes of frames.
+	LIMIT_WATCH_PAGE = 48,
+	LIMIT_WATCH_STEPS = 80,
+	LIMIT_WATCH_BYTES = 20 * 1024,
+	LIMIT_STEPS = 20,      // of one packet
+	LIMIT_STEP_TEXT = 223, // of one step, or the summary of a packet
+	WATCH_SECONDS_MAX = 3600,
+	MTU_MIN = 1280, // RFC 8200 section 5; pods may have IPv6
 	MTU_MAX = 9000,
 	TIMEOUT_MAX_MS = 10 * 60 * 1000,
 };
@@ -206,6 +215,8 @@ enum call {
 	CALL_GC, // hostd's; the agent does not know it
 	CALL_LIST_NEIGHBOURS,
 	CALL_LIST_CONNECTIONS,
+	CALL_WATCH,
+	CALL_READ_WATCH,
 	CALL_COUNT,
 };
 
@@ -292,6 +303,30 @@ struct gc_request {
 	struct endpoint valid[LIMIT_VALID]; // ascending, after `after`
 };
 
+// Of classic BPF, as bpf(4) has it.
+struct filter_instruction {
+	uint16_t code;
+	uint8_t jump_true, jump_false;
+	uint32_t value;
+};
+
+struct watch_request {
+	struct attachment_key key;
+	bool path, withdraw;
+	uint32_t frame_bytes;                           // 0..LIMIT_FRAME
+	uint64_t packets;                               // 1..
+	uint64_t bytes;                                 // 1..
+	uint32_t seconds;                               // 1..WATCH_SECONDS_MAX
+	uint32_t filter_size;                           // 0: every packet
+	struct filter_instruction filter[LIMIT_FILTER]; // not checked by the codec
+};
+
+struct read_watch_request {
+	uint64_t id; // never 0
+	uint64_t after;
+	bool end;
+};
+
 struct request {
 	uint32_t timeout_ms; // 1..TIMEOUT_MAX_MS
 	char instance_id[LIMIT_ID + 1];
@@ -309,6 +344,8 @@ struct request {
 		struct list_connections_request list_connections;
 		struct set_pod_network_request set_pod_network;
 		struct gc_request gc;
+		struct watch_request watch;
+		struct read_watch_request read_watch;
 	} body;
 };
 
@@ -512,8 +549,16 @@ struct connection_row {
 	uint16_t pod_port, peer_port, external_port; // of a ping its identifier, and the peer's 0
 	char state[LIMIT_ID + 1];                    // of TCP, else ""
 	bool answered;
+	bool offloaded; // packets and bytes then lag by some seconds
 	uint32_t expires_s;
 	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
+};
+
+// What the e-switch carries of them.
+struct connections_offload {
+	uint32_t carried, most;             // most: that it may
+	uint64_t refused_full, refused_nic; // there were as many as there may be; by the NIC
+	char why_not[LIMIT_TEXT + 1];       // "": it can
 };
 
 struct connections_reply {
@@ -522,6 +567,44 @@ struct connections_reply {
 	bool more;
 	uint32_t total, most; // in the table, and that there may be; 0: nothing is masqueraded
 	uint64_t refused_full, refused_ports;
+	struct connections_offload offload;
+};
+
+struct watch_reply {
+	uint64_t id;             // never 0
+	char port[LIMIT_ID + 1]; // "pf0vf3"
+	bool withdrawn;
+};
+
+struct watch_step {
+	char node[LIMIT_ID + 1];
+	char text[LIMIT_STEP_TEXT + 1];
+};
+
+struct watch_packet {
+	uint64_t number; // ascending, never 0
+	uint64_t unix_ns;
+	bool to_pod;
+	uint32_t length;                   // of the frame, as it was
+	char drop[LIMIT_ID + 1];           // "": it was not dropped
+	char summary[LIMIT_STEP_TEXT + 1]; // "" without path
+	uint32_t first_byte, byte_count;   // in bytes of the page
+	uint32_t first_step, step_count;   // in steps of the page
+};
+
+struct watch_page {
+	size_t count, step_count, byte_count;
+	struct watch_packet packets[LIMIT_WATCH_PAGE];
+	struct watch_step steps[LIMIT_WATCH_STEPS];
+	uint8_t bytes[LIMIT_WATCH_BYTES];
+};
+
+struct read_watch_reply {
+	struct watch_page *page; // heap, freed by reply_clear; NULL: nothing
+	bool more;
+	uint64_t taken, lost, offloaded;
+	bool ended;
+	char reason[LIMIT_TEXT + 1];
 };
 
 struct neighbours_reply {
@@ -591,6 +674,8 @@ struct reply {
 		struct pod_network set_pod_network; // CALL_SET_POD_NETWORK
 		struct reconcile_reply reconcile;
 		struct gc_reply gc;
+		struct watch_reply watch;
+		struct read_watch_reply read_watch;
 	} body;
 };
 

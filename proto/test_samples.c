@@ -240,6 +240,21 @@ static void fill_reconcile(struct reconcile_reply *reconcile, enum sample sample
 	reconcile->queued_deletes = number32(sample, 7);
 }
 
+static void fill_watch(struct watch_request *watch, enum sample sample)
+{
+	fill_key(&watch->key, sample);
+	watch->path = watch->withdraw = sample != SAMPLE_SMALLEST;
+	watch->frame_bytes = sample == SAMPLE_LARGEST ? LIMIT_FRAME : 0;
+	watch->packets = sample == SAMPLE_SMALLEST ? 1 : number64(sample, 10);
+	watch->bytes = sample == SAMPLE_SMALLEST ? 1 : number64(sample, 1000000);
+	watch->seconds = sample == SAMPLE_LARGEST ? WATCH_SECONDS_MAX : 1;
+	watch->filter_size = sample == SAMPLE_LARGEST   ? LIMIT_FILTER
+			     : sample == SAMPLE_TYPICAL ? 4
+							: 0;
+	for (uint32_t i = 0; i < watch->filter_size; i++)
+		watch->filter[i] = (struct filter_instruction){0x15, 1, 2, 0xfffffffeu - i};
+}
+
 void sample_request(enum call call, enum sample sample, struct request *ret_request)
 {
 	struct request *request = ret_request;
@@ -303,9 +318,61 @@ void sample_request(enum call call, enum sample sample, struct request *ret_requ
 	case CALL_GC:
 		fill_gc(&request->body.gc, sample);
 		break;
+	case CALL_WATCH:
+		fill_watch(&request->body.watch, sample);
+		break;
+	case CALL_READ_WATCH:
+		request->body.read_watch.id = sample == SAMPLE_SMALLEST ? 1 : number64(sample, 17);
+		request->body.read_watch.after = number64(sample, 12);
+		request->body.read_watch.end = sample != SAMPLE_SMALLEST;
+		break;
 	default:
 		break;
 	}
+}
+
+static void fill_watch_page(struct watch_page *page, enum sample sample)
+{
+	bool largest = sample == SAMPLE_LARGEST;
+
+	page->count = largest ? LIMIT_WATCH_PAGE : 2;
+	for (size_t i = 0; i < page->count; i++) {
+		struct watch_packet *packet = &page->packets[i];
+
+		packet->number = largest ? UINT64_MAX : i + 1;
+		packet->unix_ns = number64(sample, 1795900000000000000);
+		packet->to_pod = i == 1;
+		packet->length = number32(sample, 98);
+		fill(packet->drop, LIMIT_ID, sample, i == 1 ? "no-route" : "");
+		fill(packet->summary, LIMIT_STEP_TEXT, sample, "10.88.0.2 > 10.88.0.3 icmp");
+		packet->first_byte = (uint32_t)page->byte_count;
+		packet->byte_count = largest ? LIMIT_WATCH_BYTES / LIMIT_WATCH_PAGE : 14;
+		memset(page->bytes + page->byte_count, 0x5a, packet->byte_count);
+		page->byte_count += packet->byte_count;
+		packet->first_step = (uint32_t)page->step_count;
+		packet->step_count = largest ? LIMIT_STEPS : 2;
+		if (page->step_count + packet->step_count > LIMIT_WATCH_STEPS)
+			packet->step_count = LIMIT_WATCH_STEPS - (uint32_t)page->step_count;
+		for (uint32_t j = 0; j < packet->step_count; j++) {
+			struct watch_step *step = &page->steps[page->step_count++];
+
+			fill(step->node, LIMIT_ID, sample, "ip4_input");
+			fill(step->text, LIMIT_STEP_TEXT, sample, "source check passed");
+		}
+	}
+}
+
+static void fill_read_watch(struct read_watch_reply *read, enum sample sample)
+{
+	read->more = read->ended = sample != SAMPLE_SMALLEST;
+	read->taken = number64(sample, 12);
+	read->lost = number64(sample, 2);
+	read->offloaded = number64(sample, 1000);
+	fill(read->reason, LIMIT_TEXT, sample, "10 packets were seen");
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	read->page = calloc(1, sizeof(*read->page));
+	fill_watch_page(read->page, sample);
 }
 
 static size_t page_size(enum sample sample, size_t limit)
@@ -402,6 +469,11 @@ static void fill_connections(struct connections_reply *connections, enum sample 
 	connections->most = number32(sample, 1000);
 	connections->refused_full = number64(sample, 4);
 	connections->refused_ports = number64(sample, 5);
+	connections->offload.carried = number32(sample, 2);
+	connections->offload.most = number32(sample, 500);
+	connections->offload.refused_full = number64(sample, 6);
+	connections->offload.refused_nic = number64(sample, 7);
+	fill(connections->offload.why_not, LIMIT_TEXT, sample, "the uplink is on VLAN 7");
 	if (connections->count > 0)
 		connections->connections =
 			calloc(connections->count, sizeof(*connections->connections));
@@ -419,6 +491,7 @@ static void fill_connections(struct connections_reply *connections, enum sample 
 		row->external_port = sample == SAMPLE_LARGEST ? UINT16_MAX : 50000;
 		if (i != 1)
 			fill(row->state, LIMIT_ID, sample, "ESTABLISHED");
+		row->offloaded = sample != SAMPLE_SMALLEST;
 		row->answered = true;
 		row->expires_s = number32(sample, 299);
 		row->packets_sent = number64(sample, 10);
@@ -644,6 +717,14 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 	case CALL_GC:
 		fill_gc_reply(&reply->body.gc, sample);
 		break;
+	case CALL_WATCH:
+		reply->body.watch.id = sample == SAMPLE_SMALLEST ? 1 : number64(sample, 17);
+		fill(reply->body.watch.port, LIMIT_ID, sample, "pf0vf3");
+		reply->body.watch.withdrawn = sample != SAMPLE_SMALLEST;
+		break;
+	case CALL_READ_WATCH:
+		fill_read_watch(&reply->body.read_watch, sample);
+		break;
 	default:
 		break;
 	}
@@ -684,6 +765,11 @@ static void *cut_array(struct reply *reply, size_t *ret_size)
 	else if (reply->call == CALL_GET_OFFLOAD)
 		CUT(offload, capabilities)
 #undef CUT
+	if (reply->call == CALL_READ_WATCH && reply->body.read_watch.page != NULL) {
+		array = reply->body.read_watch.page;
+		*ret_size = sizeof(*reply->body.read_watch.page);
+		reply->body.read_watch.page = NULL;
+	}
 	return array;
 }
 

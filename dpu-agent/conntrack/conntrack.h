@@ -48,6 +48,11 @@ struct conntrack_config {
 	uint32_t held;       // fragments that wait for the first of theirs
 	// Gives back a fragment that has waited in vain. Worker.
 	void (*discard)(void *packet);
+	// A connection that is carried elsewhere is to come back: conntrack_carry_end() must follow, sooner
+	// or later. False: it cannot be said now, and is asked again. NULL if conntrack_carry() is never called.
+	// Worker.
+	bool (*recall)(void *context, uint32_t place);
+	void *context;
 };
 
 // Bounds of configuration, and what the RFCs say they must not be below; for messages to the operator.
@@ -77,6 +82,8 @@ struct conntrack_rewrite {
 	struct conntrack_tuple to;
 	struct conntrack_tuple quote; // of an ICMP error: what it quotes
 	uint32_t pod;                 // whose connection
+	uint32_t place;               // of the connection, if `steady`
+	bool steady;  // it is of use to have it carried elsewhere: conntrack_carry()
 	bool release; // the first fragment of some that wait: conntrack_released() has them
 };
 
@@ -125,6 +132,39 @@ bool conntrack_hold(struct conntrack *table, void *packet);
 // same way again as when they came.
 uint32_t conntrack_released(struct conntrack *table, void **ret_packets, uint32_t size);
 
+// ---- carried elsewhere: worker ----------------------------------------------------------------
+//
+// A steady connection may be given to somebody who forwards its packets unseen, the NIC's e-switch:
+//
+//     steady ── conntrack_carry() ──► asked ── conntrack_carry_begin() ──► carried
+//       ▲                               │                                     │ FIN, RST, its time is up, its
+//       │ a while later                 │                                     ▼ pod or address is gone
+//       └── conntrack_carry_end() ◄─────┴──────────────────────────────── recalled
+//
+// From conntrack_carry() to conntrack_carry_end() it keeps its place, its tuples and its port, also when its pod or
+// its external address is gone: nobody else's packets can be taken for its own. In between, TCP's windows are not
+// enforced, since much is not seen.
+
+// The two tuples by which its packets are known: as the pod sends them, and as the answers come from the wire.
+struct conntrack_sides {
+	struct conntrack_tuple inside, outside;
+};
+// It is asked for. `place`: of a rewrite that is steady.
+void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_sides *ret_sides);
+// It is carried now.
+void conntrack_carry_begin(struct conntrack *table, uint32_t place);
+
+// What passed unseen, since the last time: original, reply.
+struct conntrack_unseen {
+	uint64_t packets[2], bytes[2];
+};
+// Packets have passed: a sign of life.
+void conntrack_carry_note(struct conntrack *table, uint32_t place,
+			  const struct conntrack_unseen *unseen);
+// It is not carried any more, or was not accepted, and is not steady again before `pause_s` seconds are over.
+void conntrack_carry_end(struct conntrack *table, uint32_t place,
+			 const struct conntrack_unseen *unseen, uint32_t pause_s);
+
 // ---- seeing it: worker ---------------------------------------------------------------------------
 
 struct conntrack_entry {
@@ -135,6 +175,7 @@ struct conntrack_entry {
 	uint32_t expires_s; // from now
 	const char *state;  // "" if the protocol has none
 	bool answered;
+	bool carried; // elsewhere; packets and bytes then as of the last time they were told
 	uint64_t packets[2], bytes[2]; // original, reply
 };
 

@@ -18,7 +18,12 @@
 enum {
 	CONNECTIONS_SHARE = 2, // a pod may hold this times what is free: alone two thirds
 	FREE_NONE = UINT32_MAX,
+	// What connection_find() says of a direction if what it has found may be used by nobody.
+	DIRECTION_BLOCKED = 2,
 };
+
+// Where a connection is carried: see conntrack.h.
+enum carry { CARRY_NONE, CARRY_ASKED, CARRY_CARRIED, CARRY_RECALLED };
 
 struct connection {
 	struct conntrack_tuple
@@ -29,6 +34,9 @@ struct connection {
 	uint8_t pool;
 	bool used;
 	bool answered;
+	uint8_t carry;            // enum carry
+	bool was_liberal;         // tcp.liberal, before it was asked for
+	uint32_t carry_not_until; // seconds of the clock
 	uint32_t binding;
 	uint32_t next_free;
 	struct tcp_track tcp; // if the protocol is TCP
@@ -90,11 +98,23 @@ static inline unsigned int protocol_index(uint8_t protocol)
 	return protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? 1 : 2;
 }
 
-static inline bool connection_is_dead(const struct conntrack *table, const struct connection *c)
+// Its pod or its external address is gone.
+static inline bool connection_is_orphan(const struct conntrack *table, const struct connection *c)
 {
 	return c->pod_epoch != table->pods[c->pod].epoch ||
-	       c->pool_epoch != table->pools[c->pool].epoch ||
-	       (int32_t)(c->expires_s - table->now_s) <= 0;
+	       c->pool_epoch != table->pools[c->pool].epoch;
+}
+
+static inline bool connection_is_due(const struct conntrack *table, const struct connection *c)
+{
+	return (int32_t)(c->expires_s - table->now_s) <= 0;
+}
+
+// One that is carried is alive until who carries it has told of its last packets.
+static inline bool connection_is_dead(const struct conntrack *table, const struct connection *c)
+{
+	return connection_is_orphan(table, c) ||
+	       (c->carry == CARRY_NONE && connection_is_due(table, c));
 }
 
 // The external port, or the identifier: on the answers it is where they go to.
@@ -115,7 +135,8 @@ static inline struct binding_key connection_endpoint(const struct conntrack_tupl
 	};
 }
 
-// The connection that has this tuple, and in which direction. One that is dead is ended. NULL: none.
+// The connection that has this tuple, and in which direction. One that is dead is ended. NULL: none; with
+// DIRECTION_BLOCKED: its tuple must not be used before somebody has let go of it.
 struct connection *connection_find(struct conntrack *table, const struct conntrack_tuple *tuple,
 				   unsigned int *ret_direction);
 
@@ -128,3 +149,13 @@ void connection_end(struct conntrack *table, struct connection *c);
 
 // A sign of life: it expires this much later from now. Also sooner than it would have.
 void connection_keep(struct conntrack *table, struct connection *c, uint32_t timeout_s);
+
+// ---- carry.c -------------------------------------------------------------------------------------
+
+// Have it back, if it is carried.
+void connection_recall(struct conntrack *table, struct connection *c);
+// After a packet of it has passed: is it to be offered, or to come back?
+void connection_weigh(struct conntrack *table, struct connection *c,
+		      const struct conntrack_packet *packet, struct conntrack_rewrite *rewrite);
+// How long it lives from now on without a packet.
+uint32_t connection_timeout(const struct conntrack *table, const struct connection *c);

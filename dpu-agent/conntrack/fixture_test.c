@@ -12,6 +12,7 @@
 
 struct conntrack *table;
 struct conntrack_config test_config;
+struct conntrack_rewrite last_rewrite;
 uint32_t test_now_s;
 unsigned int discarded;
 
@@ -364,6 +365,8 @@ enum conntrack_verdict send_out(uint32_t pod, struct test_packet *packet)
 	if (verdict == CONNTRACK_PASS)
 		conntrack_packet_rewrite(packet->bytes, &parsed, &rewrite.to, &rewrite.quote,
 					 false);
+	if (verdict == CONNTRACK_PASS)
+		last_rewrite = rewrite;
 	assert_checksums(packet);
 	return verdict;
 }
@@ -380,6 +383,7 @@ enum conntrack_verdict send_in(struct test_packet *packet, uint32_t *ret_pod)
 					 false);
 		if (ret_pod != NULL)
 			*ret_pod = rewrite.pod;
+		last_rewrite = rewrite;
 	}
 	assert_checksums(packet);
 	return verdict;

@@ -80,6 +80,8 @@ void pass_time(uint32_t seconds);
 // Through the table; the packet is rewritten if it passes. Not for held ones.
 enum conntrack_verdict send_out(uint32_t pod, struct test_packet *packet);
 enum conntrack_verdict send_in(struct test_packet *packet, uint32_t *ret_pod);
+// What the table said of the last one that passed.
+extern struct conntrack_rewrite last_rewrite;
 
 // The pod speaks to the peer by UDP; returns the external port, 0 if it may not.
 uint16_t speak_udp(uint32_t pod, uint16_t port, struct test_end peer);

@@ -46,7 +46,7 @@ static uint32_t tcp_timeout(const struct conntrack_timeouts *timeouts, const str
 	}
 }
 
-static uint32_t timeout_of(const struct conntrack *table, const struct connection *c)
+uint32_t connection_timeout(const struct conntrack *table, const struct connection *c)
 {
 	const struct conntrack_timeouts *timeouts = &table->config.timeouts;
 
@@ -68,7 +68,7 @@ static uint32_t timeout_of(const struct conntrack *table, const struct connectio
 static enum conntrack_verdict follow(struct conntrack *table, struct connection *c,
 				     unsigned int direction, const struct conntrack_packet *packet)
 {
-	bool alive = true;
+	bool alive = true, ending = false;
 
 	if (packet->kind == CONNTRACK_KIND_TCP) {
 		switch (tcp_track(&c->tcp, direction, packet)) {
@@ -76,6 +76,9 @@ static enum conntrack_verdict follow(struct conntrack *table, struct connection 
 			break;
 		case TCP_VERDICT_KEEP:
 			alive = false;
+			break;
+		case TCP_VERDICT_ENDING:
+			ending = true;
 			break;
 		case TCP_VERDICT_REOPEN:
 			tcp_track_open(&c->tcp, packet, false);
@@ -88,8 +91,12 @@ static enum conntrack_verdict follow(struct conntrack *table, struct connection 
 	c->answered |= direction == REPLY;
 	c->packets[direction]++;
 	c->bytes[direction] += packet->length;
-	if (alive)
-		connection_keep(table, c, timeout_of(table, c));
+	if (ending)
+		connection_keep(
+			table, c,
+			RTE_MIN(connection_timeout(table, c), table->config.timeouts.tcp_closing));
+	else if (alive)
+		connection_keep(table, c, connection_timeout(table, c));
 	return CONNTRACK_PASS;
 }
 
@@ -115,7 +122,7 @@ static enum conntrack_verdict open_for(struct conntrack *table, uint32_t pod, ui
 	c->tcp = tcp;
 	c->packets[ORIGINAL] = 1;
 	c->bytes[ORIGINAL] = packet->length;
-	connection_keep(table, c, timeout_of(table, c));
+	connection_keep(table, c, connection_timeout(table, c));
 	return CONNTRACK_PASS;
 }
 
@@ -149,7 +156,7 @@ uint32_t conntrack_released(struct conntrack *table, void **ret_packets, uint32_
 	return fragments_release(table->fragments, ret_packets, size);
 }
 
-static enum conntrack_verdict pass(struct conntrack *table, const struct connection *c,
+static enum conntrack_verdict pass(struct conntrack *table, struct connection *c,
 				   unsigned int direction, const struct conntrack_packet *packet,
 				   struct conntrack_rewrite *ret_rewrite)
 {
@@ -157,6 +164,7 @@ static enum conntrack_verdict pass(struct conntrack *table, const struct connect
 		.to = conntrack_tuple_invert(&c->tuples[!direction]),
 		.pod = c->pod,
 	};
+	connection_weigh(table, c, packet, ret_rewrite);
 	if (unlikely(packet->fragment)) {
 		struct fragments_route route = {
 			.to = ret_rewrite->to,
@@ -251,7 +259,8 @@ enum conntrack_verdict conntrack_out(struct conntrack *table, uint32_t pod, uint
 	}
 	struct connection *c = connection_find(table, &packet->tuple, &direction);
 	if (c == NULL)
-		verdict = open_for(table, pod, pool, packet, &c);
+		verdict = direction == DIRECTION_BLOCKED ? CONNTRACK_INVALID
+							 : open_for(table, pod, pool, packet, &c);
 	else if (direction != ORIGINAL || c->pod != pod)
 		verdict = CONNTRACK_INVALID;
 	else

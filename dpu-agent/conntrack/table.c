@@ -155,10 +155,16 @@ struct connection *connection_find(struct conntrack *table, const struct conntra
 {
 	void *data;
 
+	*ret_direction = 0;
 	if (rte_hash_lookup_data(table->tuples, tuple, &data) < 0)
 		return NULL;
 	struct connection *c = &table->connections[(uintptr_t)data >> 1];
 	if (unlikely(connection_is_dead(table, c))) {
+		if (c->carry != CARRY_NONE) {
+			connection_recall(table, c);
+			*ret_direction = DIRECTION_BLOCKED;
+			return NULL;
+		}
 		wheel_remove(&table->wheel, (uint32_t)((uintptr_t)data >> 1));
 		connection_end(table, c);
 		return NULL;
@@ -311,6 +317,7 @@ enum conntrack_verdict connection_open(struct conntrack *table, uint32_t number,
 	*c = (struct connection){
 		.tuples = {*original, conntrack_tuple_invert(original)},
 		.expires_s = table->now_s,
+		.carry_not_until = table->now_s,
 		.pod = (uint16_t)number,
 		.pod_epoch = pod->epoch,
 		.pool = (uint8_t)pool,
@@ -340,8 +347,12 @@ static void sweep(struct conntrack *table, uint32_t places)
 		struct connection *c = &table->connections[table->sweep_next];
 
 		if (c->used && connection_is_dead(table, c)) {
-			wheel_remove(&table->wheel, table->sweep_next);
-			connection_end(table, c);
+			if (c->carry != CARRY_NONE) {
+				connection_recall(table, c);
+			} else {
+				wheel_remove(&table->wheel, table->sweep_next);
+				connection_end(table, c);
+			}
 		}
 		if (++table->sweep_next == table->config.connections)
 			table->sweep_next = 0;
@@ -359,10 +370,15 @@ bool conntrack_advance(struct conntrack *table, uint32_t now_s, uint32_t budget)
 		if (index == WHEEL_NONE)
 			break;
 		struct connection *c = &table->connections[index];
-		if (connection_is_dead(table, c))
+		if (c->carry != CARRY_NONE &&
+		    (connection_is_orphan(table, c) || connection_is_due(table, c))) {
+			connection_recall(table, c);
+			wheel_add(&table->wheel, index, now_s + 1);
+		} else if (connection_is_dead(table, c)) {
 			connection_end(table, c);
-		else
+		} else {
 			wheel_add(&table->wheel, index, c->expires_s);
+		}
 	}
 	sweep(table, budget * SWEEP_FACTOR);
 	fragments_advance(table->fragments, now_s, budget);

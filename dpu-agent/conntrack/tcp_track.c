@@ -284,7 +284,7 @@ static enum tcp_verdict track_reset(struct tcp_track *track, unsigned int direct
 			return TCP_VERDICT_INVALID;
 		if (!(from->seen && tcp->sequence == from->end) &&
 		    !(to->has_acked && tcp->sequence == to->acked))
-			return TCP_VERDICT_KEEP;
+			return track->unseen ? TCP_VERDICT_ENDING : TCP_VERDICT_KEEP;
 	}
 	track->state = TCP_STATE_CLOSE;
 	return TCP_VERDICT_PASS;

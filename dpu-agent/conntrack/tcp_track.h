@@ -44,8 +44,10 @@ struct tcp_side {
 
 struct tcp_track {
 	uint8_t state; // enum tcp_state
-	// No packet is out of its window: the connection was taken up in its middle, or has been fragmented.
+	// No packet is out of its window: the connection was taken up in its middle, has been fragmented, or packets
+	// of it pass unseen.
 	bool liberal;
+	bool unseen;    // packets of it pass unseen, so it is liberal
 	uint32_t first; // sequence number of the SYN that opened it
 	struct tcp_side sides[2];
 	// A SYN of the client's that does not belong to this connection, let through for the server to say
@@ -56,7 +58,9 @@ struct tcp_track {
 
 enum tcp_verdict {
 	TCP_VERDICT_PASS,
-	TCP_VERDICT_KEEP,   // let it pass; but it is no sign of life
+	TCP_VERDICT_KEEP, // let it pass; but it is no sign of life
+	// A reset that may fit what was not seen: most likely the end, which is near if nothing follows.
+	TCP_VERDICT_ENDING,
 	TCP_VERDICT_REOPEN, // a new connection with the same ports: begin again with tcp_track_open()
 	TCP_VERDICT_INVALID, // belongs to no connection that there is
 };

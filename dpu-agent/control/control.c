@@ -31,7 +31,10 @@ int control_new(const struct control_config *config, struct restored *restored,
 	if (control != NULL)
 		control->offload_wanted =
 			calloc(nic_function_count(config->nic), sizeof(*control->offload_wanted));
-	if (control == NULL || control->offload_wanted == NULL) {
+	if (control == NULL || control->offload_wanted == NULL ||
+	    connections_new_state(control) < 0) {
+		if (control != NULL)
+			free(control->offload_wanted);
 		free(control);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	}
@@ -55,10 +58,12 @@ void control_free(struct control *control)
 {
 	if (control == NULL)
 		return;
+	watches_end(control);
 	offload_free(control->config.offload);
 	ports_stop(control);
 	pods_free(control->pods);
 	free(control->offload_wanted);
+	free(control->next_hops);
 	free(control);
 }
 
@@ -165,6 +170,12 @@ static void single_call(struct control *control, struct control_call *call)
 	case CALL_LIST_NEIGHBOURS:
 		list_neighbours_call(control, call);
 		return;
+	case CALL_WATCH:
+		watch_call(control, call);
+		return;
+	case CALL_READ_WATCH:
+		read_watch_call(control, call);
+		return;
 	case CALL_GET_OFFLOAD:
 		offload_call(control, call);
 		return;
@@ -240,6 +251,8 @@ void control_retry(struct control *control)
 	ports_retry(control);
 	rules_retry(control);
 	wire_watch(control);
+	connections_follow(control);
+	watches_expire(control);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char text[LIMIT_TEXT + 1],

@@ -68,6 +68,11 @@ void control_process(struct control *control, struct control_call **calls, size_
 // recorded, rules that the NIC had no room for. Cheap when there is nothing; to be called every few seconds.
 void control_retry(struct control *control);
 
+// Connections that the e-switch is to carry: hear the workers, and do a bounded share of what is to be done. To be
+// called when carry_event_fd() rings (datapath/carry.h). Returns in how many milliseconds it wants to be called again
+// although nothing rings, -1: never.
+int64_t control_connections_run(struct control *control);
+
 // The configuration's uplink is this from now on. Pods keep what they have. Errors: CODE_CONFLICT, it
 // does not go with the pod network; CODE_INTERNAL; all stays as it was.
 int control_set_uplink(struct control *control, const struct uplink *uplink, struct error *err);
@@ -79,5 +84,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 struct control_counts {
 	uint64_t drops[LIMIT_DROPS]; // of all ports, by reason
 	uint64_t offload_retries;    // of rules that the NIC had not taken
+	// Connections in the e-switch: now, and so many as there may be; since the start.
+	uint32_t connections_carried, connections_most;
+	uint64_t connections_begun, connections_refused_full, connections_refused_nic;
 };
 void control_read_counts(const struct control *control, struct control_counts *ret_counts);

@@ -305,6 +305,7 @@ void control_read_counts(const struct control *control, struct control_counts *r
 	const struct port *port;
 
 	*ret_counts = control->counts;
+	connections_read_counts(control, ret_counts);
 	while ((port = next_port(control, &cursor, &index)) != NULL) {
 		datapath_read_counters(port_slot(port), &counters);
 		offload_read_pod(control->config.offload, port_slot(port), &offload);

@@ -76,6 +76,7 @@ void rules_begin(struct control *control)
 
 	offload_begin(control->config.offload, &router);
 	control->offload_begun = true;
+	connections_follow(control);
 	rules_add(control, control->pods->sorted, control->pods->count);
 }
 
@@ -83,6 +84,7 @@ void rules_end(struct control *control)
 {
 	offload_end(control->config.offload);
 	control->offload_begun = false;
+	connections_follow(control);
 }
 
 void rules_retry(struct control *control)

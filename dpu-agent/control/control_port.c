@@ -147,6 +147,7 @@ void pod_port_stop(struct control *control, struct pod *pod)
 			keep_nic_drops(control, port_slot(port));
 			offload_remove(control->config.offload, port_slot(port));
 		}
+		watches_port_stops(control, port_slot(port));
 		crash_point("agent:del:unoffloaded");
 		port_stop(port);
 	}

@@ -7,8 +7,28 @@
 #include <sys/queue.h>
 
 #include "control/control.h"
+#include "datapath/trace.h"
 
 TAILQ_HEAD(leaving_list, pod);
+
+// Somebody looks at a pod's packets (control_watch.c).
+struct watch {
+	uint64_t id;
+	char host_id[LIMIT_ID + 1];
+	uint32_t slot;
+	struct trace *trace; // NULL: none is here
+	bool withdraws;      // the pod's rules, from the e-switch
+	uint32_t seconds;
+	int64_t asked_ms, ends_ms, full_ms, ending_ms; // the last two: 0, not yet
+	bool over;                                     // nothing more is taken
+	char reason[LIMIT_TEXT + 1];
+	uint64_t offloaded_before, offloaded;
+	// Told, or to be told, and not yet asked behind: LIMIT_WATCH_PAGE.
+	const struct trace_record **kept;
+	size_t kept_count;
+	uint64_t first_number; // the first one's
+	uint64_t fetched;
+};
 
 struct control {
 	struct control_config config;
@@ -32,6 +52,9 @@ struct control {
 	size_t retry_cursor;                        // index in pods->sorted
 	// Drops are what was counted for attachments whose slots others have now.
 	struct control_counts counts;
+	struct next_hop *next_hops; // of carried connections; by number
+	int64_t next_hops_ms;       // when they were looked at
+	struct watch watches[TRACES_MAX];
 };
 
 enum operation_kind {
@@ -103,6 +126,16 @@ void ipam_call(struct control *control, struct control_call *call);
 void list_flows_call(struct control *control, struct control_call *call);
 void offload_call(struct control *control, struct control_call *call);
 
+// control_watch.c
+void watch_call(struct control *control, struct control_call *call);
+void read_watch_call(struct control *control, struct control_call *call);
+// Those that nobody reads any more, and those whose time is over.
+void watches_expire(struct control *control);
+// The rules of the slot's pod are gone, and its port is about to be stopped.
+void watches_port_stops(struct control *control, uint32_t slot);
+// All of them; before the rules and ports go.
+void watches_end(struct control *control);
+
 // ---- ports (control_port.c) --------------------------------------------------------------------
 
 // The pod's, whether started or not; NULL: the NIC has not what the record says.
@@ -133,6 +166,17 @@ void uplink_port_restart(struct control *control);
 // A few of those that should be started and are not.
 void ports_retry(struct control *control);
 bool host_port_ready(const struct control *control);
+
+// ---- connections in the e-switch (control_connections.c) ---------------------------------------
+
+// -ENOMEM.
+int connections_new_state(struct control *control);
+// May workers offer connections? After what could change that.
+void connections_follow(struct control *control);
+// The uplink has changed: none is what it was.
+void connections_leave(struct control *control);
+void connections_read_counts(const struct control *control, struct control_counts *counts);
+void connections_describe(const struct control *control, struct connections_offload *ret_offload);
 
 // ---- the wire (control_uplink.c) ---------------------------------------------------------------
 

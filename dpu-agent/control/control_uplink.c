@@ -31,6 +31,7 @@ void wire_apply(struct control *control)
 		datapath_set_uplink(NULL, &ignored);
 	}
 	control->wire_error = err;
+	connections_leave(control);
 }
 
 int control_set_uplink(struct control *control, const struct uplink *uplink, struct error *err)
@@ -47,6 +48,7 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 	}
 	control->uplink = *uplink;
 	control->wire_error = (struct error){0};
+	connections_leave(control);
 	if (control->pods->has_network && uplink->mtu != mtu_before)
 		uplink_port_restart(control);
 	log_info("uplink set", "ipv4=%s ipv6=%s vlan=%u routes=%u", uplink->has_ipv4 ? "yes" : "no",
@@ -171,6 +173,7 @@ static void describe_connection(const struct masquerade_connection *from, struct
 		.peer_port = from->peer_port,
 		.external_port = from->external_port,
 		.answered = from->answered,
+		.offloaded = from->carried,
 		.expires_s = from->expires_s,
 		.packets_sent = from->packets_sent,
 		.bytes_sent = from->bytes_sent,
@@ -209,6 +212,7 @@ void list_connections_call(struct control *control, struct control_call *call)
 	body->most = figures.most;
 	body->refused_full = figures.refused_full;
 	body->refused_ports = figures.refused_ports;
+	connections_describe(control, &body->offload);
 	answer(control, call, &reply);
 	reply_clear(&reply);
 }

@@ -4,6 +4,7 @@
 // one there is.
 
 #include "control/fake_nic.h"
+#include "control/fake_connections.h"
 
 #include "control/fake_offload.h"
 
@@ -24,6 +25,7 @@ struct fake_nic fake_nic;
 
 void fake_nic_reset(uint32_t functions)
 {
+	fake_connections_reset();
 	memset(&fake_nic, 0, sizeof(fake_nic));
 	fake_nic.functions = functions;
 	fake_nic.host_port = true;

@@ -73,7 +73,7 @@ static void install(struct fake_offload_slot *slot)
 				? fake_offload.rules_max - fake_offload.rules
 				: 0;
 
-	if (fake_offload.disabled || fake_offload.unusable)
+	if (fake_offload.disabled || fake_offload.unusable || slot->withdrawn)
 		return;
 	if (fake_offload.rules_max == 0 || wanted <= room)
 		room = wanted;
@@ -122,6 +122,26 @@ void offload_remove(struct offload *offload, uint32_t index)
 	must(fake_offload.alive && index < FAKE_FUNCTIONS_MAX, "removed where there is nothing");
 	fake_offload.rules -= slot->rules;
 	memset(slot, 0, sizeof(*slot));
+}
+
+void offload_withdraw(struct offload *offload, uint32_t index)
+{
+	struct fake_offload_slot *slot = &fake_offload.slots[index];
+
+	must(fake_offload.alive && index < FAKE_FUNCTIONS_MAX, "withdrawn where there is nothing");
+	slot->withdrawn = true;
+	fake_offload.rules -= slot->rules;
+	slot->rules = 0;
+}
+
+void offload_restore(struct offload *offload, uint32_t index)
+{
+	struct fake_offload_slot *slot = &fake_offload.slots[index];
+
+	must(fake_offload.alive && index < FAKE_FUNCTIONS_MAX, "restored where there is nothing");
+	slot->withdrawn = false;
+	if (slot->present)
+		install(slot);
 }
 
 void offload_retry(struct offload *offload)

@@ -18,6 +18,7 @@ struct fake_offload_slot {
 	struct offload_pod pod;
 	uint32_t rules, rules_wanted;
 	bool lost; // a test sets it: the NIC has forgotten its rules, until offload_retry
+	bool withdrawn;
 	uint64_t rx_packets, tx_packets; // a test sets them; bytes are 100 times as many
 };
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "control/control_private.h"
+#include "control/fake_trace.h"
 #include "proto/base/log.h"
 
 void test_agent_init(struct test_agent *agent, uint32_t functions, const char *ipv4,
@@ -88,6 +89,7 @@ void test_agent_start(struct test_agent *agent)
 void test_agent_stop(struct test_agent *agent)
 {
 	control_free(agent->control);
+	assert_int_equal(0, fake_trace_open_count());
 	store_close(agent->store);
 	agent->control = NULL;
 	agent->store = NULL;
@@ -168,6 +170,10 @@ static void take_reply(struct control_call *base, const struct reply *reply)
 
 		call->reply.body.ports.ports = malloc(size + 1);
 		memcpy(call->reply.body.ports.ports, reply->body.ports.ports, size);
+	}
+	if (reply->call == CALL_READ_WATCH && reply->body.read_watch.page != NULL) {
+		call->reply.body.read_watch.page = malloc(sizeof(struct watch_page));
+		*call->reply.body.read_watch.page = *reply->body.read_watch.page;
 	}
 	if (test_on_answer != NULL)
 		test_on_answer(call);

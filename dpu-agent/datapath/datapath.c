@@ -108,6 +108,26 @@ void datapath_publish(struct snapshot *snapshot)
 	publish(snapshot);
 }
 
+uint32_t datapath_worker_count(void)
+{
+	return dp.worker_count;
+}
+
+void datapath_set_traces(const struct trace_set *set)
+{
+	struct snapshot *s = copy_snapshot();
+
+	if (s != NULL) {
+		s->traces = set;
+		publish(s);
+		return;
+	}
+	// As datapath_port_remove() does without memory.
+	log_error("traces changed in place", "error=\"out of memory\"");
+	current()->traces = set;
+	wait_for_workers();
+}
+
 struct masquerade *datapath_masquerade(void)
 {
 	return dp.masquerade;

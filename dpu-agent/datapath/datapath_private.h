@@ -20,6 +20,9 @@ const struct snapshot *datapath_current(void);
 struct snapshot *datapath_copy_snapshot(void); // NULL: out of memory
 void datapath_publish(struct snapshot *snapshot);
 void datapath_wake_workers(void);
+uint32_t datapath_worker_count(void);
+// Publish the same with other traces; NULL: none.
+void datapath_set_traces(const struct trace_set *set);
 
 // Has the host been heard? False also if the port in this slot is not the host's.
 bool datapath_host_is_known(uint32_t slot);

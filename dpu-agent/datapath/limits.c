@@ -7,6 +7,7 @@
 #include <rte_cycles.h>
 
 #include "datapath/datapath_private.h"
+#include "datapath/trace_worker.h"
 #include "proto/base/log.h"
 
 enum {
@@ -29,6 +30,8 @@ uint16_t limits_admit(struct worker *w, const struct graph_port *port, struct rt
 	if (unlikely(paid_until + count * s->packet_tsc > now)) {
 		admitted = paid_until >= now ? 0 : (uint16_t)((now - paid_until) / s->packet_tsc);
 		w->counters[slot].drops[DROP_SLOW_PATH_LIMIT] += count - admitted;
+		for (uint16_t i = admitted; i < count; i++)
+			trace_note_refusal(w, packets[i], DROP_SLOW_PATH_LIMIT);
 		rte_pktmbuf_free_bulk(packets + admitted, count - admitted);
 	}
 	w->paid_until_tsc[slot] = paid_until + admitted * s->packet_tsc;

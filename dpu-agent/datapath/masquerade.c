@@ -57,6 +57,8 @@ int masquerade_new(const struct masquerade_config *config, struct worker **worke
 			.fragmented = FRAGMENTED,
 			.held = HELD,
 			.discard = discard,
+			.recall = carry_recall,
+			.context = masquerade,
 		},
 		SOCKET_ID_ANY, masquerade->now_s);
 	if (count > 1)
@@ -68,6 +70,10 @@ int masquerade_new(const struct masquerade_config *config, struct worker **worke
 				 "masquerade: no memory for %u connections (dpdk.memory_mb, "
 				 "masquerade.connections): %s",
 				 config->connections, rte_strerror(rte_errno));
+	}
+	if (carry_new(&masquerade->carry, err) < 0) {
+		masquerade_free(masquerade);
+		return -ENOMEM;
 	}
 	*ret_masquerade = masquerade;
 	return 0;
@@ -83,6 +89,7 @@ void masquerade_free(struct masquerade *masquerade)
 		rte_pktmbuf_free(m);
 	rte_ring_free(masquerade->handover);
 	conntrack_free(masquerade->table);
+	carry_free(masquerade->carry);
 	free(masquerade);
 }
 
@@ -131,6 +138,7 @@ void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
 	}
 	if (unlikely(masquerade->busy || masquerade->now_s != now_s))
 		masquerade->busy = conntrack_advance(masquerade->table, now_s, EXPIRE_BUDGET);
+	carry_follow(masquerade);
 	masquerade->now_s = now_s;
 }
 
@@ -196,6 +204,8 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 		conntrack_packet_rewrite(rte_pktmbuf_mtod(m, uint8_t *), &packet, &rewrite.to,
 					 &rewrite.quote, packet_meta(m)->offload != OFFLOAD_NONE);
 		*ret_release = rewrite.release;
+		if (unlikely(rewrite.steady) && way == MASQUERADE_OUT)
+			carry_offer(masquerade, m, rewrite.place);
 	}
 	if (verdict == CONNTRACK_HOLD && !conntrack_hold(masquerade->table, m))
 		return CONNTRACK_FRAGMENT_LOST;

@@ -49,6 +49,7 @@ struct masquerade_connection {
 	uint16_t pod_port, peer_port, external_port; // of a ping its identifier, and the peer's 0
 	const char *state;                           // of TCP, else ""
 	bool answered;
+	bool carried; // by the e-switch
 	uint32_t expires_s;
 	uint64_t packets_sent, bytes_sent, packets_received, bytes_received; // by the pod
 };

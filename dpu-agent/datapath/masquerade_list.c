@@ -82,6 +82,7 @@ static void describe(const struct conntrack_entry *from, struct masquerade_conne
 		.external_port = rte_be_to_cpu_16(from->reply.destination_port),
 		.state = from->state,
 		.answered = from->answered,
+		.carried = from->carried,
 		.expires_s = from->expires_s,
 		.packets_sent = from->packets[0],
 		.bytes_sent = from->bytes[0],

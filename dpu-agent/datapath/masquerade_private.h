@@ -31,6 +31,7 @@ struct masquerade {
 	struct worker **workers;
 	uint32_t worker_count;
 	struct masquerade_question *_Atomic question;
+	struct carry *carry;
 	uint64_t serial; // of the snapshot that these are of
 	uint32_t generations
 		[DATAPATH_PORTS_MAX]; // of the pods whose connections the table has, 0: none
@@ -71,3 +72,14 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 void masquerade_answer(struct masquerade *masquerade);
 
 enum drop_reason masquerade_drop_reason(enum conntrack_verdict verdict);
+
+// ---- carry.c -------------------------------------------------------------------------------------
+
+int carry_new(struct carry **ret_carry, struct error *err);
+void carry_free(struct carry *carry); // NULL is fine
+// Worker. Offer the connection at this place, whose packet to the wire this is.
+void carry_offer(struct masquerade *masquerade, const struct rte_mbuf *m, uint32_t place);
+// As struct conntrack_config has it.
+bool carry_recall(void *context, uint32_t place);
+// Hear what the control thread has answered.
+void carry_follow(struct masquerade *masquerade);

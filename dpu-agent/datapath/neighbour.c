@@ -339,6 +339,32 @@ size_t neighbours_list(uint32_t after, uint64_t now_ms, struct neighbour_info *r
 	return count;
 }
 
+uint32_t neighbours_find(uint32_t slot, bool is_ipv6, const uint8_t address[16],
+			 struct mac *ret_mac)
+{
+	struct neighbour_key key = {.slot = (uint16_t)slot, .is_ipv6 = is_ipv6};
+	const struct neighbour *n;
+
+	memcpy(key.address, address, is_ipv6 ? 16 : 4);
+	n = find(&key);
+	if (n == NULL || n->state == NEIGHBOUR_INCOMPLETE || n->state == NEIGHBOUR_FAILED)
+		return 0;
+	memcpy(ret_mac->bytes, n->mac, sizeof(ret_mac->bytes));
+	return index_of(n) + 1;
+}
+
+void neighbours_use(uint32_t number)
+{
+	struct neighbour *n = &table.entries[number - 1];
+	uint64_t one = 1;
+
+	if (n->state != NEIGHBOUR_STALE)
+		return;
+	enter(n, NEIGHBOUR_DELAY, NEIGHBOUR_DELAY_MS);
+	(void)!write(table.shared->event_fd, &one,
+		     sizeof(one)); // the loop is to ask when to call again
+}
+
 // ---- start and stop ------------------------------------------------------------------------------
 
 static struct rte_hash *make_index(struct rte_rcu_qsbr *qsbr)

@@ -62,3 +62,9 @@ int64_t neighbours_run(uint64_t now_ms);
 // The neighbours behind number `after` (0: from the start), at most `size`. Returns how many.
 size_t neighbours_list(uint32_t after, uint64_t now_ms, struct neighbour_info *ret_infos,
 		       size_t size);
+
+// The number of this neighbour if packets can be sent to it just now, with its MAC address; 0: they cannot.
+uint32_t neighbours_find(uint32_t slot, bool is_ipv6, const uint8_t address[16],
+			 struct mac *ret_mac);
+// It is sent to by somebody whom workers do not see: its address is confirmed from time to time, as for them.
+void neighbours_use(uint32_t number);

@@ -11,11 +11,13 @@
 
 #include "datapath/meter.h"
 #include "datapath/tcp_segment.h"
+#include "datapath/trace_worker.h"
 #include "datapath/worker.h"
 
 static void discard(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 {
 	count_drop(w, packet_meta(m)->in_slot, reason);
+	trace_note_drop(w, m, reason);
 	rte_pktmbuf_free(m);
 }
 
@@ -23,6 +25,7 @@ static void discard(struct worker *w, struct rte_mbuf *m, enum drop_reason reaso
 static void discard_metered(struct worker *w, struct rte_mbuf *m)
 {
 	count_drop(w, packet_meta(m)->out_slot, DROP_INGRESS_BANDWIDTH);
+	trace_note_drop(w, m, DROP_INGRESS_BANDWIDTH);
 	rte_pktmbuf_free(m);
 }
 

@@ -12,6 +12,7 @@
 
 #include <rte_errno.h>
 
+#include "datapath/carry.h"
 #include "datapath/datapath_private.h"
 #include "datapath/neighbour_private.h"
 
@@ -128,7 +129,7 @@ static struct rte_fib6 *make_routes_ipv6(const char *name, const struct uplink *
 
 static struct wire *make_wire(const struct uplink *uplink, struct error *err)
 {
-	static unsigned int generation; // two are there while one takes the other's place
+	static uint32_t generation; // two are there while one takes the other's place
 	struct wire *wire = calloc(1, sizeof(*wire));
 	char name[NAME_SIZE];
 
@@ -136,6 +137,7 @@ static struct wire *make_wire(const struct uplink *uplink, struct error *err)
 		goto fail;
 	generation++;
 	wire->config = *uplink;
+	wire->generation = generation;
 	wire->mask_ipv4 = htonl(UINT32_MAX << (32 - uplink->ipv4_prefix_length) % 32);
 	snprintf(name, sizeof(name), "wire4_%u", generation);
 	if (uplink->has_ipv4 && (wire->routes_ipv4 = make_routes_ipv4(name, uplink)) == NULL)
@@ -149,6 +151,13 @@ fail:
 	wire_free(wire);
 	error_set(err, ENOMEM, CODE_INTERNAL, "the uplink's routes: out of memory");
 	return NULL;
+}
+
+uint32_t datapath_wire_generation(void)
+{
+	const struct wire *wire = datapath_current()->wire;
+
+	return wire != NULL ? wire->generation : 0;
 }
 
 void datapath_announce(void)

@@ -27,6 +27,8 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 
+#include "datapath/trace_worker.h"
+
 enum {
 	IDLE_US = 20, // looked for packets in vain this long: go to sleep
 	POLL_SLEEP_MIN_US =
@@ -70,6 +72,7 @@ uint64_t worker_walk(struct worker *w, struct publication *publication)
 	worker_self = w;
 	w->snapshot = load_snapshot(publication);
 	w->walk_packets = 0;
+	trace_before_walk(w);
 	rte_graph_walk(w->graph);
 	w->snapshot = NULL; // may be freed from now on
 	rte_rcu_qsbr_quiescent(publication->qsbr, w->thread_id);

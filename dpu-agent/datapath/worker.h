@@ -37,6 +37,7 @@ enum {
 	WAITING_WIRE_MAX = 8,   // and for one neighbour on the wire: RFC 4861 section 7.2.2 wants 1
 	WAITING_PORT_MAX = 64,  // and from one port for the wire: no pod takes all the room
 	WAITING_MS = 4000,      // and for how long: a little longer than the asking takes
+	TRACE_NODES_MAX = 128,  // nodes that can be traced, by their number in the process
 	NO_SLOT = UINT16_MAX,
 };
 
@@ -55,6 +56,7 @@ struct graph_port {
 // Who the agent is on the wire, and its routes there. Immutable once published; replaced whole.
 struct wire {
 	struct uplink config;
+	uint32_t generation;  // another one for each
 	rte_be32_t mask_ipv4; // of the prefix on the link
 	// Longest prefix match, to the index in config.routes plus 1. On the link: WIRE_ON_LINK. 0: none.
 	struct rte_fib *routes_ipv4;
@@ -74,7 +76,8 @@ struct snapshot {
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none
 	uint16_t poll[DATAPATH_PORTS_MAX];            // slots in use
 	uint16_t poll_count;
-	uint64_t serial; // another one for each
+	uint64_t serial;                // another one for each
+	const struct trace_set *traces; // NULL: nobody looks
 };
 
 // Packets on their way to one port.
@@ -146,6 +149,13 @@ struct worker {
 	uint64_t paid_until_tsc[DATAPATH_PORTS_MAX]; // see limits.h
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];
+
+	// trace_worker.c. NULL: nobody looks.
+	const struct trace_set *traces;
+	struct tracer *tracer;
+	uint16_t trace_generation;
+	rte_node_process_t
+		trace_processes[TRACE_NODES_MAX]; // what nodes do, while another is before it
 };
 
 // The worker of the calling thread; set while it walks.
@@ -179,7 +189,8 @@ struct packet_meta {
 	// For port_tx, if the port out is the uplink; of a packet that came in there, who sent it.
 	struct rte_ether_addr wire_mac;
 	uint8_t next_hop
-		[16]; // on the way to a neighbour: whom to ask for; of IPv4 the first 4 bytes
+		[16];   // on the way to a neighbour: whom to ask for; of IPv4 the first 4 bytes
+	uint32_t trace; // trace_worker.c's name for it, 0: none
 };
 _Static_assert(sizeof(struct packet_meta) <= DATAPATH_MBUF_PRIVATE_SIZE, "fits the private area");
 

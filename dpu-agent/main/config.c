@@ -31,6 +31,11 @@ static int parse_functions(const char *text, void *target, struct error *err)
 	return config_parse_range(text, 1, CONFIG_FUNCTIONS_MAX, target, err);
 }
 
+static int parse_offload_connections(const char *text, void *target, struct error *err)
+{
+	return config_parse_range(text, 0, MASQUERADE_CONNECTIONS_MAX, target, err);
+}
+
 static int parse_workers(const char *text, void *target, struct error *err)
 {
 	return config_parse_range(text, 1, CONFIG_WORKERS_MAX, target, err);
@@ -227,6 +232,8 @@ static const struct config_key keys[] = {
 	{"nic.functions", parse_functions, AT(functions), true, false},
 	{"nic.host_port", config_parse_bool, AT(host_port), false, false},
 	{"nic.offload", config_parse_bool, AT(offload), false, false},
+	{"nic.offload_connections", parse_offload_connections, AT(offload_connections), false,
+	 false},
 	{"vhost.socket_dir", config_parse_path, AT(vhost.socket_dir), false, false},
 	{"vhost.ports", vhost_parse_ports, AT(vhost.ports), false, false},
 	{"vhost.socket_mode", vhost_parse_mode, AT(vhost.socket_mode), false, false},
@@ -291,6 +298,7 @@ static void set_defaults(struct agent_config *config)
 	config->log_level = LOG_LEVEL_INFO;
 	config->host_port = true;
 	config->offload = true;
+	config->offload_connections = 65536;
 	config->huge_pages = true;
 	vhost_set_defaults(&config->vhost);
 	config->memory_mb = 256;

@@ -44,6 +44,7 @@ struct agent_config {
 	uint32_t functions;
 	bool host_port;
 	bool offload;
+	uint32_t offload_connections; // that the e-switch carries at once; 0: none
 
 	struct vhost_section vhost;
 

@@ -21,6 +21,7 @@
 #include "control/control.h"
 #include "datapath/datapath.h"
 #include "main/config.h"
+#include "main/connection_loop.h"
 #include "main/eal.h"
 #include "main/neighbour_loop.h"
 #include "main/preflight.h"
@@ -43,6 +44,7 @@ struct agent {
 	uv_signal_t terminate, interrupt, hangup;
 	uv_timer_t retry;
 	struct neighbour_loop neighbours;
+	struct connection_loop connections;
 	struct store *store;
 	struct nic *nic;
 	struct offload *offload; // NULL from when it is control's
@@ -263,6 +265,10 @@ static int offload_module_start(struct agent *agent, struct error *err)
 	const struct offload_config config = {
 		.nic = agent->nic,
 		.enabled = agent->config.offload,
+		.places = masquerade_is_configured(&agent->config.masquerade)
+				  ? agent->config.masquerade.connections
+				  : 0,
+		.connections = agent->config.offload_connections,
 	};
 
 	return offload_new(&config, &agent->offload, err);
@@ -364,6 +370,16 @@ static void neighbours_module_stop(struct agent *agent)
 	neighbour_loop_stop(&agent->neighbours);
 }
 
+static int connections_module_start(struct agent *agent, struct error *err)
+{
+	return connection_loop_start(&agent->connections, &agent->loop, agent->control, err);
+}
+
+static void connections_module_stop(struct agent *agent)
+{
+	connection_loop_stop(&agent->connections);
+}
+
 static int metrics_module_start(struct agent *agent, struct error *err)
 {
 	if (agent->config.metrics[0] == '\0')
@@ -412,6 +428,7 @@ static const struct module modules[] = {
 	{"offload", offload_module_start, offload_module_stop},
 	{"control", control_start, control_stop}, // restores
 	{"neighbours", neighbours_module_start, neighbours_module_stop},
+	{"connections", connections_module_start, connections_module_stop},
 	{"retry", retry_start, retry_stop},
 	{"metrics", metrics_module_start, metrics_module_stop},
 	{"rpc", rpc_module_start, rpc_module_stop},

@@ -131,6 +131,9 @@ static void rules_that_are_missing_are_counted(void **state)
 	assert_line(text, "podport_offload_rules_removed_total 0");
 	assert_line(text, "podport_offload_operations_failed_total 11");
 	assert_line(text, "podport_offload_retries_total 1");
+	assert_line(text, "podport_offload_connections 2");
+	assert_line(text, "podport_offload_connections_max 500");
+	assert_line(text, "podport_offload_connections_refused_total{reason=\"nic\"} 7");
 	free(text);
 }
 

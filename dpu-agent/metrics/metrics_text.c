@@ -230,6 +230,23 @@ static void write_agent(FILE *out, const struct agent_status *status)
 		fprintf(out, "podport_addresses_free{family=\"ipv6\"} %u\n", status->ipv6_free);
 }
 
+static void write_connections(FILE *out, const struct control_counts *counts)
+{
+	static const char refused[] = "podport_offload_connections_refused_total";
+
+	value(out, "podport_offload_connections", "gauge",
+	      "Masqueraded connections in the e-switch.", counts->connections_carried);
+	value(out, "podport_offload_connections_max", "gauge", "As many as there may be.",
+	      counts->connections_most);
+	value(out, "podport_offload_connections_begun_total", "counter",
+	      "Connections that the e-switch took.", counts->connections_begun);
+	head(out, refused, "counter", "Connections that were left to software.");
+	fprintf(out, "%s{reason=\"full\"} %llu\n", refused,
+		(unsigned long long)counts->connections_refused_full);
+	fprintf(out, "%s{reason=\"nic\"} %llu\n", refused,
+		(unsigned long long)counts->connections_refused_nic);
+}
+
 static void write_offload(FILE *out, const struct offload_info *offload, uint64_t retries)
 {
 	value(out, "podport_offload_enabled", "gauge", "1: nic.offload is true.", offload->enabled);
@@ -350,6 +367,7 @@ int metrics_write(struct control *control, char **ret_text, size_t *ret_size)
 	write_agent(out, &scrape.status);
 	write_drops(out, &counts);
 	write_offload(out, &scrape.status.offload, counts.offload_retries);
+	write_connections(out, &counts);
 	write_pods(out, &scrape);
 	write_bandwidth(out, &scrape);
 	free(scrape.pods);

@@ -45,20 +45,24 @@ struct engine {
 	const struct engine_ops *ops;
 	uint16_t port_id; // the transfer proxy
 	struct flow_form form;
+	bool connections; // it takes the rules of connections
 };
 
 // -ENOMEM.
 int engine_sync_new(uint16_t port_id, const struct flow_form *form, struct engine **ret_engine);
 
 // The asynchronous API's resources, from the hook between configuration and start of the port.
-// functions: that rules are made for. Errors: what the NIC answered, with *ret_why.
+// functions: that rules are made for; connections: and how many of those at once, of which fewer may be granted.
+// Errors: what the NIC answered, with *ret_why.
 struct engine_queue {
 	uint32_t size; // operations under way at once; 0: not configured
+	uint32_t connections;
 };
-int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_queue *ret_queue,
-			   char ret_why[ENGINE_WHY_SIZE]);
+int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connections,
+			   struct engine_queue *ret_queue, char ret_why[ENGINE_WHY_SIZE]);
 
-// Templates and tables for all shapes, with room for the rules of `functions` pods. Errors:
+// Templates and tables for all shapes, with room for the rules of `functions` pods and, if the form has them, of
+// queue->connections; without room for those, engine.connections is false and *ret_why says why. Errors:
 // -ENOMEM, or what the NIC answered, with *ret_why; nothing is left behind.
 int engine_async_new(uint16_t port_id, const struct flow_form *form,
 		     const struct engine_queue *queue, uint32_t functions,

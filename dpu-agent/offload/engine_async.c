@@ -17,9 +17,10 @@
 
 enum {
 	QUEUE = 0,
-	QUEUE_SIZE = 512,        // operations under way; a restart with 1,000 pods has 6,000
-	COUNTERS_PER_POD = 4,    // both directions of both families
-	METERS_PER_POD = 2,      // both directions
+	QUEUE_SIZE = 512,     // operations under way; a restart with 1,000 pods has 6,000
+	COUNTERS_PER_POD = 4, // both directions of both families
+	METERS_PER_POD = 2,   // both directions
+	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
@@ -47,9 +48,10 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_queue *ret_queue,
-			   char ret_why[ENGINE_WHY_SIZE])
+int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connections,
+			   struct engine_queue *ret_queue, char ret_why[ENGINE_WHY_SIZE])
 {
+	const uint32_t of_pods = functions * COUNTERS_PER_POD;
 	struct rte_flow_port_info port = {0};
 	struct rte_flow_queue_info queue = {0};
 	struct rte_flow_error error = {0};
@@ -59,7 +61,7 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_q
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	struct rte_flow_queue_attr queue_attr = {.size = QUEUE_SIZE};
 	struct rte_flow_port_attr port_attr = {
-		.nb_counters = functions * COUNTERS_PER_POD,
+		.nb_counters = of_pods + connections * RULES_PER_CONNECTION,
 		.nb_meters = functions * METERS_PER_POD,
 	};
 	const struct rte_flow_queue_attr *queues[] = {&queue_attr};
@@ -76,6 +78,9 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, struct engine_q
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	ret_queue->size = queue_attr.size;
+	ret_queue->connections = port_attr.nb_counters > of_pods
+					 ? (port_attr.nb_counters - of_pods) / RULES_PER_CONNECTION
+					 : 0;
 	return 0;
 }
 
@@ -227,6 +232,43 @@ static const struct engine_ops async_ops = {
 	.free = async_free,
 };
 
+// How many rules of this shape there may be.
+static uint32_t table_size(const struct rule_shape *shape, uint32_t functions, uint32_t connections)
+{
+	if (shape->match & MATCH_CONNECTION)
+		return connections;
+	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT)
+		       ? functions
+		       : TABLES_SHARED_ROOM;
+}
+
+static int create_table(struct async_engine *async, unsigned int kind, uint32_t functions,
+			uint32_t connections, char ret_why[ENGINE_WHY_SIZE])
+{
+	const struct rule rule = {.kind = kind};
+	struct flow_words words;
+
+	flow_say(&rule_shapes[kind], &rule, &async->engine.form, &words);
+	return flow_table_create(async->engine.port_id, &words,
+				 table_size(&rule_shapes[kind], functions, connections),
+				 &async->tables[kind], ret_why);
+}
+
+// All tables of connections, or none of them.
+static void create_connection_tables(struct async_engine *async, uint32_t functions,
+				     uint32_t connections, char ret_why[ENGINE_WHY_SIZE])
+{
+	unsigned int kind;
+
+	for (kind = RULE_CONNECTION_FIRST; kind < RULE_KINDS; kind++) {
+		if (create_table(async, kind, functions, connections, ret_why) < 0)
+			break;
+	}
+	async->engine.connections = kind == RULE_KINDS;
+	while (!async->engine.connections && kind-- > RULE_CONNECTION_FIRST)
+		flow_table_destroy(async->engine.port_id, &async->tables[kind]);
+}
+
 int engine_async_new(uint16_t port_id, const struct flow_form *form,
 		     const struct engine_queue *queue, uint32_t functions,
 		     struct engine **ret_engine, char ret_why[ENGINE_WHY_SIZE])
@@ -239,22 +281,17 @@ int engine_async_new(uint16_t port_id, const struct flow_form *form,
 	}
 	async->engine = (struct engine){.ops = &async_ops, .port_id = port_id, .form = *form};
 	async->queue_size = queue->size;
-	for (unsigned int kind = 0; kind < RULE_KINDS; kind++) {
-		const struct rule rule = {.kind = kind};
-		const bool of_pods = rule_shapes[kind].match &
-				     (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT);
-		struct flow_words words;
-
+	for (unsigned int kind = 0; kind < RULE_CONNECTION_FIRST; kind++) {
 		if (!flow_has_kind(form, kind))
 			continue;
-		flow_say(&rule_shapes[kind], &rule, form, &words);
-		int r = flow_table_create(port_id, &words, of_pods ? functions : TABLES_SHARED_ROOM,
-					  &async->tables[kind], ret_why);
+		int r = create_table(async, kind, functions, 0, ret_why);
 		if (r < 0) {
 			async_free(&async->engine);
 			return r;
 		}
 	}
+	if (form->connections && queue->connections > 0)
+		create_connection_tables(async, functions, queue->connections, ret_why);
 	*ret_engine = &async->engine;
 	return 0;
 }

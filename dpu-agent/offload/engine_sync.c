@@ -62,7 +62,10 @@ int engine_sync_new(uint16_t port_id, const struct flow_form *form, struct engin
 
 	if (engine == NULL)
 		return -ENOMEM;
-	*engine = (struct engine){.ops = &sync_ops, .port_id = port_id, .form = *form};
+	*engine = (struct engine){.ops = &sync_ops,
+				  .port_id = port_id,
+				  .form = *form,
+				  .connections = form->connections};
 	*ret_engine = engine;
 	return 0;
 }

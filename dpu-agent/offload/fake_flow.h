@@ -24,7 +24,7 @@ enum {
 	FAKE_FIRST_SLOT = 2,
 	FAKE_ITEM_TYPES = 128,
 	FAKE_ACTION_TYPES = 192,
-	FAKE_TEXT = 256,
+	FAKE_TEXT = 512,
 };
 
 struct fake_nic {

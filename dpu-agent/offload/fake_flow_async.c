@@ -11,7 +11,7 @@
 
 #include "offload/fake_flow_private.h"
 
-enum { PARTS_MAX = 8, PULL_MAX = 7, QUEUE_ROOM = 1024 };
+enum { PARTS_MAX = 12, PULL_MAX = 7, QUEUE_ROOM = 1024 };
 
 struct rte_flow_pattern_template {
 	enum rte_flow_item_type types[PARTS_MAX];
@@ -22,6 +22,7 @@ struct rte_flow_pattern_template {
 		struct rte_flow_item_ipv4 ipv4;
 		struct rte_flow_item_ipv6 ipv6;
 		struct rte_flow_item_icmp6 icmp6;
+		struct rte_flow_item_tcp tcp;
 		struct rte_flow_item_udp udp;
 		struct rte_flow_item_integrity integrity;
 	} masks[PARTS_MAX];
@@ -108,6 +109,8 @@ static size_t mask_size(enum rte_flow_item_type type)
 		return sizeof(struct rte_flow_item_ipv6);
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		return sizeof(struct rte_flow_item_icmp6);
+	case RTE_FLOW_ITEM_TYPE_TCP:
+		return sizeof(struct rte_flow_item_tcp);
 	case RTE_FLOW_ITEM_TYPE_UDP:
 		return sizeof(struct rte_flow_item_udp);
 	case RTE_FLOW_ITEM_TYPE_INTEGRITY:

@@ -10,7 +10,7 @@
 
 #include "offload/fake_flow.h"
 
-enum { FUNCTIONS_MAX = 1000, RULES_MAX = 6200 };
+enum { FUNCTIONS_MAX = 1000, RULES_MAX = 20000 };
 
 enum fake_state {
 	FAKE_FREE,

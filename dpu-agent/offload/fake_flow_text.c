@@ -101,6 +101,11 @@ static void read_ipv4(struct reading *r, const struct rte_flow_item *item)
 		say(r, " ihl=%02x", spec->hdr.version_ihl);
 	if (is_set(&mask->hdr.time_to_live, 1))
 		say(r, " ttl=%u", spec->hdr.time_to_live);
+	if (mask->hdr.fragment_offset != 0)
+		say(r, " frag=%04x/%04x", ntohs(spec->hdr.fragment_offset),
+		    ntohs(mask->hdr.fragment_offset));
+	if (is_set(&mask->hdr.next_proto_id, 1))
+		say(r, " proto=%u", spec->hdr.next_proto_id);
 	say_address(r, "ip.src", AF_INET, &spec->hdr.src_addr, &mask->hdr.src_addr, 4);
 	say_address(r, "ip.dst", AF_INET, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 4);
 }
@@ -117,6 +122,23 @@ static void read_ipv6(struct reading *r, const struct rte_flow_item *item)
 		say(r, " proto=%u", spec->hdr.proto);
 	say_address(r, "ip.src", AF_INET6, &spec->hdr.src_addr, &mask->hdr.src_addr, 16);
 	say_address(r, "ip.dst", AF_INET6, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 16);
+}
+
+static void read_tcp(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_tcp *spec = item->spec, *mask = item->mask;
+
+	assert_true(is_set(&mask->hdr.src_port, 2) && is_set(&mask->hdr.dst_port, 2));
+	say(r, " tcp=%u-%u flags=%02x/%02x", ntohs(spec->hdr.src_port), ntohs(spec->hdr.dst_port),
+	    spec->hdr.tcp_flags, mask->hdr.tcp_flags);
+}
+
+static void read_udp(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_udp *spec = item->spec, *mask = item->mask;
+
+	assert_true(is_set(&mask->hdr.src_port, 2) && is_set(&mask->hdr.dst_port, 2));
+	say(r, " udp=%u-%u", ntohs(spec->hdr.src_port), ntohs(spec->hdr.dst_port));
 }
 
 static int read_item(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
@@ -143,16 +165,16 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		say(r, " icmp6=%u", ((const struct rte_flow_item_icmp6 *)item->spec)->type);
 		return 0;
-	case RTE_FLOW_ITEM_TYPE_UDP: {
-		const struct rte_flow_item_udp *udp = item->spec;
-
-		say(r, " udp=%u-%u", ntohs(udp->hdr.src_port), ntohs(udp->hdr.dst_port));
-		return 0;
-	}
 	case RTE_FLOW_ITEM_TYPE_INTEGRITY:
 		assert_int_equal(((const struct rte_flow_item_integrity *)item->mask)->l3_ok, 1);
 		assert_int_equal(((const struct rte_flow_item_integrity *)item->spec)->l3_ok, 1);
 		say(r, " l3_ok");
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_TCP:
+		read_tcp(r, item);
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_UDP:
+		read_udp(r, item);
 		return 0;
 	default:
 		say(r, " item%d", item->type);
@@ -164,6 +186,13 @@ static int read_modify(struct reading *r, const struct rte_flow_action_modify_fi
 		       struct rte_flow_error *e)
 {
 	assert_int_equal(conf->src.field, RTE_FLOW_FIELD_VALUE);
+	if (conf->operation == RTE_FLOW_MODIFY_SET && conf->dst.field != RTE_FLOW_FIELD_MAC_SRC &&
+	    conf->dst.field != RTE_FLOW_FIELD_MAC_DST) {
+		say(r, " modify%d/%u=", conf->dst.field, conf->width);
+		for (unsigned int i = 0; i < conf->width / 8; i++)
+			say(r, "%02x", conf->src.value[i]);
+		return 0;
+	}
 	if (conf->operation == RTE_FLOW_MODIFY_SET) {
 		assert_int_equal(conf->width, 48);
 		say_mac(r, conf->dst.field == RTE_FLOW_FIELD_MAC_SRC ? "modify.src" : "modify.dst",
@@ -180,12 +209,43 @@ static int read_modify(struct reading *r, const struct rte_flow_action_modify_fi
 	return 0;
 }
 
+// SET_ of addresses and ports. False: it is none of them.
+static bool read_translation(struct reading *r, const struct rte_flow_action *action)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	switch (action->type) {
+	case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_IPV4_DST:
+		inet_ntop(AF_INET, action->conf, text, sizeof(text));
+		say(r, " set.ip.%s=%s",
+		    action->type == RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC ? "src" : "dst", text);
+		return true;
+	case RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_IPV6_DST:
+		inet_ntop(AF_INET6, action->conf, text, sizeof(text));
+		say(r, " set.ip.%s=%s",
+		    action->type == RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC ? "src" : "dst", text);
+		return true;
+	case RTE_FLOW_ACTION_TYPE_SET_TP_SRC:
+	case RTE_FLOW_ACTION_TYPE_SET_TP_DST:
+		say(r, " set.port.%s=%u",
+		    action->type == RTE_FLOW_ACTION_TYPE_SET_TP_SRC ? "src" : "dst",
+		    ntohs(((const struct rte_flow_action_set_tp *)action->conf)->port));
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int read_action(struct reading *r, const struct rte_flow_action *action,
 		       struct rte_flow_error *e)
 {
 	assert_in_range(action->type, 0, FAKE_ACTION_TYPES - 1);
 	if (fake.no_action[action->type])
 		return fake_error(e, ENOTSUP, "action is not supported");
+	if (read_translation(r, action))
+		return 0;
 	switch (action->type) {
 	case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
 		say_mac(r, "set.src",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 struct offload *offload;
+uint32_t test_places, test_connections;
 static bool asynchronous;
 
 int use_synchronous(void **state)
@@ -29,7 +30,12 @@ bool is_asynchronous(void)
 
 void prepare(uint32_t functions)
 {
-	const struct offload_config config = {.nic = fake_handle(), .enabled = true};
+	const struct offload_config config = {
+		.nic = fake_handle(),
+		.enabled = true,
+		.places = test_places,
+		.connections = test_connections,
+	};
 	struct error err = {0};
 
 	fake_reset(functions, asynchronous);
@@ -58,6 +64,7 @@ int end(void **state)
 	fake.fail_insert = 0;
 	offload_free(offload);
 	offload = NULL;
+	test_places = test_connections = 0;
 	assert_int_equal(fake_rule_count(), 0);
 	assert_int_equal(fake.templates, 0);
 	assert_int_equal(fake.handles, 0);

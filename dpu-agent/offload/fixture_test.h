@@ -15,6 +15,7 @@ enum {
 };
 
 extern struct offload *offload;
+extern uint32_t test_places, test_connections; // of the next one; end() makes them 0
 
 // Group set-up: the tests use that API.
 int use_synchronous(void **state);

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include <rte_errno.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
 
 enum { IPV4_NO_OPTIONS = 0x45, MAC_BITS = 48, TTL_BITS = 8 };
 
@@ -119,9 +121,84 @@ static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *ru
 	add_item(w, RTE_FLOW_ITEM_TYPE_ICMP6, &w->icmp6, &w->icmp6_mask);
 }
 
+// ---- a connection -------------------------------------------------------------------------------
+
+// Its packets have no tag, no options, no extension headers and are whole; RFC 9293 section 3.1: all but the first
+// have an ACK.
+enum {
+	TCP_FLAGS_LOOKED_AT =
+		RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG
+};
+
+static void say_connection_l3(struct flow_words *w, const struct rule_shape *shape,
+			      const struct rule_side *from)
+{
+	const uint8_t protocol = shape->match & MATCH_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+
+	if (shape->family == RULE_IPV4) {
+		w->ipv4.hdr.next_proto_id = protocol;
+		w->ipv4.hdr.src_addr = from->source.ipv4.s_addr;
+		w->ipv4.hdr.dst_addr = from->destination.ipv4.s_addr;
+		w->ipv4_mask.hdr.next_proto_id = UINT8_MAX;
+		w->ipv4_mask.hdr.fragment_offset =
+			RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
+		w->ipv4_mask.hdr.src_addr = w->ipv4_mask.hdr.dst_addr = UINT32_MAX;
+		add_item(w, RTE_FLOW_ITEM_TYPE_IPV4, &w->ipv4, &w->ipv4_mask);
+		return;
+	}
+	w->ipv6.hdr.proto = protocol;
+	memcpy(&w->ipv6.hdr.src_addr, &from->source, sizeof(w->ipv6.hdr.src_addr));
+	memcpy(&w->ipv6.hdr.dst_addr, &from->destination, sizeof(w->ipv6.hdr.dst_addr));
+	w->ipv6_mask.hdr.proto = UINT8_MAX;
+	memset(&w->ipv6_mask.hdr.src_addr, 0xff, sizeof(w->ipv6_mask.hdr.src_addr));
+	memset(&w->ipv6_mask.hdr.dst_addr, 0xff, sizeof(w->ipv6_mask.hdr.dst_addr));
+	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);
+}
+
+static void say_connection(struct flow_words *w, const struct rule_shape *shape,
+			   const struct rule_side *from, const struct flow_form *form)
+{
+	w->port.port_id = from->port_id;
+	w->port_mask.port_id = UINT16_MAX;
+	add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, &w->port, &w->port_mask);
+	memcpy(&w->eth.hdr.dst_addr, from->destination_mac.bytes, sizeof(w->eth.hdr.dst_addr));
+	w->eth.hdr.ether_type = rte_cpu_to_be_16(shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4
+									    : RTE_ETHER_TYPE_IPV6);
+	memset(&w->eth_mask.hdr, 0xff, sizeof(w->eth_mask.hdr));
+	if (shape->match & MATCH_ETH_SRC)
+		memcpy(&w->eth.hdr.src_addr, from->source_mac.bytes, sizeof(w->eth.hdr.src_addr));
+	else
+		memset(&w->eth_mask.hdr.src_addr, 0, sizeof(w->eth_mask.hdr.src_addr));
+	if (form->untagged)
+		w->eth_mask.has_vlan = 1;
+	add_item(w, RTE_FLOW_ITEM_TYPE_ETH, &w->eth, &w->eth_mask);
+	say_connection_l3(w, shape, from);
+	if (shape->match & MATCH_TCP) {
+		w->tcp.hdr.src_port = from->source_port_be;
+		w->tcp.hdr.dst_port = from->destination_port_be;
+		w->tcp.hdr.tcp_flags = RTE_TCP_ACK_FLAG;
+		w->tcp_mask.hdr.src_port = w->tcp_mask.hdr.dst_port = UINT16_MAX;
+		w->tcp_mask.hdr.tcp_flags = TCP_FLAGS_LOOKED_AT;
+		add_item(w, RTE_FLOW_ITEM_TYPE_TCP, &w->tcp, &w->tcp_mask);
+		return;
+	}
+	w->udp.hdr.src_port = from->source_port_be;
+	w->udp.hdr.dst_port = from->destination_port_be;
+	w->udp_mask.hdr.src_port = w->udp_mask.hdr.dst_port = UINT16_MAX;
+	add_item(w, RTE_FLOW_ITEM_TYPE_UDP, &w->udp, &w->udp_mask);
+}
+
 static void say_items(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
 		      const struct flow_form *form)
 {
+	static const struct rule_connection some; // a template has but masks
+
+	if (shape->match & MATCH_CONNECTION) {
+		say_connection(w, shape,
+			       rule->connection != NULL ? &rule->connection->from : &some.from,
+			       form);
+		return;
+	}
 	say_port(w, shape->match, rule);
 	say_eth(w, shape, rule, form);
 	if (shape->family == RULE_IPV4)
@@ -165,9 +242,10 @@ static void say_modify(struct flow_words *w, unsigned int index, enum rte_flow_m
 	flow_add_action(w, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD, conf, mask);
 }
 
-static void say_macs(struct flow_words *w, const struct rule *rule, const struct flow_form *form)
+static void say_macs(struct flow_words *w, const struct mac *source, const struct mac *destination,
+		     const struct flow_form *form)
 {
-	const struct mac *macs[2] = {&rule->router, &rule->mac};
+	const struct mac *macs[2] = {source, destination};
 	static const enum rte_flow_action_type types[2] = {RTE_FLOW_ACTION_TYPE_SET_MAC_SRC,
 							   RTE_FLOW_ACTION_TYPE_SET_MAC_DST};
 	static const enum rte_flow_field_id fields[2] = {RTE_FLOW_FIELD_MAC_SRC,
@@ -199,6 +277,67 @@ static void say_hop_limit(struct flow_words *w, enum rule_family family,
 			   &value, sizeof(value), TTL_BITS, false);
 }
 
+// fields[] of addresses and ports: behind those of the MAC addresses and of the time to live.
+enum { FIELD_ADDRESSES = 3, FIELD_PORTS = 5, IPV4_BITS = 32, IPV6_BITS = 128, PORT_BITS = 16 };
+
+static void say_addresses(struct flow_words *w, enum rule_family family, const struct rule_side *to,
+			  const struct flow_form *form)
+{
+	static const enum rte_flow_action_type types[2][2] = {
+		{RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC, RTE_FLOW_ACTION_TYPE_SET_IPV4_DST},
+		{RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC, RTE_FLOW_ACTION_TYPE_SET_IPV6_DST}};
+	static const enum rte_flow_field_id fields[2][2] = {
+		{RTE_FLOW_FIELD_IPV4_SRC, RTE_FLOW_FIELD_IPV4_DST},
+		{RTE_FLOW_FIELD_IPV6_SRC, RTE_FLOW_FIELD_IPV6_DST}};
+	const void *addresses[2] = {&to->source, &to->destination};
+	const bool v4 = family == RULE_IPV4;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (form->nat == FLOW_NAT_MODIFY) {
+			say_modify(w, FIELD_ADDRESSES + i, RTE_FLOW_MODIFY_SET, fields[!v4][i],
+				   addresses[i], v4 ? 4 : 16, v4 ? IPV4_BITS : IPV6_BITS, true);
+		} else if (v4) {
+			memcpy(&w->ipv4s[i], addresses[i], sizeof(w->ipv4s[i]));
+			flow_add_action(w, types[0][i], &w->ipv4s[i], &w->no_ipv4);
+		} else {
+			memcpy(&w->ipv6s[i], addresses[i], sizeof(w->ipv6s[i]));
+			flow_add_action(w, types[1][i], &w->ipv6s[i], &w->no_ipv6);
+		}
+	}
+}
+
+static void say_ports(struct flow_words *w, bool tcp, const struct rule_side *to,
+		      const struct flow_form *form)
+{
+	static const enum rte_flow_action_type types[2] = {RTE_FLOW_ACTION_TYPE_SET_TP_SRC,
+							   RTE_FLOW_ACTION_TYPE_SET_TP_DST};
+	static const enum rte_flow_field_id fields[2][2] = {
+		{RTE_FLOW_FIELD_UDP_PORT_SRC, RTE_FLOW_FIELD_UDP_PORT_DST},
+		{RTE_FLOW_FIELD_TCP_PORT_SRC, RTE_FLOW_FIELD_TCP_PORT_DST}};
+	const in_port_t ports[2] = {to->source_port_be, to->destination_port_be};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		if (form->nat == FLOW_NAT_MODIFY) {
+			say_modify(w, FIELD_PORTS + i, RTE_FLOW_MODIFY_SET, fields[tcp][i],
+				   &ports[i], sizeof(ports[i]), PORT_BITS, true);
+			continue;
+		}
+		w->ports[i].port = ports[i];
+		flow_add_action(w, types[i], &w->ports[i], &w->no_port);
+	}
+}
+
+static void say_translation(struct flow_words *w, const struct rule_shape *shape,
+			    const struct rule_side *to, const struct flow_form *form)
+{
+	say_addresses(w, shape->family, to, form);
+	say_ports(w, shape->match & MATCH_TCP, to, form);
+	say_macs(w, &to->source_mac, &to->destination_mac, form);
+	say_hop_limit(w, shape->family, form);
+	w->to.port_id = to->port_id;
+	flow_add_action(w, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &w->to, &w->to_mask);
+}
+
 static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 			const struct rule *rule, const struct flow_form *form)
 {
@@ -209,8 +348,14 @@ static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 	// Before what rewrites: mlx5's hardware steering takes no other order.
 	if (shape->actions & ACTION_COUNT)
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_COUNT, NULL, NULL);
+	if (shape->actions & ACTION_TRANSLATE) {
+		static const struct rule_connection some;
+
+		say_translation(w, shape,
+				rule->connection != NULL ? &rule->connection->to : &some.to, form);
+	}
 	if (shape->actions & ACTION_REWRITE_MACS)
-		say_macs(w, rule, form);
+		say_macs(w, &rule->router, &rule->mac, form);
 	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)
 		say_hop_limit(w, shape->family, form);
 	if (shape->actions & ACTION_JUMP) {

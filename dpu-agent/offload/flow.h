@@ -14,12 +14,14 @@
 // What can be said in more than one way, or left out; the preflight finds out how this NIC wants
 // it.
 struct flow_form {
-	bool untagged;   // can match frames without a VLAN tag
-	bool intact;     // can match by the integrity of the IP header
-	bool icmp6_type; // can match the type of ICMPv6
-	bool udp_ports;  // can match these
-	bool meter;      // can meter what a pod sends, and what it gets from whomever
+	bool untagged;    // can match frames without a VLAN tag
+	bool intact;      // can match by the integrity of the IP header
+	bool icmp6_type;  // can match the type of ICMPv6
+	bool udp_ports;   // can match these
+	bool meter;       // can meter what a pod sends, and what it gets from whomever
+	bool connections; // takes the shapes from RULE_CONNECTION_FIRST on
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
+	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
 	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
 };
 
@@ -29,7 +31,7 @@ static inline uint32_t flow_left_out(const struct flow_form *form)
 	return (form->untagged ? 0 : MATCH_UNTAGGED) | (form->intact ? 0 : MATCH_INTACT);
 }
 
-// A NIC of this form needs rules of this kind, and can have them.
+// A NIC of this form needs rules of this kind, and can have them. Of kinds below RULE_CONNECTION_FIRST.
 static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind kind)
 {
 	switch (kind) {
@@ -50,7 +52,7 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	}
 }
 
-enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 7 }; // with END, which is what zeros say
+enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 10 }; // with END, which is what zeros say
 
 // Points into itself: not to be copied.
 struct flow_words {
@@ -67,12 +69,16 @@ struct flow_words {
 	struct rte_flow_item_ipv4 ipv4, ipv4_mask;
 	struct rte_flow_item_ipv6 ipv6, ipv6_mask;
 	struct rte_flow_item_icmp6 icmp6, icmp6_mask;
+	struct rte_flow_item_tcp tcp, tcp_mask;
 	struct rte_flow_item_udp udp, udp_mask;
 	struct rte_flow_item_integrity integrity, integrity_mask;
 
 	struct rte_flow_action_set_mac macs[2], no_mac;
-	struct rte_flow_action_modify_field fields[3], field_masks[3];
 	struct rte_flow_action_meter meter, no_meter;
+	struct rte_flow_action_set_ipv4 ipv4s[2], no_ipv4;
+	struct rte_flow_action_set_ipv6 ipv6s[2], no_ipv6;
+	struct rte_flow_action_set_tp ports[2], no_port;
+	struct rte_flow_action_modify_field fields[7], field_masks[7];
 	struct rte_flow_action_jump jump, jump_mask;
 	struct rte_flow_action_ethdev to, to_mask;
 };

@@ -13,7 +13,7 @@
 
 #include <rte_ethdev.h>
 
-#include "offload/offload_private.h"
+#include "offload/connections_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
@@ -51,6 +51,7 @@ static void remove_all(struct offload *offload)
 	if (offload->engine == NULL)
 		return;
 	transaction_remove(offload, &shared, 1);
+	connections_remove_all(offload);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
 		if (offload->pods[slot].installed > 0)
 			sets[count++] = &offload->pods[slot];
@@ -66,6 +67,7 @@ static void drop_engine(struct offload *offload)
 	if (offload->engine == NULL)
 		return;
 	// What was not removed goes with the NIC's configuration.
+	connections_forget(offload);
 	transaction_forget(offload, &offload->shared);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		transaction_forget(offload, &offload->pods[slot]);
@@ -97,7 +99,8 @@ static void on_uplink_configured(void *argument)
 		snprintf(offload->queue_why, sizeof(offload->queue_why),
 			 "the transfer proxy is not the uplink but port %u", proxy);
 	else
-		engine_async_configure(proxy, nic_function_count(offload->nic), &offload->queue,
+		engine_async_configure(proxy, nic_function_count(offload->nic),
+				       offload->most_connections, &offload->queue,
 				       offload->queue_why);
 }
 
@@ -115,9 +118,15 @@ static bool choose_async(struct offload *offload)
 		return preflight->passing;
 	}
 	offload->queue_why[0] = '\0';
-	return preflight_may_pass(engine_async_new(
-		preflight->proxy, &preflight->form, &offload->queue,
-		nic_function_count(offload->nic), &offload->engine, offload->queue_why));
+	int r = engine_async_new(preflight->proxy, &preflight->form, &offload->queue,
+				 nic_function_count(offload->nic), &offload->engine,
+				 offload->queue_why);
+	if (r == 0 && !offload->engine->connections)
+		snprintf(offload->connections_why, sizeof(offload->connections_why),
+			 "the NIC has no room for rules of connections: %.64s", offload->queue_why);
+	if (r == 0)
+		offload->queue_why[0] = '\0';
+	return preflight_may_pass(r);
 }
 
 static void choose_engine(struct offload *offload)
@@ -139,6 +148,9 @@ static void choose_engine(struct offload *offload)
 	}
 	preflight_note(preflight, "asynchronous API",
 		       offload->engine != NULL && offload->engine->ops->bulk, offload->queue_why);
+	if (!preflight->form.connections)
+		snprintf(offload->connections_why, sizeof(offload->connections_why),
+			 "the NIC does not take the rules of connections (podportctl offload)");
 	snprintf(offload->why_not, sizeof(offload->why_not), "%s", preflight->why_not);
 	offload->passing = preflight->passing || async_may_pass;
 }
@@ -157,7 +169,9 @@ static void install_shared(struct offload *offload)
 	}
 	shared->outdated = false;
 	const struct flow_form *form = &offload->engine->form;
-	shared->count = program_shared(form->icmp6_type, form->udp_ports, rules);
+	shared->count =
+		program_shared(form->icmp6_type, form->udp_ports,
+			       offload->connections != NULL && offload->engine->connections, rules);
 	for (size_t i = 0; i < shared->count; i++)
 		shared->rules[i] = (struct installed){.rule = rules[i]};
 	transaction_install(offload, &shared, 1, INT64_MAX); // without them there is nothing
@@ -259,6 +273,16 @@ int offload_new(const struct offload_config *config, struct offload **ret_offloa
 	offload->shared.slot = NO_SLOT;
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		offload->pods[slot].slot = slot;
+	if (offload->enabled && config->places > 0 && config->connections > 0) {
+		int r = connections_new(config->places, config->connections, &offload->connections,
+					err);
+
+		if (r < 0) {
+			free(offload);
+			return r;
+		}
+		offload->most_connections = RTE_MIN(config->places, config->connections);
+	}
 	*ret_offload = offload;
 	if (!offload->enabled)
 		return 0;
@@ -284,5 +308,6 @@ void offload_free(struct offload *offload)
 		remove_all(offload);
 		drop_engine(offload);
 	}
+	connections_free(offload->connections);
 	free(offload);
 }

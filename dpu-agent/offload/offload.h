@@ -41,6 +41,8 @@ struct offload;
 struct offload_config {
 	struct nic *nic; // open; its ports not started yet
 	bool enabled;    // false: no rule is ever made, state is OFFLOAD_OFF
+	// Of connections (connections.h): their places, and how many may be carried at once. 0: none.
+	uint32_t places, connections;
 };
 
 // Call before the uplink port is started: the asynchronous API is configured between its
@@ -88,6 +90,13 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 // Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot
 // that is not there: no effect.
 void offload_remove(struct offload *offload, uint32_t slot);
+// Take a pod's rules out of the e-switch for a while, so that all its packets come to the slow path;
+// they stay wanted, and out also if the pod or its rules change, until offload_restore. When it returns
+// no frame goes by them, and a limit of the pod is the agent's meters' to keep. A slot that is not there: no
+// effect but for a pod that comes into it.
+void offload_withdraw(struct offload *offload, uint32_t slot);
+// Make them again; what does not go in, offload_retry does.
+void offload_restore(struct offload *offload, uint32_t slot);
 // Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when
 // nothing is; to be called every few seconds. Blocks for 0.1 s, or for one answer of the NIC.
 void offload_retry(struct offload *offload);
@@ -115,7 +124,7 @@ struct offload_pod_status {
 	bool metered;
 	struct bandwidth_count meters[BANDWIDTH_DIRECTIONS];
 };
-// Of a slot that is not there: off and zeros.
+// Of a slot that is not there: off and zeros; of the uplink's, what connections have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 

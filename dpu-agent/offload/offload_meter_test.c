@@ -8,6 +8,7 @@
 
 #include <rte_ethdev.h>
 
+#include "offload/connections.h"
 #include "offload/fixture_test.h"
 #include "offload/program.h"
 
@@ -250,6 +251,105 @@ static void meters_come_back_with_the_uplink(void **state)
 	assert_true(fake_metered_in_nic(0));
 }
 
+// A trace or a capture wants to see all of its packets: until it has, the limit is the graph's alone.
+static void withdrawn_rules_leave_the_limit_to_the_graph_until_they_are_back(void **state)
+{
+	const struct offload_pod pod = limited(0, true, true), other = limited(1, true, true);
+
+	begin(4);
+	add_pod(&pod);
+	add_pod(&other);
+	fake_meter_pass(meter_of(0, BANDWIDTH_EGRESS), 5, 2);
+	offload_withdraw(offload, pod.slot);
+	assert_false(fake_metered_in_nic(0));
+	assert_false(status_of(0).metered);
+	assert_int_equal(rules_by(0, BANDWIDTH_INGRESS) + rules_by(0, BANDWIDTH_EGRESS), 0);
+	assert_false(fake_has_meter(meter_of(0, BANDWIDTH_INGRESS)));
+	assert_false(fake_has_meter(meter_of(0, BANDWIDTH_EGRESS)));
+	assert_true(fake_metered_in_nic(1));
+	offload_retry(offload);
+	fake_event(FAKE_FIRST_FUNCTION, RTE_ETH_EVENT_INTR_RESET);
+	offload_retry(offload);
+	assert_false(fake_metered_in_nic(0));
+	assert_int_equal(status_of(0).meters[BANDWIDTH_EGRESS].dropped_packets, 2);
+	offload_restore(offload, pod.slot);
+	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
+	assert_true(status_of(0).metered);
+	assert_true(fake_metered_in_nic(0));
+	fake_meter_pass(meter_of(0, BANDWIDTH_EGRESS), 1, 1);
+	assert_int_equal(status_of(0).meters[BANDWIDTH_EGRESS].passed_packets, 6);
+	assert_int_equal(status_of(0).meters[BANDWIDTH_EGRESS].dropped_packets, 3);
+}
+
+// Whichever removal is refused: what stays in the NIC may meter once more, and never in the graph's place.
+static void what_does_not_let_itself_be_withdrawn_is_metered_by_the_graph(void **state)
+{
+	const struct offload_pod pod = limited(0, true, true);
+
+	begin(4);
+	add_pod(&pod);
+	fake.fail_removals = true;
+	offload_withdraw(offload, pod.slot);
+	assert_false(fake_metered_in_nic(0));
+	assert_int_equal(status_of(0).state, OFFLOAD_NONE);
+	fake.fail_removals = false;
+	offload_retry(offload);
+	assert_int_equal(rules_of(0), 0);
+	assert_int_equal(fake_rules_with(" meter="), 0);
+	assert_false(fake_metered_in_nic(0));
+	assert_false(fake_has_meter(meter_of(0, BANDWIDTH_INGRESS)));
+	assert_false(fake_has_meter(meter_of(0, BANDWIDTH_EGRESS)));
+	offload_restore(offload, pod.slot);
+	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
+	assert_true(fake_metered_in_nic(0));
+}
+
+static void a_limit_that_the_nic_cannot_keep_outlasts_a_withdrawal(void **state)
+{
+	const struct offload_pod pod = limited(0, true, false);
+
+	prepare(4);
+	fake.no_meters = true;
+	begin_prepared();
+	add_pod(&pod);
+	offload_withdraw(offload, pod.slot);
+	offload_restore(offload, pod.slot);
+	offload_retry(offload);
+	assert_int_equal(rules_of(0), 0);
+	assert_false(fake_metered_in_nic(0));
+	assert_int_equal(summary().rules_missing, 0);
+}
+
+// With both there are shapes of limits and of connections: the one does not ask for the other.
+static void limits_and_connections_go_each_without_the_other(void **state)
+{
+	const struct offload_pod pod = limited(0, true, true);
+
+	test_places = 4096;
+	test_connections = 10;
+	begin(4);
+	assert_true(offload_connections_usable(offload, NULL));
+	add_pod(&pod);
+	assert_true(fake_metered_in_nic(0));
+	end(state);
+	test_places = 4096;
+	test_connections = 10;
+	prepare(4);
+	fake.no_meters = true;
+	begin_prepared();
+	assert_true(offload_connections_usable(offload, NULL));
+	end(state);
+	test_places = 4096;
+	test_connections = 10;
+	prepare(4);
+	fake.no_item[RTE_FLOW_ITEM_TYPE_TCP] = true;
+	begin_prepared();
+	assert_false(offload_connections_usable(offload, NULL));
+	add_pod(&pod);
+	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
+	assert_true(fake_metered_in_nic(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +362,10 @@ int main(void)
 		TEST(what_meters_counted_outlives_them_and_is_the_pods_alone),
 		TEST(a_pod_with_another_limit_in_the_same_place_gets_another_meter),
 		TEST(meters_come_back_with_the_uplink),
+		TEST(withdrawn_rules_leave_the_limit_to_the_graph_until_they_are_back),
+		TEST(what_does_not_let_itself_be_withdrawn_is_metered_by_the_graph),
+		TEST(a_limit_that_the_nic_cannot_keep_outlasts_a_withdrawal),
+		TEST(limits_and_connections_go_each_without_the_other),
 	};
 	int failed = cmocka_run_group_tests_name("synchronous", tests, use_synchronous, NULL);
 

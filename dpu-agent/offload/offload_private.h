@@ -7,6 +7,7 @@
 //     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
 //     meters.c       the limits of pods, in the NIC
+//     connections.c  masqueraded connections             ──►  connections_run.c, engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
 
@@ -51,6 +52,7 @@ struct rule_set {
 	bool wanted;    // false, and rules installed: the NIC refused to remove them
 	bool fresh;     // nothing programmed yet for this pod: the counts are somebody else's
 	bool outdated;  // what is installed must be removed and made again
+	bool withdrawn; // nothing is to be installed for now
 	bool unmetered; // it has a limit that this NIC cannot keep, and so is to have no rules
 	struct offload_pod pod;
 	struct installed rules[PROGRAM_RULES_MAX];
@@ -75,6 +77,8 @@ struct ledger {
 	uint64_t last_id;
 };
 
+struct connections;
+
 struct offload {
 	struct nic *nic;
 	bool enabled;
@@ -93,6 +97,10 @@ struct offload {
 	struct rule_set pods[OFFLOAD_SLOTS]; // by slot
 	uint32_t cursor;                     // where retry goes on
 	bool told_missing;                   // the log knows that rules are missing
+
+	struct connections *connections; // NULL: none are wanted
+	uint32_t most_connections;
+	char connections_why[ENGINE_WHY_SIZE]; // the NIC takes none, or has refused one
 
 	struct ledger ledger;
 	uint64_t inserted, removed, failed;

@@ -9,7 +9,7 @@
 
 #include <rte_common.h>
 
-#include "offload/offload_private.h"
+#include "offload/connections_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
@@ -25,8 +25,9 @@ enum {
 bool rule_set_missing(const struct rule_set *set)
 {
 	if (set->unmetered)
-		return set->wanted && set->installed > 0; // what was there before it
-	return set->wanted &&
+		return set->wanted && !set->withdrawn &&
+		       set->installed > 0; // what was there before it
+	return set->wanted && !set->withdrawn &&
 	       (set->fresh || set->outdated || set->count == 0 || set->installed < set->count);
 }
 
@@ -67,6 +68,7 @@ static bool program(struct offload *offload, struct rule_set *set)
 		meters_give_back(offload, set);
 		for (int i = 0; i < BANDWIDTH_DIRECTIONS; i++)
 			set->meters[i].base = (struct bandwidth_count){0};
+		connections_clear_count(offload, set->slot);
 	}
 	set->fresh = set->outdated = false;
 	if (set->unmetered) {
@@ -95,8 +97,8 @@ static bool program(struct offload *offload, struct rule_set *set)
 // Some are in: time was up, or a family was refused. And nothing has changed since.
 static bool half_done(const struct rule_set *set)
 {
-	return set->wanted && !set->fresh && !set->outdated && set->installed > 0 &&
-	       set->installed < set->count;
+	return set->wanted && !set->withdrawn && !set->fresh && !set->outdated &&
+	       set->installed > 0 && set->installed < set->count;
 }
 
 // Rules that are there and are not those of now.
@@ -319,11 +321,37 @@ void offload_remove(struct offload *offload, uint32_t slot)
 {
 	struct rule_set *set = &offload->pods[slot];
 
+	connections_remove_slot(offload, slot);
 	if (!set->wanted)
 		return;
 	set->wanted = false;
 	if (set->installed > 0)
 		transaction_remove(offload, &set, 1);
+}
+
+// ---- out for a while ------------------------------------------------------------------------------
+
+void offload_withdraw(struct offload *offload, uint32_t slot)
+{
+	struct rule_set *set = &offload->pods[slot];
+
+	set->withdrawn = true;
+	connections_remove_slot(offload, slot);
+	if (set->installed > 0)
+		transaction_remove(offload, &set, 1);
+}
+
+void offload_restore(struct offload *offload, uint32_t slot)
+{
+	struct rule_set *set = &offload->pods[slot];
+
+	if (!set->withdrawn)
+		return;
+	set->withdrawn = false;
+	if (offload_usable(offload) && rule_set_missing(set)) {
+		make(offload, &set, 1, offload_now_us() + ADD_BUDGET_US);
+		pods_tell(offload);
+	}
 }
 
 // ---- events and retry ---------------------------------------------------------------------------
@@ -341,6 +369,7 @@ static void take_events(struct offload *offload)
 
 		if (!atomic_exchange(&offload->event[slot], false) && !all)
 			continue;
+		connections_leave_slot(offload, slot);
 		if (!set->wanted || set->installed == 0)
 			continue;
 		set->outdated = true;
@@ -360,7 +389,7 @@ static void clear(struct offload *offload, int64_t deadline_us)
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS && offload_now_us() < deadline_us; slot++) {
 		struct rule_set *set = &offload->pods[slot];
 
-		if (set->installed > 0 && (!set->wanted || rule_set_missing(set)))
+		if (set->installed > 0 && (!set->wanted || set->withdrawn || rule_set_missing(set)))
 			remove_outdated(offload, &set, 1);
 	}
 }

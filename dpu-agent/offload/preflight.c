@@ -225,7 +225,7 @@ static void ask_shapes(struct preflight *p)
 	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
 	int r = 0;
 
-	for (int kind = 0; r == 0 && kind < RULE_KINDS; kind++) {
+	for (int kind = 0; r == 0 && kind < RULE_CONNECTION_FIRST; kind++) {
 		if (!flow_has_kind(&p->form, kind))
 			continue;
 		r = ask(p, &rule_shapes[kind], why);
@@ -233,6 +233,27 @@ static void ask_shapes(struct preflight *p)
 			snprintf(remark, sizeof(remark), "%s: %s", rule_shapes[kind].name, why);
 	}
 	need(p, "take the rules as a whole", r, remark);
+}
+
+// Connections to the wire are carried if all of it is there.
+static void ask_connections(struct preflight *p)
+{
+	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
+	int r = -1;
+
+	for (int form = FLOW_NAT_SET; r < 0 && form <= FLOW_NAT_MODIFY; form++) {
+		p->form.nat = form;
+		r = 0;
+		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_KINDS; kind++) {
+			r = ask(p, &rule_shapes[kind], why);
+			if (r < 0)
+				snprintf(remark, sizeof(remark),
+					 "%s: %s; without: all of them take the slow path",
+					 rule_shapes[kind].name, why);
+		}
+	}
+	p->form.connections = r == 0;
+	preflight_note(p, "carry masqueraded connections", r == 0, r == 0 ? "" : remark);
 }
 
 // ---- what will be needed later ------------------------------------------------------------------
@@ -261,23 +282,6 @@ static void note_age(struct preflight *p)
 	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_AGE, &age, &age);
 	add_output(p, &words);
 	note_words(p, "age", &words);
-}
-
-static void note_source_nat(struct preflight *p)
-{
-	const struct rte_flow_action_set_ipv4 address = {.ipv4_addr = htonl(0xc0000202)};
-	const struct rte_flow_action_set_tp port = {.port = htons(1024)};
-	const struct rte_flow_action_set_ipv4 no_address = {0};
-	const struct rte_flow_action_set_tp no_port = {0};
-	const struct rule rule = sample(p);
-	struct flow_words words;
-
-	flow_say(&some_ipv4, &rule, &p->form, &words);
-	words.items[words.item_count++].type = RTE_FLOW_ITEM_TYPE_TCP;
-	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC, &address, &no_address);
-	flow_add_action(&words, RTE_FLOW_ACTION_TYPE_SET_TP_SRC, &port, &no_port);
-	add_output(p, &words);
-	note_words(p, "source NAT", &words);
 }
 
 static void note_vxlan(struct preflight *p)
@@ -332,7 +336,7 @@ static int ask_limited_shapes(struct preflight *p, char ret_why[ENGINE_WHY_SIZE]
 	if (r < 0)
 		return r;
 	r = meter_make(p->proxy, SAMPLE_METER, &limit, ret_why);
-	for (int kind = RULE_LIMITED_FIRST; r == 0 && kind < RULE_KINDS; kind++)
+	for (int kind = RULE_LIMITED_FIRST; r == 0 && kind < RULE_CONNECTION_FIRST; kind++)
 		r = ask(p, &rule_shapes[kind], ret_why);
 	meter_give_back(p->proxy, SAMPLE_METER);
 	meter_policy_give_back(p->proxy);
@@ -383,8 +387,8 @@ void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t fu
 	ask_hop_limit(p);
 	ask_shapes(p);
 	ask_meter(p);
+	ask_connections(p);
 	note_age(p);
 	note_shared_counter(p);
 	note_vxlan(p);
-	note_source_nat(p);
 }

@@ -13,7 +13,7 @@ enum {
 	DHCP6_CLIENT = 546,
 };
 
-size_t program_shared(bool by_icmp6_type, bool by_udp_ports,
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 		      struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	size_t count = 0;
@@ -34,6 +34,10 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports,
 		ret_rules[count++] = (struct rule){.kind = RULE_DHCP_IPV6,
 						   .udp_source = DHCP6_SERVER,
 						   .udp_destination = DHCP6_CLIENT};
+	}
+	if (connections) {
+		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV4};
+		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV6};
 	}
 	ret_rules[count++] = (struct rule){.kind = RULE_ENTRY};
 	return count;

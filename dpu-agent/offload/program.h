@@ -11,10 +11,10 @@
 #include "offload/offload.h"
 #include "offload/rule.h"
 
-enum { PROGRAM_RULES_MAX = 12 }; // of a pod, or shared
+enum { PROGRAM_RULES_MAX = 14 }; // of a pod, or shared
 
-// by_...: the NIC can match it.
-size_t program_shared(bool by_icmp6_type, bool by_udp_ports,
+// by_...: the NIC can match it. connections: it carries some.
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 		      struct rule ret_rules[PROGRAM_RULES_MAX]);
 
 // The ID of the meter of this slot's pod. (BANDWIDTH_INGRESS or _EGRESS)

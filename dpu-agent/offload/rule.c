@@ -86,6 +86,48 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_IP_DST,
 		.actions = ACTION_METER | ACTION_COUNT | ACTION_REWRITE_MACS |
 			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_FUNCTION},
+	[RULE_CONNECTIONS_IPV4] = {
+		.name = "IPv4 connections", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
+		.priority = 2, .opens = true,
+		.match = MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
+	[RULE_CONNECTIONS_IPV6] = {
+		.name = "IPv6 connections", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
+		.priority = 2, .opens = true,
+		.match = MATCH_UNTAGGED | MATCH_INTACT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
+	[RULE_SENT_TCP_IPV4] = {
+		.name = "TCP sent over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_SENT_TCP_IPV6] = {
+		.name = "TCP sent over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_SENT_UDP_IPV4] = {
+		.name = "UDP sent over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_SENT_UDP_IPV6] = {
+		.name = "UDP sent over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_RECEIVED_TCP_IPV4] = {
+		.name = "TCP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_TCP,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_RECEIVED_TCP_IPV6] = {
+		.name = "TCP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_TCP,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_RECEIVED_UDP_IPV4] = {
+		.name = "UDP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
+		.match = MATCH_CONNECTION,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_RECEIVED_UDP_IPV6] = {
+		.name = "UDP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
+		.match = MATCH_CONNECTION,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
 };
 // clang-format on
 

@@ -20,6 +20,7 @@ enum {
 	RULE_GROUP_SOURCE,
 	RULE_GROUP_OUTPUT,
 	RULE_GROUP_SLOW, // has no rule: whatever gets here misses
+	RULE_GROUP_CONNECTION,
 };
 
 enum rule_family { RULE_NO_IP, RULE_IPV4, RULE_IPV6 }; // the Ethernet type that is matched
@@ -40,6 +41,10 @@ enum {
 	MATCH_ICMP6_TYPE = 1 << 11,  // rule.number
 	MATCH_UDP_PORTS = 1 << 12,   // UDP, from rule.udp_source to rule.udp_destination
 	MATCH_AGENT = 1 << 13,       // sent by the agent, through the ethdev of rule.port_id
+	// rule.connection->from: this port, destination MAC address and tuple, unfragmented; with MATCH_ETH_SRC its source
+	// MAC address, with MATCH_TCP an ACK and none of SYN, FIN, RST; else UDP
+	MATCH_CONNECTION = 1 << 14,
+	MATCH_TCP = 1 << 15,
 };
 
 // What it does, in this order.
@@ -50,6 +55,8 @@ enum {
 	ACTION_DECREMENT_HOP_LIMIT = 1 << 3,
 	ACTION_JUMP = 1 << 4,        // to shape.jump
 	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
+	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1, out of its port.
+	ACTION_TRANSLATE = 1 << 6,
 };
 
 struct rule_shape {
@@ -85,11 +92,39 @@ enum rule_kind {
 	RULE_LIMIT_FROM_AGENT,
 	RULE_LIMITED_OUTPUT_IPV4, // in the place of RULE_OUTPUT_
 	RULE_LIMITED_OUTPUT_IPV6,
+	RULE_CONNECTIONS_IPV4, // to the connections: what may be one's packet at all
+	RULE_CONNECTIONS_IPV6,
+	RULE_SENT_TCP_IPV4, // by a pod
+	RULE_SENT_TCP_IPV6,
+	RULE_SENT_UDP_IPV4,
+	RULE_SENT_UDP_IPV6,
+	RULE_RECEIVED_TCP_IPV4,
+	RULE_RECEIVED_TCP_IPV6,
+	RULE_RECEIVED_UDP_IPV4,
+	RULE_RECEIVED_UDP_IPV6,
 	RULE_KINDS,
 	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
+	RULE_CONNECTION_FIRST =
+		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
 };
 
 extern const struct rule_shape rule_shapes[RULE_KINDS];
+
+// How a connection's packets look at one end.
+struct rule_side {
+	uint16_t port_id; // of the function's ethdev, or the uplink's
+	struct mac source_mac, destination_mac;
+	union {
+		struct in_addr ipv4;
+		struct in6_addr ipv6;
+	} source, destination;
+	in_port_t source_port_be, destination_port_be;
+};
+
+// One direction: what comes looking like this goes on looking like that.
+struct rule_connection {
+	struct rule_side from, to;
+};
 
 struct rule {
 	enum rule_kind kind;
@@ -101,7 +136,8 @@ struct rule {
 	struct in6_addr ipv6;
 	uint8_t number; // hop limit, or ICMPv6 type
 	uint16_t udp_source, udp_destination;
-	uint32_t meter; // its ID
+	uint32_t meter;                           // its ID
+	const struct rule_connection *connection; // of a rule of one; the caller's
 };
 
 static inline const struct rule_shape *rule_shape(const struct rule *rule)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "offload/offload_private.h"
+#include "offload/connections_private.h"
 
 const char *offload_state_name(enum offload_state state)
 {
@@ -38,7 +38,8 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 {
 	struct rule rules[PROGRAM_RULES_MAX];
 
-	if (!set->wanted || set->unmetered || offload_off(offload) || !offload->begun)
+	if (!set->wanted || set->withdrawn || set->unmetered || offload_off(offload) ||
+	    !offload->begun)
 		return 0;
 	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, rules);
 }
@@ -48,7 +49,8 @@ static enum offload_state state_of(const struct offload *offload, const struct r
 	if (!set->wanted || offload_off(offload))
 		return OFFLOAD_OFF;
 	// What is installed and should not be is nothing that this pod has.
-	if (set->installed == 0 || set->fresh || set->outdated || !offload_usable(offload))
+	if (set->installed == 0 || set->withdrawn || set->fresh || set->outdated ||
+	    !offload_usable(offload))
 		return OFFLOAD_NONE;
 	if (rule_set_missing(set) || one_direction(offload, set))
 		return OFFLOAD_PARTIAL;
@@ -65,6 +67,9 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 	else if (set->unmetered)
 		snprintf(ret_reason, LIMIT_TEXT + 1,
 			 "no meter: the pod has a limit, which the agent keeps");
+	else if (set->withdrawn)
+		snprintf(ret_reason, LIMIT_TEXT + 1,
+			 "withdrawn while a capture or a trace looks at all its packets");
 	else if (rule_set_missing(set))
 		snprintf(ret_reason, LIMIT_TEXT + 1, "%s", set->reason);
 	else
@@ -73,12 +78,26 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 			 offload->router.mtu);
 }
 
+static void add_connections(const struct offload *offload, uint32_t slot,
+			    struct offload_pod_status *status)
+{
+	struct engine_count received, sent;
+
+	connections_count(offload, slot, &received, &sent);
+	status->rx_packets += received.packets;
+	status->rx_bytes += received.bytes;
+	status->tx_packets += sent.packets;
+	status->tx_bytes += sent.bytes;
+}
+
 void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod_status *ret_status)
 {
 	struct rule_set *set = &offload->pods[slot];
 	struct engine_count received, sent;
 
 	memset(ret_status, 0, sizeof(*ret_status));
+	if (slot == offload->uplink_slot)
+		add_connections(offload, slot, ret_status);
 	if (!set->wanted)
 		return;
 	ret_status->state = state_of(offload, set);
@@ -111,6 +130,7 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 	ret_status->rx_bytes = received.bytes;
 	ret_status->tx_packets = sent.packets;
 	ret_status->tx_bytes = sent.bytes;
+	add_connections(offload, slot, ret_status);
 }
 
 static void add_pod(const struct offload *offload, const struct rule_set *set,
@@ -122,7 +142,7 @@ static void add_pod(const struct offload *offload, const struct rule_set *set,
 		return;
 	if (set->fresh || set->outdated || !offload_usable(offload))
 		summary->rules_missing += wanted;
-	else
+	else if (!set->withdrawn)
 		summary->rules_missing += wanted - (uint32_t)set->installed;
 	switch (state_of(offload, set)) {
 	case OFFLOAD_FULL:

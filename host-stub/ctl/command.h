@@ -17,6 +17,17 @@ enum {
 	EXIT_HOSTD_AWAY = 3,
 };
 
+// Of those that watch packets; 0, NULL: not given.
+struct watch_options {
+	const char *file;     // -w
+	uint64_t count;       // -c, --count
+	uint64_t bytes;       // --bytes
+	uint32_t seconds;     // --seconds
+	uint32_t snap;        // --snap
+	bool all;             // --all
+	bool leave_offloaded; // --offloaded
+};
+
 struct options {
 	bool json;
 	bool drops;       // ports --drops
@@ -24,6 +35,7 @@ struct options {
 	uint32_t mtu;     // --mtu; 0: not given
 	char **arguments; // of a command that has_arguments, after its name
 	int argument_count;
+	struct watch_options watch;
 };
 
 struct command {
@@ -32,6 +44,7 @@ struct command {
 	const char *help;      // for COMMAND --help: what is printed, and the keys of --json
 	bool has_drops;        // knows --drops
 	bool has_pod;          // takes a POD
+	bool watches;          // knows struct watch_options
 	const char *arguments; // as --help has them, "[set PREFIX...]"; NULL: none
 	// Returns 0 or an exit status, having printed the answer; or a negative errno with *error.
 	int (*run)(struct podport_client *client, const struct options *options,
@@ -40,7 +53,7 @@ struct command {
 
 extern const struct command command_status, command_pods, command_ports, command_ipam,
 	command_flows, command_offload, command_network, command_neighbours, command_connections,
-	command_bandwidth, command_reconcile;
+	command_bandwidth, command_reconcile, command_trace, command_capture;
 
 // In the order of --help; NULL past the last one.
 const struct command *command_at(size_t index);

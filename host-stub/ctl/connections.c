@@ -43,7 +43,7 @@ static const char *format_end(struct text *text, int family, const void *address
 	return text->text;
 }
 
-static void put_connection(struct table *table, const struct podport_connection *c,
+static void put_connection(struct table *table, const struct podport_connection *c, bool offloaded,
 			   const struct podport_pods *pods)
 {
 	const struct podport_attachment *pod = find_pod(pods, c);
@@ -56,9 +56,22 @@ static void put_connection(struct table *table, const struct podport_connection 
 	table_put(table, format_end(&text, c->family, c->external, c->external_port));
 	table_put(table, format_end(&text, c->family, c->peer, c->peer_port));
 	table_put(table, c->state[0] != '\0' ? c->state : c->answered ? "answered" : "unanswered");
+	table_put(table, offloaded ? "yes" : "no");
 	table_put(table, format_bytes(&text, c->bytes_sent));
 	table_put(table, format_bytes(&text, c->bytes_received));
 	table_put(table, format_duration(&text, c->expires_s * 1000ull));
+}
+
+static void print_offload(const struct podport_connections_offload *offload)
+{
+	if (offload->why_not[0] != '\0')
+		printf("the e-switch carries none: %s\n", offload->why_not);
+	else
+		printf("%u of at most %u in the e-switch; refused: %llu for want of room, %llu by "
+		       "the "
+		       "NIC\n",
+		       offload->carried, offload->most, (unsigned long long)offload->refused_full,
+		       (unsigned long long)offload->refused_nic);
 }
 
 static void print_table(const struct podport_connections *connections,
@@ -70,6 +83,7 @@ static void print_table(const struct podport_connections *connections,
 						      {.name = "SEEN-AS"},
 						      {.name = "TO"},
 						      {.name = "STATE"},
+						      {.name = "OFFLOAD"},
 						      {.name = "SENT", .right = true},
 						      {.name = "RECEIVED", .right = true},
 						      {.name = "EXPIRES", .right = true},
@@ -85,11 +99,13 @@ static void print_table(const struct podport_connections *connections,
 	}
 	for (size_t i = 0; i < podport_connections_count(connections); i++)
 		if (is_wanted(podport_connections_get(connections, i), pods, name))
-			put_connection(table, podport_connections_get(connections, i), pods);
+			put_connection(table, podport_connections_get(connections, i),
+				       podport_connections_offloaded(connections, i), pods);
 	table_print(table);
 	printf("%u of %u connections; refused: %llu for want of room, %llu of a port\n",
 	       summary->total, summary->most, (unsigned long long)summary->refused_full,
 	       (unsigned long long)summary->refused_ports);
+	print_offload(podport_connections_offload(connections));
 }
 
 static json_t *end_json(int family, const uint8_t *address, uint16_t port)
@@ -98,19 +114,21 @@ static json_t *end_json(int family, const uint8_t *address, uint16_t port)
 			 "port", (int)port);
 }
 
-static json_t *connection_json(const struct podport_connection *c, const struct podport_pods *pods)
+static json_t *connection_json(const struct podport_connection *c, bool offloaded,
+			       const struct podport_pods *pods)
 {
 	const struct podport_attachment *pod = find_pod(pods, c);
 	struct text name;
 
-	return json_pack("{s:s?, s:s, s:o, s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "pod",
-			 pod != NULL ? format_pod(&name, pod) : NULL, "protocol", c->protocol,
-			 "from", end_json(c->family, c->pod, c->pod_port), "seen_as",
+	return json_pack("{s:s?, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I}",
+			 "pod", pod != NULL ? format_pod(&name, pod) : NULL, "protocol",
+			 c->protocol, "from", end_json(c->family, c->pod, c->pod_port), "seen_as",
 			 end_json(c->family, c->external, c->external_port), "to",
 			 end_json(c->family, c->peer, c->peer_port), "state", c->state, "answered",
-			 (int)c->answered, "expires_s", (json_int_t)c->expires_s, "packets_sent",
-			 (json_int_t)c->packets_sent, "bytes_sent", (json_int_t)c->bytes_sent,
-			 "packets_received", (json_int_t)c->packets_received, "bytes_received",
+			 (int)c->answered, "offloaded", (int)offloaded, "expires_s",
+			 (json_int_t)c->expires_s, "packets_sent", (json_int_t)c->packets_sent,
+			 "bytes_sent", (json_int_t)c->bytes_sent, "packets_received",
+			 (json_int_t)c->packets_received, "bytes_received",
 			 (json_int_t)c->bytes_received);
 }
 
@@ -119,18 +137,27 @@ static void print_json(const struct podport_connections *connections,
 {
 	const struct podport_connections_summary *summary =
 		podport_connections_summary(connections);
+	const struct podport_connections_offload *offload =
+		podport_connections_offload(connections);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < podport_connections_count(connections); i++) {
 		const struct podport_connection *c = podport_connections_get(connections, i);
 
 		if (is_wanted(c, pods, name))
-			json_array_append_new(list, connection_json(c, pods));
+			json_array_append_new(
+				list,
+				connection_json(c, podport_connections_offloaded(connections, i),
+						pods));
 	}
-	command_print_json(json_pack("{s:o, s:I, s:I, s:I, s:I}", "connections", list, "total",
-				     (json_int_t)summary->total, "most", (json_int_t)summary->most,
-				     "refused_full", (json_int_t)summary->refused_full,
-				     "refused_ports", (json_int_t)summary->refused_ports));
+	command_print_json(json_pack(
+		"{s:o, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:s}}", "connections", list,
+		"total", (json_int_t)summary->total, "most", (json_int_t)summary->most,
+		"refused_full", (json_int_t)summary->refused_full, "refused_ports",
+		(json_int_t)summary->refused_ports, "offload", "carried",
+		(json_int_t)offload->carried, "most", (json_int_t)offload->most, "refused_full",
+		(json_int_t)offload->refused_full, "refused_nic", (json_int_t)offload->refused_nic,
+		"why_not", offload->why_not));
 }
 
 static int run(struct podport_client *client, const struct options *options,
@@ -170,7 +197,11 @@ const struct command command_connections = {
 		"how full the table is, and how many new connections were refused ('podportctl "
 		"ports "
 		"--drops' says\n"
-		"whose: nat-table-full, nat-no-port).\n"
+		"whose: nat-table-full, nat-no-port). OFFLOAD: the NIC's e-switch carries it; what "
+		"it "
+		"counts is\n"
+		"told with a lag of some seconds. The last line says how many, and how many it was "
+		"refused.\n"
 		"\n"
 		"--json: {\"connections\": [{\n"
 		"  pod                      string, null: it has just gone\n"
@@ -179,11 +210,14 @@ const struct command command_connections = {
 		"in to 0\n"
 		"  state                    string, \"\" if the protocol has none\n"
 		"  answered                 true, false\n"
+		"  offloaded                true, false\n"
 		"  expires_s                number\n"
 		"  packets_sent, bytes_sent, packets_received, bytes_received   numbers, by the "
 		"pod\n"
 		"}], total, most, refused_full, refused_ports: numbers; most is 0: nothing is "
-		"masqueraded}\n",
+		"masqueraded,\n"
+		"  offload: {carried, most, refused_full, refused_nic: numbers,\n"
+		"            why_not: string, \"\" if it can}}\n",
 	.has_pod = true,
 	.run = run,
 };

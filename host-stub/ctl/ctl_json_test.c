@@ -169,7 +169,8 @@ static void the_json_of_flows_is_as_documented(void **state)
 static void the_json_of_connections_is_as_documented(void **state)
 {
 #define REST                                                                                       \
-	"'answered':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'packets_received':"  \
+	"'answered':true,'offloaded':true,'expires_s':299,'packets_sent':10,'bytes_sent':1000,'"   \
+	"packets_received':"                                                                       \
 	"20,'bytes_received':2000}"
 #define TCP4                                                                                       \
 	"{'pod':null,'protocol':'tcp','from':{'address':'10.10.10.10','port':4000},"               \
@@ -182,12 +183,15 @@ static void the_json_of_connections_is_as_documented(void **state)
 		    "'from':{'address':'a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a','port':4000},"
 		    "'seen_as':{'address':'c0c:c0c:c0c:c0c:c0c:c0c:c0c:c0c','port':50000},"
 		    "'to':{'address':'b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b','port':443},'state':''," REST
-		    "," TCP4 "],'total':3,'most':1000,'refused_full':4,'refused_ports':5}");
+		    "," TCP4 "],'total':3,'most':1000,'refused_full':4,'refused_ports':5,"
+		    "'offload':{'carried':2,'most':500,'refused_full':6,'refused_nic':7,"
+		    "'why_not':'the uplink is on VLAN 7'}}");
 	assert_int_equal(run("connections"), 0);
 	assert_has(output, "SEEN-AS");
 	assert_has(output, "12.12.12.12:50000");
 	assert_has(output, "[b0b:b0b:b0b:b0b:b0b:b0b:b0b:b0b]:443");
 	assert_has(output, "3 of 1000 connections; refused: 4 for want of room, 5 of a port");
+	assert_has(output, "the e-switch carries none: the uplink is on VLAN 7");
 	assert_int_equal(run("connections nobody"), 1);
 	assert_has(output, "no pod is called 'nobody'");
 #undef TCP4

@@ -204,6 +204,10 @@ static void a_wrong_command_line_is_explained(void **state)
 		{"pods --timeout 601", "--timeout: '601'"},
 		{"pods --timeout nan", "--timeout: 'nan'"},
 		{"pods --socket", "socket"},
+		{"pods --count 3", "go with 'trace' or 'capture'"},
+		{"trace web-0 --count 0", "--count: '0' is not in 1.."},
+		{"trace web-0 --seconds 3601", "--seconds: '3601' is not in 1..3600"},
+		{"capture web-0 --snap -1", "--snap: '-1' is not in 1..9216"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -214,9 +218,9 @@ static void a_wrong_command_line_is_explained(void **state)
 
 static void help_documents_every_command(void **state)
 {
-	static const char *const commands[] = {"status",     "pods",        "ports",
-					       "ipam",       "flows",       "offload",
-					       "neighbours", "connections", "bandwidth"};
+	static const char *const commands[] = {"status",    "pods",    "ports",      "ipam",
+					       "flows",     "offload", "neighbours", "connections",
+					       "bandwidth", "trace",   "capture"};
 	char arguments[64];
 
 	assert_int_equal(run("--help"), 0);

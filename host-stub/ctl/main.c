@@ -4,6 +4,7 @@
 // --json for programs.
 
 #include <err.h>
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -107,6 +108,24 @@ static int parse_mtu(const char *text, uint32_t *ret_mtu)
 	return 0;
 }
 
+// 1..most
+static int parse_number(const char *name, const char *text, uint64_t most, uint64_t *ret_number)
+{
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number == 0 ||
+	    number > most) {
+		fprintf(stderr, "podportctl: %s: '%s' is not in 1..%llu\n", name, text,
+			(unsigned long long)most);
+		return -1;
+	}
+	*ret_number = number;
+	return 0;
+}
+
 // What follows the options. Returns 0 or -1.
 static int parse_command(int argc, char **argv, struct arguments *ret)
 {
@@ -133,23 +152,69 @@ static int parse_command(int argc, char **argv, struct arguments *ret)
 	return -1;
 }
 
+enum {
+	OPTION_JSON = 256,
+	OPTION_SOCKET,
+	OPTION_TIMEOUT,
+	OPTION_DROPS,
+	OPTION_MTU,
+	OPTION_BYTES,
+	OPTION_SECONDS,
+	OPTION_SNAP,
+	OPTION_ALL,
+	OPTION_OFFLOADED,
+	OPTION_VERSION
+};
+
+// Returns 0, or -1 if it is none of these, or its value is wrong, which was said then.
+static int parse_watch_option(int option, const char *text, struct watch_options *watch)
+{
+	uint64_t number;
+
+	switch (option) {
+	case 'w':
+		watch->file = text;
+		return 0;
+	case 'c':
+		return parse_number("--count", text, UINT64_MAX, &watch->count);
+	case OPTION_BYTES:
+		return parse_number("--bytes", text, UINT64_MAX, &watch->bytes);
+	case OPTION_SECONDS:
+		if (parse_number("--seconds", text, 3600, &number) < 0)
+			return -1;
+		watch->seconds = (uint32_t)number;
+		return 0;
+	case OPTION_SNAP:
+		if (parse_number("--snap", text, 9216, &number) < 0)
+			return -1;
+		watch->snap = (uint32_t)number;
+		return 0;
+	case OPTION_ALL:
+		watch->all = true;
+		return 0;
+	case OPTION_OFFLOADED:
+		watch->leave_offloaded = true;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
 // Returns 0 to go on, or -1 with *ret_status to exit with.
 static int parse_arguments(int argc, char **argv, struct arguments *ret, int *ret_status)
 {
-	enum {
-		OPTION_JSON = 256,
-		OPTION_SOCKET,
-		OPTION_TIMEOUT,
-		OPTION_DROPS,
-		OPTION_MTU,
-		OPTION_VERSION
-	};
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, OPTION_JSON},
 		{"socket", required_argument, NULL, OPTION_SOCKET},
 		{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 		{"drops", no_argument, NULL, OPTION_DROPS},
 		{"mtu", required_argument, NULL, OPTION_MTU},
+		{"count", required_argument, NULL, 'c'},
+		{"bytes", required_argument, NULL, OPTION_BYTES},
+		{"seconds", required_argument, NULL, OPTION_SECONDS},
+		{"snap", required_argument, NULL, OPTION_SNAP},
+		{"all", no_argument, NULL, OPTION_ALL},
+		{"offloaded", no_argument, NULL, OPTION_OFFLOADED},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{NULL, 0, NULL, 0},
@@ -157,7 +222,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 	int option;
 
 	*ret_status = EXIT_USAGE;
-	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "hw:c:", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_JSON:
 			ret->options.json = true;
@@ -184,6 +249,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 			*ret_status = EXIT_DONE;
 			return -1;
 		default:
+			if (parse_watch_option(option, optarg, &ret->options.watch) == 0)
+				break;
 			usage();
 			return -1;
 		}
@@ -192,6 +259,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 		return 0;
 	usage();
 	return -1;
+}
+
+static bool is_given(const struct watch_options *watch)
+{
+	return watch->file != NULL || watch->count != 0 || watch->bytes != 0 ||
+	       watch->seconds != 0 || watch->snap != 0 || watch->all || watch->leave_offloaded;
 }
 
 int main(int argc, char **argv)
@@ -210,9 +283,9 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	if (arguments.command == NULL) {
-		fprintf(stderr,
-			"podportctl: which command? status, pods, ports, ipam, flows, "
-			"offload, network,\n  neighbours, connections, bandwidth or reconcile\n");
+		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
+				"offload, network,\n  neighbours, connections, bandwidth, trace, "
+				"capture or reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {
@@ -221,6 +294,11 @@ int main(int argc, char **argv)
 	}
 	if (arguments.options.mtu != 0 && arguments.command != &command_network) {
 		fprintf(stderr, "podportctl: --mtu goes with 'network set'\n");
+		return usage();
+	}
+	if (!arguments.command->watches && is_given(&arguments.options.watch)) {
+		fprintf(stderr, "podportctl: -w, --count, --bytes, --seconds, --snap, --all and "
+				"--offloaded go with 'trace' or 'capture'\n");
 		return usage();
 	}
 	if (arguments.socket != NULL && arguments.socket[0] == '\0')

@@ -452,6 +452,8 @@ void work_run(struct hostd *hostd, struct work *work)
 	case CALL_LIST_FLOWS:
 	case CALL_LIST_NEIGHBOURS:
 	case CALL_LIST_CONNECTIONS:
+	case CALL_WATCH:
+	case CALL_READ_WATCH:
 	case CALL_GET_OFFLOAD:
 		r = ask(hostd, work, &work->request, &work->reply, &error);
 		break;

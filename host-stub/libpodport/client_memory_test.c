@@ -184,6 +184,24 @@ static int call_reconcile(struct podport_client *client, struct podport_error *e
 	return r;
 }
 
+static int call_watch(struct podport_client *client, struct podport_error *error)
+{
+	struct podport_watch_request request = PODPORT_WATCH_REQUEST_INIT;
+	struct podport_packets *packets;
+	struct podport_watch *watch;
+
+	request.key = some_key();
+	int r = podport_watch_begin(client, &request, &watch, error);
+
+	if (r < 0)
+		return r;
+	r = podport_watch_read(client, watch, false, &packets, error);
+	if (r == 0)
+		podport_packets_free(packets);
+	podport_watch_free(watch);
+	return r;
+}
+
 static int call_connect(struct podport_client *client, struct podport_error *error)
 {
 	struct podport_client *another;
@@ -199,7 +217,7 @@ static void any_allocation_may_fail(void **state)
 	static int (*const calls[])(struct podport_client *, struct podport_error *) = {
 		call_add,  call_del,         call_pods,      call_ports,      call_status,
 		call_ipam, call_flows,       call_offload,   call_neighbours, call_connections,
-		call_gc,   call_set_network, call_reconcile, call_connect,
+		call_gc,   call_set_network, call_reconcile, call_connect,    call_watch,
 	};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);

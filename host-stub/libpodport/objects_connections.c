@@ -11,12 +11,15 @@
 struct connection_object {
 	struct podport_connection public;
 	char state[LIMIT_ID + 1];
+	bool offloaded;
 };
 
 struct podport_connections {
 	struct connection_object **items;
 	size_t count;
 	struct podport_connections_summary summary;
+	struct podport_connections_offload offload;
+	char why_not[LIMIT_TEXT + 1];
 };
 
 static const char *protocol_name(uint8_t protocol)
@@ -42,6 +45,7 @@ static struct connection_object *make_object(const struct connection_row *from)
 	if (object == NULL)
 		return NULL;
 	memcpy(object->state, from->state, sizeof(object->state));
+	object->offloaded = from->offloaded;
 	object->public = (struct podport_connection){
 		.protocol = protocol_name(from->protocol),
 		.family = from->is_ipv6 ? AF_INET6 : AF_INET,
@@ -83,6 +87,14 @@ int object_connections_append(struct podport_connections *connections,
 		.refused_full = from->refused_full,
 		.refused_ports = from->refused_ports,
 	};
+	memcpy(connections->why_not, from->offload.why_not, sizeof(connections->why_not));
+	connections->offload = (struct podport_connections_offload){
+		.carried = from->offload.carried,
+		.most = from->offload.most,
+		.refused_full = from->offload.refused_full,
+		.refused_nic = from->offload.refused_nic,
+		.why_not = connections->why_not,
+	};
 	for (size_t i = 0; i < from->count; i++) {
 		items[count + i] = make_object(&from->connections[i]);
 		if (items[count + i] == NULL) {
@@ -104,6 +116,17 @@ const struct podport_connection *
 podport_connections_get(const struct podport_connections *connections, size_t index)
 {
 	return index < connections->count ? &connections->items[index]->public : NULL;
+}
+
+bool podport_connections_offloaded(const struct podport_connections *connections, size_t index)
+{
+	return index < connections->count && connections->items[index]->offloaded;
+}
+
+const struct podport_connections_offload *
+podport_connections_offload(const struct podport_connections *connections)
+{
+	return &connections->offload;
 }
 
 const struct podport_connections_summary *

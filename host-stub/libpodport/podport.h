@@ -430,6 +430,19 @@ podport_connections_get(const struct podport_connections *connections, size_t in
 // As it was when the last page was made. Lives as long as the list; do not free.
 const struct podport_connections_summary *
 podport_connections_summary(const struct podport_connections *connections);
+// Does the NIC's e-switch carry this one? Its packets and bytes then lag by some seconds. index: below the count; else false.
+bool podport_connections_offloaded(const struct podport_connections *connections, size_t index);
+
+// What the e-switch carries of the connections. This struct does not grow.
+struct podport_connections_offload {
+	uint32_t carried, most; // how many, and how many it may; most is 0: none ever
+	// Refused since the agent's start, and so forwarded in software: there were as many as there may be; by the NIC.
+	uint64_t refused_full, refused_nic;
+	const char *why_not; // "" if it can
+};
+// As it was when the last page was made. Lives as long as the list; do not free.
+const struct podport_connections_offload *
+podport_connections_offload(const struct podport_connections *connections);
 // NULL is fine.
 void podport_connections_free(struct podport_connections *connections);
 
@@ -568,6 +581,99 @@ int podport_set_network(struct podport_client *client,
 			struct podport_pod_network **ret_network, struct podport_error *error);
 // NULL is fine.
 void podport_pod_network_free(struct podport_pod_network *network);
+
+// ---- looking at packets ---------------------------------------------------------------------
+
+// An instruction of a filter: classic BPF over the Ethernet frame, as bpf(4), and libpcap's struct
+// bpf_insn, have it. This struct does not grow.
+struct podport_filter_instruction {
+	uint16_t code;
+	uint8_t jump_true, jump_false;
+	uint32_t value;
+};
+
+struct podport_watch_request {
+	size_t size; // set by PODPORT_WATCH_REQUEST_INIT
+	struct podport_key key;
+	bool path;            // also each packet's way through the agent's graph
+	bool withdraw;        // the e-switch forwards none of them meanwhile, so that all are seen
+	uint32_t frame_bytes; // to be told of each frame, 0..9216
+	uint64_t packets;     // at most, 0: any number
+	uint64_t bytes;       // of frames, at most, 0: any number
+	uint32_t seconds;     // 1..3600, 0: 3600
+	// 0: every packet. At most 256 instructions, none of which jumps backwards.
+	const struct podport_filter_instruction *filter;
+	size_t filter_count;
+};
+#define PODPORT_WATCH_REQUEST_INIT                                                                 \
+	{                                                                                          \
+		.size = sizeof(struct podport_watch_request)                                       \
+	}
+
+struct podport_watch;
+
+struct podport_watch_info {
+	const char *port; // "pf0vf3"
+	bool withdrawn;   // the pod had rules in the e-switch; they come back when the watch ends
+};
+
+// Look at the pod's packets from now on. The watch ends by itself when a limit is reached, when the
+// pod leaves, or when it has not been read for 5 seconds, as after the end of this process. Errors:
+// PODPORT_NOT_FOUND, PODPORT_NOT_READY (the pod has no port), PODPORT_BUSY (too many at once),
+// PODPORT_BAD_REQUEST (the filter), PODPORT_UNSUPPORTED (an older agent). ret_watch:
+// podport_watch_free().
+int podport_watch_begin(struct podport_client *client, const struct podport_watch_request *request,
+			struct podport_watch **ret_watch, struct podport_error *error);
+// Lives as long as the watch; do not free.
+const struct podport_watch_info *podport_watch_info(const struct podport_watch *watch);
+// Of this process's side only: see podport_watch_read(). NULL is fine.
+void podport_watch_free(struct podport_watch *watch);
+
+struct podport_packet_step {
+	const char *node; // of the graph
+	const char *text; // what it decided, and why
+};
+
+struct podport_packet {
+	uint64_t number;      // ascending
+	uint64_t unix_ns;     // when it was seen
+	bool to_pod;          // else from it
+	uint32_t length;      // of the frame
+	const uint8_t *frame; // its first frame_bytes
+	uint32_t frame_bytes;
+	const char *drop;    // the reason, "": it was not dropped
+	const char *summary; // "" without path, as are the steps
+	size_t step_count;
+	const struct podport_packet_step *steps;
+};
+
+struct podport_packets_summary {
+	bool more;  // there are more already
+	bool ended; // nothing comes any more
+	const char *reason;
+	// Since the beginning.
+	uint64_t taken;     // by the agent, those that are still to be read among them
+	uint64_t lost;      // it had no room for these: they were not read fast enough
+	uint64_t offloaded; // of the pod, forwarded by the e-switch, and so not seen
+};
+
+struct podport_packets;
+
+// What was seen since the last read. `end`: the watch is to end; read on until `ended`, with no packets,
+// if what was seen until now matters. After an error that says that no answer came, the next read has
+// what this one would have had. Errors: PODPORT_NOT_FOUND: the watch is no more, since the agent was
+// restarted or was not asked for too long. ret_packets: podport_packets_free().
+int podport_watch_read(struct podport_client *client, struct podport_watch *watch, bool end,
+		       struct podport_packets **ret_packets, struct podport_error *error);
+size_t podport_packets_count(const struct podport_packets *packets);
+// index: below the count; else NULL. Lives as long as the packets; do not free.
+const struct podport_packet *podport_packets_get(const struct podport_packets *packets,
+						 size_t index);
+// Lives as long as the packets; do not free.
+const struct podport_packets_summary *
+podport_packets_summary(const struct podport_packets *packets);
+// NULL is fine.
+void podport_packets_free(struct podport_packets *packets);
 
 // ---- reconciliation -------------------------------------------------------------------------
 

@@ -244,7 +244,8 @@ def test_a_pod_carries_on_while_another_floods(make_sim, flood, capsys):
             stream.close()
         growth_kb = sim.agent.rss_kb() - rss_kb
         show(capsys, rows, streams, growth_kb)
-        assert growth_kb < GROWTH_MOST_KB
+        # Sanitizers keep what is freed for a while.
+        assert growth_kb < GROWTH_MOST_KB or SANITIZED
         assert sim.ask("connections")["total"] <= LIMIT_CONNECTIONS + 50
 
 

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Connections that somebody else carries: what is offered, what comes back, and that nothing of one that is carried is
+// given to another before it is let go.
+
+#include "conntrack/fixture_test.h"
+
+static struct test_packet packet;
+static const struct test_end pod = {"10.0.0.1", 4000}, peer = {"198.51.100.7", 80};
+static uint32_t recalls, recalled_place;
+static bool deaf;
+static const struct conntrack_unseen nothing;
+
+static bool recall(void *context, uint32_t place)
+{
+	if (deaf)
+		return false;
+	recalls++;
+	recalled_place = place;
+	return true;
+}
+
+static int setup(void **state)
+{
+	table_setup(state);
+	test_config.recall = recall;
+	test_config.timeouts.udp_answered = 60;
+	new_table();
+	recalls = 0;
+	deaf = false;
+	return 0;
+}
+
+static uint16_t external_port(void)
+{
+	return rte_be_to_cpu_16(last_rewrite.to.source_port);
+}
+
+static enum conntrack_verdict udp_out(void)
+{
+	make_udp(&packet, pod, peer, 10);
+	return send_out(0, &packet);
+}
+
+static enum conntrack_verdict udp_in(uint16_t port)
+{
+	make_udp(&packet, peer, (struct test_end){EXTERNAL4, port}, 10);
+	return send_in(&packet, NULL);
+}
+
+static enum conntrack_verdict tcp_out(uint8_t flags, uint32_t sequence, uint32_t acknowledgement)
+{
+	make_tcp(&packet, pod, peer,
+		 &(struct test_tcp){flags, sequence, acknowledgement, 1000, -1, 0});
+	return send_out(0, &packet);
+}
+
+static enum conntrack_verdict tcp_in(uint16_t port, uint8_t flags, uint32_t sequence,
+				     uint32_t acknowledgement)
+{
+	make_tcp(&packet, peer, (struct test_end){EXTERNAL4, port},
+		 &(struct test_tcp){flags, sequence, acknowledgement, 1000, -1, 0});
+	return send_in(&packet, NULL);
+}
+
+// An answered flow of so many packets; returns the external port.
+static uint16_t udp_flow(void)
+{
+	assert_int_equal(udp_out(), CONNTRACK_PASS);
+	uint16_t port = external_port();
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(udp_in(port), CONNTRACK_PASS);
+		assert_int_equal(udp_out(), CONNTRACK_PASS);
+	}
+	return port;
+}
+
+static uint16_t tcp_connection(void)
+{
+	assert_int_equal(tcp_out(TCP_SYN, 100, 0), CONNTRACK_PASS);
+	uint16_t port = external_port();
+	assert_int_equal(tcp_in(port, TCP_SYN | TCP_ACK, 500, 101), CONNTRACK_PASS);
+	assert_false(last_rewrite.steady);
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+		assert_int_equal(tcp_in(port, TCP_ACK, 501, 101), CONNTRACK_PASS);
+	}
+	return port;
+}
+
+// The steady connection is carried; returns its place.
+static uint32_t carry(void)
+{
+	struct conntrack_sides sides;
+	uint32_t place = last_rewrite.place;
+
+	assert_true(last_rewrite.steady);
+	conntrack_carry(table, place, &sides);
+	conntrack_carry_begin(table, place);
+	return place;
+}
+
+static struct conntrack_entry entry_at(uint32_t place)
+{
+	static struct conntrack_entry entries[64];
+	uint32_t count, cursor = 0;
+
+	do {
+		cursor = conntrack_list(table, CONNTRACK_POD_ANY, cursor, UINT32_MAX, entries, 64,
+					&count);
+		for (uint32_t i = 0; i < count; i++)
+			if (entries[i].place == place)
+				return entries[i];
+	} while (cursor != 0);
+	fail_msg("there is none at %u", place);
+	return entries[0];
+}
+
+static void only_what_goes_both_ways_and_on_is_steady(void **state)
+{
+	// Unanswered, however much there is of it.
+	for (unsigned int i = 0; i < 50; i++) {
+		assert_int_equal(udp_out(), CONNTRACK_PASS);
+		assert_false(last_rewrite.steady);
+	}
+	// Answered: soon.
+	assert_int_equal(udp_in(external_port()), CONNTRACK_PASS);
+	assert_int_equal(udp_out(), CONNTRACK_PASS);
+	assert_true(last_rewrite.steady);
+	// Names are looked up by a packet or two; a ping has no ports to match.
+	const struct test_end dns = {"198.51.100.7", 53};
+	for (unsigned int i = 0; i < 20; i++) {
+		make_udp(&packet, pod, dns, 10);
+		assert_int_equal(send_out(0, &packet), CONNTRACK_PASS);
+		make_udp(&packet, dns, (struct test_end){EXTERNAL4, external_port()}, 10);
+		assert_int_equal(send_in(&packet, NULL), CONNTRACK_PASS);
+		assert_false(last_rewrite.steady);
+	}
+}
+
+static void a_connection_is_known_by_what_its_packets_look_like_on_both_sides(void **state)
+{
+	struct conntrack_sides sides;
+	uint16_t port = udp_flow();
+
+	assert_true(last_rewrite.steady);
+	conntrack_carry(table, last_rewrite.place, &sides);
+	assert_int_equal(sides.inside.source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(sides.inside.destination_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.outside.source_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(port));
+	// It is not offered twice, and shown as carried when it is.
+	assert_int_equal(udp_out(), CONNTRACK_PASS);
+	assert_false(last_rewrite.steady);
+	uint32_t place = 0;
+	assert_false(entry_at(place).carried);
+	conntrack_carry_begin(table, place);
+	assert_true(entry_at(place).carried);
+	conntrack_carry_end(table, place, &nothing, 0);
+}
+
+static void fin_and_rst_and_syn_bring_it_back_and_data_does_not(void **state)
+{
+	static const uint8_t flags[] = {TCP_FIN | TCP_ACK, TCP_RST, TCP_SYN};
+
+	for (unsigned int i = 0; i < 3; i++) {
+		setup(state);
+		tcp_connection();
+		assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+		uint32_t place = carry();
+		assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+		assert_int_equal(recalls, 0);
+		assert_int_equal(tcp_out(flags[i], 101, 501), CONNTRACK_PASS);
+		assert_int_equal(recalls, 1);
+		assert_int_equal(recalled_place, place);
+		// Once is enough.
+		tcp_out(TCP_ACK, 102, 501);
+		assert_int_equal(recalls, 1);
+		conntrack_carry_end(table, place, &nothing, 0);
+		table_teardown(state);
+	}
+	setup(state);
+}
+
+static void what_comes_back_is_let_pass_wherever_its_windows_are(void **state)
+{
+	uint16_t port = tcp_connection();
+
+	assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+	uint32_t place = carry();
+	conntrack_carry_end(table, place, &nothing, 0);
+	// A gigabyte went by unseen in each direction.
+	assert_int_equal(tcp_out(TCP_ACK, 1000000101, 1000000501), CONNTRACK_PASS);
+	assert_int_equal(tcp_in(port, TCP_ACK, 1000000501, 1000000101), CONNTRACK_PASS);
+	assert_int_equal(tcp_out(TCP_FIN | TCP_ACK, 1000000101, 1000000501), CONNTRACK_PASS);
+	assert_string_equal(state_of(pod, peer), "FIN_WAIT");
+}
+
+static void one_that_was_never_accepted_keeps_its_windows(void **state)
+{
+	struct conntrack_sides sides;
+	uint16_t port = tcp_connection();
+
+	assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+	uint32_t place = last_rewrite.place;
+	conntrack_carry(table, place, &sides);
+	conntrack_carry_end(table, place, &nothing, 10);
+	assert_int_equal(tcp_in(port, TCP_ACK, 1000000501, 101), CONNTRACK_INVALID);
+	// And is not steady again before the pause is over.
+	assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+	assert_false(last_rewrite.steady);
+	pass_time(10);
+	assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+	assert_true(last_rewrite.steady);
+}
+
+static void a_reset_that_cannot_be_judged_ends_it_soon_if_nothing_follows(void **state)
+{
+	uint16_t port = tcp_connection();
+
+	assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+	uint32_t place = carry();
+	assert_int_equal(tcp_in(port, TCP_RST, 77777777, 0), CONNTRACK_PASS);
+	assert_int_equal(recalls, 1);
+	conntrack_carry_end(table, place, &nothing, 0);
+	assert_true(entry_at(place).expires_s <= test_config.timeouts.tcp_closing + 1);
+	// Somebody else had sent it: it goes on.
+	assert_int_equal(tcp_out(TCP_ACK, 101, 501), CONNTRACK_PASS);
+	assert_true(entry_at(place).expires_s >= test_config.timeouts.tcp_established);
+}
+
+static void unseen_packets_keep_it_alive_and_are_counted(void **state)
+{
+	udp_flow();
+	uint32_t place = carry();
+	const struct conntrack_entry before = entry_at(place);
+
+	for (unsigned int i = 0; i < 10; i++) {
+		pass_time(50);
+		conntrack_carry_note(
+			table, place,
+			&(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
+	}
+	assert_int_equal(recalls, 0);
+	assert_int_equal(entry_at(place).packets[0], before.packets[0] + 30);
+	assert_int_equal(entry_at(place).bytes[1], before.bytes[1] + 4000);
+	conntrack_carry_end(table, place, &nothing, 0);
+	pass_time(62);
+	assert_string_equal(state_of(pod, peer), "none");
+}
+
+static void when_its_time_is_up_it_is_asked_back_and_may_live_on(void **state)
+{
+	udp_flow();
+	uint32_t place = carry();
+
+	pass_time(62);
+	assert_int_equal(recalls, 1);
+	// Until then it has its place and its port.
+	pass_time(300);
+	assert_string_equal(state_of(pod, peer), "");
+	// There were packets after all.
+	conntrack_carry_end(table, place, &(struct conntrack_unseen){.packets = {1, 0}}, 0);
+	pass_time(50);
+	assert_string_equal(state_of(pod, peer), "");
+	pass_time(12);
+	assert_string_equal(state_of(pod, peer), "none");
+}
+
+static void who_cannot_be_told_is_told_later(void **state)
+{
+	udp_flow();
+	uint32_t place = carry();
+
+	deaf = true;
+	pass_time(62);
+	assert_int_equal(recalls, 0);
+	deaf = false;
+	pass_time(2);
+	assert_int_equal(recalls, 1);
+	conntrack_carry_end(table, place, &nothing, 0);
+}
+
+// Else a new pod's packets could be forwarded by the old one's rules.
+static void ports_of_a_pod_that_has_gone_are_nobodys_before_they_are_let_go(void **state)
+{
+	uint16_t port = udp_flow();
+	uint32_t place = carry();
+	struct conntrack_figures figures;
+
+	conntrack_forget_pod(table, 0);
+	pass_time(5);
+	assert_int_equal(recalls, 1);
+	conntrack_figures(table, &figures);
+	assert_int_equal(figures.pools[0].ports_held[1], 1);
+	assert_int_equal(udp_in(port), CONNTRACK_UNKNOWN);
+	// Its number and address are another pod's already.
+	assert_int_equal(udp_out(), CONNTRACK_INVALID);
+	conntrack_carry_end(table, place, &nothing, 0);
+	conntrack_figures(table, &figures);
+	assert_int_equal(figures.pools[0].ports_held[1], 0);
+	assert_int_equal(figures.connections, 0);
+	assert_int_equal(udp_out(), CONNTRACK_PASS);
+}
+
+static void connections_of_an_address_that_has_changed_are_asked_back(void **state)
+{
+	const union conntrack_address address = test_address("192.0.2.11");
+
+	udp_flow();
+	uint32_t place = carry();
+	conntrack_set_address(table, 0, 4, &address);
+	pass_time(5);
+	assert_int_equal(recalls, 1);
+	conntrack_carry_end(table, place, &nothing, 0);
+	assert_int_equal(udp_out(), CONNTRACK_PASS);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, table_teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(only_what_goes_both_ways_and_on_is_steady),
+		TEST(a_connection_is_known_by_what_its_packets_look_like_on_both_sides),
+		TEST(fin_and_rst_and_syn_bring_it_back_and_data_does_not),
+		TEST(what_comes_back_is_let_pass_wherever_its_windows_are),
+		TEST(one_that_was_never_accepted_keeps_its_windows),
+		TEST(a_reset_that_cannot_be_judged_ends_it_soon_if_nothing_follows),
+		TEST(unseen_packets_keep_it_alive_and_are_counted),
+		TEST(when_its_time_is_up_it_is_asked_back_and_may_live_on),
+		TEST(who_cannot_be_told_is_told_later),
+		TEST(ports_of_a_pod_that_has_gone_are_nobodys_before_they_are_let_go),
+		TEST(connections_of_an_address_that_has_changed_are_asked_back),
+	};
+
+	return cmocka_run_group_tests(tests, eal_setup, eal_teardown);
+}

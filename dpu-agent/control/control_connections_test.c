@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Which connections are carried by the e-switch: what is asked of an offer, and what sends them back.
+
+// clang-format off
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/fake_connections.h"
+#include "control/test_agent.h"
+
+static struct test_agent agent;
+static struct attachment pod;
+
+static int setup(void **state)
+{
+	struct error err;
+
+	fake_connections_reset();
+	test_agent_init(&agent, 4, "10.88.0.0/16", "fd00::/64");
+	test_agent_stop(&agent);
+	assert_int_equal(0, uplink_parse_ipv4("192.0.2.10/24", &agent.uplink, &err));
+	test_agent_start(&agent);
+	pod = test_must_attach(&agent, "one");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	test_agent_destroy(&agent);
+	return 0;
+}
+
+static struct carry_event offer(uint32_t place)
+{
+	struct carry_event event = {
+		.place = place,
+		.kind = CARRY_OFFERED,
+		.protocol = IPPROTO_TCP,
+		.slot = (uint16_t)pod.function.vf,
+		.wire = fake_connections.wire,
+		.inside = {.source_port_be = htons(4000), .destination_port_be = htons(80)},
+		.outside = {.source_port_be = htons(80), .destination_port_be = htons(50000)},
+		.next_hop = {192, 0, 2, 1},
+	};
+
+	memcpy(event.inside.source, &pod.ipv4, 4);
+	return event;
+}
+
+static void tell(const struct carry_event *event)
+{
+	fake_connections.events[fake_connections.event_count++] = *event;
+	fake_connections.answer_count = 0;
+	control_connections_run(agent.control);
+}
+
+// Told, and refused: it goes on in software.
+static void expect_refused(const struct carry_event *event)
+{
+	const size_t adds = fake_connections.add_count;
+
+	tell(event);
+	assert_int_equal(fake_connections.add_count, adds);
+	assert_int_equal(fake_connections.answer_count, 1);
+	assert_int_equal(fake_connections.answers[0].place, event->place);
+	assert_int_equal(fake_connections.answers[0].kind, CARRY_ENDED);
+	assert_true(fake_connections.answers[0].pause_s > 0);
+}
+
+static void expect_added(const struct carry_event *event)
+{
+	const size_t adds = fake_connections.add_count;
+
+	tell(event);
+	assert_int_equal(fake_connections.add_count, adds + 1);
+	assert_int_equal(fake_connections.added_place, event->place);
+	assert_int_equal(fake_connections.answer_count, 0);
+}
+
+static void an_offer_is_made_a_connection_of_the_pod_by_its_next_hop(void **state)
+{
+	const struct carry_event event = offer(12);
+
+	assert_true(fake_connections.accepting);
+	expect_added(&event);
+	const struct offload_connection *added = &fake_connections.added;
+	assert_int_equal(added->slot, pod.function.vf);
+	assert_int_equal(added->next_hop, fake_connections.hop);
+	assert_true(added->is_tcp && !added->is_ipv6);
+	assert_memory_equal(&added->next_hop_mac, &fake_connections.hop_mac, 6);
+	assert_memory_equal(&added->pod_mac, &pod.mac, 6);
+	assert_int_equal(added->outside.destination_port_be, htons(50000));
+	assert_memory_equal(added->inside.source, &pod.ipv4, 4);
+}
+
+static void what_is_not_as_it_was_when_it_was_offered_is_refused(void **state)
+{
+	struct carry_event event = offer(1);
+
+	event.wire++; // routed by an uplink that is not there any more
+	expect_refused(&event);
+	event = offer(2);
+	event.inside.source[3]++; // another pod's
+	expect_refused(&event);
+	event = offer(3);
+	event.slot++; // nobody's
+	expect_refused(&event);
+	event = offer(4);
+	fake_connections.hop = 0; // not known any more
+	expect_refused(&event);
+	fake_connections.hop = 3;
+	expect_added(&event);
+}
+
+static void a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software(void **state)
+{
+	const struct carry_event event = offer(1);
+	struct uplink uplink = agent.uplink;
+	struct error err;
+
+	uplink.mtu = pod.mtu - 100;
+	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
+	expect_refused(&event);
+	uplink.mtu = pod.mtu;
+	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
+	expect_added(&event);
+}
+
+// Their rules have no meter: what they forwarded would be beside the limit.
+static void a_pod_with_a_limit_keeps_its_connections_in_software(void **state)
+{
+	static const struct bandwidth limits[] = {{.ingress_rate_bps = 1000000},
+						  {.egress_rate_bps = 1000000}};
+	struct carry_event event;
+	struct test_call call;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		test_attach(&call, i == 0 ? "receives" : "sends");
+		call.request.body.attach.bandwidth = limits[i];
+		test_must_run(&agent, &call);
+		event = offer(i);
+		event.slot = (uint16_t)call.reply.body.attach.function.vf;
+		memcpy(event.inside.source, &call.reply.body.attach.ipv4, 4);
+		expect_refused(&event);
+		test_call_clear(&call);
+	}
+	event = offer(2); // who has none is not concerned
+	expect_added(&event);
+}
+
+static void nothing_is_asked_for_while_it_could_not_be_carried(void **state)
+{
+	struct uplink uplink = agent.uplink;
+	struct error err;
+
+	uplink.vlan = 7;
+	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
+	assert_false(fake_connections.accepting);
+	const struct carry_event event = offer(1); // that was on its way
+	expect_refused(&event);
+	assert_int_equal(0, control_set_uplink(agent.control, &agent.uplink, &err));
+	assert_true(fake_connections.accepting);
+	fake_connections.unusable = "the NIC cannot";
+	control_retry(agent.control);
+	assert_false(fake_connections.accepting);
+	fake_connections.unusable = NULL;
+	control_retry(agent.control);
+	assert_true(fake_connections.accepting);
+	fake_connections.full = true;
+	expect_refused(&event);
+}
+
+static void another_uplink_sends_all_of_them_back(void **state)
+{
+	const struct carry_event event = offer(1);
+	struct uplink uplink = agent.uplink;
+	struct error err;
+
+	expect_added(&event);
+	const size_t before = fake_connections.leave_all_count;
+	uplink.ipv4.s_addr = inet_addr("192.0.2.11");
+	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
+	assert_true(fake_connections.leave_all_count > before);
+}
+
+static void wait_for_next_look(void)
+{
+	for (unsigned int i = 0;
+	     i < 1000 && fake_connections.used_hop == 0 && fake_connections.left_hop == 0; i++) {
+		usleep(10000);
+		control_connections_run(agent.control);
+	}
+}
+
+static void a_next_hop_is_kept_confirmed_and_followed(void **state)
+{
+	const struct carry_event event = offer(1), later = offer(2);
+
+	expect_added(&event);
+	wait_for_next_look();
+	assert_int_equal(fake_connections.used_hop, 3);
+	assert_int_equal(fake_connections.left_hop, 0);
+	// It is at another address now. Until those of the old one have left, none is added.
+	fake_connections.used_hop = 0;
+	fake_connections.hop_mac.bytes[5]++;
+	wait_for_next_look();
+	assert_int_equal(fake_connections.left_hop, 3);
+	expect_added(&later);
+	assert_memory_equal(&fake_connections.added.next_hop_mac, &fake_connections.hop_mac, 6);
+	// And now it is gone.
+	fake_connections.used_hop = fake_connections.left_hop = 0;
+	fake_connections.hop = 0;
+	wait_for_next_look();
+	assert_int_equal(fake_connections.left_hop, 3);
+}
+
+static void what_the_e_switch_says_is_passed_on(void **state)
+{
+	fake_connections.to_tell[0] = (struct offload_answer){.place = 1, .kind = OFFLOAD_BEGUN};
+	fake_connections.to_tell[1] = (struct offload_answer){
+		.place = 2, .kind = OFFLOAD_NOTED, .packets_sent = 3, .bytes_received = 400};
+	fake_connections.to_tell[2] = (struct offload_answer){.place = 3, .kind = OFFLOAD_ENDED};
+	fake_connections.to_tell[3] =
+		(struct offload_answer){.place = 4, .kind = OFFLOAD_ENDED, .refused = true};
+	fake_connections.to_tell_count = 4;
+	control_connections_run(agent.control);
+	const struct carry_answer *answers = fake_connections.answers;
+	assert_int_equal(fake_connections.answer_count, 4);
+	assert_int_equal(answers[0].kind, CARRY_BEGUN);
+	assert_int_equal(answers[1].kind, CARRY_NOTED);
+	assert_int_equal(answers[1].packets_sent, 3);
+	assert_int_equal(answers[1].bytes_received, 400);
+	assert_int_equal(answers[2].kind, CARRY_ENDED);
+	assert_true(answers[3].pause_s > answers[2].pause_s);
+}
+
+static void who_has_no_room_for_answers_is_not_asked_for_more(void **state)
+{
+	struct carry_event event = offer(1);
+
+	fake_connections.room = 0;
+	tell(&event);
+	assert_int_equal(fake_connections.event_count, 1);
+	fake_connections.room = FAKE_EVENTS_MAX;
+	event = (struct carry_event){.kind = CARRY_RECALL, .place = 1};
+	tell(&event);
+	assert_int_equal(fake_connections.event_count, 0);
+	assert_int_equal(fake_connections.leave_count, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(an_offer_is_made_a_connection_of_the_pod_by_its_next_hop),
+		TEST(what_is_not_as_it_was_when_it_was_offered_is_refused),
+		TEST(a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software),
+		TEST(a_pod_with_a_limit_keeps_its_connections_in_software),
+		TEST(nothing_is_asked_for_while_it_could_not_be_carried),
+		TEST(another_uplink_sends_all_of_them_back),
+		TEST(a_next_hop_is_kept_confirmed_and_followed),
+		TEST(what_the_e_switch_says_is_passed_on),
+		TEST(who_has_no_room_for_answers_is_not_asked_for_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

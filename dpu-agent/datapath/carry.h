@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Connections that the e-switch is to carry: what the worker that has the table of connections and the control
+// thread, which has the e-switch, tell each other. Nobody waits: the worker forwards on until it does not see the
+// packets any more.
+//
+//     worker                          rings                      control thread
+//     a connection is steady     ── offered ─────────────►       makes its rules, or not
+//     FIN, RST, its time is up   ── recalled ────────────►       removes them
+//     keeps it alive, counts     ◄── begun, noted, ended ──
+//
+// Of an offer there is one end, after which the connection may be offered again. Control thread's side; free of DPDK.
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+// Of a packet, in network order; of IPv4 addresses the first 4 bytes.
+struct carry_tuple {
+	uint8_t source[16], destination[16];
+	in_port_t source_port_be, destination_port_be;
+};
+
+enum carry_event_kind { CARRY_OFFERED, CARRY_RECALL };
+
+struct carry_event {
+	uint32_t place;   // names the connection; below the number that there may be
+	uint8_t kind;     // enum carry_event_kind; the rest is of CARRY_OFFERED
+	uint8_t protocol; // TCP or UDP
+	bool is_ipv6;
+	uint16_t slot;                      // the pod's port
+	uint32_t wire;                      // datapath_wire_generation() that it was routed by
+	struct carry_tuple inside, outside; // as the pod sends, as the answers come from the wire
+	uint8_t next_hop[16];               // neighbour on the wire
+};
+
+enum carry_answer_kind { CARRY_BEGUN, CARRY_NOTED, CARRY_ENDED };
+
+struct carry_answer {
+	uint32_t place;
+	uint8_t kind;     // enum carry_answer_kind
+	uint16_t pause_s; // ENDED: before it may be offered again
+	// By the pod, to the pod; since the last answer. Of NOTED and ENDED.
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
+};
+
+// How many connections there may be; 0: nothing is masqueraded, so nothing is ever offered.
+uint32_t carry_places(void);
+// Rings (poll for reading) when the worker has something to tell. -1: nothing is masqueraded.
+int carry_event_fd(void);
+// May the worker offer? At first it may not.
+void carry_accept(bool accept);
+// What the worker tells, in its order. False: nothing more; then the descriptor rings for what comes later.
+bool carry_take(struct carry_event *ret_event);
+// How many answers there is room for. The worker makes room in its next walk.
+size_t carry_room(void);
+// Needs room.
+void carry_answer(const struct carry_answer *answer);
+// The worker may be asleep: after some answers.
+void carry_wake(void);
+
+// Another one for each uplink that is set: what was routed by one before is not to be believed.
+uint32_t datapath_wire_generation(void);

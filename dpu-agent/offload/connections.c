@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// See connections.h. A connection is in one list at a time:
+//
+//     waiting ──► carried ──► leaving ──► gone, until there is room for the answer ──► free
+//        └────────────────────────────────▲ (refused, or left before it was in)
+
+#include "offload/connections.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_common.h>
+
+#include "offload/connections_private.h"
+
+// ---- lists --------------------------------------------------------------------------------------
+
+static uint32_t place_of(const struct connections *all, const struct carried *c)
+{
+	return (uint32_t)(c - all->places);
+}
+
+void connections_take_out(struct connections *all, struct carried *c)
+{
+	struct queue *queue = &all->lists[c->list];
+
+	if (c->list == LIST_FREE)
+		return;
+	*(c->next != PLACE_NONE ? &all->places[c->next].previous : &queue->last) = c->previous;
+	*(c->previous != PLACE_NONE ? &all->places[c->previous].next : &queue->first) = c->next;
+	queue->count--;
+	c->list = LIST_FREE;
+}
+
+void connections_put(struct connections *all, struct carried *c, enum list list)
+{
+	struct queue *queue = &all->lists[list];
+	uint32_t place = place_of(all, c);
+
+	connections_take_out(all, c);
+	c->list = (uint8_t)list;
+	c->next = PLACE_NONE;
+	c->previous = queue->last;
+	*(queue->last != PLACE_NONE ? &all->places[queue->last].next : &queue->first) = place;
+	queue->last = place;
+	queue->count++;
+}
+
+// ---- life ---------------------------------------------------------------------------------------
+
+int connections_new(uint32_t places, uint32_t most, struct connections **ret_connections,
+		    struct error *err)
+{
+	struct connections *all = calloc(1, sizeof(*all));
+
+	if (all != NULL)
+		all->places = calloc(places, sizeof(*all->places));
+	if (all == NULL || all->places == NULL) {
+		free(all);
+		return error_set(err, ENOMEM, CODE_INTERNAL,
+				 "offload: no memory for %u connections", places);
+	}
+	all->size = places;
+	all->most = RTE_MIN(places, most);
+	for (unsigned int i = 0; i < LISTS; i++)
+		all->lists[i] = (struct queue){.first = PLACE_NONE, .last = PLACE_NONE};
+	*ret_connections = all;
+	return 0;
+}
+
+void connections_free(struct connections *connections)
+{
+	if (connections == NULL)
+		return;
+	free(connections->places);
+	free(connections);
+}
+
+// ---- counters -----------------------------------------------------------------------------------
+
+void connections_count(const struct offload *offload, uint32_t slot,
+		       struct engine_count *ret_received, struct engine_count *ret_sent)
+{
+	const struct connections *all = offload->connections;
+
+	*ret_received = all != NULL ? all->received[slot] : (struct engine_count){0};
+	*ret_sent = all != NULL ? all->sent[slot] : (struct engine_count){0};
+}
+
+void connections_clear_count(struct offload *offload, uint32_t slot)
+{
+	if (offload->connections == NULL)
+		return;
+	offload->connections->received[slot] = (struct engine_count){0};
+	offload->connections->sent[slot] = (struct engine_count){0};
+}
+
+// ---- asking -------------------------------------------------------------------------------------
+
+bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1])
+{
+	const char *why = "";
+
+	if (offload->connections == NULL)
+		why = "none are wanted";
+	else if (!offload_usable(offload))
+		why = "the NIC forwards nothing by itself";
+	else if (!offload->engine->connections)
+		why = offload->connections_why;
+	if (ret_why != NULL)
+		snprintf(ret_why, LIMIT_TEXT + 1, "%s", why);
+	return why[0] == '\0';
+}
+
+int offload_connection_add(struct offload *offload, uint32_t place,
+			   const struct offload_connection *connection)
+{
+	struct connections *all = offload->connections;
+	struct carried *c = &all->places[place];
+
+	if (offload->pods[connection->slot].withdrawn)
+		return -EBUSY;
+	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
+		    all->lists[LIST_LEAVING].count >=
+	    all->most) {
+		all->refused_full++;
+		return -ENOSPC;
+	}
+	*c = (struct carried){.connection = *connection};
+	all->of_slot[connection->slot]++;
+	all->of_next_hop[connection->next_hop]++;
+	connections_put(all, c, LIST_WAITING);
+	return 0;
+}
+
+static void leave(struct connections *all, struct carried *c)
+{
+	if (c->list == LIST_WAITING)
+		connections_put(all, c, LIST_GONE);
+	else if (c->list == LIST_CARRIED)
+		connections_put(all, c, LIST_LEAVING);
+}
+
+void offload_connection_leave(struct offload *offload, uint32_t place)
+{
+	leave(offload->connections, &offload->connections->places[place]);
+}
+
+enum { ANY = UINT32_MAX };
+
+static void leave_those(struct connections *all, uint32_t slot, uint32_t next_hop)
+{
+	for (enum list list = LIST_WAITING; list <= LIST_CARRIED; list++) {
+		uint32_t next;
+
+		for (uint32_t place = all->lists[list].first; place != PLACE_NONE; place = next) {
+			struct carried *c = &all->places[place];
+
+			next = c->next;
+			if ((slot == ANY || c->connection.slot == slot) &&
+			    (next_hop == ANY || c->connection.next_hop == next_hop))
+				leave(all, c);
+		}
+	}
+}
+
+void offload_connections_leave_next_hop(struct offload *offload, uint32_t next_hop)
+{
+	if (offload->connections != NULL)
+		leave_those(offload->connections, ANY, next_hop);
+}
+
+bool offload_connections_by_next_hop(const struct offload *offload, uint32_t next_hop)
+{
+	return offload->connections != NULL && offload->connections->of_next_hop[next_hop] > 0;
+}
+
+void offload_connections_leave_all(struct offload *offload)
+{
+	if (offload->connections != NULL)
+		leave_those(offload->connections, ANY, ANY);
+}
+
+void connections_leave_slot(struct offload *offload, uint32_t slot)
+{
+	struct connections *all = offload->connections;
+
+	if (all != NULL && all->of_slot[slot] > 0)
+		leave_those(all, slot, ANY);
+}
+
+void connections_remove_slot(struct offload *offload, uint32_t slot)
+{
+	struct connections *all = offload->connections;
+
+	if (all == NULL || all->of_slot[slot] == 0)
+		return;
+	connections_leave_slot(offload, slot);
+	connections_remove_some(offload, INT64_MAX);
+}
+
+void connections_remove_all(struct offload *offload)
+{
+	offload_connections_leave_all(offload);
+	if (offload->connections != NULL)
+		connections_remove_some(offload, INT64_MAX);
+}
+
+void connections_forget(struct offload *offload)
+{
+	struct connections *all = offload->connections;
+
+	if (all == NULL)
+		return;
+	offload_connections_leave_all(offload);
+	while (all->lists[LIST_LEAVING].count > 0) {
+		struct carried *c = &all->places[all->lists[LIST_LEAVING].first];
+
+		c->flows[SENT] = c->flows[RECEIVED] = NULL;
+		all->ended++;
+		connections_put(all, c, LIST_GONE);
+	}
+}
+
+void offload_connections_summary(const struct offload *offload,
+				 struct offload_connections_summary *ret_summary)
+{
+	const struct connections *all = offload->connections;
+
+	*ret_summary = (struct offload_connections_summary){0};
+	offload_connections_usable(offload, ret_summary->why_not);
+	if (all == NULL)
+		return;
+	ret_summary->carried = all->lists[LIST_CARRIED].count;
+	ret_summary->most = all->most;
+	ret_summary->begun = all->begun;
+	ret_summary->ended = all->ended;
+	ret_summary->refused_full = all->refused_full;
+	ret_summary->refused_nic = all->refused_nic;
+}

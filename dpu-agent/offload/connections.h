@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Connections to the wire in the e-switch: two rules each, that rewrite what masquerade would have rewritten, count and
+// forward.
+//
+//     group 1  everything untagged and intact that is for no pod's address  -> jump 5           (shared)
+//     group 5  this tuple, from this function, by this MAC address -> count, rewrite, to the wire    (connection)
+//              this tuple, from the wire                           -> count, rewrite, to the function (connection)
+//     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers
+//
+// What is asked for is done later, by offload_connections_run(), in small portions, so that a hundred thousand
+// connections never keep the control thread from its calls. Whoever asks names a connection by its place, a number
+// below offload_config.places, and hears of it by a struct offload_answer. Control thread; free of DPDK.
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "offload/offload.h"
+
+enum { OFFLOAD_NEXT_HOPS_MAX = 1025 }; // numbers of next hops are below
+
+// Ports and addresses in network order; of IPv4 addresses the first 4 bytes.
+struct offload_tuple {
+	uint8_t source[16], destination[16];
+	in_port_t source_port_be, destination_port_be;
+};
+
+struct offload_connection {
+	uint32_t slot;     // of the pod's port, which is a function's
+	uint32_t next_hop; // the caller's number, for offload_connections_leave_next_hop()
+	bool is_ipv6;
+	bool is_tcp;                          // else UDP
+	struct offload_tuple inside, outside; // as the pod sends, as the answers come from the wire
+	struct mac pod_mac, wire_mac, next_hop_mac;
+};
+
+enum offload_answer_kind {
+	OFFLOAD_BEGUN, // both rules are in
+	OFFLOAD_NOTED, // packets have passed
+	OFFLOAD_ENDED, // no packet passes any more, or the NIC has refused: the place is free
+};
+
+struct offload_answer {
+	uint32_t place;
+	enum offload_answer_kind kind;
+	bool refused; // of ENDED: by the NIC
+	// By the pod, to the pod; since the last answer.
+	uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
+};
+
+// Can any connection be carried just now? False: *ret_why says why not.
+bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
+
+// Carry it. Errors: -ENOSPC, there are as many as there may be; -EBUSY, the pod's rules are withdrawn. No answer will
+// follow then.
+int offload_connection_add(struct offload *offload, uint32_t place,
+			   const struct offload_connection *connection);
+// Carry it no more. A place that is free: no effect.
+void offload_connection_leave(struct offload *offload, uint32_t place);
+// The same of all that go by this next hop, or of all there are.
+void offload_connections_leave_next_hop(struct offload *offload, uint32_t next_hop);
+void offload_connections_leave_all(struct offload *offload);
+// Are there any that go by this next hop?
+bool offload_connections_by_next_hop(const struct offload *offload, uint32_t next_hop);
+
+// Do some of what is to be done: remove, install, read counters, in this order, for about `budget_us`, but at least
+// one of it. Answers are given to `answer`, at most `room` of them. Returns in how many milliseconds there is more to do,
+// -1: not before something is asked for.
+int64_t offload_connections_run(struct offload *offload, int64_t budget_us, size_t room,
+				void (*answer)(void *context, const struct offload_answer *answer),
+				void *context);
+
+struct offload_connections_summary {
+	uint32_t carried, most;       // most: 0 if none ever
+	uint64_t begun, ended;        // since start
+	uint64_t refused_full;        // there were as many as there may be
+	uint64_t refused_nic;         // "table full" and other answers of the NIC
+	char why_not[LIMIT_TEXT + 1]; // none can be carried; "" if they can
+};
+void offload_connections_summary(const struct offload *offload,
+				 struct offload_connections_summary *ret_summary);

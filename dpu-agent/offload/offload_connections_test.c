@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Connections in the e-switch: what their rules say, that both halves are in or none, what is told of them, and that work on
+// them is done in small portions.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+
+#include "offload/connections.h"
+#include "offload/fixture_test.h"
+#include "port/port_dpdk.h"
+
+enum { PLACES = 4096, BUDGET_US = 1000, ROOM = 1000, HOP = 7 };
+
+static struct offload_answer answers[ROOM];
+static size_t answer_count;
+
+static void take_answer(void *context, const struct offload_answer *answer)
+{
+	assert_true(answer_count < ROOM);
+	answers[answer_count++] = *answer;
+}
+
+static int64_t run(void)
+{
+	answer_count = 0;
+	return offload_connections_run(offload, BUDGET_US, ROOM, take_answer, NULL);
+}
+
+static void start(uint32_t most)
+{
+	test_places = PLACES;
+	test_connections = most;
+	begin(4);
+	add(0);
+	add(1);
+	fake_forget_history();
+}
+
+static struct offload_connection connection(uint32_t vf, bool is_ipv6, bool is_tcp, uint16_t port)
+{
+	const struct offload_pod pod = fake_pod(vf);
+	struct offload_connection c = {
+		.slot = FAKE_FIRST_SLOT + vf,
+		.next_hop = HOP,
+		.is_ipv6 = is_ipv6,
+		.is_tcp = is_tcp,
+		.inside = {.source_port_be = htons(port), .destination_port_be = htons(443)},
+		.outside = {.source_port_be = htons(443),
+			    .destination_port_be = htons((uint16_t)(46000 + port))},
+		.pod_mac = pod.mac,
+		.wire_mac = {{2, 0, 0, 0, 1, 0}},
+		.next_hop_mac = {{2, 0, 0, 0, 2, 0}},
+	};
+
+	if (is_ipv6) {
+		memcpy(c.inside.source, &pod.ipv6, 16);
+		inet_pton(AF_INET6, "2001:db8::7", c.inside.destination);
+		inet_pton(AF_INET6, "2001:db8::10", c.outside.destination);
+	} else {
+		memcpy(c.inside.source, &pod.ipv4, 4);
+		inet_pton(AF_INET, "198.51.100.7", c.inside.destination);
+		inet_pton(AF_INET, "203.0.113.10", c.outside.destination);
+	}
+	memcpy(c.outside.source, c.inside.destination, 16);
+	return c;
+}
+
+static void add_connection(uint32_t place, uint32_t vf)
+{
+	const struct offload_connection c = connection(vf, false, true, (uint16_t)(place + 1));
+
+	assert_int_equal(offload_connection_add(offload, place, &c), 0);
+}
+
+static size_t connection_rules(void)
+{
+	return fake_rules_with("g5 ");
+}
+
+// ---- rules --------------------------------------------------------------------------------------
+
+static void the_rules_do_what_masquerade_would_have_done(void **state)
+{
+	const struct offload_connection tcp = connection(0, false, true, 4000);
+	const struct offload_connection udp = connection(1, true, false, 4001);
+
+	start(100);
+	assert_int_equal(offload_connection_add(offload, 0, &tcp), 0);
+	assert_int_equal(offload_connection_add(offload, 1, &udp), 0);
+	run();
+	assert_int_equal(connection_rules(), 4);
+	// Whole packets with an ACK and none of SYN, FIN, RST; from the pod by its own MAC address.
+	assert_string_equal(
+		fake_rule_with("g5 p0 port=9 "),
+		"g5 p0 port=9 type=0800 src=02:00:00:01:00:00 dst=02:00:00:00:00:01 untagged "
+		"frag=0000/3fff proto=6 ip.src=10.88.0.2 ip.dst=198.51.100.7 tcp=4000-443 "
+		"flags=10/17 > count set.ip.src=203.0.113.10 set.ip.dst=198.51.100.7 "
+		"set.port.src=50000 set.port.dst=443 set.src=02:00:00:00:01:00 "
+		"set.dst=02:00:00:00:02:00 dec_ttl to=0");
+	// Answers may come by way of another router.
+	assert_string_equal(
+		fake_rule_with("tcp=443-50000"),
+		"g5 p0 port=0 type=0800 dst=02:00:00:00:01:00 untagged frag=0000/3fff proto=6 "
+		"ip.src=198.51.100.7 ip.dst=203.0.113.10 tcp=443-50000 flags=10/17 > count "
+		"set.ip.src=198.51.100.7 set.ip.dst=10.88.0.2 set.port.src=443 set.port.dst=4000 "
+		"set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:00 dec_ttl to=9");
+	assert_string_equal(
+		fake_rule_with("udp=443-50001"),
+		"g5 p0 port=0 type=86dd dst=02:00:00:00:01:00 untagged proto=17 "
+		"ip.src=2001:db8::7 ip.dst=2001:db8::10 udp=443-50001 > count "
+		"set.ip.src=2001:db8::7 set.ip.dst=fd00::3 set.port.src=443 set.port.dst=4001 "
+		"set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:01 dec_ttl to=10");
+	// And what leads there.
+	assert_int_equal(fake_rules_with("jump=5"), 2);
+}
+
+static void a_nic_that_only_modifies_fields_is_told_so(void **state)
+{
+	const struct offload_connection c = connection(0, true, false, 4000);
+
+	test_places = PLACES;
+	test_connections = 10;
+	prepare(4);
+	fake.no_action[RTE_FLOW_ACTION_TYPE_SET_TP_SRC] = true;
+	begin_prepared();
+	assert_true(offload_connections_usable(offload, NULL));
+	assert_int_equal(offload_connection_add(offload, 0, &c), 0);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	assert_int_equal(fake_rules_with("set.port"), 0);
+	assert_int_equal(fake_rules_with("/128=fd000000"), 1);
+}
+
+static void a_nic_that_cannot_forwards_between_pods_all_the_same(void **state)
+{
+	char why[LIMIT_TEXT + 1];
+
+	test_places = PLACES;
+	test_connections = 10;
+	prepare(4);
+	fake.no_item[RTE_FLOW_ITEM_TYPE_TCP] = true;
+	begin_prepared();
+	add(0);
+	expect_full(0);
+	assert_false(offload_connections_usable(offload, why));
+	assert_string_not_equal(why, "");
+	assert_int_equal(fake_rules_with("jump=5"), 0);
+}
+
+static void none_are_wanted_unless_asked_for(void **state)
+{
+	char why[LIMIT_TEXT + 1];
+	struct offload_connections_summary told;
+
+	begin(4);
+	assert_int_equal(fake_rules_with("jump=5"), 0);
+	assert_false(offload_connections_usable(offload, why));
+	offload_connections_summary(offload, &told);
+	assert_int_equal(told.most, 0);
+	assert_int_equal(run(), -1);
+	offload_connections_leave_all(offload);
+}
+
+// ---- both halves or none ------------------------------------------------------------------------
+
+static void a_connection_whose_half_is_refused_is_not_carried(void **state)
+{
+	struct offload_connections_summary told;
+
+	for (unsigned int half = 1; half <= 2; half++) {
+		start(100);
+		add_connection(5, 0);
+		fake.fail_insert = half;
+		fake.fail_late = is_asynchronous() && half == 2;
+		run();
+		run();
+		assert_int_equal(connection_rules(), 0);
+		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
+		assert_int_equal(answers[0].place, 5);
+		assert_true(answers[0].refused);
+		offload_connections_summary(offload, &told);
+		assert_int_equal(told.carried, 0);
+		assert_int_equal(told.refused_nic, 1);
+		end(state);
+	}
+}
+
+static void there_are_never_more_than_there_may_be(void **state)
+{
+	const struct offload_connection c = connection(0, false, false, 9);
+	struct offload_connections_summary told;
+
+	start(3);
+	for (uint32_t place = 0; place < 3; place++)
+		add_connection(place, 0);
+	assert_int_equal(offload_connection_add(offload, 9, &c), -ENOSPC);
+	run();
+	assert_int_equal(offload_connection_add(offload, 9, &c), -ENOSPC);
+	// Those that leave count until they are gone.
+	offload_connection_leave(offload, 1);
+	assert_int_equal(offload_connection_add(offload, 9, &c), -ENOSPC);
+	run();
+	assert_int_equal(offload_connection_add(offload, 9, &c), 0);
+	run();
+	assert_int_equal(connection_rules(), 6);
+	offload_connections_summary(offload, &told);
+	assert_int_equal(told.carried, 3);
+	assert_int_equal(told.refused_full, 3);
+}
+
+static void one_that_leaves_before_it_was_in_is_told_as_any_other(void **state)
+{
+	start(10);
+	add_connection(3, 0);
+	offload_connection_leave(offload, 3);
+	run();
+	assert_int_equal(answer_count, 1);
+	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
+	assert_false(answers[0].refused);
+	assert_int_equal(connection_rules(), 0);
+	// The place is free.
+	offload_connection_leave(offload, 3);
+	add_connection(3, 1);
+	run();
+	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
+}
+
+static void a_rule_that_the_nic_does_not_let_go_keeps_its_place(void **state)
+{
+	start(10);
+	add_connection(3, 0);
+	run();
+	offload_connection_leave(offload, 3);
+	fake.fail_removals = true;
+	run();
+	assert_int_equal(answer_count, 0);
+	fake.fail_removals = false;
+	run();
+	assert_int_equal(answer_count, 1);
+	assert_int_equal(connection_rules(), 0);
+}
+
+// ---- what is told -------------------------------------------------------------------------------
+
+static void packets_are_told_once_and_counted_for_the_ports(void **state)
+{
+	start(10);
+	add_connection(3, 0);
+	run();
+	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
+	fake_hit("tcp=4-443", 5, 500);
+	fake_hit("tcp=443-46004", 7, 7000);
+	fake_wait(1000);
+	run();
+	assert_int_equal(answers[0].kind, OFFLOAD_NOTED);
+	assert_int_equal(answers[0].packets_sent, 5);
+	assert_int_equal(answers[0].bytes_received, 7000);
+	fake_wait(1000);
+	run();
+	assert_int_equal(answer_count, 0);
+	assert_int_equal(status_of(0).rx_packets, 5);
+	assert_int_equal(status_of(0).tx_bytes, 7000);
+	struct offload_pod_status wire;
+	offload_read_pod(offload, port_slot(nic_port(fake_handle(), PORT_UPLINK, 0)), &wire);
+	assert_int_equal(wire.tx_packets, 5);
+	assert_int_equal(wire.rx_packets, 7);
+	// The last ones are told with the end.
+	fake_hit("tcp=4-443", 2, 200);
+	offload_connection_leave(offload, 3);
+	run();
+	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
+	assert_int_equal(answers[0].packets_sent, 2);
+	assert_int_equal(status_of(0).rx_packets, 7);
+}
+
+static void who_has_no_room_for_answers_gets_them_later(void **state)
+{
+	start(100);
+	for (uint32_t place = 0; place < 10; place++)
+		add_connection(place, 0);
+	answer_count = 0;
+	assert_true(offload_connections_run(offload, BUDGET_US, 4, take_answer, NULL) >= 0);
+	assert_int_equal(answer_count, 4);
+	assert_int_equal(connection_rules(), 8);
+	run();
+	assert_int_equal(answer_count, 6);
+	offload_connections_leave_all(offload);
+	answer_count = 0;
+	offload_connections_run(offload, INT64_MAX / 2, 0, take_answer, NULL);
+	assert_int_equal(connection_rules(), 0);
+	assert_int_equal(answer_count, 0);
+	run();
+	assert_int_equal(answer_count, 10);
+}
+
+// ---- leaving together ---------------------------------------------------------------------------
+
+static void a_pods_are_gone_when_its_rules_are_and_others_stay(void **state)
+{
+	start(100);
+	for (uint32_t place = 0; place < 80; place++)
+		add_connection(place, place % 2);
+	while (run() == 5)
+		;
+	assert_int_equal(connection_rules(), 160);
+	add_connection(100, 0); // not yet in
+	remove_pod(0);
+	assert_int_equal(connection_rules(), 80);
+	assert_int_equal(fake_rules_with("to=9"), 0);
+	run();
+	assert_int_equal(answer_count, 41);
+	assert_int_equal(status_of(1).state, OFFLOAD_FULL);
+}
+
+static void those_of_a_next_hop_leave_together(void **state)
+{
+	struct offload_connection other = connection(0, false, true, 99);
+
+	other.next_hop = HOP + 1;
+	start(100);
+	add_connection(0, 0);
+	assert_int_equal(offload_connection_add(offload, 1, &other), 0);
+	run();
+	assert_true(offload_connections_by_next_hop(offload, HOP));
+	offload_connections_leave_next_hop(offload, HOP);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	assert_false(offload_connections_by_next_hop(offload, HOP));
+	assert_true(offload_connections_by_next_hop(offload, HOP + 1));
+}
+
+static void a_reset_function_and_an_uplink_that_stops_end_theirs(void **state)
+{
+	start(100);
+	add_connection(0, 0);
+	add_connection(1, 1);
+	run();
+	fake_event(FAKE_FIRST_FUNCTION, RTE_ETH_EVENT_INTR_RESET);
+	offload_retry(offload);
+	run();
+	assert_int_equal(answer_count, 1);
+	assert_int_equal(answers[0].place, 0);
+	assert_int_equal(connection_rules(), 2);
+
+	offload_end(offload);
+	assert_int_equal(fake_rule_count(), 0);
+	fake_stop_uplink();
+	run();
+	assert_int_equal(answer_count, 1);
+	begin_prepared();
+	add_connection(0, 0);
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+// ---- bounded ------------------------------------------------------------------------------------
+
+// However many there are: calls wait for one round, and one round is its budget, or one connection.
+static void a_slow_nic_gets_one_connection_in_a_round(void **state)
+{
+	start(1000);
+	fake.insert_ms = 1;
+	for (uint32_t place = 0; place < 500; place++)
+		add_connection(place, 0);
+	run(); // what it takes is not known yet
+	for (unsigned int round = 0; round < 20; round++) {
+		const uint32_t before = fake.inserts;
+
+		assert_true(run() > 0);
+		assert_in_range(fake.inserts - before, 2, 4);
+	}
+	fake.insert_ms = 0;
+	while (run() == 5)
+		;
+	assert_int_equal(connection_rules(), 1000);
+}
+
+// Whoever looks at all of a pod's packets must see these too.
+static void a_pods_are_out_while_its_rules_are(void **state)
+{
+	const uint32_t slot = fake_pod(0).slot;
+	const struct offload_connection again = connection(0, false, true, 3);
+
+	start(100);
+	add_connection(0, 0);
+	add_connection(1, 1);
+	run();
+	assert_int_equal(connection_rules(), 4);
+	offload_withdraw(offload, slot);
+	assert_int_equal(connection_rules(), 2);
+	assert_int_equal(offload_connection_add(offload, 2, &again), -EBUSY);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	offload_restore(offload, slot);
+	assert_int_equal(offload_connection_add(offload, 2, &again), 0);
+	run();
+	assert_int_equal(connection_rules(), 4);
+}
+
+#define BOTH(tests, setup) cmocka_run_group_tests_name(#setup, tests, setup, NULL)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(the_rules_do_what_masquerade_would_have_done),
+		TEST(a_nic_that_only_modifies_fields_is_told_so),
+		TEST(a_nic_that_cannot_forwards_between_pods_all_the_same),
+		TEST(none_are_wanted_unless_asked_for),
+		TEST(a_connection_whose_half_is_refused_is_not_carried),
+		TEST(there_are_never_more_than_there_may_be),
+		TEST(one_that_leaves_before_it_was_in_is_told_as_any_other),
+		TEST(a_rule_that_the_nic_does_not_let_go_keeps_its_place),
+		TEST(packets_are_told_once_and_counted_for_the_ports),
+		TEST(who_has_no_room_for_answers_gets_them_later),
+		TEST(a_pods_are_gone_when_its_rules_are_and_others_stay),
+		TEST(a_pods_are_out_while_its_rules_are),
+		TEST(those_of_a_next_hop_leave_together),
+		TEST(a_reset_function_and_an_uplink_that_stops_end_theirs),
+		TEST(a_slow_nic_gets_one_connection_in_a_round),
+	};
+
+	return BOTH(tests, use_synchronous) + BOTH(tests, use_asynchronous);
+}
