@@ -190,6 +190,21 @@ static int decode_status(const Podport__Wire__StatusReply *from, const struct wh
 	return 0;
 }
 
+static void decode_meter(const Podport__Wire__Meter *from, struct meter_info *to)
+{
+	if (from == NULL || from->rate_bps == 0)
+		return;
+	*to = (struct meter_info){
+		.rate_bps = from->rate_bps,
+		.burst_bits = from->burst_bits,
+		.passed_packets = from->passed_packets,
+		.passed_bytes = from->passed_bytes,
+		.dropped_packets = from->dropped_packets,
+		.dropped_bytes = from->dropped_bytes,
+		.by_nic = from->by_nic,
+	};
+}
+
 static int decode_port(const Podport__Wire__Port *from, const struct where *at,
 		       struct port_info *to, struct error *err)
 {
@@ -223,6 +238,8 @@ static int decode_port(const Podport__Wire__Port *from, const struct where *at,
 		to->drops[i].packets = from->drops[i]->packets;
 	}
 	to->drop_count = from->n_drops;
+	decode_meter(from->ingress, &to->ingress);
+	decode_meter(from->egress, &to->egress);
 	return 0;
 }
 

@@ -15,6 +15,7 @@ struct port_wire {
 	Podport__Wire__Key key;
 	Podport__Wire__Drop drops[LIMIT_DROPS];
 	Podport__Wire__Drop *drop_pointers[LIMIT_DROPS];
+	Podport__Wire__Meter ingress, egress;
 };
 
 // What a list points at: too large for the stacks of nng's threads to be left unmentioned.
@@ -253,6 +254,21 @@ static void put_status(struct reply_wire *wire, const struct status_reply *from)
 	wire->message.status = to;
 }
 
+static Podport__Wire__Meter *put_meter(Podport__Wire__Meter *to, const struct meter_info *from)
+{
+	if (from->rate_bps == 0)
+		return NULL;
+	podport__wire__meter__init(to);
+	to->rate_bps = from->rate_bps;
+	to->burst_bits = from->burst_bits;
+	to->passed_packets = from->passed_packets;
+	to->passed_bytes = from->passed_bytes;
+	to->dropped_packets = from->dropped_packets;
+	to->dropped_bytes = from->dropped_bytes;
+	to->by_nic = from->by_nic;
+	return to;
+}
+
 static void put_port(struct port_wire *wire, const struct port_info *from)
 {
 	Podport__Wire__Port *to = &wire->message;
@@ -284,6 +300,8 @@ static void put_port(struct port_wire *wire, const struct port_info *from)
 		wire->drops[i].packets = from->drops[i].packets;
 		wire->drop_pointers[i] = &wire->drops[i];
 	}
+	to->ingress = put_meter(&wire->ingress, &from->ingress);
+	to->egress = put_meter(&wire->egress, &from->egress);
 	to->drops = wire->drop_pointers;
 	to->n_drops = from->drop_count;
 }

@@ -474,6 +474,15 @@ struct drop_count {
 	uint64_t packets;
 };
 
+// A direction's limit as it is kept, and what has become of the pod's packets.
+struct meter_info {
+	uint64_t rate_bps; // 0: unlimited, and the rest is 0, too
+	uint64_t burst_bits;
+	uint64_t passed_packets, passed_bytes; // as many as on a wire; of Ethernet frames
+	uint64_t dropped_packets, dropped_bytes;
+	bool by_nic;
+};
+
 struct port_info {
 	uint32_t slot;
 	char kind[LIMIT_ID + 1];
@@ -488,6 +497,7 @@ struct port_info {
 	// Of these, what the e-switch forwarded by itself.
 	uint64_t offloaded_rx_packets, offloaded_rx_bytes;
 	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
+	struct meter_info ingress, egress;
 	struct drop_count drops[LIMIT_DROPS];
 	size_t drop_count;
 };

@@ -398,6 +398,19 @@ static void fill_list(struct list_reply *list, enum sample sample)
 	}
 }
 
+static void fill_meter(struct meter_info *meter, enum sample sample)
+{
+	if (sample == SAMPLE_SMALLEST)
+		return;
+	meter->rate_bps = number64(sample, 20000000);
+	meter->burst_bits = number64(sample, 4000000);
+	meter->passed_packets = number64(sample, 1000);
+	meter->passed_bytes = number64(sample, 1514000);
+	meter->dropped_packets = number64(sample, 10);
+	meter->dropped_bytes = number64(sample, 15140);
+	meter->by_nic = true;
+}
+
 static void fill_port(struct port_info *port, enum sample sample)
 {
 	port->slot = number32(sample, 3);
@@ -418,6 +431,8 @@ static void fill_port(struct port_info *port, enum sample sample)
 	port->offloaded_rx_bytes = number64(sample, 57600);
 	port->offloaded_tx_packets = number64(sample, 1500);
 	port->offloaded_tx_bytes = number64(sample, 96000);
+	fill_meter(&port->ingress, sample);
+	fill_meter(&port->egress, sample);
 	port->drop_count = page_size(sample, LIMIT_DROPS);
 	for (size_t i = 0; i < port->drop_count; i++) {
 		fill(port->drops[i].reason, LIMIT_ID, sample, "ipv4-source");

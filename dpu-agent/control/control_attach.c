@@ -95,15 +95,6 @@ static int check_port(const struct attach_request *wanted, struct error *err)
 			 "port_kind: this version of podport has no virtio-user ports");
 }
 
-// What is in the protocol and the store, and not served yet. It is refused here alone.
-static int check_served(const struct attach_request *wanted, struct error *err)
-{
-	if (bandwidth_is_limited(&wanted->bandwidth))
-		return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
-				 "bandwidth: this agent limits no pod's rate yet");
-	return 0;
-}
-
 static void set_host(const struct control *control, const char *host_id,
 		     struct store_record *record)
 {
@@ -130,8 +121,6 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 		return error_set(err, EAGAIN, CODE_NOT_READY,
 				 "the host %s has not said Hello to this agent yet", host_id);
 	r = check_port(wanted, err);
-	if (r == 0)
-		r = check_served(wanted, err);
 	if (r < 0)
 		return r;
 	attachment->key = wanted->key;

@@ -106,6 +106,53 @@ void status_call(struct control *control, struct control_call *call)
 
 // ---- ports -----------------------------------------------------------------------------------------
 
+// The graph's share and the NIC's: of a limited pod's packets each is metered by one of them.
+static void describe_meter(const struct bandwidth_limit *limit, const struct bandwidth_count *graph,
+			   const struct bandwidth_count *nic, bool by_nic,
+			   struct meter_info *ret_info)
+{
+	struct bandwidth_count count = *graph;
+
+	if (limit->bytes_per_s == 0)
+		return;
+	bandwidth_count_add(&count, nic);
+	*ret_info = (struct meter_info){
+		.rate_bps = limit->bytes_per_s * 8,
+		.burst_bits = limit->burst_bytes * 8,
+		.passed_packets = count.passed_packets,
+		.passed_bytes = count.passed_bytes,
+		.dropped_packets = count.dropped_packets,
+		.dropped_bytes = count.dropped_bytes,
+		.by_nic = by_nic,
+	};
+}
+
+// What the NIC's meters have dropped is as if the graph had: received from the pod, and dropped.
+static void add_nic_drops(const struct offload_pod_status *offload,
+			  struct datapath_counters *counters)
+{
+	const struct bandwidth_count *egress = &offload->meters[BANDWIDTH_EGRESS];
+
+	counters->rx_packets += egress->dropped_packets;
+	counters->rx_bytes += egress->dropped_bytes;
+	counters->drops[datapath_bandwidth_drop_reason(BANDWIDTH_EGRESS)] +=
+		egress->dropped_packets;
+	counters->drops[datapath_bandwidth_drop_reason(BANDWIDTH_INGRESS)] +=
+		offload->meters[BANDWIDTH_INGRESS].dropped_packets;
+}
+
+static void describe_limits(const struct pod *pod, const struct datapath_counters *counters,
+			    const struct offload_pod_status *offload, struct port_info *ret_info)
+{
+	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS];
+
+	limits_of(&pod->record.attachment, limits);
+	describe_meter(&limits[BANDWIDTH_INGRESS], &counters->metered[BANDWIDTH_INGRESS],
+		       &offload->meters[BANDWIDTH_INGRESS], offload->metered, &ret_info->ingress);
+	describe_meter(&limits[BANDWIDTH_EGRESS], &counters->metered[BANDWIDTH_EGRESS],
+		       &offload->meters[BANDWIDTH_EGRESS], offload->metered, &ret_info->egress);
+}
+
 static void describe_port(const struct control *control, const char *host_id,
 			  const struct port *port, uint32_t index, struct port_info *ret_info)
 {
@@ -117,6 +164,7 @@ static void describe_port(const struct control *control, const char *host_id,
 	port_read_state(port, &state);
 	datapath_read_counters(port_slot(port), &counters);
 	offload_read_pod(control->config.offload, port_slot(port), &offload);
+	add_nic_drops(&offload, &counters);
 	if (port_kind_of(port) == PORT_FUNCTION && index < control->pods->functions.size)
 		pod = control->pods->by_function[index];
 	else if (port_kind_of(port) == PORT_VHOST)
@@ -130,6 +178,8 @@ static void describe_port(const struct control *control, const char *host_id,
 	ret_info->has_key = pod != NULL && host_owns(host_id, pod);
 	if (ret_info->has_key)
 		ret_info->key = pod->record.attachment.key;
+	if (pod != NULL)
+		describe_limits(pod, &counters, &offload, ret_info);
 	ret_info->link_up = state.link_up;
 	ret_info->mtu = state.mtu;
 	ret_info->mac = state.mac;
@@ -250,6 +300,7 @@ void ipam_call(struct control *control, struct control_call *call)
 void control_read_counts(const struct control *control, struct control_counts *ret_counts)
 {
 	struct datapath_counters counters = {0};
+	struct offload_pod_status offload = {0};
 	uint32_t cursor = 0, index;
 	const struct port *port;
 
@@ -257,6 +308,8 @@ void control_read_counts(const struct control *control, struct control_counts *r
 	connections_read_counts(control, ret_counts);
 	while ((port = next_port(control, &cursor, &index)) != NULL) {
 		datapath_read_counters(port_slot(port), &counters);
+		offload_read_pod(control->config.offload, port_slot(port), &offload);
+		add_nic_drops(&offload, &counters);
 		for (size_t count = 0; count < LIMIT_DROPS; count++)
 			ret_counts->drops[count] += counters.drops[count];
 	}

@@ -26,7 +26,7 @@ static struct offload_pod wanted_of(const struct control *control, const struct 
 	const struct attachment *a = &pod->record.attachment;
 	struct port *port = pod_port(control, pod);
 
-	return (struct offload_pod){
+	struct offload_pod wanted = {
 		.slot = port_slot(port),
 		.port = port,
 		.mac = a->mac,
@@ -36,6 +36,9 @@ static struct offload_pod wanted_of(const struct control *control, const struct 
 		.ipv4 = a->ipv4,
 		.ipv6 = a->ipv6,
 	};
+
+	limits_of(a, wanted.limits);
+	return wanted;
 }
 
 void rules_add(struct control *control, struct pod *const *pods, size_t count)

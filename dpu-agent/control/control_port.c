@@ -25,6 +25,17 @@ static void clear_counters(struct control *control, uint32_t slot)
 	datapath_clear_counters(slot);
 }
 
+// What its meters in the NIC have dropped is in the sum of all, also when they are no more.
+static void keep_nic_drops(struct control *control, uint32_t slot)
+{
+	struct offload_pod_status status = {0};
+
+	offload_read_pod(control->config.offload, slot, &status);
+	for (unsigned int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++)
+		control->counts.drops[datapath_bandwidth_drop_reason(direction)] +=
+			status.meters[direction].dropped_packets;
+}
+
 struct port *pod_port(const struct control *control, const struct pod *pod)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -85,6 +96,17 @@ static int fail_no_port(const struct control *control, const struct pod *pod, st
 			 nic_vhost_count(control->config.nic), a->socket_path);
 }
 
+void limits_of(const struct attachment *attachment,
+	       struct bandwidth_limit ret_limits[BANDWIDTH_DIRECTIONS])
+{
+	const struct bandwidth *b = &attachment->bandwidth;
+
+	ret_limits[BANDWIDTH_INGRESS] =
+		bandwidth_limit_of(b->ingress_rate_bps, b->ingress_burst_bits, attachment->mtu);
+	ret_limits[BANDWIDTH_EGRESS] =
+		bandwidth_limit_of(b->egress_rate_bps, b->egress_burst_bits, attachment->mtu);
+}
+
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -100,6 +122,7 @@ int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct 
 	struct error why = {0};
 	int r;
 
+	limits_of(a, config.limits);
 	snprintf(config.socket_path, sizeof(config.socket_path), "%s", a->socket_path);
 	if (port == NULL) {
 		r = fail_no_port(control, pod, &why);
@@ -120,8 +143,10 @@ void pod_port_stop(struct control *control, struct pod *pod)
 	struct port *port = pod_port(control, pod);
 
 	if (port != NULL) {
-		if (pod->record.attachment.port == PORT_CHOICE_FUNCTION) // others have no rules
+		if (pod->record.attachment.port == PORT_CHOICE_FUNCTION) { // others have no rules
+			keep_nic_drops(control, port_slot(port));
 			offload_remove(control->config.offload, port_slot(port));
+		}
 		watches_port_stops(control, port_slot(port));
 		crash_point("agent:del:unoffloaded");
 		port_stop(port);

@@ -146,6 +146,10 @@ const struct pod *vhost_pod(const struct control *control, uint32_t vhost);
 // Every port there is, in no particular order: *cursor is 0 at first. NULL: no more. ret_index: as of nic_port().
 struct port *next_port(const struct control *control, uint32_t *cursor, uint32_t *ret_index);
 
+// What the attachment's bandwidth is to meters.
+void limits_of(const struct attachment *attachment,
+	       struct bandwidth_limit ret_limits[BANDWIDTH_DIRECTIONS]);
+
 // Start the pod's port; the outcome is also kept in the pod. `fresh`: the slot's counters were
 // another attachment's. Its rules are rules_add' to make, for many at once.
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err);

@@ -197,15 +197,42 @@ static void what_no_pod_can_have_is_refused(void **state)
 	assert_int_equal(0, fake_nic_started_functions());
 }
 
-static void what_is_not_served_yet_is_refused_and_not_swallowed(void **state)
+static void a_limit_is_the_ports_and_the_attachments_for_its_life(void **state)
 {
+	const struct bandwidth asked = {.egress_rate_bps = 8000000, .egress_burst_bits = 800000};
 	struct test_call call;
 
-	test_attach(&call, "web");
-	call.request.body.attach.bandwidth.egress_rate_bps = 1000000;
-	test_must_fail(&agent, &call, CODE_UNSUPPORTED, "bandwidth: ");
+	for (int round = 0; round < 2; round++) {
+		test_attach(&call, "web");
+		call.request.body.attach.bandwidth = asked;
+		must_run(&call);
+		assert_true(bandwidth_equal(&asked, &call.reply.body.attach.bandwidth));
+		assert_int_equal(1000000,
+				 fake_nic.ports[0].config.limits[BANDWIDTH_EGRESS].bytes_per_s);
+		assert_int_equal(100000,
+				 fake_nic.ports[0].config.limits[BANDWIDTH_EGRESS].burst_bytes);
+		assert_int_equal(0, fake_nic.ports[0].config.limits[BANDWIDTH_INGRESS].bytes_per_s);
+		test_simple(&call, CALL_LIST_PORTS);
+		must_run(&call);
+		for (size_t i = 0; i < call.reply.body.ports.count; i++) {
+			const struct port_info *port = &call.reply.body.ports.ports[i];
+
+			assert_int_equal(port->has_key ? 8000000 : 0, port->egress.rate_bps);
+			assert_int_equal(port->has_key ? 800000 : 0, port->egress.burst_bits);
+			assert_int_equal(0, port->ingress.rate_bps);
+		}
+		test_call_clear(&call);
+		// Who does not say fits any; who says another does not.
+		test_must_attach(&agent, "web");
+		test_attach(&call, "web");
+		call.request.body.attach.bandwidth = asked;
+		call.request.body.attach.bandwidth.egress_burst_bits++;
+		test_must_fail(&agent, &call, CODE_CONFLICT,
+			       "bandwidth: the attachment podport/web/eth0 exists and differs: it "
+			       "has 0 bit/s ingress and 8000000 bit/s egress");
+		test_agent_restart(&agent);
+	}
 	test_assert_consistent(&agent, true);
-	assert_int_equal(0, fake_nic_started_functions());
 }
 
 static void one_family_is_enough(void **state)
@@ -470,7 +497,7 @@ int main(void)
 		TEST(an_attach_that_differs_is_a_conflict_that_names_the_field),
 		TEST(what_a_pod_asks_for_it_gets),
 		TEST(what_no_pod_can_have_is_refused),
-		TEST(what_is_not_served_yet_is_refused_and_not_swallowed),
+		TEST(a_limit_is_the_ports_and_the_attachments_for_its_life),
 		TEST(one_family_is_enough),
 		TEST(without_a_pod_network_attach_says_so),
 		TEST(exhaustion_is_told_with_the_numbers),

@@ -146,14 +146,20 @@ void port_read_state(const struct port *port, struct port_state *ret_state)
 
 size_t datapath_drop_reason_count(void)
 {
-	return 2;
+	return 4;
 }
 
 const char *datapath_drop_reason_name(size_t reason)
 {
-	static const char *const names[] = {"spoofed", "no-route"};
+	static const char *const names[] = {"spoofed", "no-route", "ingress-bandwidth",
+					    "egress-bandwidth"};
 
 	return names[reason];
+}
+
+size_t datapath_bandwidth_drop_reason(unsigned int direction)
+{
+	return 2 + direction;
 }
 
 void datapath_set_router(const struct datapath_router *router)

@@ -42,6 +42,8 @@ const char *trace_text_reason(const char *reason)
 		{"bad-offload", "what it wants of the NIC does not fit its headers"},
 		{"neighbour-queue-full", "too many packets wait for a MAC address"},
 		{"neighbour-unreachable", "the next hop does not say its MAC address"},
+		{"egress-bandwidth", "the pod sends faster than its limit"},
+		{"ingress-bandwidth", "more comes for the pod than its limit lets pass"},
 		{"port-gone", "the port it was to leave by was just removed"},
 		{"uplink-no-route", "from the wire, and neither for a pod nor for the agent"},
 		{"nat-unsupported", "it has neither ports nor an identifier to be masqueraded by"},

@@ -19,6 +19,7 @@
 #include <rte_malloc.h>
 
 #include "datapath/masquerade_private.h"
+#include "datapath/meter.h"
 #include "datapath/neighbour_private.h"
 #include "proto/base/log.h"
 
@@ -55,6 +56,11 @@ size_t datapath_drop_reason_count(void)
 const char *datapath_drop_reason_name(size_t reason)
 {
 	return reason < DROP_REASON_COUNT ? reason_names[reason] : "unknown";
+}
+
+size_t datapath_bandwidth_drop_reason(unsigned int direction)
+{
+	return direction == BANDWIDTH_EGRESS ? DROP_EGRESS_BANDWIDTH : DROP_INGRESS_BANDWIDTH;
 }
 
 // ---- publishing ----------------------------------------------------------------------------------
@@ -246,6 +252,13 @@ static int watch(const struct datapath_port *port)
 	return fd >= 0 && worker_watch(worker_of(port->slot), port->slot, fd) == 0 ? fd : -1;
 }
 
+static void free_port(struct graph_port *port)
+{
+	if (port != NULL)
+		meters_free(port->meters);
+	free(port);
+}
+
 int datapath_port_add(const struct datapath_port *port, struct error *err)
 {
 	int r = check_free(port, err);
@@ -258,6 +271,9 @@ int datapath_port_add(const struct datapath_port *port, struct error *err)
 		r = error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 		goto fail;
 	}
+	r = meters_new(port->limits, graph_port->meters, err);
+	if (r < 0)
+		goto fail;
 	graph_port->config = *port;
 	memcpy(graph_port->mac.addr_bytes, port->mac.bytes, sizeof(graph_port->mac.addr_bytes));
 	uint64_t learned = 0;
@@ -278,7 +294,7 @@ int datapath_port_add(const struct datapath_port *port, struct error *err)
 
 fail:
 	free(s);
-	free(graph_port);
+	free_port(graph_port);
 	return r;
 }
 
@@ -317,7 +333,7 @@ void datapath_port_remove(uint32_t slot)
 		worker_unwatch(worker_of(slot), port->interrupt_fd);
 	if (port->config.role != DATAPATH_ROLE_POD)
 		neighbours_forget(slot);
-	free(port);
+	free_port(port);
 }
 
 // ---- ports with ops --------------------------------------------------------------------------------
@@ -358,6 +374,11 @@ static void sum_counters(uint32_t slot, struct datapath_counters *ret_sum)
 		ret_sum->tx_bytes += c->tx_bytes;
 		for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++)
 			ret_sum->drops[reason] += c->drops[reason];
+		for (int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++) {
+			const struct bandwidth_count count = c->metered[direction];
+
+			bandwidth_count_add(&ret_sum->metered[direction], &count);
+		}
 	}
 }
 
@@ -372,6 +393,9 @@ void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counter
 	ret_counters->tx_bytes -= base->tx_bytes;
 	for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++)
 		ret_counters->drops[reason] -= base->drops[reason];
+	for (int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++)
+		bandwidth_count_subtract(&ret_counters->metered[direction],
+					 &base->metered[direction]);
 }
 
 void datapath_clear_counters(uint32_t slot)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "datapath/bandwidth.h"
 #include "proto/message.h"
 
 enum { DATAPATH_PORTS_MAX = 1024 };
@@ -20,6 +21,8 @@ enum { DATAPATH_PORTS_MAX = 1024 };
 // lists them.
 size_t datapath_drop_reason_count(void);
 const char *datapath_drop_reason_name(size_t reason);
+// That of a packet beyond the pod's limit in this direction (BANDWIDTH_).
+size_t datapath_bandwidth_drop_reason(unsigned int direction);
 
 // Who the virtual router is. May be set again while ports run.
 struct datapath_router {
@@ -73,8 +76,15 @@ void datapath_set_limits(const struct datapath_limits *limits);
 struct datapath_counters {
 	uint64_t rx_packets, rx_bytes; // received from the function
 	uint64_t tx_packets, tx_bytes; // sent to the function
-	uint64_t drops[LIMIT_DROPS];   // received here and dropped, by reason
+	// Received here and dropped, by reason; but for "ingress-bandwidth": to be sent, and dropped.
+	uint64_t drops[LIMIT_DROPS];
+	struct bandwidth_count metered[BANDWIDTH_DIRECTIONS]; // by the graph, of a limited pod
 };
 void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counters);
 // Zero them: a slot was given to another attachment.
 void datapath_clear_counters(uint32_t slot);
+
+// The NIC meters what the pod in this slot sends and receives, also what goes through the graph, which then
+// does not do it again. True only while it does; false at once when that is over. Any thread; a slot keeps
+// it until it is told otherwise, whatever its port does.
+void datapath_meter_in_nic(uint32_t slot, bool in_nic);

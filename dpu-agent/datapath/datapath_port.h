@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "datapath/bandwidth.h"
 #include "proto/message.h"
 
 enum {
@@ -59,6 +60,7 @@ struct datapath_port {
 	bool has_ipv4, has_ipv6;
 	struct in_addr ipv4; // routed to this port
 	struct in6_addr ipv6;
+	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS]; // of a pod
 };
 
 // Publish the port: workers poll it and route to it from now on. Errors: -EEXIST (slot or address

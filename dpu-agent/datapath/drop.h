@@ -31,6 +31,8 @@
 	X(BAD_OFFLOAD,          "bad-offload")          /* offload flags that do not fit the packet */ \
 	X(NEIGHBOUR_QUEUE,      "neighbour-queue-full") /* too many wait for a MAC address */ \
 	X(NEIGHBOUR_UNREACHABLE, "neighbour-unreachable") /* on the wire, or the host: it does not answer */ \
+	X(EGRESS_BANDWIDTH,     "egress-bandwidth")     /* faster than the pod may send */ \
+	X(INGRESS_BANDWIDTH,    "ingress-bandwidth")    /* faster than the pod may receive: counted for the receiver */ \
 	X(PORT_GONE,            "port-gone")            /* the port out was just removed */ \
 	X(UPLINK,               "uplink-no-route")      /* from the wire, and neither to a pod nor to the agent */ \
 	X(NAT_UNSUPPORTED,      "nat-unsupported")      /* to be masqueraded, and has neither ports nor an identifier */ \

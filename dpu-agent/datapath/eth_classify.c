@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Layer 2: is the frame for the router, is its sender who it says, and what is inside. Takes the
+// Layer 2: may the pod send so much, is the frame for the router, is its sender who it says, and what is inside. Takes the
 // Ethernet header off, on the uplink with its VLAN tag.
 
+#include "datapath/meter.h"
 #include "datapath/worker.h"
 
 enum { EDGE_ARP = 1, EDGE_IP4, EDGE_IP6, EDGES };
@@ -99,6 +100,8 @@ static rte_edge_t eth_classify_one(struct worker *w, struct rte_mbuf *m)
 
 	if (!packet_pullup(m, RTE_ETHER_HDR_LEN))
 		return drop(m, DROP_TRUNCATED);
+	if (port_is_metered(port, BANDWIDTH_EGRESS) && !meter_egress(w, port, m))
+		return drop(m, DROP_EGRESS_BANDWIDTH);
 	if (unlikely(port->config.role == DATAPATH_ROLE_UPLINK))
 		edge = check_wire(s, m, port);
 	else

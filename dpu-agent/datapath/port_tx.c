@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sink of the graph: puts the Ethernet header on, hands what a stack left to the NIC (checksum,
+// The sink of the graph: drops what is too much for the pod it is for, puts the Ethernet header on, hands what a stack left to the NIC (checksum,
 // segmentation) to the port out, or does it here if the port cannot, and sends one batch to each
 // port.
 
@@ -9,6 +9,7 @@
 
 #include <rte_ethdev.h>
 
+#include "datapath/meter.h"
 #include "datapath/tcp_segment.h"
 #include "datapath/trace_worker.h"
 #include "datapath/worker.h"
@@ -17,6 +18,14 @@ static void discard(struct worker *w, struct rte_mbuf *m, enum drop_reason reaso
 {
 	count_drop(w, packet_meta(m)->in_slot, reason);
 	trace_note_drop(w, m, reason);
+	rte_pktmbuf_free(m);
+}
+
+// The pod that was to get it is the one to look at, not who sent it.
+static void discard_metered(struct worker *w, struct rte_mbuf *m)
+{
+	count_drop(w, packet_meta(m)->out_slot, DROP_INGRESS_BANDWIDTH);
+	trace_note_drop(w, m, DROP_INGRESS_BANDWIDTH);
 	rte_pktmbuf_free(m);
 }
 
@@ -220,7 +229,9 @@ static uint16_t port_tx(struct rte_graph *graph, struct rte_node *node, void **o
 		const struct packet_meta *meta = packet_meta(objs[i]);
 		const struct graph_port *out = w->snapshot->ports[meta->out_slot];
 
-		if (meta->offload == OFFLOAD_TSO && !segments(out))
+		if (port_is_metered(out, BANDWIDTH_INGRESS) && !meter_ingress(w, out, objs[i]))
+			discard_metered(w, objs[i]);
+		else if (meta->offload == OFFLOAD_TSO && !segments(out))
 			send_segments(w, objs[i], out);
 		else
 			send_one(w, objs[i], out);

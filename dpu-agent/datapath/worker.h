@@ -48,6 +48,7 @@ struct graph_port {
 	struct rte_ether_addr mac;
 	uint32_t
 		generation; // tells two ports that had the same slot one after the other apart; never 0
+	struct meter *meters[BANDWIDTH_DIRECTIONS]; // NULL: unlimited
 	int interrupt_fd; // rings when a packet came and the interrupt is armed; -1: only polling helps
 	// HOST: the MAC address of the last packet from the host in the low 48 bits, 0: none yet.
 	_Atomic uint64_t learned_mac;
@@ -118,6 +119,7 @@ struct icmp_budget {
 struct port_counters {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t drops[DROP_REASON_COUNT];
+	struct bandwidth_count metered[BANDWIDTH_DIRECTIONS];
 };
 
 struct worker {
@@ -394,6 +396,18 @@ static inline bool is_wire_ipv6(const struct snapshot *s, const uint8_t *address
 {
 	return s->wire != NULL && s->wire->config.has_ipv6 &&
 	       ipv6_equal(s->wire->config.ipv6.s6_addr, address);
+}
+
+// ---- limits --------------------------------------------------------------------------------------
+
+// Pods that the NIC meters, by slot.
+extern _Atomic bool metered_in_nic[DATAPATH_PORTS_MAX];
+
+// Is it for the graph to meter this direction of the pod?
+static inline bool port_is_metered(const struct graph_port *port, unsigned int direction)
+{
+	return unlikely(port->meters[direction] != NULL) &&
+	       !atomic_load_explicit(&metered_in_nic[port->config.slot], memory_order_relaxed);
 }
 
 // ---- nodes ---------------------------------------------------------------------------------------

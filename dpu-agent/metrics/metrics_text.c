@@ -20,6 +20,7 @@ struct sample {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // by both paths
 	uint64_t offloaded_rx_packets, offloaded_rx_bytes, offloaded_tx_packets, offloaded_tx_bytes;
 	uint64_t dropped;
+	struct meter_info ingress, egress;
 };
 
 struct scrape {
@@ -91,6 +92,8 @@ static void take_ports(struct question *question, const struct ports_reply *page
 			.offloaded_rx_bytes = port->offloaded_rx_bytes,
 			.offloaded_tx_packets = port->offloaded_tx_packets,
 			.offloaded_tx_bytes = port->offloaded_tx_bytes,
+			.ingress = port->ingress,
+			.egress = port->egress,
 		};
 		for (size_t j = 0; j < port->drop_count; j++)
 			sample->dropped += port->drops[j].packets;
@@ -296,6 +299,48 @@ static void write_pods(FILE *out, const struct scrape *scrape)
 	}
 }
 
+static void put_meter(FILE *out, const struct scrape *scrape, const struct sample *sample,
+		      const char *name, const char *direction, const struct meter_info *meter,
+		      uint64_t number)
+{
+	if (meter->rate_bps == 0)
+		return;
+	fprintf(out, "%s{", name);
+	put_pod(out, scrape, &sample->key);
+	fprintf(out, ",direction=\"%s\"} %llu\n", direction, (unsigned long long)number);
+}
+
+// Of pods that have a limit.
+static void write_bandwidth(FILE *out, const struct scrape *scrape)
+{
+	static const char rate[] = "podport_pod_bandwidth_limit_bits_per_second";
+	static const char passed[] = "podport_pod_bandwidth_passed_bytes_total";
+	static const char dropped[] = "podport_pod_bandwidth_dropped_bytes_total";
+
+	head(out, rate, "gauge", "How fast a pod may receive (ingress) and send (egress).");
+	for (size_t i = 0; i < scrape->sample_count; i++) {
+		const struct sample *s = &scrape->samples[i];
+
+		put_meter(out, scrape, s, rate, "ingress", &s->ingress, s->ingress.rate_bps);
+		put_meter(out, scrape, s, rate, "egress", &s->egress, s->egress.rate_bps);
+	}
+	head(out, passed, "counter", "What a limited pod was let receive and send.");
+	for (size_t i = 0; i < scrape->sample_count; i++) {
+		const struct sample *s = &scrape->samples[i];
+
+		put_meter(out, scrape, s, passed, "ingress", &s->ingress, s->ingress.passed_bytes);
+		put_meter(out, scrape, s, passed, "egress", &s->egress, s->egress.passed_bytes);
+	}
+	head(out, dropped, "counter", "What of a limited pod's was beyond the limit.");
+	for (size_t i = 0; i < scrape->sample_count; i++) {
+		const struct sample *s = &scrape->samples[i];
+
+		put_meter(out, scrape, s, dropped, "ingress", &s->ingress,
+			  s->ingress.dropped_bytes);
+		put_meter(out, scrape, s, dropped, "egress", &s->egress, s->egress.dropped_bytes);
+	}
+}
+
 static void write_drops(FILE *out, const struct control_counts *counts)
 {
 	head(out, "podport_drops_total", "counter", "Packets that the agent dropped, by reason.");
@@ -385,6 +430,7 @@ int metrics_write(struct control *control, char **ret_text, size_t *ret_size)
 	write_connections(out, &counts);
 	write_masquerade(out);
 	write_pods(out, &scrape);
+	write_bandwidth(out, &scrape);
 	free(scrape.pods);
 	free(scrape.samples);
 	if (fclose(out) != 0 || scrape.failed) {

@@ -19,6 +19,7 @@ enum {
 	QUEUE = 0,
 	QUEUE_SIZE = 512,     // operations under way; a restart with 1,000 pods has 6,000
 	COUNTERS_PER_POD = 4, // both directions of both families
+	METERS_PER_POD = 2,   // both directions
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,
@@ -59,8 +60,10 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	struct rte_flow_queue_attr queue_attr = {.size = QUEUE_SIZE};
-	struct rte_flow_port_attr port_attr = {.nb_counters = of_pods +
-							      connections * RULES_PER_CONNECTION};
+	struct rte_flow_port_attr port_attr = {
+		.nb_counters = of_pods + connections * RULES_PER_CONNECTION,
+		.nb_meters = functions * METERS_PER_POD,
+	};
 	const struct rte_flow_queue_attr *queues[] = {&queue_attr};
 
 	// 0: the driver does not say.
@@ -68,6 +71,9 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 		queue_attr.size = queue.max_size;
 	if (port.max_nb_counters != 0 && port_attr.nb_counters > port.max_nb_counters)
 		port_attr.nb_counters = port.max_nb_counters;
+	// A NIC without any is fine.
+	if (port_attr.nb_meters > port.max_nb_meters)
+		port_attr.nb_meters = port.max_nb_meters;
 	r = rte_flow_configure(port_id, &port_attr, 1, queues, &error);
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
@@ -231,7 +237,9 @@ static uint32_t table_size(const struct rule_shape *shape, uint32_t functions, u
 {
 	if (shape->match & MATCH_CONNECTION)
 		return connections;
-	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST) ? functions : TABLES_SHARED_ROOM;
+	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT)
+		       ? functions
+		       : TABLES_SHARED_ROOM;
 }
 
 static int create_table(struct async_engine *async, unsigned int kind, uint32_t functions,

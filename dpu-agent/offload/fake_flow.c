@@ -105,6 +105,8 @@ int fake_rule_insert(struct rte_flow *rule)
 	clock_offset_ms += fake.insert_ms;
 	if (error != 0)
 		return error;
+	if (rule->meter != 0 && !fake_has_meter(rule->meter))
+		fail_msg("\"%s\" has no meter", rule->text);
 	// What leads to the outputs comes after its output is there.
 	if (rule->group == 1 && rule->has_destination && live_in_group(3, rule) != 1)
 		fail_msg("\"%s\" leads nowhere", rule->text);
@@ -286,13 +288,6 @@ int __wrap_rte_flow_action_handle_destroy(uint16_t port, struct rte_flow_action_
 	return 0;
 }
 
-int __wrap_rte_mtr_capabilities_get(uint16_t port, struct rte_mtr_capabilities *capabilities,
-				    struct rte_mtr_error *e)
-{
-	capabilities->n_max = 77;
-	return 0;
-}
-
 // ---- ports, events, time ------------------------------------------------------------------------
 
 int __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
@@ -423,6 +418,7 @@ void fake_reset(uint32_t functions, bool async)
 	fake_started = false;
 	fake_forget_history();
 	fake_async_reset();
+	fake_meters_reset();
 }
 
 struct offload_pod fake_pod(uint32_t vf)

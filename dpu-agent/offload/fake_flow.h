@@ -36,6 +36,7 @@ struct fake_nic {
 	bool keeps;   // rules over a stop of the port
 	bool no_untagged, no_subtract;
 	bool no_item[FAKE_ITEM_TYPES], no_action[FAKE_ACTION_TYPES];
+	bool no_meters;
 	uint32_t queue_max; // 0: does not say
 	uint32_t tables_max;
 
@@ -46,6 +47,7 @@ struct fake_nic {
 	bool fail_all;            // inserts
 	bool fail_late;           // asynchronously: when it completes, not when it is asked
 	bool fail_removals;       // a rule cannot be removed
+	bool fail_meters;         // none is left
 	bool silent;              // completes nothing
 	bool forgets;             // knows of no rule when it is asked for its counter
 	bool backwards;           // completes in the order opposite to that of asking
@@ -76,6 +78,16 @@ void fake_async_forget(void);
 // Let time go by; how much has.
 void fake_wait(uint32_t ms);
 int64_t fake_now_ms(void);
+
+// ---- meters -------------------------------------------------------------------------------------
+
+size_t fake_meter_count(void); // with the policy
+bool fake_has_meter(uint32_t id);
+uint64_t fake_meter_rate(uint32_t id); // bytes per second
+// It has let packets of 100 bytes pass, and dropped some.
+void fake_meter_pass(uint32_t id, uint64_t packets, uint64_t dropped);
+// The graph leaves this function's pod to the NIC.
+bool fake_metered_in_nic(uint32_t vf);
 
 // ---- what is installed --------------------------------------------------------------------------
 

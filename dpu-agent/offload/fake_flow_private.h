@@ -24,6 +24,7 @@ struct rte_flow {
 	bool async;
 	struct rte_flow_template_table *table;
 	uint32_t group;
+	uint32_t meter;  // 0: none
 	uint16_t family; // Ethernet type, host order; 0: any
 	bool has_destination;
 	uint8_t destination[16];
@@ -56,6 +57,21 @@ int __wrap_rte_eth_dev_callback_unregister(uint16_t port_id, enum rte_eth_event_
 					   rte_eth_dev_cb_fn callback, void *argument);
 int __wrap_rte_mtr_capabilities_get(uint16_t port, struct rte_mtr_capabilities *capabilities,
 				    struct rte_mtr_error *e);
+int __wrap_rte_mtr_meter_profile_add(uint16_t port, uint32_t id,
+				     struct rte_mtr_meter_profile *profile,
+				     struct rte_mtr_error *e);
+int __wrap_rte_mtr_meter_profile_delete(uint16_t port, uint32_t id, struct rte_mtr_error *e);
+int __wrap_rte_mtr_meter_policy_add(uint16_t port, uint32_t id,
+				    struct rte_mtr_meter_policy_params *params,
+				    struct rte_mtr_error *e);
+int __wrap_rte_mtr_meter_policy_delete(uint16_t port, uint32_t id, struct rte_mtr_error *e);
+int __wrap_rte_mtr_create(uint16_t port, uint32_t id, struct rte_mtr_params *params, int shared,
+			  struct rte_mtr_error *e);
+int __wrap_rte_mtr_destroy(uint16_t port, uint32_t id, struct rte_mtr_error *e);
+int __wrap_rte_mtr_stats_read(uint16_t port, uint32_t id, struct rte_mtr_stats *stats,
+			      uint64_t *mask, int clear, struct rte_mtr_error *e);
+// No meters, and nobody is metered.
+void fake_meters_reset(void);
 int __wrap_rte_flow_pick_transfer_proxy(uint16_t port, uint16_t *proxy, struct rte_flow_error *e);
 int __wrap_rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
 			     const struct rte_flow_item items[],

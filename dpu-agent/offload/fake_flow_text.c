@@ -151,6 +151,9 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 	case RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT:
 		read_port(r, item);
 		return 0;
+	case RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR:
+		say(r, " agent=%u", ((const struct rte_flow_item_ethdev *)item->spec)->port_id);
+		return 0;
 	case RTE_FLOW_ITEM_TYPE_ETH:
 		return read_eth(r, item, e);
 	case RTE_FLOW_ITEM_TYPE_IPV4:
@@ -256,6 +259,11 @@ static int read_action(struct reading *r, const struct rte_flow_action *action,
 		return read_modify(r, action->conf, e);
 	case RTE_FLOW_ACTION_TYPE_DEC_TTL:
 		say(r, " dec_ttl");
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_METER:
+		// Of a template its mask is all that counts.
+		r->rule->meter = ((const struct rte_flow_action_meter *)action->conf)->mtr_id;
+		say(r, " meter=%u", r->rule->meter);
 		return 0;
 	case RTE_FLOW_ACTION_TYPE_COUNT:
 		say(r, " count");

@@ -68,6 +68,7 @@ int end(void **state)
 	assert_int_equal(fake_rule_count(), 0);
 	assert_int_equal(fake.templates, 0);
 	assert_int_equal(fake.handles, 0);
+	assert_int_equal(fake_meter_count(), 0);
 	assert_int_equal(fake_listeners(), 0);
 	assert_false(fake_hooked());
 	return 0;

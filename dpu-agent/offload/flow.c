@@ -37,11 +37,14 @@ static void say_port(struct flow_words *w, uint32_t match, const struct rule *ru
 {
 	if (match & MATCH_ANY_FUNCTION) // no spec: whatever port it is
 		add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, NULL, NULL);
-	if (!(match & MATCH_FUNCTION))
+	if (!(match & (MATCH_FUNCTION | MATCH_AGENT)))
 		return;
 	w->port.port_id = rule->port_id;
 	w->port_mask.port_id = UINT16_MAX;
-	add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, &w->port, &w->port_mask);
+	add_item(w,
+		 match & MATCH_FUNCTION ? RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT
+					: RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR,
+		 &w->port, &w->port_mask);
 }
 
 static void say_eth(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
@@ -338,6 +341,10 @@ static void say_translation(struct flow_words *w, const struct rule_shape *shape
 static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 			const struct rule *rule, const struct flow_form *form)
 {
+	if (shape->actions & ACTION_METER) {
+		w->meter.mtr_id = rule->meter;
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_METER, &w->meter, &w->no_meter);
+	}
 	// Before what rewrites: mlx5's hardware steering takes no other order.
 	if (shape->actions & ACTION_COUNT)
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_COUNT, NULL, NULL);

@@ -18,6 +18,7 @@ struct flow_form {
 	bool intact;      // can match by the integrity of the IP header
 	bool icmp6_type;  // can match the type of ICMPv6
 	bool udp_ports;   // can match these
+	bool meter;       // can meter what a pod sends, and what it gets from whomever
 	bool connections; // takes the shapes from RULE_CONNECTION_FIRST on
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
@@ -41,6 +42,11 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	case RULE_DHCP_IPV4:
 	case RULE_DHCP_IPV6:
 		return form->udp_ports;
+	case RULE_LIMIT_SENT:
+	case RULE_LIMIT_FROM_AGENT:
+	case RULE_LIMITED_OUTPUT_IPV4:
+	case RULE_LIMITED_OUTPUT_IPV6:
+		return form->meter;
 	default:
 		return true;
 	}
@@ -68,6 +74,7 @@ struct flow_words {
 	struct rte_flow_item_integrity integrity, integrity_mask;
 
 	struct rte_flow_action_set_mac macs[2], no_mac;
+	struct rte_flow_action_meter meter, no_meter;
 	struct rte_flow_action_set_ipv4 ipv4s[2], no_ipv4;
 	struct rte_flow_action_set_ipv6 ipv6s[2], no_ipv6;
 	struct rte_flow_action_set_tp ports[2], no_port;

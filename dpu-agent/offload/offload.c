@@ -71,6 +71,8 @@ static void drop_engine(struct offload *offload)
 	transaction_forget(offload, &offload->shared);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		transaction_forget(offload, &offload->pods[slot]);
+	if (offload->engine->form.meter)
+		meter_policy_give_back(offload->engine->port_id);
 	offload->engine->ops->free(offload->engine);
 	offload->engine = NULL;
 }
@@ -131,12 +133,18 @@ static void choose_engine(struct offload *offload)
 {
 	struct preflight *preflight = &offload->preflight;
 	const bool async_may_pass = choose_async(offload);
+	char why[ENGINE_WHY_SIZE];
 
 	if (offload->engine == NULL) {
 		preflight_run(preflight, offload->uplink, offload->first_function, false);
 		if (preflight->usable &&
 		    engine_sync_new(preflight->proxy, &preflight->form, &offload->engine) < 0)
 			snprintf(preflight->why_not, sizeof(preflight->why_not), "out of memory");
+	}
+	if (offload->engine != NULL && offload->engine->form.meter &&
+	    meter_policy_make(offload->engine->port_id, why) < 0) {
+		log_warning("no meters", "error=\"%s\"", why);
+		offload->engine->form.meter = false;
 	}
 	preflight_note(preflight, "asynchronous API",
 		       offload->engine != NULL && offload->engine->ops->bulk, offload->queue_why);
@@ -176,6 +184,8 @@ void offload_set_up(struct offload *offload)
 
 	if (offload->engine == NULL)
 		choose_engine(offload);
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
+		pods_judge(offload, &offload->pods[slot]);
 	if (offload->engine != NULL)
 		install_shared(offload);
 	if (offload_usable(offload))
@@ -221,6 +231,11 @@ static int on_event(uint16_t port_id, enum rte_eth_event_type type, void *argume
 
 	if (slot == NO_SLOT)
 		return 0;
+	// Its meters are gone with its rules; of the uplink's, all.
+	for (uint32_t i = 0; i < OFFLOAD_SLOTS; i++) {
+		if (i == slot || slot == offload->uplink_slot)
+			datapath_meter_in_nic(i, false);
+	}
 	atomic_store(&offload->event[slot], true);
 	atomic_store(&offload->any_event, true);
 	return 0;

@@ -5,12 +5,21 @@
 // the same answer; so nothing here can fail an attachment. What is missing, and why, is status.
 // Control thread; this header is free of DPDK.
 //
-//     group 0  every frame from a function                    -> jump 1                (shared)
+//     group 0  from this function             -> meter of what it sends, jump 1    (limited pod)
+//              from the agent to this function -> meter of what it receives, out    (limited pod)
+//              every frame from a function                    -> jump 1                (shared)
 //     group 1  TTL or hop limit 0 or 1, neighbour discovery   -> empty group: slow path (shared)
 //              to the router's MAC, to a pod's address        -> jump 2                (pod, family)
 //     group 2  from this function, with its MAC and address   -> count, jump 3         (pod, family)
 //     group 3  to a pod's address           -> count, rewrite MACs, decrement TTL, out (pod, family)
+//              the same with the meter before the count       (limited pod, family)
 //     a miss in any of them is the slow path, with the frame untouched
+//
+// A pod's limit holds for the sum of what the e-switch forwards and what the agent does, so there is one
+// place for each direction which all frames pass. What the pod sends comes in by group 0, whoever forwards
+// it then. What it receives is metered where it leaves the e-switch, and what the agent has for it by a
+// rule of its own in group 0. The agent's own meters (datapath/meter.h) rest meanwhile. A NIC that cannot do
+// all of this gets no rules for such a pod, and then all its frames pass the agent's.
 //
 // So a frame is counted for its sender in group 2 only if group 3 will send it: the rule in group 3
 // is installed before the one in group 1 and removed after it. Hence a pod's figures are exactly
@@ -23,6 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "datapath/bandwidth.h"
 #include "port/port.h"
 #include "proto/message.h"
 
@@ -68,6 +78,7 @@ struct offload_pod {
 	bool has_ipv4, has_ipv6;
 	struct in_addr ipv4;
 	struct in6_addr ipv6;
+	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS];
 };
 
 // Program the rules of these pods, each pod's address family a transaction, all of them pushed
@@ -81,7 +92,8 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 void offload_remove(struct offload *offload, uint32_t slot);
 // Take a pod's rules out of the e-switch for a while, so that all its packets come to the slow path;
 // they stay wanted, and out also if the pod or its rules change, until offload_restore. When it returns
-// no frame goes by them. A slot that is not there: no effect but for a pod that comes into it.
+// no frame goes by them, and a limit of the pod is the agent's meters' to keep. A slot that is not there: no
+// effect but for a pod that comes into it.
 void offload_withdraw(struct offload *offload, uint32_t slot);
 // Make them again; what does not go in, offload_retry does.
 void offload_restore(struct offload *offload, uint32_t slot);
@@ -108,6 +120,9 @@ struct offload_pod_status {
 	// as on a wire.
 	uint64_t rx_packets, rx_bytes; // from the function
 	uint64_t tx_packets, tx_bytes; // to the function
+	// The NIC meters it, also what the agent forwards; and what its meters have made of both.
+	bool metered;
+	struct bandwidth_count meters[BANDWIDTH_DIRECTIONS];
 };
 // Of a slot that is not there: off and zeros; of the uplink's, what connections have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,

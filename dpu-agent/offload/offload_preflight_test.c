@@ -40,7 +40,7 @@ static void the_preflight_leaves_nothing_behind(void **state)
 {
 	begin(4);
 	// A pattern, actions and a table for each shape but the one not used.
-	assert_int_equal(fake.templates, is_asynchronous() ? 3 * 12 : 0);
+	assert_int_equal(fake.templates, is_asynchronous() ? 3 * 16 : 0);
 	assert_int_equal(fake.handles, 0);
 	assert_int_equal(fake_rule_count(), SHARED_RULES);
 }

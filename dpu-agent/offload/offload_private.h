@@ -6,6 +6,7 @@
 //     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
 //     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
+//     meters.c       the limits of pods, in the NIC
 //     connections.c  masqueraded connections             ──►  connections_run.c, engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
@@ -35,14 +36,24 @@ struct installed {
 	struct engine_count last; // read from the NIC
 };
 
+// A direction's meter in the NIC.
+struct set_meter {
+	bool made;
+	struct bandwidth_limit limit; // what it was made with
+	struct bandwidth_count last;  // read from it
+	struct bandwidth_count base;  // of those that are no more
+};
+
 // The rules of a pod, or the shared ones. A pod's of one address family are of use without the other's:
-// each family is a part, which is installed wholly or not at all. The shared ones are one part.
+// each family is a part, which is installed wholly or not at all. The shared ones are one part, and so are
+// those of a limited pod, of which none is right without the meters.
 struct rule_set {
 	uint32_t slot;
 	bool wanted;    // false, and rules installed: the NIC refused to remove them
 	bool fresh;     // nothing programmed yet for this pod: the counts are somebody else's
 	bool outdated;  // what is installed must be removed and made again
 	bool withdrawn; // nothing is to be installed for now
+	bool unmetered; // it has a limit that this NIC cannot keep, and so is to have no rules
 	struct offload_pod pod;
 	struct installed rules[PROGRAM_RULES_MAX];
 	size_t count;     // of rules[]: as programmed last
@@ -51,6 +62,7 @@ struct rule_set {
 	int error;        // of the last attempt, negative errno
 	char reason[LIMIT_TEXT + 1];
 	// Counted by rules that are no more.
+	struct set_meter meters[BANDWIDTH_DIRECTIONS];
 	struct engine_count received,
 		sent; // by the agent's names: from the function, to the function
 };
@@ -120,6 +132,8 @@ void offload_set_up(struct offload *offload);
 
 // The set has not all the rules it is to have.
 bool rule_set_missing(const struct rule_set *set);
+// Is the pod to have rules at all, with the NIC as it is found to be?
+void pods_judge(struct offload *offload, struct rule_set *set);
 // Install what is missing, as far as two seconds go.
 void pods_fill(struct offload *offload);
 // To the log: one line when rules begin to be missing, one when none is any more.
@@ -140,6 +154,31 @@ void transaction_remove(struct offload *offload, struct rule_set **sets, size_t 
 void transaction_forget(struct offload *offload, struct rule_set *set);
 // Read the counters of a rule; what it shows never goes back.
 void transaction_read(struct offload *offload, struct rule_set *set, struct installed *installed);
+
+// ---- meters.c -----------------------------------------------------------------------------------
+
+// Has the pod a limit? False of the shared rules.
+bool set_is_limited(const struct rule_set *set);
+// The meters that the pod's limits need; those that are there stay. Errors: what the NIC answered, with
+// *ret_why; some may have been made.
+int meters_make(const struct offload *offload, struct rule_set *set, char ret_why[ENGINE_WHY_SIZE]);
+// When no rule of the pod is left. What they counted stays in the set; a meter that the NIC does not take
+// back stays made.
+void meters_give_back(const struct offload *offload, struct rule_set *set);
+void meters_read(const struct offload *offload, struct rule_set *set);
+// All rules that lead what is limited through the meters are in.
+bool meters_in_force(const struct rule_set *set);
+
+// A meter, and the policy that it needs, by themselves: for the preflight, too. Errors: what the NIC
+// answered, with *ret_why.
+int meter_make(uint16_t port_id, uint32_t id, const struct bandwidth_limit *limit,
+	       char ret_why[ENGINE_WHY_SIZE]);
+int meter_give_back(uint16_t port_id, uint32_t id);
+int meter_policy_make(uint16_t port_id, char ret_why[ENGINE_WHY_SIZE]);
+void meter_policy_give_back(uint16_t port_id);
+struct rte_mtr_error;
+// As flow_explain().
+int meters_explain(int r, const struct rte_mtr_error *error, char *ret_why, size_t size);
 
 // ---- ledger.c -----------------------------------------------------------------------------------
 

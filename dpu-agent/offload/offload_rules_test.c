@@ -14,7 +14,7 @@ static void the_shared_rules_keep_what_is_not_to_be_forwarded_from_the_pods_rule
 {
 	begin(4);
 	assert_int_equal(fake_rule_count(), SHARED_RULES);
-	assert_string_equal(fake_rule_with("g0"), "g0 p0 port=* > jump=1");
+	assert_string_equal(fake_rule_with("g0"), "g0 p1 port=* > jump=1");
 	assert_string_equal(fake_rule_with("type=0800 ttl=0"), "g1 p0 type=0800 ttl=0 > jump=4");
 	assert_string_equal(fake_rule_with("type=0800 ttl=1"), "g1 p0 type=0800 ttl=1 > jump=4");
 	assert_string_equal(fake_rule_with("type=86dd ttl=0"), "g1 p0 type=86dd ttl=0 > jump=4");
@@ -154,13 +154,13 @@ static void no_frame_enters_before_the_shared_rules_are_in(void **state)
 {
 	begin(4);
 	end(state);
-	assert_string_equal(fake_history(0), "- g0 p0 port=* > jump=1");
+	assert_string_equal(fake_history(0), "- g0 p1 port=* > jump=1");
 	fake_forget_history();
 
 	prepare(4);
 	begin_prepared();
 	assert_int_equal(fake_history_count(), SHARED_RULES);
-	assert_string_equal(fake_history(SHARED_RULES - 1), "+ g0 p0 port=* > jump=1");
+	assert_string_equal(fake_history(SHARED_RULES - 1), "+ g0 p1 port=* > jump=1");
 }
 
 // ---- cost ---------------------------------------------------------------------------------------

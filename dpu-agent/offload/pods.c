@@ -24,6 +24,9 @@ enum {
 
 bool rule_set_missing(const struct rule_set *set)
 {
+	if (set->unmetered)
+		return set->wanted && !set->withdrawn &&
+		       set->installed > 0; // what was there before it
 	return set->wanted && !set->withdrawn &&
 	       (set->fresh || set->outdated || set->count == 0 || set->installed < set->count);
 }
@@ -52,6 +55,7 @@ static bool meets_remains(const struct offload *offload, const struct rule_set *
 static bool program(struct offload *offload, struct rule_set *set)
 {
 	struct rule rules[PROGRAM_RULES_MAX];
+	char why[ENGINE_WHY_SIZE] = "";
 
 	set->error = -EBUSY;
 	if (set->installed > 0) {
@@ -61,9 +65,16 @@ static bool program(struct offload *offload, struct rule_set *set)
 	}
 	if (set->fresh) {
 		set->received = set->sent = (struct engine_count){0};
+		meters_give_back(offload, set);
+		for (int i = 0; i < BANDWIDTH_DIRECTIONS; i++)
+			set->meters[i].base = (struct bandwidth_count){0};
 		connections_clear_count(offload, set->slot);
 	}
 	set->fresh = set->outdated = false;
+	if (set->unmetered) {
+		set->count = 0;
+		return false;
+	}
 	set->count = program_pod(&set->pod, &offload->router, port_ethdev_id(set->pod.port),
 				 offload->vf_of_slot[set->slot], rules);
 	for (size_t i = 0; i < set->count; i++)
@@ -73,7 +84,13 @@ static bool program(struct offload *offload, struct rule_set *set)
 			 "the NIC does not remove a rule of a pod that has left");
 		return false;
 	}
-	set->error = 0;
+	set->error = meters_make(offload, set, why);
+	if (set->error < 0) {
+		snprintf(set->reason, sizeof(set->reason), "the NIC refuses a meter: %s", why);
+		snprintf(offload->missing_reason, sizeof(offload->missing_reason), "%s",
+			 set->reason);
+		return false;
+	}
 	return true;
 }
 
@@ -207,15 +224,26 @@ void pods_tell(struct offload *offload)
 		offload->missing_reason[0] = '\0';
 }
 
+static bool same_limits(const struct offload_pod *a, const struct offload_pod *b)
+{
+	return memcmp(a->limits, b->limits, sizeof(a->limits)) == 0;
+}
+
 static bool same_pod(const struct offload_pod *a, const struct offload_pod *b)
 {
 	return a->port == b->port && memcmp(&a->mac, &b->mac, sizeof(a->mac)) == 0 &&
-	       a->mtu == b->mtu && a->has_ipv4 == b->has_ipv4 && a->has_ipv6 == b->has_ipv6 &&
-	       (!a->has_ipv4 || a->ipv4.s_addr == b->ipv4.s_addr) &&
+	       a->mtu == b->mtu && same_limits(a, b) && a->has_ipv4 == b->has_ipv4 &&
+	       a->has_ipv6 == b->has_ipv6 && (!a->has_ipv4 || a->ipv4.s_addr == b->ipv4.s_addr) &&
 	       (!a->has_ipv6 || memcmp(&a->ipv6, &b->ipv6, sizeof(a->ipv6)) == 0);
 }
 
-static void want(struct rule_set *set, const struct offload_pod *pod)
+void pods_judge(struct offload *offload, struct rule_set *set)
+{
+	set->unmetered =
+		set_is_limited(set) && offload->engine != NULL && !offload->engine->form.meter;
+}
+
+static void want(struct offload *offload, struct rule_set *set, const struct offload_pod *pod)
 {
 	if (!set->wanted) {
 		set->fresh = true;
@@ -226,6 +254,7 @@ static void want(struct rule_set *set, const struct offload_pod *pod)
 	}
 	set->wanted = true;
 	set->pod = *pod;
+	pods_judge(offload, set);
 	set->error = 0;
 	snprintf(set->reason, sizeof(set->reason), "not yet installed");
 }
@@ -239,7 +268,7 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 	if (!offload->enabled)
 		return;
 	for (size_t i = 0; i < count; i++)
-		want(&offload->pods[pods[i].slot], &pods[i]);
+		want(offload, &offload->pods[pods[i].slot], &pods[i]);
 	for (size_t i = 0; i < count && offload_usable(offload);) {
 		const size_t size = batch_size(offload, deadline_us);
 		size_t n = 0;
@@ -269,7 +298,7 @@ bool offload_check(struct offload *offload, const struct offload_pod *pod,
 		return true;
 	if (set->wanted && !same_pod(&set->pod, pod)) {
 		snprintf(ret_reason, LIMIT_TEXT + 1, "they are another pod's");
-		want(set, pod);
+		want(offload, set, pod);
 		return false;
 	}
 	for (size_t i = 0; set->wanted && i < set->count; i++) {

@@ -12,7 +12,11 @@
 #include <rte_mtr.h>
 
 #include "offload/flow_table.h"
+#include "offload/offload_private.h"
 #include "offload/program.h"
+
+// No pod's.
+enum { SAMPLE_METER = 1 + OFFLOAD_SLOTS * BANDWIDTH_DIRECTIONS };
 
 struct question {
 	const char *name;
@@ -100,6 +104,7 @@ static struct rule sample(const struct preflight *p)
 {
 	return (struct rule){
 		.port_id = p->port_id,
+		.meter = SAMPLE_METER,
 		.mac = {{0x02, 0, 0, 0, 0, 1}},
 		.router = {{0x02, 0, 0, 0, 0, 2}},
 		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
@@ -322,19 +327,42 @@ static void note_shared_counter(struct preflight *p)
 	preflight_note(p, "shared counter", handle != NULL, why);
 }
 
-static void note_meter(struct preflight *p)
+// All that a pod's limit is made of, on a meter that is made for the question.
+static int ask_limited_shapes(struct preflight *p, char ret_why[ENGINE_WHY_SIZE])
+{
+	const struct bandwidth_limit limit = {.bytes_per_s = 125000, .burst_bytes = 25000};
+	int r = meter_policy_make(p->proxy, ret_why);
+
+	if (r < 0)
+		return r;
+	r = meter_make(p->proxy, SAMPLE_METER, &limit, ret_why);
+	for (int kind = RULE_LIMITED_FIRST; r == 0 && kind < RULE_CONNECTION_FIRST; kind++)
+		r = ask(p, &rule_shapes[kind], ret_why);
+	meter_give_back(p->proxy, SAMPLE_METER);
+	meter_policy_give_back(p->proxy);
+	return r;
+}
+
+static void ask_meter(struct preflight *p)
 {
 	struct rte_mtr_capabilities capabilities = {0};
 	struct rte_mtr_error error = {0};
+	char why[ENGINE_WHY_SIZE] = "";
 	int r = rte_mtr_capabilities_get(p->proxy, &capabilities, &error);
-	char remark[64];
 
 	if (r < 0)
-		snprintf(remark, sizeof(remark), "%s",
-			 error.message != NULL ? error.message : rte_strerror(-r));
+		meters_explain(r, &error, why, sizeof(why));
+	else if (capabilities.n_max == 0)
+		snprintf(why, sizeof(why), "there is none");
 	else
-		snprintf(remark, sizeof(remark), "up to %u", capabilities.n_max);
-	preflight_note(p, "meter", r == 0 && capabilities.n_max > 0, remark);
+		r = ask_limited_shapes(p, why);
+	p->form.meter = r == 0 && capabilities.n_max > 0;
+	struct offload_capability *row = add_row(p, "meter", p->form.meter, false);
+	if (p->form.meter)
+		snprintf(row->remark, sizeof(row->remark), "up to %u", capabilities.n_max);
+	else
+		snprintf(row->remark, sizeof(row->remark),
+			 "%s; without: pods with a limit take the slow path", why);
 }
 
 void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async)
@@ -358,8 +386,8 @@ void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t fu
 	ask_macs(p);
 	ask_hop_limit(p);
 	ask_shapes(p);
+	ask_meter(p);
 	ask_connections(p);
-	note_meter(p);
 	note_age(p);
 	note_shared_counter(p);
 	note_vxlan(p);

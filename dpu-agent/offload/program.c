@@ -43,6 +43,34 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 	return count;
 }
 
+uint32_t program_meter_id(uint32_t slot, unsigned int direction)
+{
+	return 1 + slot * BANDWIDTH_DIRECTIONS + direction;
+}
+
+// Where frames come in: from the pod, and for it.
+static size_t program_limits(const struct offload_pod *pod, uint16_t port_id, uint16_t vf,
+			     struct rule ret_rules[PROGRAM_RULES_MAX])
+{
+	static const enum rule_kind kinds[BANDWIDTH_DIRECTIONS] = {
+		[BANDWIDTH_INGRESS] = RULE_LIMIT_FROM_AGENT,
+		[BANDWIDTH_EGRESS] = RULE_LIMIT_SENT,
+	};
+	size_t count = 0;
+
+	for (unsigned int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++) {
+		if (pod->limits[direction].bytes_per_s == 0)
+			continue;
+		ret_rules[count++] = (struct rule){
+			.kind = kinds[direction],
+			.port_id = port_id,
+			.vf = vf,
+			.meter = program_meter_id(pod->slot, direction),
+		};
+	}
+	return count;
+}
+
 size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
 		   uint16_t port_id, uint16_t vf, struct rule ret_rules[PROGRAM_RULES_MAX])
 {
@@ -50,10 +78,13 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 		{RULE_OUTPUT_IPV4, RULE_OUTPUT_IPV6},
 		{RULE_DESTINATION_IPV4, RULE_DESTINATION_IPV6},
 	};
+	static const enum rule_kind limited_output[2] = {RULE_LIMITED_OUTPUT_IPV4,
+							 RULE_LIMITED_OUTPUT_IPV6};
+	const bool limited = pod->limits[BANDWIDTH_INGRESS].bytes_per_s != 0;
 	static const enum rule_kind sending[2] = {RULE_SOURCE_IPV4, RULE_SOURCE_IPV6};
 	const bool has[2] = {pod->has_ipv4, pod->has_ipv6};
 	const bool receives = pod->mtu >= router->mtu, sends = pod->mtu <= router->mtu;
-	size_t count = 0;
+	size_t count = program_limits(pod, port_id, vf, ret_rules);
 
 	for (int family = 0; family < 2; family++) {
 		struct rule rule = {
@@ -63,10 +94,12 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 			.router = router->mac,
 			.ipv4 = pod->ipv4,
 			.ipv6 = pod->ipv6,
+			.meter = program_meter_id(pod->slot, BANDWIDTH_INGRESS),
 		};
 
 		for (int i = 0; has[family] && receives && i < 2; i++) {
-			rule.kind = receiving[i][family];
+			rule.kind =
+				i == 0 && limited ? limited_output[family] : receiving[i][family];
 			ret_rules[count++] = rule;
 		}
 		rule.kind = sending[family];

@@ -17,7 +17,10 @@ enum { PROGRAM_RULES_MAX = 14 }; // of a pod, or shared
 size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 		      struct rule ret_rules[PROGRAM_RULES_MAX]);
 
+// The ID of the meter of this slot's pod. (BANDWIDTH_INGRESS or _EGRESS)
+uint32_t program_meter_id(uint32_t slot, unsigned int direction);
+
 // Both directions of both families, but of a pod whose MTU is not the network's one direction only:
-// see offload.h.
+// see offload.h. Where it has a limit, the rules with its meters.
 size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
 		   uint16_t port_id, uint16_t vf, struct rule ret_rules[PROGRAM_RULES_MAX]);

@@ -12,7 +12,7 @@
 // clang-format off
 const struct rule_shape rule_shapes[RULE_KINDS] = {
 	[RULE_ENTRY] = {
-		.name = "entry", .group = RULE_GROUP_ENTRY, .opens = true,
+		.name = "entry", .group = RULE_GROUP_ENTRY, .priority = 1, .opens = true,
 		.match = MATCH_ANY_FUNCTION,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_DESTINATION},
 	[RULE_EXPIRING_IPV4] = {
@@ -68,6 +68,24 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_IP_DST,
 		.actions = ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_DECREMENT_HOP_LIMIT |
 			   ACTION_TO_FUNCTION},
+	[RULE_LIMIT_SENT] = {
+		.name = "limit of what is sent", .group = RULE_GROUP_ENTRY, .limits = true,
+		.match = MATCH_FUNCTION,
+		.actions = ACTION_METER | ACTION_JUMP, .jump = RULE_GROUP_DESTINATION},
+	[RULE_LIMIT_FROM_AGENT] = {
+		.name = "limit of what the agent delivers", .group = RULE_GROUP_ENTRY, .limits = true,
+		.match = MATCH_AGENT,
+		.actions = ACTION_METER | ACTION_TO_FUNCTION},
+	[RULE_LIMITED_OUTPUT_IPV4] = {
+		.name = "limited IPv4 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV4,
+		.match = MATCH_IP_DST,
+		.actions = ACTION_METER | ACTION_COUNT | ACTION_REWRITE_MACS |
+			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_FUNCTION},
+	[RULE_LIMITED_OUTPUT_IPV6] = {
+		.name = "limited IPv6 output", .group = RULE_GROUP_OUTPUT, .family = RULE_IPV6,
+		.match = MATCH_IP_DST,
+		.actions = ACTION_METER | ACTION_COUNT | ACTION_REWRITE_MACS |
+			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_FUNCTION},
 	[RULE_CONNECTIONS_IPV4] = {
 		.name = "IPv4 connections", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
 		.priority = 2, .opens = true,
@@ -125,7 +143,7 @@ bool rule_same_match(const struct rule *a, const struct rule *b)
 
 	if (a->kind != b->kind)
 		return false;
-	if ((match & MATCH_FUNCTION) && a->port_id != b->port_id)
+	if ((match & (MATCH_FUNCTION | MATCH_AGENT)) && a->port_id != b->port_id)
 		return false;
 	if ((match & MATCH_ETH_SRC) && !same_mac(&a->mac, &b->mac))
 		return false;
@@ -215,6 +233,8 @@ void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text
 		text_add(&text, "from any function");
 	if (match & MATCH_FUNCTION)
 		text_add(&text, "from pf0vf%u", rule->vf);
+	if (match & MATCH_AGENT)
+		text_add(&text, "from the agent for pf0vf%u", rule->vf);
 	if (match & MATCH_ETH_SRC)
 		add_mac(&text, "eth src ", &rule->mac);
 	if (match & MATCH_ETH_DST)
@@ -234,6 +254,8 @@ void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)
 	struct text text = {.start = ret_text, .size = size, .separator = ", "};
 
 	ret_text[0] = '\0';
+	if (shape->actions & ACTION_METER)
+		text_add(&text, "meter");
 	if (shape->actions & ACTION_COUNT)
 		text_add(&text, "count");
 	if (shape->actions & ACTION_REWRITE_MACS) {

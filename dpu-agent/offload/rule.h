@@ -40,21 +40,23 @@ enum {
 	MATCH_ICMP6 = 1 << 10,       // next header is ICMPv6
 	MATCH_ICMP6_TYPE = 1 << 11,  // rule.number
 	MATCH_UDP_PORTS = 1 << 12,   // UDP, from rule.udp_source to rule.udp_destination
+	MATCH_AGENT = 1 << 13,       // sent by the agent, through the ethdev of rule.port_id
 	// rule.connection->from: this port, destination MAC address and tuple, unfragmented; with MATCH_ETH_SRC its source
 	// MAC address, with MATCH_TCP an ACK and none of SYN, FIN, RST; else UDP
-	MATCH_CONNECTION = 1 << 13,
-	MATCH_TCP = 1 << 14,
+	MATCH_CONNECTION = 1 << 14,
+	MATCH_TCP = 1 << 15,
 };
 
 // What it does, in this order.
 enum {
-	ACTION_COUNT = 1 << 0,
-	ACTION_REWRITE_MACS = 1 << 1, // source rule.router, destination rule.mac
-	ACTION_DECREMENT_HOP_LIMIT = 1 << 2,
-	ACTION_JUMP = 1 << 3,        // to shape.jump
-	ACTION_TO_FUNCTION = 1 << 4, // out of the function of rule.port_id
+	ACTION_METER = 1 << 0, // by rule.meter; what is too much is dropped, and not counted
+	ACTION_COUNT = 1 << 1,
+	ACTION_REWRITE_MACS = 1 << 2, // source rule.router, destination rule.mac
+	ACTION_DECREMENT_HOP_LIMIT = 1 << 3,
+	ACTION_JUMP = 1 << 4,        // to shape.jump
+	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
 	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1, out of its port.
-	ACTION_TRANSLATE = 1 << 5,
+	ACTION_TRANSLATE = 1 << 6,
 };
 
 struct rule_shape {
@@ -66,6 +68,9 @@ struct rule_shape {
 	// Lets frames into rules that must be there before: of a set, installed last and removed
 	// first.
 	bool opens;
+	// Limits what is let in by others, and by the default way: of a set, installed first and removed
+	// last.
+	bool limits;
 };
 
 enum rule_kind {
@@ -82,6 +87,11 @@ enum rule_kind {
 	RULE_SOURCE_IPV6,
 	RULE_OUTPUT_IPV4,
 	RULE_OUTPUT_IPV6,
+	// Of pods that have a limit; only on a NIC that can meter.
+	RULE_LIMIT_SENT,
+	RULE_LIMIT_FROM_AGENT,
+	RULE_LIMITED_OUTPUT_IPV4, // in the place of RULE_OUTPUT_
+	RULE_LIMITED_OUTPUT_IPV6,
 	RULE_CONNECTIONS_IPV4, // to the connections: what may be one's packet at all
 	RULE_CONNECTIONS_IPV6,
 	RULE_SENT_TCP_IPV4, // by a pod
@@ -93,6 +103,7 @@ enum rule_kind {
 	RULE_RECEIVED_UDP_IPV4,
 	RULE_RECEIVED_UDP_IPV6,
 	RULE_KINDS,
+	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 	RULE_CONNECTION_FIRST =
 		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
 };
@@ -125,6 +136,7 @@ struct rule {
 	struct in6_addr ipv6;
 	uint8_t number; // hop limit, or ICMPv6 type
 	uint16_t udp_source, udp_destination;
+	uint32_t meter;                           // its ID
 	const struct rule_connection *connection; // of a rule of one; the caller's
 };
 

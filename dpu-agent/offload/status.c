@@ -38,7 +38,8 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 {
 	struct rule rules[PROGRAM_RULES_MAX];
 
-	if (!set->wanted || set->withdrawn || offload_off(offload) || !offload->begun)
+	if (!set->wanted || set->withdrawn || set->unmetered || offload_off(offload) ||
+	    !offload->begun)
 		return 0;
 	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, rules);
 }
@@ -63,6 +64,9 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 		ret_reason[0] = '\0';
 	else if (!offload_usable(offload))
 		snprintf(ret_reason, LIMIT_TEXT + 1, "%s", why_not_usable(offload));
+	else if (set->unmetered)
+		snprintf(ret_reason, LIMIT_TEXT + 1,
+			 "no meter: the pod has a limit, which the agent keeps");
 	else if (set->withdrawn)
 		snprintf(ret_reason, LIMIT_TEXT + 1,
 			 "withdrawn while a capture or a trace looks at all its packets");
@@ -103,6 +107,12 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 	ret_status->rules_wanted = wanted_rules(offload, set);
 	if (set->fresh)
 		return;
+	ret_status->metered = meters_in_force(set);
+	meters_read(offload, set);
+	for (int i = 0; i < BANDWIDTH_DIRECTIONS; i++) {
+		ret_status->meters[i] = set->meters[i].base;
+		bandwidth_count_add(&ret_status->meters[i], &set->meters[i].last);
+	}
 	for (size_t i = 0; i < set->count; i++)
 		transaction_read(offload, set, &set->rules[i]);
 	received = set->received;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Sets of rules into the NIC and out of it. In two steps, since the operations of one step may be
+// Sets of rules into the NIC and out of it. In steps, since the operations of one step may be
 // done in any order:
 //
-//     install   what rewrites, counts, forwards  ──►  what leads there (rule_shape.opens)
-//     remove    what leads there  ──►  read the counters, what rewrites, counts, forwards
+//     install   limits  ──►  what rewrites, counts, forwards  ──►  what leads there (rule_shape.opens)
+//     remove    what leads there  ──►  read the counters, what rewrites, counts, forwards  ──►  limits
+//
+// A pod's limit is the graph's to keep until its rules (rule_shape.limits) are all in, and again from before
+// the first of them goes: at times twice, never not at all.
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,12 +18,23 @@
 #include "offload/offload_private.h"
 #include "proto/base/log.h"
 
-// ---- parts --------------------------------------------------------------------------------------
+// ---- parts and steps --------------------------------------------------------------------------------------
 
 // The part of the set that the rule belongs to, as a bit.
 static uint32_t rule_part(const struct rule_set *set, const struct rule *rule)
 {
-	return set->slot == NO_SLOT ? 1 : UINT32_C(1) << rule_shape(rule)->family;
+	return set->slot == NO_SLOT || set_is_limited(set)
+		       ? 1
+		       : UINT32_C(1) << rule_shape(rule)->family;
+}
+
+enum step { STEP_LIMIT, STEP_FORWARD, STEP_OPEN, STEPS };
+
+static enum step step_of(const struct rule *rule)
+{
+	const struct rule_shape *shape = rule_shape(rule);
+
+	return shape->limits ? STEP_LIMIT : shape->opens ? STEP_OPEN : STEP_FORWARD;
 }
 
 // ---- counters -----------------------------------------------------------------------------------
@@ -66,6 +80,8 @@ static void gone(struct offload *offload, struct rule_set *set, struct installed
 	ledger_remove(&offload->ledger, installed);
 	installed->flow = NULL;
 	set->installed--;
+	if (rule_shape(&installed->rule)->limits)
+		datapath_meter_in_nic(set->slot, false);
 }
 
 // ---- operations ---------------------------------------------------------------------------------
@@ -113,6 +129,8 @@ static void take_created(struct offload *offload, const struct engine_op *op, st
 	ledger_add(&offload->ledger, set, installed);
 	set->installed++;
 	offload->inserted++;
+	if (rule_shape(&installed->rule)->limits && meters_in_force(set))
+		datapath_meter_in_nic(set->slot, true);
 }
 
 static void take_destroyed(struct offload *offload, const struct engine_op *op,
@@ -156,23 +174,25 @@ static void run_ops(struct offload *offload)
 
 enum scope { ALL_PARTS, FAILED_PARTS };
 
-static bool to_be_removed(const struct rule_set *set, const struct installed *installed, bool opens,
-			  enum scope scope)
+static bool to_be_removed(const struct rule_set *set, const struct installed *installed,
+			  enum step step, enum scope scope)
 {
-	return installed->flow != NULL && rule_shape(&installed->rule)->opens == opens &&
+	return installed->flow != NULL && step_of(&installed->rule) == step &&
 	       (scope == ALL_PARTS || (set->failed & rule_part(set, &installed->rule)));
 }
 
-// What opens, or what does not, from the last to the first.
-static void remove_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens,
-			enum scope scope)
+// From the last to the first.
+static void remove_step(struct offload *offload, struct rule_set **sets, size_t count,
+			enum step step, enum scope scope)
 {
 	for (size_t i = count; i-- > 0;) {
 		for (size_t j = sets[i]->count; j-- > 0;) {
 			struct installed *installed = &sets[i]->rules[j];
 
-			if (!to_be_removed(sets[i], installed, opens, scope))
+			if (!to_be_removed(sets[i], installed, step, scope))
 				continue;
+			if (step == STEP_LIMIT)
+				datapath_meter_in_nic(sets[i]->slot, false);
 			transaction_read(offload, sets[i], installed);
 			add_op(offload, sets[i], installed, false);
 		}
@@ -183,13 +203,17 @@ static void remove_step(struct offload *offload, struct rule_set **sets, size_t 
 static void remove_rules(struct offload *offload, struct rule_set **sets, size_t count,
 			 enum scope scope)
 {
-	remove_step(offload, sets, count, true, scope);
-	remove_step(offload, sets, count, false, scope);
+	for (int step = STEPS; step-- > 0;)
+		remove_step(offload, sets, count, step, scope);
 }
 
 void transaction_remove(struct offload *offload, struct rule_set **sets, size_t count)
 {
 	remove_rules(offload, sets, count, ALL_PARTS);
+	for (size_t i = 0; i < count; i++) {
+		if (sets[i]->installed == 0)
+			meters_give_back(offload, sets[i]);
+	}
 }
 
 void transaction_forget(struct offload *offload, struct rule_set *set)
@@ -198,6 +222,7 @@ void transaction_forget(struct offload *offload, struct rule_set *set)
 		if (set->rules[i].flow != NULL)
 			gone(offload, set, &set->rules[i]);
 	}
+	meters_give_back(offload, set);
 }
 
 enum { BURST_FIRST = 4, BURST_MAX = 128 };
@@ -229,13 +254,13 @@ static void run_creates(struct offload *offload)
 	offload->burst = RTE_MIN(2 * offload->burst, (size_t)BURST_MAX);
 }
 
-// All of its part that does not open is in.
-static bool may_open(const struct rule_set *set, uint32_t part)
+// All of its part that comes before is in.
+static bool may_follow(const struct rule_set *set, uint32_t part, enum step step)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		const struct rule *rule = &set->rules[i].rule;
 
-		if (set->rules[i].flow == NULL && !rule_shape(rule)->opens &&
+		if (set->rules[i].flow == NULL && step_of(rule) < step &&
 		    rule_part(set, rule) == part)
 			return false;
 	}
@@ -243,15 +268,15 @@ static bool may_open(const struct rule_set *set, uint32_t part)
 }
 
 // False: time is up.
-static bool install_set(struct offload *offload, struct rule_set *set, bool opens,
+static bool install_set(struct offload *offload, struct rule_set *set, enum step step,
 			int64_t deadline_us)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		struct installed *installed = &set->rules[i];
 		const uint32_t part = rule_part(set, &installed->rule);
 
-		if (installed->flow != NULL || rule_shape(&installed->rule)->opens != opens ||
-		    (set->failed & part) || (opens && !may_open(set, part)))
+		if (installed->flow != NULL || step_of(&installed->rule) != step ||
+		    (set->failed & part) || !may_follow(set, part, step))
 			continue;
 		add_op(offload, set, installed, true);
 		if (offload->op_count < burst(offload, deadline_us))
@@ -263,13 +288,13 @@ static bool install_set(struct offload *offload, struct rule_set *set, bool open
 	return true;
 }
 
-static bool install_step(struct offload *offload, struct rule_set **sets, size_t count, bool opens,
-			 int64_t deadline_us)
+static bool install_step(struct offload *offload, struct rule_set **sets, size_t count,
+			 enum step step, int64_t deadline_us)
 {
 	bool in_time = true;
 
 	for (size_t i = 0; in_time && i < count; i++)
-		in_time = install_set(offload, sets[i], opens, deadline_us);
+		in_time = install_set(offload, sets[i], step, deadline_us);
 	run_creates(offload);
 	return in_time && offload_now_us() < deadline_us;
 }
@@ -297,8 +322,8 @@ size_t transaction_install(struct offload *offload, struct rule_set **sets, size
 		sets[i]->failed = 0;
 		sets[i]->error = 0;
 	}
-	for (int opens = 0; in_time && opens <= 1; opens++) {
-		in_time = install_step(offload, sets, count, opens, deadline_us);
+	for (int step = 0; in_time && step < STEPS; step++) {
+		in_time = install_step(offload, sets, count, step, deadline_us);
 		roll_back(offload, sets, count);
 	}
 	for (size_t i = 0; i < count; i++) {

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "datapath/bandwidth.h"
 #include "proto/message.h"
 
 enum port_kind {
@@ -35,6 +36,7 @@ struct port_config {
 	bool has_ipv4, has_ipv6;
 	struct in_addr ipv4;  // the pod's, or the gateway address for PORT_HOST: routed here; for
 	struct in6_addr ipv6; // PORT_FUNCTION, PORT_VHOST also the only source addresses let in
+	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS]; // of a pod; zero: unlimited
 	char socket_path
 		[SOCKET_PATH_SIZE]; // PORT_VHOST: to listen on; what is left there is replaced
 };

@@ -162,6 +162,7 @@ static int hand_over(const struct port *port, const struct port_config *config,
 		.ipv6 = config->ipv6,
 	};
 
+	memcpy(datapath_port.limits, config->limits, sizeof(datapath_port.limits));
 	// On the wire the agent goes by the device's own MAC address.
 	if (port->kind == PORT_UPLINK)
 		read_mac(port, &datapath_port.mac);

@@ -255,7 +255,7 @@ static void free_device(struct vhost_device *device)
 static int hand_over(const struct port *port, const struct port_config *config,
 		     struct vhost_device *device, struct error *err)
 {
-	const struct datapath_port datapath_port = {
+	struct datapath_port datapath_port = {
 		.slot = port->slot,
 		.role = DATAPATH_ROLE_POD,
 		.ops = &vhost_device_ops,
@@ -269,6 +269,7 @@ static int hand_over(const struct port *port, const struct port_config *config,
 		.ipv6 = config->ipv6,
 	};
 
+	memcpy(datapath_port.limits, config->limits, sizeof(datapath_port.limits));
 	return datapath_port_add(&datapath_port, err);
 }
 

@@ -12,8 +12,8 @@
 static const struct command *const commands[] = {
 	&command_status,      &command_pods,    &command_ports,     &command_ipam,
 	&command_flows,       &command_offload, &command_network,   &command_neighbours,
-	&command_connections, &command_nat,     &command_reconcile, &command_trace,
-	&command_capture,
+	&command_connections, &command_nat,     &command_bandwidth, &command_reconcile,
+	&command_trace,       &command_capture,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -53,7 +53,7 @@ struct command {
 
 extern const struct command command_status, command_pods, command_ports, command_ipam,
 	command_flows, command_offload, command_network, command_neighbours, command_connections,
-	command_nat, command_reconcile, command_trace, command_capture;
+	command_nat, command_bandwidth, command_reconcile, command_trace, command_capture;
 
 // In the order of --help; NULL past the last one.
 const struct command *command_at(size_t index);

@@ -29,6 +29,26 @@ static void the_json_of_pods_is_as_documented(void **state)
 		    "}]}");
 }
 
+static void the_json_of_bandwidth_is_as_documented(void **state)
+{
+	static const char meter[] =
+		"{'rate_bps':20000000,'burst_bits':4000000,'passed_packets':1000,"
+		"'passed_bytes':1514000,'dropped_packets':10,'dropped_bytes':15140,'by':'nic'}";
+	char expected[1024];
+
+	start(one);
+	assert_int_equal(run("bandwidth --json"), 0);
+	snprintf(expected, sizeof(expected),
+		 "{'bandwidth':[{'network':'pod-network','container_id':"
+		 "'c0','ifname':'eth0','ingress':%s,'egress':%s}]}",
+		 meter, meter);
+	assert_json(output, expected);
+	assert_int_equal(run("bandwidth"), 0);
+	assert_has(output, "20 Mbit/s");
+	assert_has(output, "ingress");
+	assert_has(output, "nic");
+}
+
 static void the_json_of_network_is_as_documented(void **state)
 {
 	static const char network[] = "{'pod_network':{'ipv4':'10.88.0.0/24',"
@@ -287,6 +307,7 @@ int main(int argc, char **argv)
 		TEST(the_json_of_ipam_is_as_documented),
 		TEST(the_json_of_offload_is_as_documented),
 		TEST(the_json_of_flows_is_as_documented),
+		TEST(the_json_of_bandwidth_is_as_documented),
 		TEST(the_json_of_neighbours_is_as_documented),
 		TEST(the_json_of_connections_is_as_documented),
 		TEST(the_json_of_nat_is_as_documented),

@@ -218,9 +218,9 @@ static void a_wrong_command_line_is_explained(void **state)
 
 static void help_documents_every_command(void **state)
 {
-	static const char *const commands[] = {"status", "pods",    "ports",      "ipam",
-					       "flows",  "offload", "neighbours", "connections",
-					       "nat",    "trace",   "capture"};
+	static const char *const commands[] = {"status", "pods",      "ports",      "ipam",
+					       "flows",  "offload",   "neighbours", "connections",
+					       "nat",    "bandwidth", "trace",      "capture"};
 	char arguments[64];
 
 	assert_int_equal(run("--help"), 0);

@@ -284,8 +284,8 @@ int main(int argc, char **argv)
 	}
 	if (arguments.command == NULL) {
 		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections, nat, trace, capture or "
-				"reconcile\n");
+				"offload, network,\n  neighbours, connections, nat, bandwidth, "
+				"trace, capture or reconcile\n");
 		return usage();
 	}
 	if (arguments.options.drops && !arguments.command->has_drops) {

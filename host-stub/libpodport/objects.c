@@ -154,8 +154,27 @@ void podport_pods_free(struct podport_pods *pods)
 struct port_object {
 	struct podport_port public;
 	struct podport_drop drops[LIMIT_DROPS];
+	struct podport_meter ingress, egress;
 	struct port_info wire;
 };
+
+// NULL: unlimited.
+static const struct podport_meter *make_meter(struct podport_meter *to,
+					      const struct meter_info *from)
+{
+	if (from->rate_bps == 0)
+		return NULL;
+	*to = (struct podport_meter){
+		.rate_bps = from->rate_bps,
+		.burst_bits = from->burst_bits,
+		.passed_packets = from->passed_packets,
+		.passed_bytes = from->passed_bytes,
+		.dropped_packets = from->dropped_packets,
+		.dropped_bytes = from->dropped_bytes,
+		.by_nic = from->by_nic,
+	};
+	return to;
+}
 
 static struct port_object *object_port(const struct port_info *from)
 {
@@ -187,6 +206,8 @@ static struct port_object *object_port(const struct port_info *from)
 		.offloaded_tx_packets = wire->offloaded_tx_packets,
 		.offloaded_tx_bytes = wire->offloaded_tx_bytes,
 	};
+	object->public.ingress = make_meter(&object->ingress, &wire->ingress);
+	object->public.egress = make_meter(&object->egress, &wire->egress);
 	memcpy(object->public.mac, wire->mac.bytes, sizeof(object->public.mac));
 	for (size_t i = 0; i < wire->drop_count; i++)
 		object->drops[i] =

@@ -123,7 +123,7 @@ struct podport_key {
 	const char *ifname;       // 1..15 bytes, no '/', ':', space; not "." or ".."
 };
 
-// How fast a pod may receive (ingress) and send (egress), in bits per second of layer 3. Rate 0:
+// How fast a pod may receive (ingress) and send (egress), in bits per second of Ethernet frames. Rate 0:
 // unlimited, and no burst then; burst 0: the agent's choice. This struct does not grow.
 struct podport_bandwidth {
 	uint64_t ingress_rate_bps, ingress_burst_bits;
@@ -296,6 +296,14 @@ struct podport_drop {
 	uint64_t packets;
 };
 
+// A direction's limit as it is kept, and what has become of the pod's packets. This struct does not grow.
+struct podport_meter {
+	uint64_t rate_bps, burst_bits;
+	uint64_t passed_packets, passed_bytes; // as many as on a wire; of Ethernet frames
+	uint64_t dropped_packets, dropped_bytes;
+	bool by_nic; // at the moment; else by the agent
+};
+
 // A port of the agent. Allocated by the library.
 struct podport_port {
 	uint32_t slot;          // in the agent's port array
@@ -315,6 +323,8 @@ struct podport_port {
 	// Of the above, what the e-switch forwarded by itself.
 	uint64_t offloaded_rx_packets, offloaded_rx_bytes;
 	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
+	// Of a pod whose bandwidth is limited; NULL: it is not. To the pod, and by the pod.
+	const struct podport_meter *ingress, *egress;
 };
 
 struct podport_ports;

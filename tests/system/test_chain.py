@@ -157,18 +157,6 @@ def test_what_podport_cannot_do_is_refused_with_key_and_value(sim, capability, v
     network.delete(pod)
 
 
-@pytest.mark.parametrize("capability, value, says", [
-    ("bandwidth", {"IngressRate": 1000000, "IngressBurst": 4294967295}, "bandwidth: "),
-])
-def test_what_the_agent_cannot_do_yet_is_refused_by_it(sim, capability, value, says):
-    network = Network(sim, [dict(PODPORT, capabilities={capability: True})])
-    pod = sim.pod(network="chain")
-    with pytest.raises(CniError) as caught:
-        network.add(pod, **{capability: value})
-    assert says in caught.value.result.json["msg"]
-    assert sim.attachments() == []
-
-
 def test_what_containerd_always_sends_is_accepted_and_dns_is_in_the_result(sim):
     declared = dict.fromkeys(["portMappings", "bandwidth", "dns", "cgroupPath", "ips", "mac", "io.kubernetes.cri.pod-annotations"], True)
     network = Network(sim, [dict(PODPORT, capabilities=declared, dns={"domain": "cluster.local"})])
