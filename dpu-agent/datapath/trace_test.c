@@ -318,6 +318,54 @@ static void a_packet_beyond_the_pods_limit_is_told_as_dropped(void **state)
 	trace_free(a);
 }
 
+// One that it may send, or be sent, at once, and then for seconds none.
+static struct trace *open_limited(unsigned int slot, unsigned int direction)
+{
+	struct datapath_port port = graph_port_config(slot);
+	struct trace_config config = of_a;
+
+	port.limits[direction] =
+		(struct bandwidth_limit){.bytes_per_s = 125, .burst_bytes = 14 + 20 + 8 + 1000};
+	graph_replace_port(&port);
+	config.slot = slot;
+	return open_(config);
+}
+
+static void what_a_pods_bandwidth_refuses_is_told_as_dropped(void **state)
+{
+	struct trace *a = open_limited(POD_A, BANDWIDTH_EGRESS);
+
+	for (int i = 0; i < 2; i++) {
+		frame_udp4(&f, POD_A, A4, B4, 1000);
+		inject(POD_A, &f);
+		assert_int_equal(i == 0, pull_frame(POD_B, &got));
+		assert_true(next(a));
+		assert_int_equal(i == 1, seen.record.dropped);
+	}
+	assert_int_equal(DROP_EGRESS_BANDWIDTH, seen.record.reason);
+	assert_string_equal("eth_classify drop", seen.way);
+	assert_dropped(POD_A, DROP_EGRESS_BANDWIDTH);
+	trace_free(a);
+}
+
+// Also where the node that drops it is the one that sends.
+static void what_is_too_much_for_the_receiver_is_told_as_dropped(void **state)
+{
+	struct trace *b = open_limited(POD_B, BANDWIDTH_INGRESS);
+
+	for (int i = 0; i < 2; i++) {
+		frame_udp4(&f, POD_A, A4, B4, 1000);
+		inject(POD_A, &f);
+		assert_int_equal(i == 0, pull_frame(POD_B, &got));
+		assert_true(next(b));
+		assert_true(seen.record.to_port);
+		assert_int_equal(i == 1, seen.record.dropped);
+	}
+	assert_int_equal(DROP_INGRESS_BANDWIDTH, seen.record.reason);
+	assert_dropped(POD_B, DROP_INGRESS_BANDWIDTH);
+	trace_free(b);
+}
+
 // ---- bounds --------------------------------------------------------------------------------------
 
 static void only_what_the_filter_accepts_is_taken(void **state)
@@ -649,6 +697,8 @@ int main(void)
 		WIRE_TEST(what_is_cut_is_seen_with_all_its_pieces),
 		WIRE_TEST(a_packet_that_the_port_does_not_take_is_told_as_dropped),
 		WIRE_TEST(a_packet_beyond_the_pods_limit_is_told_as_dropped),
+		WIRE_TEST(what_a_pods_bandwidth_refuses_is_told_as_dropped),
+		WIRE_TEST(what_is_too_much_for_the_receiver_is_told_as_dropped),
 		WIRE_TEST(only_what_the_filter_accepts_is_taken),
 		WIRE_TEST(no_more_is_taken_than_was_asked_for),
 		WIRE_TEST(what_nobody_reads_is_counted_as_lost_and_reading_makes_room),
