@@ -225,10 +225,10 @@ static int call_connect(struct podport_client *client, struct podport_error *err
 static void any_allocation_may_fail(void **state)
 {
 	static int (*const calls[])(struct podport_client *, struct podport_error *) = {
-		call_add,  call_del,         call_pods,      call_ports,      call_status,
-		call_ipam, call_flows,       call_offload,   call_neighbours, call_connections,
-		call_gc,   call_set_network, call_reconcile, call_connect,    call_nat,
-		call_watch,
+		call_add,        call_del,         call_pods,  call_ports,
+		call_status,     call_ipam,        call_flows, call_offload,
+		call_neighbours, call_connections, call_gc,    call_set_network,
+		call_reconcile,  call_connect,     call_nat,   call_watch,
 	};
 	struct fake_hostd *fake = fake_hostd_start(NULL, NULL, NULL);
 	struct podport_client *client = connect_to(fake, 0);
