@@ -142,6 +142,9 @@ struct conntrack_publication {
 // masquerade from now on, but what it has given stays as long as its connections.
 void conntrack_publish(struct conntrack *table, const struct conntrack_publication *list,
 		       const uint16_t *by_endpoint, uint32_t count);
+// A list into these orders. Any thread; needs no table.
+void conntrack_sort_publications(struct conntrack_publication *list, uint16_t *ret_by_endpoint,
+				 uint32_t count);
 
 // A packet from a pod that is to leave by `pool`'s address, whose family is the packet's. Pod
 // CONNTRACK_POD_ANY: an ICMP error of the router's own, about an answer to whichever pod.

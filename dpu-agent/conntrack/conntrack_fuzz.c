@@ -376,27 +376,10 @@ static void send_bytes(struct input *input, bool out)
 
 // ---- published ports -----------------------------------------------------------------------------
 
-static int compare_ports(const void *left, const void *right)
+static bool is_same_port(const struct conntrack_publication *a,
+			 const struct conntrack_publication *b)
 {
-	const struct conntrack_publication *a = left, *b = right;
-	uint64_t x = (uint64_t)a->pool << 32 | a->protocol << 16 | a->port;
-	uint64_t y = (uint64_t)b->pool << 32 | b->protocol << 16 | b->port;
-
-	return (x > y) - (x < y);
-}
-
-static const struct conntrack_publication *sorting;
-
-static int compare_endpoints(const void *left, const void *right)
-{
-	const struct conntrack_publication *a = &sorting[*(const uint16_t *)left];
-	const struct conntrack_publication *b = &sorting[*(const uint16_t *)right];
-	uint64_t x = (uint64_t)a->pod << 48 | (uint64_t)a->pool << 40 |
-		     (uint64_t)a->protocol << 32 | (uint64_t)a->pod_port << 16 | a->port;
-	uint64_t y = (uint64_t)b->pod << 48 | (uint64_t)b->pool << 40 |
-		     (uint64_t)b->protocol << 32 | (uint64_t)b->pod_port << 16 | b->port;
-
-	return (x > y) - (x < y);
+	return a->pool == b->pool && a->protocol == b->protocol && a->port == b->port;
 }
 
 // Another list: some ports are of masquerade's, some endpoints such as pods send from.
@@ -422,13 +405,9 @@ static void publish(struct input *input)
 		new->pod_address.bytes[new->pool == 0 ? 3 : 15] = (uint8_t)(1 + new->pod);
 		count++;
 		for (uint32_t j = 0; j + 1 < count; j++)
-			count -= compare_ports(&list[j], &list[count - 1]) == 0;
+			count -= is_same_port(&list[j], &list[count - 1]);
 	}
-	qsort(list, count, sizeof(list[0]), compare_ports);
-	for (uint16_t i = 0; i < count; i++)
-		by_endpoint[i] = i;
-	sorting = list;
-	qsort(by_endpoint, count, sizeof(by_endpoint[0]), compare_endpoints);
+	conntrack_sort_publications(list, by_endpoint, count);
 	conntrack_publish(table, list, by_endpoint, count);
 }
 

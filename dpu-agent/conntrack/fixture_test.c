@@ -422,29 +422,6 @@ enum conntrack_verdict send_hairpin(uint32_t from, struct test_packet *packet)
 				 &rewrite);
 }
 
-static int compare_ports(const void *left, const void *right)
-{
-	const struct conntrack_publication *a = left, *b = right;
-	uint64_t x = (uint64_t)a->pool << 32 | a->protocol << 16 | a->port;
-	uint64_t y = (uint64_t)b->pool << 32 | b->protocol << 16 | b->port;
-
-	return (x > y) - (x < y);
-}
-
-static const struct conntrack_publication *sorting;
-
-static int compare_endpoints(const void *left, const void *right)
-{
-	const struct conntrack_publication *a = &sorting[*(const uint16_t *)left];
-	const struct conntrack_publication *b = &sorting[*(const uint16_t *)right];
-	uint64_t x = (uint64_t)a->pod << 48 | (uint64_t)a->pool << 40 |
-		     (uint64_t)a->protocol << 32 | (uint64_t)a->pod_port << 16 | a->port;
-	uint64_t y = (uint64_t)b->pod << 48 | (uint64_t)b->pool << 40 |
-		     (uint64_t)b->protocol << 32 | (uint64_t)b->pod_port << 16 | b->port;
-
-	return (x > y) - (x < y);
-}
-
 void publish(const struct test_publication *list, size_t count)
 {
 	struct conntrack_publication sorted[16];
@@ -465,11 +442,8 @@ void publish(const struct test_publication *list, size_t count)
 			.pod_port = list[i].pod_port,
 			.pod_address = test_address(text),
 		};
-		by_endpoint[i] = (uint16_t)i;
 	}
-	qsort(sorted, count, sizeof(sorted[0]), compare_ports);
-	sorting = sorted;
-	qsort(by_endpoint, count, sizeof(by_endpoint[0]), compare_endpoints);
+	conntrack_sort_publications(sorted, by_endpoint, (uint32_t)count);
 	conntrack_publish(table, sorted, by_endpoint, (uint32_t)count);
 	conntrack_check(table);
 }

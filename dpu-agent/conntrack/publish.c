@@ -75,11 +75,47 @@ static int compare_ports(const struct conntrack_publication *a,
 	return (a->port > b->port) - (a->port < b->port);
 }
 
+static int compare_endpoints(const struct conntrack_publication *a,
+			     const struct conntrack_publication *b)
+{
+	if (a->pod != b->pod)
+		return a->pod < b->pod ? -1 : 1;
+	if (a->pool != b->pool)
+		return a->pool < b->pool ? -1 : 1;
+	if (a->protocol != b->protocol)
+		return a->protocol < b->protocol ? -1 : 1;
+	return (a->pod_port > b->pod_port) - (a->pod_port < b->pod_port);
+}
+
 static bool is_same(const struct conntrack_publication *a, const struct conntrack_publication *b)
 {
 	return compare_ports(a, b) == 0 && a->owner == b->owner && a->pod == b->pod &&
 	       a->pod_port == b->pod_port &&
 	       conntrack_address_equal(&a->pod_address, &b->pod_address);
+}
+
+static int order_ports(const void *left, const void *right)
+{
+	return compare_ports(left, right);
+}
+
+static int order_endpoints(const void *left, const void *right, void *list)
+{
+	const struct conntrack_publication *all = list;
+	const struct conntrack_publication *a = &all[*(const uint16_t *)left];
+	const struct conntrack_publication *b = &all[*(const uint16_t *)right];
+	int r = compare_endpoints(a, b);
+
+	return r != 0 ? r : (a->port > b->port) - (a->port < b->port);
+}
+
+void conntrack_sort_publications(struct conntrack_publication *list, uint16_t *ret_by_endpoint,
+				 uint32_t count)
+{
+	qsort(list, count, sizeof(*list), order_ports);
+	for (uint32_t i = 0; i < count; i++)
+		ret_by_endpoint[i] = (uint16_t)i;
+	qsort_r(ret_by_endpoint, count, sizeof(*ret_by_endpoint), order_endpoints, list);
 }
 
 void conntrack_publish(struct conntrack *table, const struct conntrack_publication *list,
@@ -151,18 +187,6 @@ uint16_t publish_find(const struct conntrack *table, uint32_t pool,
 	};
 
 	return find(table, table->by_port, &wanted, compare_ports);
-}
-
-static int compare_endpoints(const struct conntrack_publication *a,
-			     const struct conntrack_publication *b)
-{
-	if (a->pod != b->pod)
-		return a->pod < b->pod ? -1 : 1;
-	if (a->pool != b->pool)
-		return a->pool < b->pool ? -1 : 1;
-	if (a->protocol != b->protocol)
-		return a->protocol < b->protocol ? -1 : 1;
-	return (a->pod_port > b->pod_port) - (a->pod_port < b->pod_port);
 }
 
 uint16_t publish_find_endpoint(const struct conntrack *table, uint32_t pod,

@@ -20,29 +20,6 @@ void published_ports_free(const struct published_ports *published)
 	free((void *)(uintptr_t)published);
 }
 
-static int compare_ports(const void *left, const void *right)
-{
-	const struct conntrack_publication *a = left, *b = right;
-	uint64_t x = (uint64_t)a->pool << 32 | (uint64_t)a->protocol << 16 | a->port;
-	uint64_t y = (uint64_t)b->pool << 32 | (uint64_t)b->protocol << 16 | b->port;
-
-	return (x > y) - (x < y);
-}
-
-static int compare_endpoints(const void *left, const void *right, void *list)
-{
-	const struct conntrack_publication *a =
-		(const struct conntrack_publication *)list + *(const uint16_t *)left;
-	const struct conntrack_publication *b =
-		(const struct conntrack_publication *)list + *(const uint16_t *)right;
-	uint64_t x = (uint64_t)a->pod << 48 | (uint64_t)a->pool << 40 |
-		     (uint64_t)a->protocol << 32 | (uint64_t)a->pod_port << 16 | a->port;
-	uint64_t y = (uint64_t)b->pod << 48 | (uint64_t)b->pool << 40 |
-		     (uint64_t)b->protocol << 32 | (uint64_t)b->pod_port << 16 | b->port;
-
-	return (x > y) - (x < y);
-}
-
 static void take(const struct masquerade_publication *from, struct conntrack_publication *to)
 {
 	*to = (struct conntrack_publication){
@@ -73,12 +50,9 @@ static struct published_ports *make(const struct masquerade_publication *list, s
 	}
 	for (size_t i = 0; i < count; i++) {
 		take(&list[i], &published->list[i]);
-		published->by_endpoint[i] = (uint16_t)i;
 		published->slots[list[i].slot] = true;
 	}
-	qsort(published->list, count, sizeof(*published->list), compare_ports);
-	qsort_r(published->by_endpoint, count, sizeof(*published->by_endpoint), compare_endpoints,
-		published->list);
+	conntrack_sort_publications(published->list, published->by_endpoint, published->count);
 	return published;
 }
 
