@@ -8,20 +8,6 @@
 
 #include "proto/codec_private.h"
 
-// An address of the connection's family.
-static int take_address(ProtobufCBinaryData from, const struct where *at, const char *name,
-			bool is_ipv6, uint8_t to[16], struct error *err)
-{
-	static const uint8_t none[16];
-
-	if (from.len != (is_ipv6 ? 16u : 4u))
-		return bad_field(err, CODE_BAD_REQUEST, at, name, "has %zu bytes", from.len);
-	if (memcmp(from.data, none, from.len) == 0)
-		return bad_field(err, CODE_BAD_REQUEST, at, name, "is nobody's");
-	memcpy(to, from.data, from.len);
-	return 0;
-}
-
 static int decode_connection(const Podport__Wire__Connection *from, const struct where *at,
 			     struct connection_row *to, struct error *err)
 {
@@ -30,13 +16,11 @@ static int decode_connection(const Podport__Wire__Connection *from, const struct
 	// 0 asks for a list from its start: a connection of that number would be listed for ever.
 	if (from->number == 0)
 		return bad_field(err, CODE_BAD_REQUEST, at, "number", "is 0");
-	if (from->family != 4 && from->family != 6)
-		return bad_field(err, CODE_BAD_REQUEST, at, "family", "is neither 4 nor 6");
-	to->is_ipv6 = from->family == 6;
-	if ((r = take_address(from->pod, at, "pod", to->is_ipv6, to->pod, err)) < 0 ||
-	    (r = take_address(from->peer, at, "peer", to->is_ipv6, to->peer, err)) < 0 ||
-	    (r = take_address(from->external, at, "external", to->is_ipv6, to->external, err)) <
-		    0 ||
+	if ((r = take_family(from->family, at, &to->is_ipv6, err)) < 0 ||
+	    (r = take_family_address(from->pod, at, "pod", to->is_ipv6, to->pod, err)) < 0 ||
+	    (r = take_family_address(from->peer, at, "peer", to->is_ipv6, to->peer, err)) < 0 ||
+	    (r = take_family_address(from->external, at, "external", to->is_ipv6, to->external,
+				     err)) < 0 ||
 	    (r = take_range(from->protocol, 0, UINT8_MAX, at, "protocol", err)) < 0 ||
 	    (r = take_range(from->pod_port, 0, UINT16_MAX, at, "pod_port", err)) < 0 ||
 	    (r = take_range(from->peer_port, 0, UINT16_MAX, at, "peer_port", err)) < 0 ||

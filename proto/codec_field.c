@@ -237,6 +237,27 @@ int take_ipv6(ProtobufCBinaryData from, const struct where *at, const char *name
 	return 0;
 }
 
+int take_family(uint32_t family, const struct where *at, bool *ret_is_ipv6, struct error *err)
+{
+	if (family != 4 && family != 6)
+		return bad_field(err, CODE_BAD_REQUEST, at, "family", "is neither 4 nor 6");
+	*ret_is_ipv6 = family == 6;
+	return 0;
+}
+
+int take_family_address(ProtobufCBinaryData from, const struct where *at, const char *name,
+			bool is_ipv6, uint8_t ret_address[16], struct error *err)
+{
+	static const uint8_t none[16];
+
+	if (from.len != (is_ipv6 ? 16u : 4u))
+		return bad_field(err, CODE_BAD_REQUEST, at, name, "has %zu bytes", from.len);
+	if (memcmp(from.data, none, from.len) == 0)
+		return bad_field(err, CODE_BAD_REQUEST, at, name, "is nobody's");
+	memcpy(ret_address, from.data, from.len);
+	return 0;
+}
+
 int take_range(uint64_t value, uint64_t low, uint64_t high, const struct where *at,
 	       const char *name, struct error *err)
 {

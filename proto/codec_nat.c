@@ -9,28 +9,6 @@
 
 #include "proto/codec_private.h"
 
-static int take_family(uint32_t family, const struct where *at, bool *ret_is_ipv6,
-		       struct error *err)
-{
-	if (family != 4 && family != 6)
-		return bad_field(err, CODE_BAD_REQUEST, at, "family", "is neither 4 nor 6");
-	*ret_is_ipv6 = family == 6;
-	return 0;
-}
-
-static int take_address(ProtobufCBinaryData from, const struct where *at, const char *name,
-			bool is_ipv6, uint8_t to[16], struct error *err)
-{
-	static const uint8_t none[16];
-
-	if (from.len != (is_ipv6 ? 16u : 4u))
-		return bad_field(err, CODE_BAD_REQUEST, at, name, "has %zu bytes", from.len);
-	if (memcmp(from.data, none, from.len) == 0)
-		return bad_field(err, CODE_BAD_REQUEST, at, name, "is nobody's");
-	memcpy(to, from.data, from.len);
-	return 0;
-}
-
 static int decode_published(const Podport__Wire__PublishedPort *from, const struct where *at,
 			    struct published_row *to, struct error *err)
 {
@@ -43,9 +21,9 @@ static int decode_published(const Podport__Wire__PublishedPort *from, const stru
 		return r;
 	to->served = from->host.len > 0;
 	if (to->served &&
-	    (r = take_address(from->host, at, "host", to->is_ipv6, to->host, err)) < 0)
+	    (r = take_family_address(from->host, at, "host", to->is_ipv6, to->host, err)) < 0)
 		return r;
-	if ((r = take_address(from->pod, at, "pod", to->is_ipv6, to->pod, err)) < 0 ||
+	if ((r = take_family_address(from->pod, at, "pod", to->is_ipv6, to->pod, err)) < 0 ||
 	    (r = take_range(from->protocol, 0, UINT8_MAX, at, "protocol", err)) < 0 ||
 	    (r = take_range(from->host_port, 1, UINT16_MAX, at, "host_port", err)) < 0 ||
 	    (r = take_range(from->container_port, 1, UINT16_MAX, at, "container_port", err)) < 0)

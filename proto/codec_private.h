@@ -58,6 +58,10 @@ int take_ipv4(ProtobufCBinaryData from, const struct where *at, const char *name
 	      struct in_addr *ret_address, struct error *err);
 int take_ipv6(ProtobufCBinaryData from, const struct where *at, const char *name, bool *ret_has,
 	      struct in6_addr *ret_address, struct error *err);
+// Of rows that are of either family: which, and an address of that one, 4 or 16 bytes and not all zero.
+int take_family(uint32_t family, const struct where *at, bool *ret_is_ipv6, struct error *err);
+int take_family_address(ProtobufCBinaryData from, const struct where *at, const char *name,
+			bool is_ipv6, uint8_t ret_address[16], struct error *err);
 int take_range(uint64_t value, uint64_t low, uint64_t high, const struct where *at,
 	       const char *name, struct error *err);
 
