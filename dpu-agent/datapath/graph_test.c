@@ -385,6 +385,17 @@ void run(void)
 	}
 }
 
+uint64_t walk_once(void)
+{
+	struct publication *publication = start->publication;
+	struct worker *w = start->worker;
+
+	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
+	uint64_t packets = worker_walk(w, publication);
+	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
+	return packets;
+}
+
 void pass_ms(uint64_t ms)
 {
 	now_ms += ms;
