@@ -135,7 +135,7 @@ void push(unsigned int slot, struct rte_mbuf *m); // into the port's ring
 // Walk, and let the control thread's part run, until nothing comes any more.
 void run(void);
 void inject(unsigned int slot, const struct frame *f); // push and run
-uint64_t walk_once(void); // how many packets were taken in
+uint64_t walk_once(void);                              // how many packets were taken in
 
 // The next packet that came out of the port, NULL: none. The caller frees.
 struct rte_mbuf *pull(unsigned int slot);
