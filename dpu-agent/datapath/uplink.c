@@ -7,41 +7,35 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-#include <rte_errno.h>
 
 #include "datapath/carry.h"
 #include "datapath/datapath_private.h"
 #include "datapath/neighbour_private.h"
 
-// A binary tree (rte_rib) behind the tables' interface: the faster kinds take 64 MB and more for what
-// is a handful of routes here, and are one constant away.
-#define FIB_TYPE  RTE_FIB_DUMMY
-#define FIB6_TYPE RTE_FIB6_DUMMY
-
-enum {
-	ROUTES_MAX = LIMIT_ROUTES + 1, // with the prefix on the link
-	NAME_SIZE = 32,                // of a table; DPDK names no limit
-};
-
 // ---- workers -------------------------------------------------------------------------------------
+
+// Some routes, of which the first that fits is the longest: fewer instructions than a step of a tree, and none of the 16
+// to 64 MB of a table of addresses.
 
 bool wire_route_ipv4(const struct snapshot *s, struct rte_mbuf *m, rte_be32_t destination)
 {
 	struct packet_meta *meta = packet_meta(m);
 	const struct wire *wire = s->wire;
-	uint32_t key = rte_be_to_cpu_32(destination);
-	uint64_t route;
+	const struct wire_route4 *route, *end;
 
-	if (wire == NULL || s->uplink_slot == NO_SLOT || wire->routes_ipv4 == NULL ||
-	    rte_fib_lookup_bulk(wire->routes_ipv4, &key, &route, 1) < 0 || route == 0)
+	if (wire == NULL || s->uplink_slot == NO_SLOT)
+		return false;
+	end = wire->routes4 + wire->route4_count;
+	for (route = wire->routes4; route < end; route++)
+		if ((destination & route->mask) == route->prefix)
+			break;
+	if (route == end)
 		return false;
 	memset(meta->next_hop, 0, sizeof(meta->next_hop));
 	memcpy(meta->next_hop,
-	       route == WIRE_ON_LINK ? (const void *)&destination
-				     : wire->config.routes[route - 1].next_hop,
+	       route->route == WIRE_ON_LINK ? (const void *)&destination
+					    : wire->config.routes[route->route].next_hop,
 	       sizeof(destination));
 	meta->out_slot = s->uplink_slot;
 	return true;
@@ -51,15 +45,22 @@ bool wire_route_ipv6(const struct snapshot *s, struct rte_mbuf *m, const uint8_t
 {
 	struct packet_meta *meta = packet_meta(m);
 	const struct wire *wire = s->wire;
-	uint8_t key[1][16];
-	uint64_t route;
+	const struct wire_route6 *route, *end;
+	uint64_t key[2];
 
-	memcpy(key[0], destination, sizeof(key[0]));
-	if (wire == NULL || s->uplink_slot == NO_SLOT || wire->routes_ipv6 == NULL ||
-	    rte_fib6_lookup_bulk(wire->routes_ipv6, (void *)key, &route, 1) < 0 || route == 0)
+	if (wire == NULL || s->uplink_slot == NO_SLOT)
+		return false;
+	memcpy(key, destination, sizeof(key));
+	end = wire->routes6 + wire->route6_count;
+	for (route = wire->routes6; route < end; route++)
+		if ((key[0] & route->mask[0]) == route->prefix[0] &&
+		    (key[1] & route->mask[1]) == route->prefix[1])
+			break;
+	if (route == end)
 		return false;
 	memcpy(meta->next_hop,
-	       route == WIRE_ON_LINK ? key[0] : wire->config.routes[route - 1].next_hop,
+	       route->route == WIRE_ON_LINK ? (const uint8_t *)key
+					    : wire->config.routes[route->route].next_hop,
 	       sizeof(meta->next_hop));
 	meta->out_slot = s->uplink_slot;
 	return true;
@@ -69,88 +70,75 @@ bool wire_route_ipv6(const struct snapshot *s, struct rte_mbuf *m, const uint8_t
 
 void wire_free(const struct wire *wire)
 {
-	if (wire == NULL)
-		return;
-	rte_fib_free(wire->routes_ipv4);
-	rte_fib6_free(wire->routes_ipv6);
 	free((void *)(uintptr_t)wire);
 }
 
-static struct rte_fib *make_routes_ipv4(const char *name, const struct uplink *uplink)
+static void add_route4(struct wire *wire, const void *prefix, uint16_t route)
 {
-	struct rte_fib_conf conf = {.type = FIB_TYPE, .max_routes = ROUTES_MAX};
-	struct rte_fib *routes = rte_fib_create(name, SOCKET_ID_ANY, &conf);
-	int r = 0;
+	struct wire_route4 *entry = &wire->routes4[wire->route4_count++];
+	uint8_t length = route == WIRE_ON_LINK ? wire->config.ipv4_prefix_length
+					       : wire->config.routes[route].prefix_length;
 
-	if (routes == NULL)
-		return NULL;
-	// Of the same prefix the link itself goes first, so it is added last.
-	for (uint32_t i = 0; r == 0 && i < uplink->route_count; i++) {
-		const struct uplink_route *route = &uplink->routes[i];
-		rte_be32_t prefix;
-
-		memcpy(&prefix, route->prefix, sizeof(prefix));
-		if (!route->is_ipv6)
-			r = rte_fib_add(routes, rte_be_to_cpu_32(prefix), route->prefix_length,
-					i + 1);
-	}
-	if (r == 0)
-		r = rte_fib_add(routes, rte_be_to_cpu_32(uplink->ipv4.s_addr),
-				uplink->ipv4_prefix_length, WIRE_ON_LINK);
-	if (r == 0)
-		return routes;
-	rte_fib_free(routes);
-	return NULL;
+	memcpy(&entry->prefix, prefix, sizeof(entry->prefix));
+	entry->mask = length == 0 ? 0 : htonl(UINT32_MAX << (32 - length));
+	entry->prefix &= entry->mask;
+	entry->route = route;
 }
 
-static struct rte_fib6 *make_routes_ipv6(const char *name, const struct uplink *uplink)
+static void add_route6(struct wire *wire, const void *prefix, uint16_t route)
 {
-	struct rte_fib6_conf conf = {.type = FIB6_TYPE, .max_routes = ROUTES_MAX};
-	struct rte_fib6 *routes = rte_fib6_create(name, SOCKET_ID_ANY, &conf);
-	int r = 0;
+	struct wire_route6 *entry = &wire->routes6[wire->route6_count++];
+	unsigned int length = route == WIRE_ON_LINK ? wire->config.ipv6_prefix_length
+						    : wire->config.routes[route].prefix_length;
 
-	if (routes == NULL)
-		return NULL;
-	for (uint32_t i = 0; r == 0 && i < uplink->route_count; i++) {
-		const struct uplink_route *route = &uplink->routes[i];
+	memcpy(entry->prefix, prefix, sizeof(entry->prefix));
+	for (unsigned int half = 0; half < 2; half++) {
+		unsigned int bits = RTE_MIN(length, 64u);
 
-		if (route->is_ipv6)
-			r = rte_fib6_add(routes, (const void *)route->prefix, route->prefix_length,
-					 i + 1);
+		entry->mask[half] = bits == 0 ? 0 : rte_cpu_to_be_64(UINT64_MAX << (64 - bits));
+		entry->prefix[half] &= entry->mask[half];
+		length -= bits;
 	}
-	if (r == 0)
-		r = rte_fib6_add(routes, (const void *)&uplink->ipv6, uplink->ipv6_prefix_length,
-				 WIRE_ON_LINK);
-	if (r == 0)
-		return routes;
-	rte_fib6_free(routes);
-	return NULL;
+	entry->route = route;
+}
+
+// The link itself goes before a route to the same prefix, so it is added first.
+static void add_routes(struct wire *wire)
+{
+	const struct uplink *uplink = &wire->config;
+
+	for (int length = 128; length >= 0; length--) {
+		if (uplink->has_ipv4 && uplink->ipv4_prefix_length == length)
+			add_route4(wire, &uplink->ipv4, WIRE_ON_LINK);
+		if (uplink->has_ipv6 && uplink->ipv6_prefix_length == length)
+			add_route6(wire, &uplink->ipv6, WIRE_ON_LINK);
+		for (uint32_t i = 0; i < uplink->route_count; i++) {
+			const struct uplink_route *route = &uplink->routes[i];
+
+			if (route->prefix_length != length)
+				continue;
+			if (!route->is_ipv6 && uplink->has_ipv4)
+				add_route4(wire, route->prefix, (uint16_t)i);
+			else if (route->is_ipv6 && uplink->has_ipv6)
+				add_route6(wire, route->prefix, (uint16_t)i);
+		}
+	}
 }
 
 static struct wire *make_wire(const struct uplink *uplink, struct error *err)
 {
 	static uint32_t generation; // two are there while one takes the other's place
 	struct wire *wire = calloc(1, sizeof(*wire));
-	char name[NAME_SIZE];
 
-	if (wire == NULL)
-		goto fail;
-	generation++;
+	if (wire == NULL) {
+		error_set(err, ENOMEM, CODE_INTERNAL, "the uplink's routes: out of memory");
+		return NULL;
+	}
 	wire->config = *uplink;
-	wire->generation = generation;
+	wire->generation = ++generation;
 	wire->mask_ipv4 = htonl(UINT32_MAX << (32 - uplink->ipv4_prefix_length) % 32);
-	snprintf(name, sizeof(name), "wire4_%u", generation);
-	if (uplink->has_ipv4 && (wire->routes_ipv4 = make_routes_ipv4(name, uplink)) == NULL)
-		goto fail;
-	snprintf(name, sizeof(name), "wire6_%u", generation);
-	if (uplink->has_ipv6 && (wire->routes_ipv6 = make_routes_ipv6(name, uplink)) == NULL)
-		goto fail;
+	add_routes(wire);
 	return wire;
-
-fail:
-	wire_free(wire);
-	error_set(err, ENOMEM, CODE_INTERNAL, "the uplink's routes: out of memory");
-	return NULL;
 }
 
 uint32_t datapath_wire_generation(void)

@@ -14,8 +14,6 @@
 #include <string.h>
 
 #include <rte_ether.h>
-#include <rte_fib.h>
-#include <rte_fib6.h>
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
 #include <rte_hash.h>
@@ -54,16 +52,29 @@ struct graph_port {
 	_Atomic uint64_t learned_mac;
 };
 
-// Who the agent is on the wire, and its routes there. Immutable once published; replaced whole.
+// A route on the wire. Prefixes and masks as they are in packets.
+struct wire_route4 {
+	rte_be32_t prefix, mask;
+	uint16_t route; // index in wire->config.routes, or WIRE_ON_LINK
+};
+struct wire_route6 {
+	uint64_t prefix[2], mask[2];
+	uint16_t route;
+};
+enum {
+	WIRE_ON_LINK = LIMIT_ROUTES,
+	WIRE_ROUTES_MAX = LIMIT_ROUTES + 1, // with the prefix on the link
+};
+
+// Who the agent is on the wire, and its routes there, the longest prefix first. Immutable once published; replaced whole.
 struct wire {
 	struct uplink config;
 	uint32_t generation;  // another one for each
 	rte_be32_t mask_ipv4; // of the prefix on the link
-	// Longest prefix match, to the index in config.routes plus 1. On the link: WIRE_ON_LINK. 0: none.
-	struct rte_fib *routes_ipv4;
-	struct rte_fib6 *routes_ipv6;
+	uint16_t route4_count, route6_count;
+	struct wire_route4 routes4[WIRE_ROUTES_MAX];
+	struct wire_route6 routes6[WIRE_ROUTES_MAX];
 };
-enum { WIRE_ON_LINK = LIMIT_ROUTES + 1 };
 
 // Everything a walk looks up besides the tables of addresses and neighbours. Replaced whole.
 struct snapshot {
