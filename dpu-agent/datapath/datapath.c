@@ -2,9 +2,8 @@
 //
 // The control thread's side of the graph: what is published to the workers, and their lives.
 //
-// Adding a port: snapshot with the port, then its routes, so that a route never leads to a port
-// that is not there yet. Removing: routes, then a snapshot without it, then wait until no worker
-// can hold the old one. A worker that finds a route without a port in between counts port-gone.
+// Adding and removing a port: a snapshot with or without it and its addresses, then wait until no worker
+// can hold the old one.
 
 #include "datapath/datapath_private.h"
 
@@ -14,7 +13,6 @@
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_jhash.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
@@ -27,7 +25,6 @@ enum { CONTROL_OUTPUT = 256 }; // packets of the control thread that a worker ha
 
 static struct {
 	struct publication publication;
-	struct rte_hash *routes_ipv4, *routes_ipv6;
 	struct neighbours *neighbours;
 	struct rte_ring *control_output; // to the first worker
 	bool has_masquerade_config;
@@ -91,6 +88,8 @@ static void publish(struct snapshot *snapshot)
 	struct snapshot *old = atomic_exchange(&dp.publication.snapshot, snapshot);
 
 	wait_for_workers();
+	if (old->addresses != snapshot->addresses)
+		free((void *)(uintptr_t)old->addresses);
 	free(old);
 	datapath_wake_workers(); // there may be a port to arm or to poll
 }
@@ -215,31 +214,44 @@ static struct worker *worker_of(uint32_t slot)
 	return dp.workers[slot % dp.worker_count];
 }
 
-static int add_routes(const struct datapath_port *port, struct error *err)
+static bool is_taken4(const struct snapshot *s, const struct datapath_port *port,
+		      uint16_t *ret_owner)
 {
-	void *slot = (void *)(uintptr_t)port->slot;
+	return port->has_ipv4 && address4_find(s->addresses, port->ipv4.s_addr, ret_owner) &&
+	       s->ports[*ret_owner] != NULL;
+}
 
-	if (port->has_ipv4 && rte_hash_add_key_data(dp.routes_ipv4, &port->ipv4.s_addr, slot) < 0)
-		return error_set(err, ENOSPC, CODE_INTERNAL, "the IPv4 route table is full");
-	if (port->has_ipv6 && rte_hash_add_key_data(dp.routes_ipv6, port->ipv6.s6_addr, slot) < 0) {
-		if (port->has_ipv4)
-			rte_hash_del_key(dp.routes_ipv4, &port->ipv4.s_addr);
-		return error_set(err, ENOSPC, CODE_INTERNAL, "the IPv6 route table is full");
-	}
-	return 0;
+static bool is_taken6(const struct snapshot *s, const struct datapath_port *port,
+		      uint16_t *ret_owner)
+{
+	return port->has_ipv6 && address6_find(s->addresses, &port->ipv6, ret_owner) &&
+	       s->ports[*ret_owner] != NULL;
 }
 
 static int check_free(const struct datapath_port *port, struct error *err)
 {
-	if (port->slot >= DATAPATH_PORTS_MAX || current()->ports[port->slot] != NULL)
+	const struct snapshot *s = current();
+	uint16_t owner;
+
+	if (port->slot >= DATAPATH_PORTS_MAX || s->ports[port->slot] != NULL)
 		return error_set(err, EEXIST, CODE_INTERNAL, "datapath slot %u is in use",
 				 port->slot);
-	if ((port->has_ipv4 && rte_hash_lookup(dp.routes_ipv4, &port->ipv4.s_addr) >= 0) ||
-	    (port->has_ipv6 && rte_hash_lookup(dp.routes_ipv6, port->ipv6.s6_addr) >= 0))
+	if (is_taken4(s, port, &owner) || is_taken6(s, port, &owner))
 		return error_set(err, EEXIST, CODE_INTERNAL,
-				 "an address of datapath slot %u is routed to another port",
-				 port->slot);
+				 "an address of datapath slot %u is datapath slot %u's", port->slot,
+				 owner);
 	return 0;
+}
+
+// The addresses of a snapshot that is not published yet, after a change of its ports. False: out of memory.
+static bool renew_addresses(struct snapshot *s)
+{
+	struct addresses *addresses = addresses_new(s->ports);
+
+	if (addresses == NULL)
+		return false;
+	s->addresses = addresses;
+	return true;
 }
 
 // -1: the port can only be polled.
@@ -280,17 +292,17 @@ int datapath_port_add(const struct datapath_port *port, struct error *err)
 	memcpy(&learned, port->mac.bytes, sizeof(port->mac.bytes));
 	atomic_init(&graph_port->learned_mac, learned);
 	graph_port->generation = ++dp.generation;
-	graph_port->interrupt_fd = watch(port);
 	s->ports[port->slot] = graph_port;
+	if (!renew_addresses(s)) {
+		r = error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
+		goto fail;
+	}
+	graph_port->interrupt_fd = watch(port);
 	list_ports_to_poll(s);
 	publish(s);
-
-	r = add_routes(port, err);
-	if (r < 0)
-		datapath_port_remove(port->slot);
-	else if (port->role == DATAPATH_ROLE_UPLINK)
+	if (port->role == DATAPATH_ROLE_UPLINK)
 		neighbours_announce();
-	return r;
+	return 0;
 
 fail:
 	free(s);
@@ -305,24 +317,16 @@ void datapath_port_remove(uint32_t slot)
 
 	if (port == NULL)
 		return;
-	const struct datapath_port *config = &port->config;
-	void *owner;
-	if (config->has_ipv4 &&
-	    rte_hash_lookup_data(dp.routes_ipv4, &config->ipv4.s_addr, &owner) >= 0 &&
-	    (uintptr_t)owner == slot)
-		rte_hash_del_key(dp.routes_ipv4, &config->ipv4.s_addr);
-	if (config->has_ipv6 &&
-	    rte_hash_lookup_data(dp.routes_ipv6, config->ipv6.s6_addr, &owner) >= 0 &&
-	    (uintptr_t)owner == slot)
-		rte_hash_del_key(dp.routes_ipv6, config->ipv6.s6_addr);
-
 	s = copy_snapshot();
-	if (s != NULL) {
+	if (s != NULL)
 		s->ports[slot] = NULL;
+	if (s != NULL && renew_addresses(s)) {
 		list_ports_to_poll(s);
 		publish(s);
 	} else {
-		// Without memory for a new snapshot the old one is changed in place, with no worker in it.
+		// Without memory for a new snapshot the old one is changed in place, with no worker in it. The
+		// addresses stay until the next change, and who sends to them counts port-gone.
+		free(s);
 		log_error("port removed in place", "slot=%u error=\"out of memory\"", slot);
 		current()->ports[slot] = NULL;
 		wait_for_workers();
@@ -405,47 +409,19 @@ void datapath_clear_counters(uint32_t slot)
 
 // ---- start and stop ------------------------------------------------------------------------------
 
-static struct rte_hash *make_routes(const char *name, uint32_t key_length)
-{
-	struct rte_hash_parameters parameters = {
-		.name = name,
-		.entries = 2 * DATAPATH_PORTS_MAX,
-		.key_len = key_length,
-		.hash_func = rte_jhash,
-		.socket_id = SOCKET_ID_ANY,
-		.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
-	};
-	struct rte_hash_rcu_config rcu = {
-		.v = dp.publication.qsbr,
-		.mode = RTE_HASH_QSBR_MODE_SYNC,
-	};
-	struct rte_hash *hash = rte_hash_create(&parameters);
-
-	if (hash != NULL && rte_hash_rcu_qsbr_add(hash, &rcu) != 0) {
-		rte_hash_free(hash);
-		return NULL;
-	}
-	return hash;
-}
-
 static int make_tables(uint32_t worker_count, struct error *err)
 {
 	size_t size = rte_rcu_qsbr_get_memsize(worker_count);
 
 	dp.publication.qsbr = rte_zmalloc("podport_qsbr", size, RTE_CACHE_LINE_SIZE);
 	struct snapshot *s = calloc(1, sizeof(*s));
-	if (dp.publication.qsbr == NULL || s == NULL) {
+	if (dp.publication.qsbr == NULL || s == NULL || !renew_addresses(s)) {
 		free(s);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: out of memory");
 	}
 	s->uplink_slot = NO_SLOT;
 	atomic_store(&dp.publication.snapshot, s);
 	rte_rcu_qsbr_init(dp.publication.qsbr, worker_count);
-	dp.routes_ipv4 = make_routes("routes_ipv4", 4);
-	dp.routes_ipv6 = make_routes("routes_ipv6", 16);
-	if (dp.routes_ipv4 == NULL || dp.routes_ipv6 == NULL)
-		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: route tables: %s",
-				 rte_strerror(rte_errno));
 	dp.control_output = rte_ring_create("control_output", CONTROL_OUTPUT, SOCKET_ID_ANY,
 					    RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (dp.control_output == NULL)
@@ -465,8 +441,6 @@ static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struc
 	w->thread_id = index;
 	w->stride = count;
 	w->lcore = lcore;
-	w->routes_ipv4 = dp.routes_ipv4;
-	w->routes_ipv6 = dp.routes_ipv6;
 	w->neighbours = dp.neighbours;
 	w->control_output = index == 0 ? dp.control_output : NULL;
 	if (rte_rcu_qsbr_thread_register(dp.publication.qsbr, w->thread_id) != 0)
@@ -564,14 +538,13 @@ void datapath_stop(void)
 	masquerade_free(dp.masquerade);
 	free(dp.workers);
 	free(dp.starts);
-	rte_hash_free(dp.routes_ipv4);
-	rte_hash_free(dp.routes_ipv6);
 	free_control_output();
 	neighbours_stop();
 	rte_free(dp.publication.qsbr);
 	if (last != NULL) {
 		wire_free(last->wire);
 		published_ports_free(last->published);
+		free((void *)(uintptr_t)last->addresses);
 	}
 	free(last);
 	memset(&dp, 0, sizeof(dp));

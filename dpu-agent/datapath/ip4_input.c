@@ -52,7 +52,8 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 		   (in_network_ipv4(w->snapshot, source) || is_wire_ipv4(w->snapshot, source))) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
 	} else if (source == ROUTER_LINK_LOCAL_IPV4_BE ||
-		   (route_ipv4(w, source, &owner) && owner != port->config.slot)) {
+		   (address4_find(w->snapshot->addresses, source, &owner) &&
+		    owner != port->config.slot)) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
 	}
 	return EDGES;

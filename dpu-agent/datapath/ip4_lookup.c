@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Whose address is it. Every address of the pod network has its own route; what has none is an error
+// Whose address is it. Every address of the pod network leads to its port; what leads nowhere is an error
 // to the sender. Other addresses are for route4.
 
 #include "datapath/icmp.h"
@@ -19,37 +19,19 @@ static rte_edge_t not_found(const struct snapshot *s, struct rte_mbuf *m, rte_be
 			     ICMP4_HOST_UNREACHABLE, 0);
 }
 
-static void lookup(struct worker *w, struct rte_graph *graph, struct rte_node *node,
-		   struct rte_mbuf **packets, uint16_t count)
+static rte_edge_t ip4_lookup_one(struct worker *w, struct rte_mbuf *m)
 {
-	rte_be32_t keys[RTE_HASH_LOOKUP_BULK_MAX];
-	const void *key_pointers[RTE_HASH_LOOKUP_BULK_MAX];
-	void *slots[RTE_HASH_LOOKUP_BULK_MAX];
-	uint64_t hits = 0;
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 
-	for (uint16_t i = 0; i < count; i++) {
-		keys[i] = rte_pktmbuf_mtod(packets[i], const struct rte_ipv4_hdr *)->dst_addr;
-		key_pointers[i] = &keys[i];
-	}
-	rte_hash_lookup_bulk_data(w->routes_ipv4, key_pointers, count, &hits, slots);
-	for (uint16_t i = 0; i < count; i++) {
-		rte_edge_t edge = EDGE_FORWARD;
-
-		if (likely(hits & (1ull << i)))
-			packet_meta(packets[i])->out_slot = (uint16_t)(uintptr_t)slots[i];
-		else
-			edge = not_found(w->snapshot, packets[i], keys[i]);
-		rte_node_enqueue_x1(graph, node, edge, packets[i]);
-	}
+	if (likely(address4_find(w->snapshot->addresses, ip->dst_addr, &packet_meta(m)->out_slot)))
+		return EDGE_FORWARD;
+	return not_found(w->snapshot, m, ip->dst_addr);
 }
 
 static uint16_t ip4_lookup(struct rte_graph *graph, struct rte_node *node, void **objs,
 			   uint16_t count)
 {
-	for (uint16_t i = 0; i < count; i += RTE_HASH_LOOKUP_BULK_MAX)
-		lookup(worker_self, graph, node, (struct rte_mbuf **)&objs[i],
-		       (uint16_t)RTE_MIN(count - i, RTE_HASH_LOOKUP_BULK_MAX));
-	return count;
+	return each_packet(graph, node, objs, count, ip4_lookup_one);
 }
 
 static struct rte_node_register ip4_lookup_node = {

@@ -60,7 +60,8 @@ static rte_edge_t check_source(struct worker *w, struct rte_mbuf *m, const struc
 	} else if (port->config.role == DATAPATH_ROLE_UPLINK &&
 		   (in_network_ipv6(w->snapshot, source) || is_wire_ipv6(w->snapshot, source))) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
-	} else if (route_ipv6(w, source, &owner) && owner != port->config.slot) {
+	} else if (address6_find(w->snapshot->addresses, source, &owner) &&
+		   owner != port->config.slot) {
 		return drop(m, DROP_SPOOFED_ADDRESS);
 	}
 	return EDGES;

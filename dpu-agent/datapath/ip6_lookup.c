@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Whose address is it. Every address of the pod network has its own route; what has none is an error
+// Whose address is it. Every address of the pod network leads to its port; what leads nowhere is an error
 // to the sender. Other addresses are for route6.
 
 #include "datapath/icmp.h"
@@ -20,39 +20,20 @@ static rte_edge_t not_found(const struct snapshot *s, struct rte_mbuf *m,
 			     ICMP6_ADDRESS_UNREACHABLE, 0);
 }
 
-static void lookup(struct worker *w, struct rte_graph *graph, struct rte_node *node,
-		   struct rte_mbuf **packets, uint16_t count)
+static rte_edge_t ip6_lookup_one(struct worker *w, struct rte_mbuf *m)
 {
-	struct in6_addr keys[RTE_HASH_LOOKUP_BULK_MAX];
-	const void *key_pointers[RTE_HASH_LOOKUP_BULK_MAX];
-	void *slots[RTE_HASH_LOOKUP_BULK_MAX];
-	uint64_t hits = 0;
+	const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *);
 
-	for (uint16_t i = 0; i < count; i++) {
-		memcpy(&keys[i],
-		       ipv6_destination(rte_pktmbuf_mtod(packets[i], const struct rte_ipv6_hdr *)),
-		       sizeof(keys[i]));
-		key_pointers[i] = &keys[i];
-	}
-	rte_hash_lookup_bulk_data(w->routes_ipv6, key_pointers, count, &hits, slots);
-	for (uint16_t i = 0; i < count; i++) {
-		rte_edge_t edge = EDGE_FORWARD;
-
-		if (likely(hits & (1ull << i)))
-			packet_meta(packets[i])->out_slot = (uint16_t)(uintptr_t)slots[i];
-		else
-			edge = not_found(w->snapshot, packets[i], keys[i].s6_addr);
-		rte_node_enqueue_x1(graph, node, edge, packets[i]);
-	}
+	if (likely(address6_find(w->snapshot->addresses, ipv6_destination(ip),
+				 &packet_meta(m)->out_slot)))
+		return EDGE_FORWARD;
+	return not_found(w->snapshot, m, ipv6_destination(ip));
 }
 
 static uint16_t ip6_lookup(struct rte_graph *graph, struct rte_node *node, void **objs,
 			   uint16_t count)
 {
-	for (uint16_t i = 0; i < count; i += RTE_HASH_LOOKUP_BULK_MAX)
-		lookup(worker_self, graph, node, (struct rte_mbuf **)&objs[i],
-		       (uint16_t)RTE_MIN(count - i, RTE_HASH_LOOKUP_BULK_MAX));
-	return count;
+	return each_packet(graph, node, objs, count, ip6_lookup_one);
 }
 
 static struct rte_node_register ip6_lookup_node = {

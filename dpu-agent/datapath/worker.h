@@ -16,11 +16,11 @@
 #include <rte_ether.h>
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
-#include <rte_hash.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_udp.h>
 
+#include "datapath/addresses.h"
 #include "datapath/datapath.h"
 #include "datapath/datapath_port.h"
 #include "datapath/drop.h"
@@ -76,7 +76,7 @@ struct wire {
 	struct wire_route6 routes6[WIRE_ROUTES_MAX];
 };
 
-// Everything a walk looks up besides the tables of addresses and neighbours. Replaced whole.
+// Everything a walk looks up besides neighbours. Replaced whole.
 struct snapshot {
 	struct datapath_router router;
 	struct datapath_limits limits;
@@ -86,6 +86,7 @@ struct snapshot {
 	struct rte_ether_addr router_mac;
 	struct in_addr mask_ipv4;                     // of the pod network, network order
 	struct graph_port *ports[DATAPATH_PORTS_MAX]; // by slot; NULL: none
+	const struct addresses *addresses;            // of these ports
 	uint16_t poll[DATAPATH_PORTS_MAX];            // slots in use
 	uint16_t poll_count;
 	// The same for all workers, one uses it; NULL: nothing is masqueraded or published.
@@ -157,10 +158,9 @@ struct worker {
 	struct tx_batch tx[DATAPATH_PORTS_MAX];
 	struct waiting waiting;
 
-	struct rte_hash *routes_ipv4, *routes_ipv6; // shared by all workers: address -> slot
-	struct neighbours *neighbours;              // the same: what neighbour_private.h looks up
-	struct rte_ring *control_output;            // mbufs that the control thread has made
-	bool ticking; // something expires, so it may not sleep for long
+	struct neighbours *neighbours;   // shared by all workers: what neighbour_private.h looks up
+	struct rte_ring *control_output; // mbufs that the control thread has made
+	bool ticking;                    // something expires, so it may not sleep for long
 	uint64_t paid_until_tsc[DATAPATH_PORTS_MAX]; // see limits.h
 	struct icmp_budget icmp[DATAPATH_PORTS_MAX];
 	struct port_counters counters[DATAPATH_PORTS_MAX];
@@ -332,29 +332,6 @@ struct rte_mbuf *packet_new(const struct rte_mbuf *cause, uint16_t size);
 
 // May an ICMP error be sent because of a packet from this slot? Takes a token if so.
 bool icmp_error_allowed(struct worker *w, uint16_t slot);
-
-// Addresses -> slot. False: nobody has it.
-static inline bool route_ipv4(const struct worker *w, rte_be32_t address, uint16_t *ret_slot)
-{
-	void *data;
-
-	if (rte_hash_lookup_data(w->routes_ipv4, &address, &data) < 0)
-		return false;
-	*ret_slot = (uint16_t)(uintptr_t)data;
-	return true;
-}
-
-static inline bool route_ipv6(const struct worker *w, const void *address, uint16_t *ret_slot)
-{
-	struct in6_addr key; // aligned, as the hash function wants it and a packet has not
-	void *data;
-
-	memcpy(&key, address, sizeof(key));
-	if (rte_hash_lookup_data(w->routes_ipv6, &key, &data) < 0)
-		return false;
-	*ret_slot = (uint16_t)(uintptr_t)data;
-	return true;
-}
 
 static inline bool in_network_ipv4(const struct snapshot *s, rte_be32_t address)
 {
