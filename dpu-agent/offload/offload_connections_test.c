@@ -330,6 +330,84 @@ static void a_pods_are_gone_when_its_rules_are_and_others_stay(void **state)
 	assert_int_equal(status_of(1).state, OFFLOAD_FULL);
 }
 
+// ---- limits -------------------------------------------------------------------------------------
+
+static void limit(uint32_t vf, bool ingress, bool egress)
+{
+	struct offload_pod pod = fake_pod(vf);
+
+	if (ingress)
+		pod.limits[BANDWIDTH_INGRESS] = (struct bandwidth_limit){1000000, 20000};
+	if (egress)
+		pod.limits[BANDWIDTH_EGRESS] = (struct bandwidth_limit){500000, 10000};
+	add_pod(&pod);
+}
+
+static void what_a_limited_pod_gets_by_connections_passes_its_meter(void **state)
+{
+	const uint32_t meter = 1 + (FAKE_FIRST_SLOT + 2) * BANDWIDTH_DIRECTIONS;
+	char text[64];
+
+	start(100);
+	limit(2, true, true);
+	limit(3, false, true); // what it sends is metered where it comes in
+	add_connection(0, 2);
+	add_connection(1, 3);
+	run();
+	assert_int_equal(connection_rules(), 4);
+	snprintf(text, sizeof(text), "g6 p0 dst=0e:70:6f:64:00:04 > meter=%u count",
+		 meter + BANDWIDTH_INGRESS);
+	assert_int_equal(fake_rules_with(text), 1);
+	assert_int_equal(fake_rules_with("g6 p0 dst=0e:70:6f:64:00:05 > count"), 1);
+	snprintf(text, sizeof(text), "> meter=%u jump=1", meter + BANDWIDTH_EGRESS);
+	assert_int_equal(fake_rules_with(text), 1);
+	// The meter is in use until the last rule that leads through it is gone.
+	remove_pod(2);
+	assert_false(fake_has_meter(meter + BANDWIDTH_INGRESS));
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+// Nothing may pass beside it, nor through a meter that is gone.
+static void a_limited_pods_leave_before_its_rules_are_made_again(void **state)
+{
+	start(100);
+	limit(2, true, false);
+	add_connection(0, 2);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	struct offload_pod other = fake_pod(2);
+	other.limits[BANDWIDTH_INGRESS] = (struct bandwidth_limit){3000000, 20000};
+	add_pod(&other);
+	assert_int_equal(connection_rules(), 0);
+	assert_int_equal(status_of(2).state, OFFLOAD_FULL);
+	run();
+	add_connection(0, 2);
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+static void a_limited_pod_has_none_where_the_nic_cannot_limit_them(void **state)
+{
+	const struct offload_connection limited = connection(2, false, true, 1);
+	const struct offload_connection unlimited = connection(0, false, true, 2);
+
+	test_places = PLACES;
+	test_connections = 10;
+	prepare(4);
+	fake.no_meters = true;
+	begin_prepared();
+	add(0);
+	limit(2, true, false);
+	assert_true(offload_connections_usable(offload, NULL));
+	assert_int_equal(offload_connection_add(offload, 0, &limited), -EBUSY);
+	assert_int_equal(offload_connection_add(offload, 0, &unlimited), 0);
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+// ---- one pod after the other --------------------------------------------------------------------
+
 // Whatever it had: neither its DEL nor an ADD that follows waits for it.
 static void a_pod_leaves_with_a_constant_number_of_operations(void **state)
 {
@@ -526,6 +604,9 @@ int main(void)
 		TEST(packets_are_told_once_and_counted_for_the_ports),
 		TEST(who_has_no_room_for_answers_gets_them_later),
 		TEST(a_pods_are_gone_when_its_rules_are_and_others_stay),
+		TEST(what_a_limited_pod_gets_by_connections_passes_its_meter),
+		TEST(a_limited_pods_leave_before_its_rules_are_made_again),
+		TEST(a_limited_pod_has_none_where_the_nic_cannot_limit_them),
 		TEST(a_pod_leaves_with_a_constant_number_of_operations),
 		TEST(a_pod_that_comes_after_has_nothing_of_the_one_before),
 		TEST(what_the_nic_does_not_let_go_keeps_the_next_pod_out),

@@ -125,6 +125,44 @@ class Udp:
         self.server.close()
 
 
+class CallTcp(Tcp):
+    """A connection from the world to a port that a pod publishes."""
+
+    def __init__(self, pod, world, family, host_port, port):  # pylint: disable=super-init-not-called
+        with pod.socket(family_of(ADDRESSES[family].world)) as listener:
+            listener.bind(("", port))
+            listener.listen(1)
+            accepted = in_thread(listener.accept)
+            self.client = world.socket(family_of(ADDRESSES[family].world))
+            self.client.bind((ADDRESSES[family].world, 0))
+            self.client.connect((ADDRESSES[family].wire, host_port))
+            self.server, self.peer = accepted()
+        self.port = self.client.getsockname()[1]
+        for end in (self.client, self.server):
+            end.settimeout(30)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class CallUdp(Udp):
+    """The same of datagrams."""
+
+    def __init__(self, pod, world, family, host_port, port):  # pylint: disable=super-init-not-called
+        self.server = pod.socket(family_of(ADDRESSES[family].world), socket.SOCK_DGRAM)
+        self.server.bind(("", port))
+        self.client = world.socket(family_of(ADDRESSES[family].world), socket.SOCK_DGRAM)
+        self.client.bind((ADDRESSES[family].world, 0))
+        self.client.connect((ADDRESSES[family].wire, host_port))
+        self.port = self.client.getsockname()[1]
+        for end in (self.client, self.server):
+            end.settimeout(30)
+
+
+def publishing(sim, *ports):
+    """A pod behind these ports of the agent's address, both protocols, by the same port of its own."""
+    mappings = [{"hostPort": port, "containerPort": port, "protocol": protocol} for port in ports for protocol in ("tcp", "udp")]
+    return sim.pod(capabilities={"portMappings": True}, runtimeConfig={"portMappings": mappings}).add()
+
+
 def is_carried(sim, talk):
     """Is this one? Lets it talk once more."""
     talk.talk(1)
@@ -167,6 +205,42 @@ def test_an_established_connection_stays_in_the_e_switch(carried, kind):
             until_none_carried(sim, rules - 6)
             pod = sim.pod().add()
     assert connections(sim)["offload"]["why_not"] == ""
+
+
+# Where the world is masqueraded to, and where it sees pods as they are: then only answers by the published port are translated.
+@pytest.mark.parametrize("masquerade", [{}, {"exclude": "[192.0.2.0/24, \"2001:db8:ffff::/48\"]"}], ids=["masqueraded", "seen"])
+@pytest.mark.parametrize("offload", ["true", "false"])
+def test_who_calls_a_published_port_stays_in_the_e_switch(carried, masquerade, offload):
+    sim, world = carried(masquerade=masquerade, offload=offload)
+    pod = publishing(sim, 8080)
+    rules = rules_in_nic(sim)
+    for family in FAMILIES:
+        for kind in CallTcp, CallUdp:
+            talk = kind(pod, world, family, 8080, 8080)
+            talk.talk()
+            if offload == "true":
+                until_carried(sim, talk)
+                assert rules_in_nic(sim) == rules + GATE + 2
+            before = slow_packets(sim, pod)
+            talk.talk(200)
+            slow = slow_packets(sim, pod) - before
+            assert slow <= CHATTER if offload == "true" else slow >= 800, sim.ports()
+            assert talk.peer[0] == ADDRESSES[family].world
+            wait_until(lambda talk=talk: any(c["packets_sent"] >= 200 and c["packets_received"] >= 200 for c in connections(sim)["connections"]
+                                             if c["to"]["port"] == talk.port), lambda: f"the packets are counted: {connections(sim)}")
+            talk.close()
+            if kind is CallTcp and offload == "true":
+                until_none_carried(sim, rules + GATE)
+        # What nobody ends goes with the pod, and its port is another one's at once.
+        pod.delete()
+        pod = publishing(sim, 8080)
+        talk = CallUdp(pod, world, family, 8080, 8080)
+        talk.talk()
+        talk.close()
+        pod.delete()
+        pod = publishing(sim, 8080)
+        if offload == "true":
+            until_none_carried(sim, rules)
 
 
 def test_bytes_arrive_unchanged_while_connections_move(carried):
