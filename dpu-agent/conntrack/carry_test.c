@@ -363,9 +363,8 @@ static void who_was_called_by_a_published_port_is_inside_all_the_same(void **sta
 	assert_int_equal(sides.outside.source_port, rte_cpu_to_be_16(peer.port));
 	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(PUBLISHED));
 	// Three by the pod, four to the pod, which is the other way round than it was opened.
-	conntrack_carry_note(
-		table, place,
-		&(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
+	conntrack_carry_note(table, place,
+			     &(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
 	assert_int_equal(entry_at(place).packets[0], before.packets[0] + 4);
 	assert_int_equal(entry_at(place).bytes[1], before.bytes[1] + 300);
 	assert_int_equal(published().packets_in, counted.packets_in + 4);

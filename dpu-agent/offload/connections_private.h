@@ -55,8 +55,12 @@ struct queue {
 // What lets packets of a pod's connections pass: one rule in front of them for each family of what it sends, and one
 // behind them, that all go through which they have for the pod. None of the pod's connections has any effect without.
 struct gate {
-	enum gate_state { GATE_NONE, GATE_OPEN, GATE_CLOSING } state; // CLOSING: the NIC does not let go
-	bool limited;                                                 // by the pod's meter
+	enum gate_state {
+		GATE_NONE,
+		GATE_OPEN,
+		GATE_CLOSING
+	} state;      // CLOSING: the NIC does not let go
+	bool limited; // by the pod's meter
 	struct rule rules[GATE_RULES];
 	struct rte_flow *flows[GATE_RULES];
 	struct engine_count read; // of what it lets through to the pod

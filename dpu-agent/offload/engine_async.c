@@ -17,9 +17,10 @@
 
 enum {
 	QUEUE = 0,
-	QUEUE_SIZE = 512,     // operations under way; a restart with 1,000 pods has 6,000
-	COUNTERS_PER_POD = 5, // both directions of both families, and what its connections have for it
-	METERS_PER_POD = 2,   // both directions
+	QUEUE_SIZE = 512, // operations under way; a restart with 1,000 pods has 6,000
+	COUNTERS_PER_POD =
+		5, // both directions of both families, and what its connections have for it
+	METERS_PER_POD = 2, // both directions
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,

@@ -14,12 +14,12 @@
 // What can be said in more than one way, or left out; the preflight finds out how this NIC wants
 // it.
 struct flow_form {
-	bool untagged;    // can match frames without a VLAN tag
-	bool intact;      // can match by the integrity of the IP header
-	bool icmp6_type;  // can match the type of ICMPv6
-	bool udp_ports;   // can match these
-	bool meter;       // can meter what a pod sends, and what it gets from whomever
-	bool connections; // takes the shapes from RULE_CONNECTION_FIRST on
+	bool untagged;            // can match frames without a VLAN tag
+	bool intact;              // can match by the integrity of the IP header
+	bool icmp6_type;          // can match the type of ICMPv6
+	bool udp_ports;           // can match these
+	bool meter;               // can meter what a pod sends, and what it gets from whomever
+	bool connections;         // takes the shapes from RULE_CONNECTION_FIRST on
 	bool limited_connections; // with those of pods that have a limit
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
