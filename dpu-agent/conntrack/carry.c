@@ -21,9 +21,8 @@ static bool is_open_tcp(const struct connection *c)
 static bool is_steady(const struct conntrack *table, const struct connection *c,
 		      const struct conntrack_packet *packet)
 {
-	// Only what is masqueraded: the pod opened it, and the answers come from the wire.
-	if (c->published != PUBLISHED_NONE || c->ends[REPLY] != conntrack_wire(table) ||
-	    c->ends[ORIGINAL] == conntrack_wire(table))
+	// One end is a pod, the other one is on the wire; whoever has opened it.
+	if (c->ends[REPLY] != conntrack_wire(table) && c->ends[ORIGINAL] != conntrack_wire(table))
 		return false;
 	if (!c->answered || packet->fragment || c->packets[0] + c->packets[1] < STEADY_PACKETS ||
 	    (int32_t)(c->carry_not_until - table->now_s) > 0)
@@ -65,6 +64,12 @@ void connection_weigh(struct conntrack *table, struct connection *c,
 	rewrite->place = (uint32_t)(c - table->connections);
 }
 
+// The direction in which a pod sends.
+static unsigned int inside_of(const struct conntrack *table, const struct connection *c)
+{
+	return c->ends[ORIGINAL] == conntrack_wire(table) ? REPLY : ORIGINAL;
+}
+
 void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_sides *ret_sides)
 {
 	struct connection *c = &table->connections[place];
@@ -72,7 +77,10 @@ void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_s
 	c->carry = CARRY_ASKED;
 	c->was_liberal = c->tcp.liberal;
 	c->tcp.liberal = c->tcp.unseen = true;
-	*ret_sides = (struct conntrack_sides){.inside = c->tuples[0], .outside = c->tuples[1]};
+	*ret_sides = (struct conntrack_sides){
+		.inside = c->tuples[inside_of(table, c)],
+		.outside = c->tuples[!inside_of(table, c)],
+	};
 }
 
 void conntrack_carry_begin(struct conntrack *table, uint32_t place)
@@ -83,11 +91,19 @@ void conntrack_carry_begin(struct conntrack *table, uint32_t place)
 		c->carry = CARRY_CARRIED;
 }
 
-static void count_unseen(struct connection *c, const struct conntrack_unseen *unseen)
+static void count_unseen(struct conntrack *table, struct connection *c,
+			 const struct conntrack_unseen *unseen)
 {
+	const bool published = connection_is_by_published(c) &&
+			       c->published_epoch == table->published[c->published].epoch;
+
 	for (unsigned int i = 0; i < 2; i++) {
-		c->packets[i] += unseen->packets[i];
-		c->bytes[i] += unseen->bytes[i];
+		const unsigned int direction = i == 0 ? inside_of(table, c) : !inside_of(table, c);
+
+		c->packets[direction] += unseen->packets[i];
+		c->bytes[direction] += unseen->bytes[i];
+		if (published)
+			publish_count(table, c, direction, unseen->packets[i], unseen->bytes[i]);
 	}
 }
 
@@ -96,7 +112,7 @@ void conntrack_carry_note(struct conntrack *table, uint32_t place,
 {
 	struct connection *c = &table->connections[place];
 
-	count_unseen(c, unseen);
+	count_unseen(table, c, unseen);
 	if (unseen->packets[0] + unseen->packets[1] > 0)
 		connection_keep(table, c, connection_timeout(table, c));
 }

@@ -316,6 +316,104 @@ static void connections_of_an_address_that_has_changed_are_asked_back(void **sta
 	assert_int_equal(udp_out(), CONNTRACK_PASS);
 }
 
+// ---- published ports -----------------------------------------------------------------------------
+
+enum { PUBLISHED = 8080 };
+static const struct test_publication by_port = {1, IPPROTO_UDP, PUBLISHED, 0, 4000, false};
+
+static enum conntrack_verdict udp_call(void)
+{
+	make_udp(&packet, peer, (struct test_end){EXTERNAL4, PUBLISHED}, 10);
+	return send_in(&packet, NULL);
+}
+
+static struct conntrack_published_figures published(void)
+{
+	struct conntrack_published_figures figures;
+
+	assert_true(conntrack_published_figures(table, 0, IPPROTO_UDP, PUBLISHED, &figures));
+	return figures;
+}
+
+// Who was called by a published port, carried; returns its place.
+static uint32_t called(struct conntrack_sides *ret_sides)
+{
+	publish(&by_port, 1);
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(udp_call(), CONNTRACK_PASS);
+		assert_int_equal(udp_out(), CONNTRACK_PASS);
+	}
+	assert_true(last_rewrite.steady);
+	const uint32_t place = last_rewrite.place;
+	conntrack_carry(table, place, ret_sides);
+	conntrack_carry_begin(table, place);
+	return place;
+}
+
+static void who_was_called_by_a_published_port_is_inside_all_the_same(void **state)
+{
+	struct conntrack_sides sides;
+	const uint32_t place = called(&sides);
+	const struct conntrack_entry before = entry_at(place);
+	const struct conntrack_published_figures counted = published();
+
+	assert_int_equal(before.kind, CONNTRACK_PUBLISHED);
+	assert_int_equal(sides.inside.source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(sides.inside.destination_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.outside.source_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(PUBLISHED));
+	// Three by the pod, four to the pod, which is the other way round than it was opened.
+	conntrack_carry_note(table, place,
+			     &(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
+	assert_int_equal(entry_at(place).packets[0], before.packets[0] + 4);
+	assert_int_equal(entry_at(place).bytes[1], before.bytes[1] + 300);
+	assert_int_equal(published().packets_in, counted.packets_in + 4);
+	assert_int_equal(published().bytes_out, counted.bytes_out + 300);
+	conntrack_carry_end(table, place, &nothing, 0);
+}
+
+static void a_port_that_is_published_no_more_has_its_connections_back(void **state)
+{
+	struct conntrack_sides sides;
+	const uint32_t place = called(&sides);
+	struct test_publication others = by_port;
+
+	others.owner++; // in the same place
+	publish(&others, 1);
+	pass_time(5);
+	assert_int_equal(recalls, 1);
+	assert_int_equal(recalled_place, place);
+	// The other one is reached by nothing that the e-switch could take for the one before; nor is it charged.
+	assert_int_equal(udp_call(), CONNTRACK_UNKNOWN);
+	conntrack_carry_end(table, place,
+			    &(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}}, 0);
+	assert_int_equal(published().packets_in, 0);
+	assert_int_equal(udp_call(), CONNTRACK_PASS);
+	assert_int_equal(published().packets_in, 1);
+}
+
+// A pod that calls from behind its published port goes to the wire as any other does.
+static void what_leaves_from_behind_a_published_port_is_carried(void **state)
+{
+	struct conntrack_sides sides;
+
+	publish(&by_port, 1);
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(udp_out(), CONNTRACK_PASS);
+		assert_int_equal(external_port(), PUBLISHED);
+		assert_int_equal(udp_in(PUBLISHED), CONNTRACK_PASS);
+	}
+	assert_true(last_rewrite.steady);
+	const uint32_t place = last_rewrite.place;
+	conntrack_carry(table, place, &sides);
+	conntrack_carry_begin(table, place);
+	assert_int_equal(sides.inside.source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(PUBLISHED));
+	const struct conntrack_published_figures counted = published();
+	conntrack_carry_end(table, place, &(struct conntrack_unseen){.packets = {3, 4}}, 0);
+	assert_int_equal(published().packets_in, counted.packets_in); // nobody came by it
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, table_teardown)
 
 int main(void)
@@ -332,6 +430,9 @@ int main(void)
 		TEST(who_cannot_be_told_is_told_later),
 		TEST(ports_of_a_pod_that_has_gone_are_nobodys_before_they_are_let_go),
 		TEST(connections_of_an_address_that_has_changed_are_asked_back),
+		TEST(who_was_called_by_a_published_port_is_inside_all_the_same),
+		TEST(a_port_that_is_published_no_more_has_its_connections_back),
+		TEST(what_leaves_from_behind_a_published_port_is_carried),
 	};
 
 	return cmocka_run_group_tests(tests, eal_setup, eal_teardown);

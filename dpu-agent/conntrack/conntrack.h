@@ -197,7 +197,7 @@ void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_s
 // It is carried now.
 void conntrack_carry_begin(struct conntrack *table, uint32_t place);
 
-// What passed unseen, since the last time: original, reply.
+// What passed unseen, since the last time: by the pod, to the pod.
 struct conntrack_unseen {
 	uint64_t packets[2], bytes[2];
 };

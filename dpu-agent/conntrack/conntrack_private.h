@@ -245,6 +245,6 @@ uint16_t publish_find(const struct conntrack *table, uint32_t pool,
 // The lowest one that this endpoint of the pod's is behind; PUBLISHED_NONE.
 uint16_t publish_find_endpoint(const struct conntrack *table, uint32_t pod,
 			       const struct conntrack_tuple *original);
-// A packet of the connection's.
+// Packets of the connection's.
 void publish_count(struct conntrack *table, const struct connection *c, unsigned int direction,
-		   uint32_t bytes);
+		   uint64_t packets, uint64_t bytes);

@@ -68,7 +68,7 @@ static void count(struct conntrack *table, struct connection *c, unsigned int di
 	c->packets[direction]++;
 	c->bytes[direction] += packet->length;
 	if (unlikely(connection_is_by_published(c)))
-		publish_count(table, c, direction, packet->length);
+		publish_count(table, c, direction, 1, packet->length);
 }
 
 // Does the packet fit the connection, and what does it say of its life?

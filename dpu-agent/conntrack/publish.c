@@ -210,11 +210,11 @@ uint16_t publish_find_endpoint(const struct conntrack *table, uint32_t pod,
 // ---- counting ------------------------------------------------------------------------------------
 
 void publish_count(struct conntrack *table, const struct connection *c, unsigned int direction,
-		   uint32_t bytes)
+		   uint64_t packets, uint64_t bytes)
 {
 	struct published *published = &table->published[c->published];
 
-	published->packets[direction]++;
+	published->packets[direction] += packets;
 	published->bytes[direction] += bytes;
 }
 

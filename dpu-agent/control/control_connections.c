@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Which of the masqueraded connections the e-switch carries. The worker that has them offers those that are worth it
+// Which of the connections with the wire the e-switch carries. The worker that has them offers those that are worth it
 // (datapath/carry.h), here is decided, offload/connections.h has the rules. What is refused goes on in software and is
 // offered again later.
 //
@@ -103,15 +103,11 @@ static bool has_address(const struct attachment *a, const struct carry_event *of
 	return a->has_ipv4 && memcmp(&a->ipv4, source, sizeof(a->ipv4)) == 0;
 }
 
-// What the e-switch does to packets must be all that is done to them in software. What rules cannot say about a pod's
-// packets keeps its connections there:
-//
-// * rules cannot match a size, so nothing may be too large for the other side: the MTUs must be the same;
-// * a limit on its bandwidth is not in these rules.
+// What the e-switch does to packets must be all that is done to them in software. Rules cannot match a size, so nothing
+// may be too large for the other side: the MTUs must be the same.
 static bool may_be_carried(const struct attachment *a, const struct port_state *uplink)
 {
-	return a->port == PORT_CHOICE_FUNCTION && a->mtu == uplink->mtu &&
-	       !bandwidth_is_limited(&a->bandwidth);
+	return a->port == PORT_CHOICE_FUNCTION && a->mtu == uplink->mtu;
 }
 
 static struct offload_tuple tuple_of(const struct carry_tuple *from)

@@ -135,8 +135,8 @@ static void a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_softwa
 	expect_added(&event);
 }
 
-// Their rules have no meter: what they forwarded would be beside the limit.
-static void a_pod_with_a_limit_keeps_its_connections_in_software(void **state)
+// If the NIC can limit them, which is not asked here.
+static void connections_of_a_pod_with_a_limit_are_carried_as_any_others(void **state)
 {
 	static const struct bandwidth limits[] = {{.ingress_rate_bps = 1000000},
 						  {.egress_rate_bps = 1000000}};
@@ -150,11 +150,11 @@ static void a_pod_with_a_limit_keeps_its_connections_in_software(void **state)
 		event = offer(i);
 		event.slot = (uint16_t)call.reply.body.attach.function.vf;
 		memcpy(event.inside.source, &call.reply.body.attach.ipv4, 4);
-		expect_refused(&event);
+		expect_added(&event);
+		assert_memory_equal(&fake_connections.added.pod_mac, &call.reply.body.attach.mac,
+				    6);
 		test_call_clear(&call);
 	}
-	event = offer(2); // who has none is not concerned
-	expect_added(&event);
 }
 
 static void nothing_is_asked_for_while_it_could_not_be_carried(void **state)
@@ -283,7 +283,7 @@ int main(void)
 		TEST(an_offer_is_made_a_connection_of_the_pod_by_its_next_hop),
 		TEST(what_is_not_as_it_was_when_it_was_offered_is_refused),
 		TEST(a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software),
-		TEST(a_pod_with_a_limit_keeps_its_connections_in_software),
+		TEST(connections_of_a_pod_with_a_limit_are_carried_as_any_others),
 		TEST(nothing_is_asked_for_while_it_could_not_be_carried),
 		TEST(another_uplink_sends_all_of_them_back),
 		TEST(other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered),

@@ -236,7 +236,7 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 		conntrack_packet_rewrite(rte_pktmbuf_mtod(m, uint8_t *), &packet, &rewrite.to,
 					 &rewrite.quote, packet_meta(m)->offload != OFFLOAD_NONE);
 		*ret_release = rewrite.release;
-		if (unlikely(rewrite.steady) && way == MASQUERADE_OUT)
+		if (unlikely(rewrite.steady) && (way == MASQUERADE_OUT || way == MASQUERADE_REPLY))
 			carry_offer(masquerade, m, rewrite.place);
 	}
 	if (verdict == CONNTRACK_HOLD && !conntrack_hold(masquerade->table, m))

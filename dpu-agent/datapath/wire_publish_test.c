@@ -7,6 +7,7 @@
 
 #include <rte_common.h>
 
+#include "datapath/carry.h"
 #include "datapath/masquerade.h"
 #include "datapath/wire_test.h"
 
@@ -232,6 +233,33 @@ static void the_pods_error_reaches_who_has_called(void **state)
 	assert_memory_equal(sent.bytes + sent.l3 + 12, got.bytes + got.l4 + 8 + 12, 16);
 }
 
+// What goes on is offered to the e-switch from where its next hop is known: with the pod's answers.
+static void who_calls_on_and_on_is_offered_to_the_e_switch(void **state)
+{
+	struct carry_event event;
+	uint8_t address[4];
+
+	carry_accept(true);
+	for (unsigned int i = 0; i < 8; i++) {
+		call_from_wire(WORLD4, WIRE4);
+		assert_out(POD_A, WORLD4, A4, 4000, POD_PORT);
+		make_udp(POD_A, A4, WORLD4, POD_PORT, 4000);
+		inject(POD_A, &f);
+		assert_out(UPLINK, WIRE4, WORLD4, HOST_PORT, 4000);
+	}
+	carry_accept(false);
+	assert_true(carry_take(&event));
+	assert_int_equal(event.kind, CARRY_OFFERED);
+	assert_int_equal(event.slot, POD_A);
+	assert_int_equal(1, inet_pton(AF_INET, A4, address));
+	assert_memory_equal(event.inside.source, address, 4);
+	assert_int_equal(event.inside.source_port_be, RTE_BE16(POD_PORT));
+	assert_int_equal(event.outside.destination_port_be, RTE_BE16(HOST_PORT));
+	assert_int_equal(1, inet_pton(AF_INET, GATE4, address));
+	assert_memory_equal(event.next_hop, address, 4);
+	assert_false(carry_take(&event));
+}
+
 static void what_is_published_no_more_ends_at_once(void **state)
 {
 	call_from_wire(WORLD4, WIRE4);
@@ -262,6 +290,7 @@ int main(void)
 		TEST(what_is_not_published_is_answered_as_before),
 		TEST(the_agents_own_errors_find_back),
 		TEST(the_pods_error_reaches_who_has_called),
+		TEST(who_calls_on_and_on_is_offered_to_the_e_switch),
 		TEST(what_is_published_no_more_ends_at_once),
 	};
 

@@ -81,13 +81,19 @@ void connections_free(struct connections *connections)
 
 // ---- counters -----------------------------------------------------------------------------------
 
-void connections_count(const struct offload *offload, uint32_t slot,
-		       struct engine_count *ret_received, struct engine_count *ret_sent)
+void connections_count(struct offload *offload, uint32_t slot, struct engine_count *ret_received,
+		       struct engine_count *ret_sent)
 {
 	const struct connections *all = offload->connections;
 
-	*ret_received = all != NULL ? all->received[slot] : (struct engine_count){0};
-	*ret_sent = all != NULL ? all->sent[slot] : (struct engine_count){0};
+	*ret_received = *ret_sent = (struct engine_count){0};
+	if (all == NULL)
+		return;
+	gate_read(offload, slot);
+	*ret_received = all->received[slot];
+	*ret_sent = all->sent[slot];
+	ret_sent->packets += all->gates[slot].read.packets;
+	ret_sent->bytes += all->gates[slot].read.bytes;
 }
 
 void connections_clear_count(struct offload *offload, uint32_t slot)
@@ -121,7 +127,7 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 	struct connections *all = offload->connections;
 	struct carried *c = &all->places[place];
 
-	if (offload->pods[connection->slot].withdrawn)
+	if (!gate_may_open(offload, connection->slot))
 		return -EBUSY;
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
 		    all->lists[LIST_LEAVING].count >=
@@ -129,7 +135,7 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 		all->refused_full++;
 		return -ENOSPC;
 	}
-	*c = (struct carried){.connection = *connection};
+	*c = (struct carried){.connection = *connection, .since = all->clock};
 	all->of_slot[connection->slot]++;
 	all->of_next_hop[connection->next_hop]++;
 	connections_put(all, c, LIST_WAITING);
@@ -149,28 +155,42 @@ void offload_connection_leave(struct offload *offload, uint32_t place)
 	leave(offload->connections, &offload->connections->places[place]);
 }
 
-enum { ANY = UINT32_MAX };
+// ---- leaving together ---------------------------------------------------------------------------
 
-static void leave_those(struct connections *all, uint32_t slot, uint32_t next_hop)
+bool connections_is_outdated(const struct connections *all, const struct carried *c)
 {
-	for (enum list list = LIST_WAITING; list <= LIST_CARRIED; list++) {
-		uint32_t next;
+	return c->since < all->left_all || c->since < all->left_slot[c->connection.slot] ||
+	       c->since < all->left_next_hop[c->connection.next_hop];
+}
 
-		for (uint32_t place = all->lists[list].first; place != PLACE_NONE; place = next) {
-			struct carried *c = &all->places[place];
+// All that are from before this.
+static uint64_t order_to_leave(struct connections *all)
+{
+	all->sweep_left = all->size;
+	return ++all->clock;
+}
 
-			next = c->next;
-			if ((slot == ANY || c->connection.slot == slot) &&
-			    (next_hop == ANY || c->connection.next_hop == next_hop))
-				leave(all, c);
-		}
+void connections_sweep(struct connections *all, uint32_t places)
+{
+	for (; places > 0 && all->sweep_left > 0; places--, all->sweep_left--) {
+		struct carried *c = &all->places[all->sweep_next];
+
+		if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count == 0)
+			all->sweep_left = 1;
+		if ((c->list == LIST_WAITING || c->list == LIST_CARRIED) &&
+		    connections_is_outdated(all, c))
+			leave(all, c);
+		if (++all->sweep_next == all->size)
+			all->sweep_next = 0;
 	}
 }
 
 void offload_connections_leave_next_hop(struct offload *offload, uint32_t next_hop)
 {
-	if (offload->connections != NULL)
-		leave_those(offload->connections, ANY, next_hop);
+	struct connections *all = offload->connections;
+
+	if (all != NULL && all->of_next_hop[next_hop] > 0)
+		all->left_next_hop[next_hop] = order_to_leave(all);
 }
 
 bool offload_connections_by_next_hop(const struct offload *offload, uint32_t next_hop)
@@ -181,32 +201,68 @@ bool offload_connections_by_next_hop(const struct offload *offload, uint32_t nex
 void offload_connections_leave_all(struct offload *offload)
 {
 	if (offload->connections != NULL)
-		leave_those(offload->connections, ANY, ANY);
+		offload->connections->left_all = order_to_leave(offload->connections);
 }
 
-void connections_leave_slot(struct offload *offload, uint32_t slot)
+// What is on its way to the pod meanwhile must find a gate that works.
+void connections_reset_slot(struct offload *offload, uint32_t slot)
+{
+	struct connections *all = offload->connections;
+	char ignored[ENGINE_WHY_SIZE];
+
+	if (all == NULL || all->gates[slot].state == GATE_NONE)
+		return;
+	gate_close(offload, slot);
+	if (all->of_slot[slot] == 0)
+		return;
+	all->left_slot[slot] = order_to_leave(all);
+	gate_open(offload, slot, ignored);
+}
+
+void connections_close_slot(struct offload *offload, uint32_t slot)
 {
 	struct connections *all = offload->connections;
 
-	if (all != NULL && all->of_slot[slot] > 0)
-		leave_those(all, slot, ANY);
+	if (all == NULL)
+		return;
+	gate_close(offload, slot);
+	if (all->of_slot[slot] == 0)
+		return;
+	all->pod_since[slot] = all->left_slot[slot] = order_to_leave(all);
+	all->of_earlier[slot] = all->of_slot[slot];
 }
 
 void connections_remove_slot(struct offload *offload, uint32_t slot)
 {
 	struct connections *all = offload->connections;
 
-	if (all == NULL || all->of_slot[slot] == 0)
+	if (all == NULL)
 		return;
-	connections_leave_slot(offload, slot);
-	connections_remove_some(offload, INT64_MAX);
+	if (all->of_slot[slot] > 0) {
+		all->left_slot[slot] = order_to_leave(all);
+		connections_sweep(all, UINT32_MAX);
+		connections_remove_some(offload, INT64_MAX);
+	}
+	gate_close(offload, slot);
+}
+
+void connections_remove_limited(struct offload *offload, uint32_t slot)
+{
+	if (offload->connections != NULL && slot < OFFLOAD_SLOTS &&
+	    offload->connections->gates[slot].state != GATE_NONE &&
+	    offload->connections->gates[slot].limited)
+		connections_remove_slot(offload, slot);
 }
 
 void connections_remove_all(struct offload *offload)
 {
+	if (offload->connections == NULL)
+		return;
 	offload_connections_leave_all(offload);
-	if (offload->connections != NULL)
-		connections_remove_some(offload, INT64_MAX);
+	connections_sweep(offload->connections, UINT32_MAX);
+	connections_remove_some(offload, INT64_MAX);
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
+		gate_close(offload, slot);
 }
 
 void connections_forget(struct offload *offload)
@@ -215,7 +271,9 @@ void connections_forget(struct offload *offload)
 
 	if (all == NULL)
 		return;
+	gates_forget(all);
 	offload_connections_leave_all(offload);
+	connections_sweep(all, UINT32_MAX);
 	while (all->lists[LIST_LEAVING].count > 0) {
 		struct carried *c = &all->places[all->lists[LIST_LEAVING].first];
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Connections to the wire in the e-switch: two rules each, that rewrite what masquerade would have rewritten, count and
-// forward.
+// Connections with the wire in the e-switch: two rules each, that rewrite what the agent would have rewritten, count and
+// forward; and, of each pod that has some, what stands in front of them and behind.
 //
-//     group 1  everything untagged and intact that is for no pod's address  -> jump 5           (shared)
-//     group 5  this tuple, from this function, by this MAC address -> count, rewrite, to the wire    (connection)
-//              this tuple, from the wire                           -> count, rewrite, to the function (connection)
-//     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers
+//     group 1  untagged and intact, for no pod's address: from the wire              -> jump 5    (shared)
+//              the same from this function, by its MAC address                       -> jump 5    (pod, family)
+//     group 5  this tuple, from this function, by this MAC address -> count, rewrite, to the wire (connection)
+//              this tuple, from the wire            -> count, rewrite, to the pod's number, jump 6 (connection)
+//     group 6  to the pod's number                  -> meter if it has a limit, count, its MAC addresses, out (pod)
+//     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers. In group 6
+//     there is one only while a pod's connections are leaving after it; it is for nobody, and the agent drops it.
 //
 // What is asked for is done later, by offload_connections_run(), in small portions, so that a hundred thousand
 // connections never keep the control thread from its calls. Whoever asks names a connection by its place, a number
@@ -55,7 +58,8 @@ struct offload_answer {
 // Can any connection be carried just now? False: *ret_why says why not.
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
 
-// Carry it. Errors: -ENOSPC, there are as many as there may be; -EBUSY, the pod's rules are withdrawn. No answer will
+// Carry it. Errors: -ENOSPC, there are as many as there may be; -EBUSY, the pod's rules are withdrawn, or
+// those of the pod before it in its slot are not yet gone, or the NIC cannot limit them as the pod is. No answer will
 // follow then.
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection);

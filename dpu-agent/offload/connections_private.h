@@ -11,29 +11,36 @@ int connections_new(uint32_t places, uint32_t most, struct connections **ret_con
 		    struct error *err);
 void connections_free(struct connections *connections);
 
-// A pod's leave at once: when it returns no packet goes by them, unless the NIC does not let go.
+// A pod leaves: when it returns no packet goes by its connections, unless the NIC does not let go. A handful of rules,
+// however many there are; those of the connections leave in rounds, and are no other pod's meanwhile.
+void connections_close_slot(struct offload *offload, uint32_t slot);
+// A pod that stays has none for a while: the same, but all of their rules are gone then.
 void connections_remove_slot(struct offload *offload, uint32_t slot);
+// The pod's meters are about to go: so must what leads through them.
+void connections_remove_limited(struct offload *offload, uint32_t slot);
 // They leave when there is time for it: the function was reset, and what is in the NIC is of no use.
-void connections_leave_slot(struct offload *offload, uint32_t slot);
+void connections_reset_slot(struct offload *offload, uint32_t slot);
 // All leave at once: the engine is about to go.
 void connections_remove_all(struct offload *offload);
 // All rules are gone with what the NIC was configured to.
 void connections_forget(struct offload *offload);
 
 // What the port in this slot has received and sent by connections; as of the last reading.
-void connections_count(const struct offload *offload, uint32_t slot,
-		       struct engine_count *ret_received, struct engine_count *ret_sent);
+void connections_count(struct offload *offload, uint32_t slot, struct engine_count *ret_received,
+		       struct engine_count *ret_sent);
 void connections_clear_count(struct offload *offload, uint32_t slot);
 
-// ---- between connections.c and connections_run.c -------------------------------------------------
+// ---- between connections.c, connections_gate.c and connections_run.c ------------------------------
 
 enum { PLACE_NONE = UINT32_MAX };
 
 enum list { LIST_FREE, LIST_WAITING, LIST_CARRIED, LIST_LEAVING, LIST_GONE, LISTS };
 enum half { SENT, RECEIVED, HALVES };
+enum { GATE_SENT_IPV4, GATE_SENT_IPV6, GATE_RECEIVED, GATE_RULES };
 
 struct carried {
 	struct offload_connection connection;
+	uint64_t since; // connections.clock
 	struct rte_flow *flows[HALVES];
 	struct engine_count read[HALVES], told[HALVES];
 	uint32_t next, previous;
@@ -45,10 +52,32 @@ struct queue {
 	uint32_t first, last, count;
 };
 
+// What lets packets of a pod's connections pass: one rule in front of them for each family of what it sends, and one
+// behind them, that all go through which they have for the pod. None of the pod's connections has any effect without.
+struct gate {
+	enum gate_state {
+		GATE_NONE,
+		GATE_OPEN,
+		GATE_CLOSING
+	} state;      // CLOSING: the NIC does not let go
+	bool limited; // by the pod's meter
+	struct rule rules[GATE_RULES];
+	struct rte_flow *flows[GATE_RULES];
+	struct engine_count read; // of what it lets through to the pod
+};
+
 struct connections {
 	struct carried *places;
 	uint32_t size, most;
 	struct queue lists[LISTS];
+	// Counts the orders to leave. A connection that is from before one that concerns it is to leave, and is found by
+	// a sweep over the places, a portion in each round.
+	uint64_t clock, left_all, left_slot[OFFLOAD_SLOTS], left_next_hop[OFFLOAD_NEXT_HOPS_MAX];
+	uint64_t pod_since[OFFLOAD_SLOTS]; // those from before are an earlier pod's
+	uint32_t sweep_next, sweep_left;
+	struct gate gates[OFFLOAD_SLOTS];
+	uint32_t gates_closing;
+	uint32_t of_earlier[OFFLOAD_SLOTS]; // not free, and an earlier pod's
 	uint32_t of_slot[OFFLOAD_SLOTS], of_next_hop[OFFLOAD_NEXT_HOPS_MAX]; // not free
 	struct engine_count received[OFFLOAD_SLOTS],
 		sent[OFFLOAD_SLOTS]; // by the agent's port there
@@ -59,5 +88,30 @@ struct connections {
 
 void connections_take_out(struct connections *all, struct carried *c);
 void connections_put(struct connections *all, struct carried *c, enum list list);
+// It was told to leave, or everybody was whom it is among.
+bool connections_is_outdated(const struct connections *all, const struct carried *c);
+// Find those, among so many places.
+void connections_sweep(struct connections *all, uint32_t places);
+// A pod that has left had it.
+static inline bool connections_is_earlier(const struct connections *all, const struct carried *c)
+{
+	return c->since < all->pod_since[c->connection.slot];
+}
+
+// ---- connections_gate.c --------------------------------------------------------------------------
+
+// What packets for the pod in this slot are addressed to between its connections and its gate.
+struct mac gate_address(uint32_t slot);
+// 0: it is open, or was opened. -EBUSY: it cannot be for now; or what the NIC answered. *ret_why says which.
+int gate_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE]);
+// It is open, or can be if the NIC takes its rules.
+bool gate_may_open(const struct offload *offload, uint32_t slot);
+void gate_close(struct offload *offload, uint32_t slot);
+// Try again those that the NIC has not let go.
+void gates_close_again(struct offload *offload);
+// They are gone with what the NIC was configured to.
+void gates_forget(struct connections *all);
+// What it has let through since it was opened.
+void gate_read(struct offload *offload, uint32_t slot);
 // Remove rules of those that leave, for as long as there is time, but some at least.
 void connections_remove_some(struct offload *offload, int64_t deadline_us);

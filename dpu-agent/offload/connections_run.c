@@ -2,6 +2,7 @@
 //
 // What is done with connections in one round: rules out of the NIC and into it, counters, answers.
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ enum {
 	READ_MIN = 64,
 	READ_PORTIONS = 4, // in which all are read, if they are no more than READ_MAX times as many
 	READ_MAX = 2000,
+	// Places that are looked at in a round for connections that are to leave: 100,000 in a sixth of a second.
+	SWEEP_PLACES = 4096,
 };
 
 static uint32_t place_of(const struct connections *all, const struct carried *c)
@@ -35,15 +38,21 @@ static void add(struct engine_count *sum, uint64_t packets, uint64_t bytes)
 	sum->bytes += bytes;
 }
 
-// What one half has counted, for the ports that its packets came in and went out by.
+// What one half has counted, for the ports that its packets came in and went out by. What they have for a pod is counted
+// by the pod's gate, where a limit has taken its share.
 static void account(struct offload *offload, const struct carried *c, enum half half,
 		    uint64_t packets, uint64_t bytes)
 {
 	struct connections *all = offload->connections;
-	const uint32_t pod = c->connection.slot, wire = offload->uplink_slot;
+	const uint32_t wire = offload->uplink_slot;
 
-	add(&all->received[half == SENT ? pod : wire], packets, bytes);
-	add(&all->sent[half == SENT ? wire : pod], packets, bytes);
+	if (half == RECEIVED) {
+		add(&all->received[wire], packets, bytes);
+		return;
+	}
+	add(&all->sent[wire], packets, bytes);
+	if (!connections_is_earlier(all, c))
+		add(&all->received[c->connection.slot], packets, bytes);
 }
 
 static void read_counters(struct offload *offload, struct carried *c)
@@ -105,7 +114,7 @@ static void write_down(const struct offload *offload, const struct offload_conne
 	directions->from.destination_mac = half == SENT ? *router : c->wire_mac;
 	directions->to.port_id = half == SENT ? offload->uplink : function;
 	directions->to.source_mac = half == SENT ? c->wire_mac : *router;
-	directions->to.destination_mac = half == SENT ? c->next_hop_mac : c->pod_mac;
+	directions->to.destination_mac = half == SENT ? c->next_hop_mac : gate_address(c->slot);
 	*rule = (struct rule){.kind = kinds[half][c->is_tcp][c->is_ipv6], .connection = directions};
 }
 
@@ -271,6 +280,28 @@ static void tell(struct connections *all, struct carried *c, enum offload_answer
 	answer(context, &a);
 }
 
+// The first of those that wait for which the e-switch is ready; others are refused, or leave before they were in.
+static void collect_waiting(struct offload *offload, size_t size, struct chunk *chunk)
+{
+	struct connections *all = offload->connections;
+	uint32_t place = all->lists[LIST_WAITING].first, next;
+	int r = 0;
+
+	for (chunk->count = 0; place != PLACE_NONE && chunk->count < size; place = next) {
+		struct carried *c = &all->places[place];
+
+		next = c->next;
+		if (connections_is_outdated(all, c))
+			connections_put(all, c, LIST_GONE);
+		else if ((r = gate_open(offload, c->connection.slot, offload->connections_why)) < 0)
+			refuse(offload, c);
+		else
+			chunk->connections[chunk->count++] = c;
+		if (r < 0 && r != -EBUSY) // that took time
+			return;
+	}
+}
+
 static size_t install_some(struct offload *offload, int64_t deadline_us, size_t room,
 			   answer_function answer, void *context)
 {
@@ -280,8 +311,9 @@ static size_t install_some(struct offload *offload, int64_t deadline_us, size_t 
 	size_t told = 0;
 
 	while (all->lists[LIST_WAITING].count > 0 && told < room) {
-		collect(all, LIST_WAITING,
-			RTE_MIN(chunk_size(offload, true, deadline_us), room - told), &chunk);
+		collect_waiting(offload,
+				RTE_MIN(chunk_size(offload, true, deadline_us), room - told),
+				&chunk);
 		install_chunk(offload, &chunk, whole);
 		for (size_t i = 0; i < chunk.count; i++) {
 			if (!whole[i]) {
@@ -310,6 +342,7 @@ static size_t tell_gone(struct offload *offload, size_t room, answer_function an
 		tell(all, c, OFFLOAD_ENDED, answer, context);
 		connections_take_out(all, c);
 		all->of_slot[c->connection.slot]--;
+		all->of_earlier[c->connection.slot] -= connections_is_earlier(all, c);
 		all->of_next_hop[c->connection.next_hop]--;
 	}
 	return told;
@@ -347,6 +380,10 @@ int64_t offload_connections_run(struct offload *offload, int64_t budget_us, size
 
 	if (all == NULL)
 		return -1;
+	if (offload->begun && !offload_off(offload))
+		pods_take_events(offload);
+	gates_close_again(offload);
+	connections_sweep(all, SWEEP_PLACES);
 	connections_remove_some(offload, deadline_us);
 	room -= tell_gone(offload, room, answer, context);
 	if (offload_connections_usable(offload, NULL))
@@ -357,7 +394,7 @@ int64_t offload_connections_run(struct offload *offload, int64_t budget_us, size
 		read_some(offload, deadline_us, room, answer, context);
 	}
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_LEAVING].count +
-		    all->lists[LIST_GONE].count >
+		    all->lists[LIST_GONE].count + all->sweep_left + all->gates_closing >
 	    0)
 		return AGAIN_MS;
 	return all->lists[LIST_CARRIED].count > 0 ? READ_MS : -1;

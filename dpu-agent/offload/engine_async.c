@@ -17,9 +17,10 @@
 
 enum {
 	QUEUE = 0,
-	QUEUE_SIZE = 512,     // operations under way; a restart with 1,000 pods has 6,000
-	COUNTERS_PER_POD = 4, // both directions of both families
-	METERS_PER_POD = 2,   // both directions
+	QUEUE_SIZE = 512, // operations under way; a restart with 1,000 pods has 6,000
+	COUNTERS_PER_POD =
+		5, // both directions of both families, and what its connections have for it
+	METERS_PER_POD = 2, // both directions
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PULL_BURST = 64,
@@ -237,7 +238,8 @@ static uint32_t table_size(const struct rule_shape *shape, uint32_t functions, u
 {
 	if (shape->match & MATCH_CONNECTION)
 		return connections;
-	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT)
+	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT |
+			       MATCH_RECEIVER)
 		       ? functions
 		       : TABLES_SHARED_ROOM;
 }
@@ -261,7 +263,8 @@ static void create_connection_tables(struct async_engine *async, uint32_t functi
 	unsigned int kind;
 
 	for (kind = RULE_CONNECTION_FIRST; kind < RULE_KINDS; kind++) {
-		if (create_table(async, kind, functions, connections, ret_why) < 0)
+		if (flow_has_kind(&async->engine.form, kind) &&
+		    create_table(async, kind, functions, connections, ret_why) < 0)
 			break;
 	}
 	async->engine.connections = kind == RULE_KINDS;

@@ -120,6 +120,7 @@ int fake_rule_remove(struct rte_flow *rule)
 {
 	if (rule->state != FAKE_LIVE)
 		fail_msg("removed and not installed: \"%s\"", rule->text);
+	clock_offset_ms += fake.remove_ms;
 	if (fake.fail_removals)
 		return EBUSY;
 	if (rule->group == 3 && live_in_group(1, rule) > 0)
@@ -261,6 +262,7 @@ int __wrap_rte_flow_query(uint16_t port, struct rte_flow *rule,
 	assert_int_equal(actions[0].type, RTE_FLOW_ACTION_TYPE_COUNT);
 	assert_int_equal(actions[1].type, RTE_FLOW_ACTION_TYPE_END);
 	assert_int_equal(count->reset, 0);
+	fake.queries++;
 	if (fake.forgets)
 		return fake_error(e, EINVAL, "no such rule");
 	if (strstr(rule->text, " count") == NULL)

@@ -52,9 +52,11 @@ struct fake_nic {
 	bool forgets;             // knows of no rule when it is asked for its counter
 	bool backwards;           // completes in the order opposite to that of asking
 	uint32_t insert_ms;       // that an insert takes
+	uint32_t remove_ms;       // and a removal
 
 	// What was done.
 	uint32_t inserts, removals; // accepted
+	uint32_t queries;           // of counters
 	uint32_t pushes;
 	uint32_t asked;     // questions of the preflight
 	uint32_t templates; // patterns, actions and tables that exist

@@ -37,27 +37,31 @@ static void say_port(struct flow_words *w, uint32_t match, const struct rule *ru
 {
 	if (match & MATCH_ANY_FUNCTION) // no spec: whatever port it is
 		add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, NULL, NULL);
-	if (!(match & (MATCH_FUNCTION | MATCH_AGENT)))
+	if (!(match & (MATCH_FUNCTION | MATCH_WIRE | MATCH_AGENT)))
 		return;
 	w->port.port_id = rule->port_id;
 	w->port_mask.port_id = UINT16_MAX;
 	add_item(w,
-		 match & MATCH_FUNCTION ? RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT
-					: RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR,
+		 match & MATCH_AGENT ? RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR
+				     : RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT,
 		 &w->port, &w->port_mask);
 }
 
 static void say_eth(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
 		    const struct flow_form *form)
 {
-	if (shape->family == RULE_NO_IP && !(shape->match & (MATCH_ETH_SRC | MATCH_ETH_DST)))
+	if (shape->family == RULE_NO_IP &&
+	    !(shape->match & (MATCH_ETH_SRC | MATCH_ETH_DST | MATCH_RECEIVER)))
 		return;
 	if (shape->match & MATCH_ETH_SRC) {
 		memcpy(&w->eth.hdr.src_addr, rule->mac.bytes, sizeof(w->eth.hdr.src_addr));
 		memset(&w->eth_mask.hdr.src_addr, 0xff, sizeof(w->eth_mask.hdr.src_addr));
 	}
-	if (shape->match & MATCH_ETH_DST) {
-		memcpy(&w->eth.hdr.dst_addr, rule->router.bytes, sizeof(w->eth.hdr.dst_addr));
+	if (shape->match & (MATCH_ETH_DST | MATCH_RECEIVER)) {
+		const struct mac *destination =
+			shape->match & MATCH_ETH_DST ? &rule->router : &rule->receiver;
+
+		memcpy(&w->eth.hdr.dst_addr, destination->bytes, sizeof(w->eth.hdr.dst_addr));
 		memset(&w->eth_mask.hdr.dst_addr, 0xff, sizeof(w->eth_mask.hdr.dst_addr));
 	}
 	if (shape->family != RULE_NO_IP) {
@@ -334,6 +338,8 @@ static void say_translation(struct flow_words *w, const struct rule_shape *shape
 	say_ports(w, shape->match & MATCH_TCP, to, form);
 	say_macs(w, &to->source_mac, &to->destination_mac, form);
 	say_hop_limit(w, shape->family, form);
+	if (shape->actions & ACTION_JUMP)
+		return;
 	w->to.port_id = to->port_id;
 	flow_add_action(w, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &w->to, &w->to_mask);
 }

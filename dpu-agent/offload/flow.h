@@ -14,12 +14,13 @@
 // What can be said in more than one way, or left out; the preflight finds out how this NIC wants
 // it.
 struct flow_form {
-	bool untagged;    // can match frames without a VLAN tag
-	bool intact;      // can match by the integrity of the IP header
-	bool icmp6_type;  // can match the type of ICMPv6
-	bool udp_ports;   // can match these
-	bool meter;       // can meter what a pod sends, and what it gets from whomever
-	bool connections; // takes the shapes from RULE_CONNECTION_FIRST on
+	bool untagged;            // can match frames without a VLAN tag
+	bool intact;              // can match by the integrity of the IP header
+	bool icmp6_type;          // can match the type of ICMPv6
+	bool udp_ports;           // can match these
+	bool meter;               // can meter what a pod sends, and what it gets from whomever
+	bool connections;         // takes the shapes from RULE_CONNECTION_FIRST on
+	bool limited_connections; // with those of pods that have a limit
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
 	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
@@ -31,7 +32,8 @@ static inline uint32_t flow_left_out(const struct flow_form *form)
 	return (form->untagged ? 0 : MATCH_UNTAGGED) | (form->intact ? 0 : MATCH_INTACT);
 }
 
-// A NIC of this form needs rules of this kind, and can have them. Of kinds below RULE_CONNECTION_FIRST.
+// A NIC of this form needs rules of this kind, and can have them. Kinds from RULE_CONNECTION_FIRST on: if it
+// takes connections.
 static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind kind)
 {
 	switch (kind) {
@@ -47,6 +49,8 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	case RULE_LIMITED_OUTPUT_IPV4:
 	case RULE_LIMITED_OUTPUT_IPV6:
 		return form->meter;
+	case RULE_LIMITED_RECEIVER:
+		return form->limited_connections;
 	default:
 		return true;
 	}

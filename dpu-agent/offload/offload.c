@@ -169,9 +169,9 @@ static void install_shared(struct offload *offload)
 	}
 	shared->outdated = false;
 	const struct flow_form *form = &offload->engine->form;
-	shared->count =
-		program_shared(form->icmp6_type, form->udp_ports,
-			       offload->connections != NULL && offload->engine->connections, rules);
+	shared->count = program_shared(form->icmp6_type, form->udp_ports,
+				       offload->connections != NULL && offload->engine->connections,
+				       offload->uplink, rules);
 	for (size_t i = 0; i < shared->count; i++)
 		shared->rules[i] = (struct installed){.rule = rules[i]};
 	transaction_install(offload, &shared, 1, INT64_MAX); // without them there is nothing

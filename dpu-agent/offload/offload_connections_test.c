@@ -108,15 +108,22 @@ static void the_rules_do_what_masquerade_would_have_done(void **state)
 		"g5 p0 port=0 type=0800 dst=02:00:00:00:01:00 untagged frag=0000/3fff proto=6 "
 		"ip.src=198.51.100.7 ip.dst=203.0.113.10 tcp=443-50000 flags=10/17 > count "
 		"set.ip.src=198.51.100.7 set.ip.dst=10.88.0.2 set.port.src=443 set.port.dst=4000 "
-		"set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:00 dec_ttl to=9");
+		"set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:02 dec_ttl jump=6");
 	assert_string_equal(
 		fake_rule_with("udp=443-50001"),
 		"g5 p0 port=0 type=86dd dst=02:00:00:00:01:00 untagged proto=17 "
 		"ip.src=2001:db8::7 ip.dst=2001:db8::10 udp=443-50001 > count "
 		"set.ip.src=2001:db8::7 set.ip.dst=fd00::3 set.port.src=443 set.port.dst=4001 "
-		"set.src=02:00:00:00:00:01 set.dst=02:00:00:01:00:01 dec_ttl to=10");
-	// And what leads there.
-	assert_int_equal(fake_rules_with("jump=5"), 2);
+		"set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:03 dec_ttl jump=6");
+	// What leads there, from the wire and from these two pods alone; and on to the pods.
+	assert_int_equal(fake_rules_with("jump=5"), 2 + 4);
+	assert_int_equal(fake_rules_with("g1 p2 port=0 "), 2);
+	assert_string_equal(fake_rule_with("g1 p2 port=9 type=0800"),
+			    "g1 p2 port=9 type=0800 src=02:00:00:01:00:00 dst=02:00:00:00:00:01 "
+			    "untagged ihl=45 l3_ok > jump=5");
+	assert_string_equal(fake_rule_with("g6 p0 dst=0e:70:6f:64:00:02"),
+			    "g6 p0 dst=0e:70:6f:64:00:02 > count set.src=02:00:00:00:00:01 "
+			    "set.dst=02:00:00:01:00:00 to=9");
 }
 
 static void a_nic_that_only_modifies_fields_is_told_so(void **state)
@@ -128,6 +135,7 @@ static void a_nic_that_only_modifies_fields_is_told_so(void **state)
 	prepare(4);
 	fake.no_action[RTE_FLOW_ACTION_TYPE_SET_TP_SRC] = true;
 	begin_prepared();
+	add(0);
 	assert_true(offload_connections_usable(offload, NULL));
 	assert_int_equal(offload_connection_add(offload, 0, &c), 0);
 	run();
@@ -174,17 +182,19 @@ static void a_connection_whose_half_is_refused_is_not_carried(void **state)
 
 	for (unsigned int half = 1; half <= 2; half++) {
 		start(100);
+		add_connection(4, 0); // what the pod's connections need besides is in
+		run();
 		add_connection(5, 0);
 		fake.fail_insert = half;
 		fake.fail_late = is_asynchronous() && half == 2;
 		run();
 		run();
-		assert_int_equal(connection_rules(), 0);
+		assert_int_equal(connection_rules(), 2);
 		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 		assert_int_equal(answers[0].place, 5);
 		assert_true(answers[0].refused);
 		offload_connections_summary(offload, &told);
-		assert_int_equal(told.carried, 0);
+		assert_int_equal(told.carried, 1);
 		assert_int_equal(told.refused_nic, 1);
 		end(state);
 	}
@@ -255,6 +265,7 @@ static void packets_are_told_once_and_counted_for_the_ports(void **state)
 	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
 	fake_hit("tcp=4-443", 5, 500);
 	fake_hit("tcp=443-46004", 7, 7000);
+	fake_hit("g6 ", 6, 6000); // one met the pod's limit
 	fake_wait(1000);
 	run();
 	assert_int_equal(answers[0].kind, OFFLOAD_NOTED);
@@ -264,7 +275,7 @@ static void packets_are_told_once_and_counted_for_the_ports(void **state)
 	run();
 	assert_int_equal(answer_count, 0);
 	assert_int_equal(status_of(0).rx_packets, 5);
-	assert_int_equal(status_of(0).tx_bytes, 7000);
+	assert_int_equal(status_of(0).tx_bytes, 6000);
 	struct offload_pod_status wire;
 	offload_read_pod(offload, port_slot(nic_port(fake_handle(), PORT_UPLINK, 0)), &wire);
 	assert_int_equal(wire.tx_packets, 5);
@@ -310,11 +321,185 @@ static void a_pods_are_gone_when_its_rules_are_and_others_stay(void **state)
 	assert_int_equal(connection_rules(), 160);
 	add_connection(100, 0); // not yet in
 	remove_pod(0);
-	assert_int_equal(connection_rules(), 80);
+	// Nothing leads to them, nor from them to the function.
+	assert_int_equal(fake_rules_with("g1 p2 port=9 "), 0);
 	assert_int_equal(fake_rules_with("to=9"), 0);
 	run();
+	assert_int_equal(connection_rules(), 80);
 	assert_int_equal(answer_count, 41);
 	assert_int_equal(status_of(1).state, OFFLOAD_FULL);
+}
+
+// ---- limits -------------------------------------------------------------------------------------
+
+static void limit(uint32_t vf, bool ingress, bool egress)
+{
+	struct offload_pod pod = fake_pod(vf);
+
+	if (ingress)
+		pod.limits[BANDWIDTH_INGRESS] = (struct bandwidth_limit){1000000, 20000};
+	if (egress)
+		pod.limits[BANDWIDTH_EGRESS] = (struct bandwidth_limit){500000, 10000};
+	add_pod(&pod);
+}
+
+static void what_a_limited_pod_gets_by_connections_passes_its_meter(void **state)
+{
+	const uint32_t meter = 1 + (FAKE_FIRST_SLOT + 2) * BANDWIDTH_DIRECTIONS;
+	char text[64];
+
+	start(100);
+	limit(2, true, true);
+	limit(3, false, true); // what it sends is metered where it comes in
+	add_connection(0, 2);
+	add_connection(1, 3);
+	run();
+	assert_int_equal(connection_rules(), 4);
+	snprintf(text, sizeof(text), "g6 p0 dst=0e:70:6f:64:00:04 > meter=%u count",
+		 meter + BANDWIDTH_INGRESS);
+	assert_int_equal(fake_rules_with(text), 1);
+	assert_int_equal(fake_rules_with("g6 p0 dst=0e:70:6f:64:00:05 > count"), 1);
+	snprintf(text, sizeof(text), "> meter=%u jump=1", meter + BANDWIDTH_EGRESS);
+	assert_int_equal(fake_rules_with(text), 1);
+	// The meter is in use until the last rule that leads through it is gone.
+	remove_pod(2);
+	assert_false(fake_has_meter(meter + BANDWIDTH_INGRESS));
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+// Nothing may pass beside it, nor through a meter that is gone.
+static void a_limited_pods_leave_before_its_rules_are_made_again(void **state)
+{
+	start(100);
+	limit(2, true, false);
+	add_connection(0, 2);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	struct offload_pod other = fake_pod(2);
+	other.limits[BANDWIDTH_INGRESS] = (struct bandwidth_limit){3000000, 20000};
+	add_pod(&other);
+	assert_int_equal(connection_rules(), 0);
+	assert_int_equal(status_of(2).state, OFFLOAD_FULL);
+	run();
+	add_connection(0, 2);
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+static void a_limited_pod_has_none_where_the_nic_cannot_limit_them(void **state)
+{
+	const struct offload_connection limited = connection(2, false, true, 1);
+	const struct offload_connection unlimited = connection(0, false, true, 2);
+
+	test_places = PLACES;
+	test_connections = 10;
+	prepare(4);
+	fake.no_meters = true;
+	begin_prepared();
+	add(0);
+	limit(2, true, false);
+	assert_true(offload_connections_usable(offload, NULL));
+	assert_int_equal(offload_connection_add(offload, 0, &limited), -EBUSY);
+	assert_int_equal(offload_connection_add(offload, 0, &unlimited), 0);
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+// ---- one pod after the other --------------------------------------------------------------------
+
+// Whatever it had: neither its DEL nor an ADD that follows waits for it.
+static void a_pod_leaves_with_a_constant_number_of_operations(void **state)
+{
+	uint32_t rounds = 0;
+
+	start(PLACES);
+	for (uint32_t place = 0; place < 1000; place++)
+		add_connection(place, place % 500 == 0 ? 1 : 0);
+	while (run() == 5)
+		;
+	assert_int_equal(connection_rules(), 2000);
+	const uint32_t removals = fake.removals, queries = fake.queries;
+	remove_pod(0);
+	assert_int_equal(fake.removals - removals, POD_RULES + 3);
+	assert_in_range(fake.queries - queries, 1, POD_RULES + 3);
+	fake.remove_ms = 1;
+	for (; connection_rules() > 4; rounds++) {
+		const uint32_t before = fake.removals;
+		const int64_t again_ms = run();
+
+		assert_true(again_ms == 5 || connection_rules() == 4);
+		// What one takes is not known in the first one.
+		assert_true(fake.removals - before <= (rounds == 0 ? 64 : 2));
+		assert_true(rounds < 1000);
+		fake_wait(1000);
+	}
+	assert_true(rounds > 900);
+}
+
+static void a_pod_that_comes_after_has_nothing_of_the_one_before(void **state)
+{
+	const struct offload_connection again = connection(0, false, true, 3);
+
+	start(100);
+	for (uint32_t place = 0; place < 40; place++)
+		add_connection(place, 0);
+	while (run() == 5)
+		;
+	fake_hit("tcp=4-443", 5, 500);
+	remove_pod(0);
+	add(0); // the same MAC address, even
+	assert_int_equal(fake_rules_with("g1 p2 port=9 "), 0);
+	assert_int_equal(fake_rules_with("g6 "), 0);
+	assert_int_equal(offload_connection_add(offload, 50, &again), -EBUSY);
+	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
+	run();
+	// What is counted last was the other one's.
+	assert_int_equal(status_of(0).rx_packets, 0);
+	assert_int_equal(connection_rules(), 0);
+	assert_int_equal(offload_connection_add(offload, 50, &again), 0);
+	run();
+	assert_int_equal(connection_rules(), 2);
+	assert_int_equal(fake_rules_with("g1 p2 port=9 "), 2);
+	assert_int_equal(fake_rules_with("g6 "), 1);
+}
+
+static void what_the_nic_does_not_let_go_keeps_the_next_pod_out(void **state)
+{
+	const struct offload_connection again = connection(0, false, true, 3);
+
+	start(100);
+	add_connection(0, 0);
+	run();
+	fake.fail_removals = true;
+	remove_pod(0);
+	assert_int_equal(fake_rules_with("g6 "), 1);
+	run();
+	assert_int_equal(offload_connection_add(offload, 1, &again), -EBUSY);
+	fake.fail_removals = false;
+	assert_int_equal(run(), -1);
+	assert_int_equal(fake_rules_with("g6 "), 0);
+	offload_retry(offload); // the pod's own rules
+	add(0);
+	assert_int_equal(offload_connection_add(offload, 1, &again), 0);
+	run();
+	assert_int_equal(connection_rules(), 2);
+}
+
+static void a_pod_whose_gate_is_refused_has_none(void **state)
+{
+	for (unsigned int refused = 1; refused <= 3; refused++) {
+		start(100);
+		const size_t rules = fake_rule_count();
+		add_connection(0, 0);
+		fake.fail_insert = refused;
+		run();
+		run();
+		assert_int_equal(fake_rule_count(), rules);
+		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
+		assert_true(answers[0].refused);
+		end(state);
+	}
 }
 
 static void those_of_a_next_hop_leave_together(void **state)
@@ -341,11 +526,12 @@ static void a_reset_function_and_an_uplink_that_stops_end_theirs(void **state)
 	add_connection(1, 1);
 	run();
 	fake_event(FAKE_FIRST_FUNCTION, RTE_ETH_EVENT_INTR_RESET);
-	offload_retry(offload);
-	run();
+	run(); // it is not for the next retry to see that
 	assert_int_equal(answer_count, 1);
 	assert_int_equal(answers[0].place, 0);
 	assert_int_equal(connection_rules(), 2);
+	assert_int_equal(fake_rules_with("g6 "), 2);
+	offload_retry(offload);
 
 	offload_end(offload);
 	assert_int_equal(fake_rule_count(), 0);
@@ -418,6 +604,13 @@ int main(void)
 		TEST(packets_are_told_once_and_counted_for_the_ports),
 		TEST(who_has_no_room_for_answers_gets_them_later),
 		TEST(a_pods_are_gone_when_its_rules_are_and_others_stay),
+		TEST(what_a_limited_pod_gets_by_connections_passes_its_meter),
+		TEST(a_limited_pods_leave_before_its_rules_are_made_again),
+		TEST(a_limited_pod_has_none_where_the_nic_cannot_limit_them),
+		TEST(a_pod_leaves_with_a_constant_number_of_operations),
+		TEST(a_pod_that_comes_after_has_nothing_of_the_one_before),
+		TEST(what_the_nic_does_not_let_go_keeps_the_next_pod_out),
+		TEST(a_pod_whose_gate_is_refused_has_none),
 		TEST(a_pods_are_out_while_its_rules_are),
 		TEST(those_of_a_next_hop_leave_together),
 		TEST(a_reset_function_and_an_uplink_that_stops_end_theirs),

@@ -7,7 +7,7 @@
 //     pods.c         which rules are wanted and missing; retry
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
 //     meters.c       the limits of pods, in the NIC
-//     connections.c  masqueraded connections             ──►  connections_run.c, engine.h
+//     connections.c  masqueraded connections             ──►  connections_run.c, connections_gate.c, engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
 
@@ -132,6 +132,8 @@ void offload_set_up(struct offload *offload);
 
 // The set has not all the rules it is to have.
 bool rule_set_missing(const struct rule_set *set);
+// Hear which functions were reset: the rules of their pods are to be made again.
+void pods_take_events(struct offload *offload);
 // Is the pod to have rules at all, with the NIC as it is found to be?
 void pods_judge(struct offload *offload, struct rule_set *set);
 // Install what is missing, as far as two seconds go.

@@ -251,6 +251,7 @@ static void want(struct offload *offload, struct rule_set *set, const struct off
 		if (same_pod(&set->pod, pod))
 			return;
 		set->outdated = true;
+		connections_remove_slot(offload, set->slot);
 	}
 	set->wanted = true;
 	set->pod = *pod;
@@ -321,7 +322,7 @@ void offload_remove(struct offload *offload, uint32_t slot)
 {
 	struct rule_set *set = &offload->pods[slot];
 
-	connections_remove_slot(offload, slot);
+	connections_close_slot(offload, slot);
 	if (!set->wanted)
 		return;
 	set->wanted = false;
@@ -357,7 +358,7 @@ void offload_restore(struct offload *offload, uint32_t slot)
 // ---- events and retry ---------------------------------------------------------------------------
 
 // A function that was reset has lost its rules, or what they act on; with the uplink, all have.
-static void take_events(struct offload *offload)
+void pods_take_events(struct offload *offload)
 {
 	if (!atomic_exchange(&offload->any_event, false))
 		return;
@@ -369,7 +370,7 @@ static void take_events(struct offload *offload)
 
 		if (!atomic_exchange(&offload->event[slot], false) && !all)
 			continue;
-		connections_leave_slot(offload, slot);
+		connections_reset_slot(offload, slot);
 		if (!set->wanted || set->installed == 0)
 			continue;
 		set->outdated = true;
@@ -400,7 +401,7 @@ void offload_retry(struct offload *offload)
 
 	if (!offload->begun || offload_off(offload))
 		return;
-	take_events(offload);
+	pods_take_events(offload);
 	if (!offload_usable(offload))
 		offload_set_up(offload);
 	if (!offload_usable(offload))

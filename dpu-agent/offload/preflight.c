@@ -245,6 +245,8 @@ static void ask_connections(struct preflight *p)
 		p->form.nat = form;
 		r = 0;
 		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_KINDS; kind++) {
+			if (kind == RULE_LIMITED_RECEIVER) // asked with the meter
+				continue;
 			r = ask(p, &rule_shapes[kind], why);
 			if (r < 0)
 				snprintf(remark, sizeof(remark),
@@ -331,6 +333,7 @@ static void note_shared_counter(struct preflight *p)
 static int ask_limited_shapes(struct preflight *p, char ret_why[ENGINE_WHY_SIZE])
 {
 	const struct bandwidth_limit limit = {.bytes_per_s = 125000, .burst_bytes = 25000};
+	char ignored[ENGINE_WHY_SIZE];
 	int r = meter_policy_make(p->proxy, ret_why);
 
 	if (r < 0)
@@ -338,6 +341,8 @@ static int ask_limited_shapes(struct preflight *p, char ret_why[ENGINE_WHY_SIZE]
 	r = meter_make(p->proxy, SAMPLE_METER, &limit, ret_why);
 	for (int kind = RULE_LIMITED_FIRST; r == 0 && kind < RULE_CONNECTION_FIRST; kind++)
 		r = ask(p, &rule_shapes[kind], ret_why);
+	p->form.limited_connections =
+		r == 0 && ask(p, &rule_shapes[RULE_LIMITED_RECEIVER], ignored) == 0;
 	meter_give_back(p->proxy, SAMPLE_METER);
 	meter_policy_give_back(p->proxy);
 	return r;

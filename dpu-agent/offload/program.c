@@ -13,7 +13,7 @@ enum {
 	DHCP6_CLIENT = 546,
 };
 
-size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections, uint16_t wire,
 		      struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	size_t count = 0;
@@ -36,8 +36,8 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
 						   .udp_destination = DHCP6_CLIENT};
 	}
 	if (connections) {
-		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV4};
-		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV6};
+		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV4, .port_id = wire};
+		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV6, .port_id = wire};
 	}
 	ret_rules[count++] = (struct rule){.kind = RULE_ENTRY};
 	return count;

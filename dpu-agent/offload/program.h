@@ -13,8 +13,8 @@
 
 enum { PROGRAM_RULES_MAX = 14 }; // of a pod, or shared
 
-// by_...: the NIC can match it. connections: it carries some.
-size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections,
+// by_...: the NIC can match it. connections: it carries some; wire: the uplink's ethdev.
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections, uint16_t wire,
 		      struct rule ret_rules[PROGRAM_RULES_MAX]);
 
 // The ID of the meter of this slot's pod. (BANDWIDTH_INGRESS or _EGRESS)

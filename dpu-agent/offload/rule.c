@@ -87,15 +87,35 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.actions = ACTION_METER | ACTION_COUNT | ACTION_REWRITE_MACS |
 			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_FUNCTION},
 	[RULE_CONNECTIONS_IPV4] = {
-		.name = "IPv4 connections", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
-		.priority = 2, .opens = true,
-		.match = MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS,
+		.name = "IPv4 connections from the wire", .group = RULE_GROUP_DESTINATION,
+		.family = RULE_IPV4, .priority = 2, .opens = true,
+		.match = MATCH_WIRE | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
 	[RULE_CONNECTIONS_IPV6] = {
-		.name = "IPv6 connections", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
-		.priority = 2, .opens = true,
-		.match = MATCH_UNTAGGED | MATCH_INTACT,
+		.name = "IPv6 connections from the wire", .group = RULE_GROUP_DESTINATION,
+		.family = RULE_IPV6, .priority = 2, .opens = true,
+		.match = MATCH_WIRE | MATCH_UNTAGGED | MATCH_INTACT,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
+	[RULE_SENDER_IPV4] = {
+		.name = "IPv4 connections of a pod", .group = RULE_GROUP_DESTINATION,
+		.family = RULE_IPV4, .priority = 2, .opens = true,
+		.match = MATCH_FUNCTION | MATCH_ETH_SRC | MATCH_ETH_DST | MATCH_UNTAGGED |
+			 MATCH_INTACT | MATCH_NO_OPTIONS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
+	[RULE_SENDER_IPV6] = {
+		.name = "IPv6 connections of a pod", .group = RULE_GROUP_DESTINATION,
+		.family = RULE_IPV6, .priority = 2, .opens = true,
+		.match = MATCH_FUNCTION | MATCH_ETH_SRC | MATCH_ETH_DST | MATCH_UNTAGGED |
+			 MATCH_INTACT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
+	[RULE_RECEIVER] = {
+		.name = "connections to a pod", .group = RULE_GROUP_RECEIVER,
+		.match = MATCH_RECEIVER,
+		.actions = ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_TO_FUNCTION},
+	[RULE_LIMITED_RECEIVER] = {
+		.name = "limited connections to a pod", .group = RULE_GROUP_RECEIVER,
+		.match = MATCH_RECEIVER,
+		.actions = ACTION_METER | ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_TO_FUNCTION},
 	[RULE_SENT_TCP_IPV4] = {
 		.name = "TCP sent over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
 		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
@@ -115,19 +135,23 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 	[RULE_RECEIVED_TCP_IPV4] = {
 		.name = "TCP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
 		.match = MATCH_CONNECTION | MATCH_TCP,
-		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_TCP_IPV6] = {
 		.name = "TCP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
 		.match = MATCH_CONNECTION | MATCH_TCP,
-		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_UDP_IPV4] = {
 		.name = "UDP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
 		.match = MATCH_CONNECTION,
-		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_UDP_IPV6] = {
 		.name = "UDP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
 		.match = MATCH_CONNECTION,
-		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
 };
 // clang-format on
 
@@ -235,6 +259,10 @@ void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text
 		text_add(&text, "from pf0vf%u", rule->vf);
 	if (match & MATCH_AGENT)
 		text_add(&text, "from the agent for pf0vf%u", rule->vf);
+	if (match & MATCH_WIRE)
+		text_add(&text, "from the wire");
+	if (match & MATCH_RECEIVER)
+		add_mac(&text, "eth dst ", &rule->receiver);
 	if (match & MATCH_ETH_SRC)
 		add_mac(&text, "eth src ", &rule->mac);
 	if (match & MATCH_ETH_DST)

@@ -21,6 +21,7 @@ enum {
 	RULE_GROUP_OUTPUT,
 	RULE_GROUP_SLOW, // has no rule: whatever gets here misses
 	RULE_GROUP_CONNECTION,
+	RULE_GROUP_RECEIVER, // what connections have for pods
 };
 
 enum rule_family { RULE_NO_IP, RULE_IPV4, RULE_IPV6 }; // the Ethernet type that is matched
@@ -45,6 +46,8 @@ enum {
 	// MAC address, with MATCH_TCP an ACK and none of SYN, FIN, RST; else UDP
 	MATCH_CONNECTION = 1 << 14,
 	MATCH_TCP = 1 << 15,
+	MATCH_WIRE = 1 << 16,     // from the uplink, whose ethdev is rule.port_id
+	MATCH_RECEIVER = 1 << 17, // destination MAC address rule.receiver
 };
 
 // What it does, in this order.
@@ -55,7 +58,7 @@ enum {
 	ACTION_DECREMENT_HOP_LIMIT = 1 << 3,
 	ACTION_JUMP = 1 << 4,        // to shape.jump
 	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
-	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1, out of its port.
+	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1; without a jump, out of its port.
 	ACTION_TRANSLATE = 1 << 6,
 };
 
@@ -92,8 +95,12 @@ enum rule_kind {
 	RULE_LIMIT_FROM_AGENT,
 	RULE_LIMITED_OUTPUT_IPV4, // in the place of RULE_OUTPUT_
 	RULE_LIMITED_OUTPUT_IPV6,
-	RULE_CONNECTIONS_IPV4, // to the connections: what may be one's packet at all
+	RULE_CONNECTIONS_IPV4, // from the wire to the connections: what may be one's packet at all
 	RULE_CONNECTIONS_IPV6,
+	RULE_SENDER_IPV4, // the same of what a pod sends that has some
+	RULE_SENDER_IPV6,
+	RULE_RECEIVER, // to a pod, what its connections have for it
+	RULE_LIMITED_RECEIVER,
 	RULE_SENT_TCP_IPV4, // by a pod
 	RULE_SENT_TCP_IPV6,
 	RULE_SENT_UDP_IPV4,
@@ -132,6 +139,7 @@ struct rule {
 	uint16_t vf;      // the function, for people
 	struct mac mac;   // the pod's
 	struct mac router;
+	struct mac receiver; // what the pod is addressed by within the e-switch
 	struct in_addr ipv4; // the pod's
 	struct in6_addr ipv6;
 	uint8_t number; // hop limit, or ICMPv6 type

@@ -78,7 +78,7 @@ static void print_reason(const struct offload *offload, const struct rule_set *s
 			 offload->router.mtu);
 }
 
-static void add_connections(const struct offload *offload, uint32_t slot,
+static void add_connections(struct offload *offload, uint32_t slot,
 			    struct offload_pod_status *status)
 {
 	struct engine_count received, sent;

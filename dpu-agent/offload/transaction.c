@@ -15,7 +15,7 @@
 
 #include <rte_common.h>
 
-#include "offload/offload_private.h"
+#include "offload/connections_private.h"
 #include "proto/base/log.h"
 
 // ---- parts and steps --------------------------------------------------------------------------------------
@@ -209,6 +209,8 @@ static void remove_rules(struct offload *offload, struct rule_set **sets, size_t
 
 void transaction_remove(struct offload *offload, struct rule_set **sets, size_t count)
 {
+	for (size_t i = 0; i < count; i++)
+		connections_remove_limited(offload, sets[i]->slot);
 	remove_rules(offload, sets, count, ALL_PARTS);
 	for (size_t i = 0; i < count; i++) {
 		if (sets[i]->installed == 0)

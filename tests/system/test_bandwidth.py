@@ -17,6 +17,7 @@ import pytest
 from eswitch import function_of, misbehave, offload_of, wait_full
 from simulation import BUILD, PATIENCE_S, wait_until
 from traffic import family_of, in_thread
+from world import ADDRESSES, World, uplink_yaml
 
 MBIT = 1000 * 1000
 RATE = 20 * MBIT
@@ -27,6 +28,8 @@ UDP_PAYLOAD = 1200
 UDP_FRAME = {4: UDP_PAYLOAD + 42, 6: UDP_PAYLOAD + 62}
 TCP_FRAME_PER_PAYLOAD = {4: 1514 / 1448, 6: 1514 / 1428}
 PORT = 5201
+# To the first datagrams: enough for a flow that goes on, and nothing beside what is measured.
+ENOUGH_ANSWERS = 20
 
 
 def limited(sim, **limits):
@@ -40,21 +43,23 @@ def family(address):
 class Sink:
     """Counts the datagrams that arrive at an address, and when; several flows are one sum."""
 
-    def __init__(self, netns, address, port=PORT):
+    def __init__(self, netns, address, port=PORT, answers=0):
         self.socket = netns.socket(family_of(address), socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind((address, port))
         self.socket.settimeout(0.1)
         self.frame = UDP_FRAME[family(address)]
-        self.count, self.done = 0, False
+        self.count, self.answers, self.done = 0, answers, False
         self.thread = threading.Thread(target=self.receive, daemon=True)
         self.thread.start()
 
     def receive(self):
         while not self.done:
             with contextlib.suppress(TimeoutError):
-                self.socket.recv(2048)
+                _, peer = self.socket.recvfrom(2048)
                 self.count += 1
+                if self.count <= self.answers:
+                    self.socket.sendto(b"", peer)
 
     def bits(self):
         return self.count * self.frame * 8
@@ -208,6 +213,31 @@ def test_the_limit_is_that_of_what_the_e_switch_forwards_and_what_the_agent_does
     enough = 0.2 * RATE * SECONDS / 8 / UDP_FRAME[6]
     for port, way in ((0, "rx"), (1, "tx")):
         assert min(by_agent(before[port], after[port], way)) > enough, (before[port], after[port])
+
+
+def test_connections_with_the_world_keep_to_the_limit_in_the_e_switch(make_sim):
+    """What a pod sends to the world, and what comes to it by a published port; beside both something that the agent forwards."""
+    sim = make_sim(agent_yaml=uplink_yaml() + "masquerade:\n  ipv4: true\n  ipv6: true\n")
+    a = ADDRESSES[4]
+    with contextlib.closing(World(sim)) as world:
+        world.wait_for_agent()
+        mappings = [{"hostPort": PORT, "containerPort": PORT, "protocol": "udp"}]
+        receiver = sim.pod(capabilities={"portMappings": True, "bandwidth": True}).add(runtimeConfig={"bandwidth": LIMITS, "portMappings": mappings})
+        sender = limited(sim)
+        wait_full(sim, sender, receiver)
+        gateway = sim.gateway(4)
+        with sinks((world, a.world, PORT, ENOUGH_ANSWERS), (sim.host, gateway), (receiver, receiver.ipv4, PORT, ENOUGH_ANSWERS),
+                   (receiver, receiver.ipv6, PORT + 1)) as made, \
+                flood(sender, a.world, 0.9 * RATE), flood(sender, gateway, 0.9 * RATE), \
+                flood(world, a.wire, 0.9 * RATE), flood(sim.host, receiver.ipv6, 0.9 * RATE, PORT + 1):
+            wait_until(lambda: sum(c["offloaded"] for c in sim.ask("connections")["connections"]) == 2,
+                       lambda: f"both are in the e-switch: {sim.ask('connections')}")
+            before = sim.port_of(sender), sim.port_of(receiver)
+            keeps_to(lambda: rates_of(made[:2], made[2:]))
+            after = sim.port_of(sender), sim.port_of(receiver)
+        enough = 0.2 * RATE * SECONDS / 8 / UDP_FRAME[6]
+        for port, way in ((0, "rx"), (1, "tx")):
+            assert min(by_agent(before[port], after[port], way)) > enough, (before[port], after[port])
 
 
 # ---- what becomes of it --------------------------------------------------------------------------------------------------
