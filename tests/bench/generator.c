@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Two virtio-user ports and the packets between them, for tests/bench/slowpath, which builds it: sends UDP over IPv4 from the
-// first port's socket as fast as the far side takes it, and counts what arrives at the second. One thread does both.
+// Two virtio-user ports and the packets between them, for the benchmarks of tests/bench, which build it: sends UDP over IPv4
+// from the first port's socket as fast as the far side takes it, and counts what arrives at the second. One thread does both.
 //
-//     generator EAL-OPTIONS... -- FROM-SOCKET TO-SOCKET FROM-MAC TO-MAC FROM-IPV4 TO-IPV4 FLOWS SIZE SECONDS
+//     generator EAL-OPTIONS... -- FROM-SOCKET TO-SOCKET FROM-MAC TO-MAC FROM-IPV4 TO-IPV4 [OPTION]...
 //
-//     SIZE      bytes of the frame with its FCS, 64 to 1518, or "imix": of 12 frames 7 of 64, 4 of 594 and one of 1518
-//     TO-MAC    where the first port's frames go, FROM-MAC where they come from
+//     TO-MAC         where the first port's frames go, FROM-MAC where they come from
+//     --seconds N    how long, after a short warming up
+//     --flows N      so many, one after the other (default 1)
+//     --size N       bytes of the frame with its FCS, 64 to 1518 (default 64), or "imix": of 12 frames 7 of 64, 4 of 594 and
+//                    one of 1518
 //
 // Prints one line of JSON: what was sent (taken by the ring), what arrived, and per second.
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +53,7 @@ struct generator {
 	uint32_t flows, next_flow;
 	uint16_t size; // 0: IMIX
 	unsigned int next_size;
+	double seconds;
 	struct rte_mempool *pool;
 };
 
@@ -153,10 +158,10 @@ static uint64_t receive_burst(uint16_t port)
 	return received;
 }
 
-static void run(struct generator *generator, uint16_t from, uint16_t to, double seconds)
+static void run(struct generator *generator, uint16_t from, uint16_t to)
 {
 	uint64_t begin = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WARM_UP_MS;
-	uint64_t end = begin + (uint64_t)(seconds * (double)rte_get_tsc_hz());
+	uint64_t end = begin + (uint64_t)(generator->seconds * (double)rte_get_tsc_hz());
 	uint64_t sent = 0, received = 0, taken, came, now;
 
 	while ((now = rte_rdtsc()) < end) {
@@ -170,35 +175,60 @@ static void run(struct generator *generator, uint16_t from, uint16_t to, double 
 	}
 	printf("{\"sent\": %lu, \"received\": %lu, \"sent_per_s\": %.0f, \"received_per_s\": "
 	       "%.0f}\n",
-	       sent, received, (double)sent / seconds, (double)received / seconds);
+	       sent, received, (double)sent / generator->seconds,
+	       (double)received / generator->seconds);
+}
+
+static void parse_options(int argc, char **argv, struct generator *generator)
+{
+	static const struct option known[] = {
+		{"seconds", required_argument, NULL, 's'},
+		{"flows", required_argument, NULL, 'f'},
+		{"size", required_argument, NULL, 'z'},
+		{0},
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (option == 's')
+			generator->seconds = strtod(optarg, NULL);
+		else if (option == 'f')
+			generator->flows = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (option == 'z')
+			generator->size = strcmp(optarg, "imix") == 0
+						  ? 0
+						  : (uint16_t)strtoul(optarg, NULL, 10);
+		else
+			exit(1);
+	}
+	if (argc - optind != 6 || generator->flows == 0 || generator->seconds <= 0)
+		errx(1, "usage: see the head of generator.c");
 }
 
 int main(int argc, char **argv)
 {
-	struct generator generator = {0};
+	struct generator generator = {.flows = 1, .size = 64};
 	uint16_t from, to;
 	int used;
 
 	used = rte_eal_init(argc, argv);
 	if (used < 0)
 		errx(1, "EAL does not start");
-	argv += used + 1;
-	if (argc - used != 10)
-		errx(1, "usage: see the head of generator.c");
+	parse_options(argc - used, argv + used, &generator);
+	argv += used + optind;
 	generator.frame = make_frame(argv);
-	generator.flows = (uint32_t)strtoul(argv[6], NULL, 10);
-	generator.size = strcmp(argv[7], "imix") == 0 ? 0 : (uint16_t)strtoul(argv[7], NULL, 10);
 	generator.pool = rte_pktmbuf_pool_create("frames", MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 						 SOCKET_ID_ANY);
-	if (generator.pool == NULL || generator.flows == 0)
-		errx(1, "no memory, or no flows");
+	if (generator.pool == NULL)
+		errx(1, "no memory");
 	from = open_port(0, argv[0]);
 	to = open_port(1, argv[1]);
 	start_port(from, generator.pool);
 	start_port(to, generator.pool);
 	wait_for_link(from);
 	wait_for_link(to);
-	run(&generator, from, to, strtod(argv[8], NULL));
+	run(&generator, from, to);
 	fflush(stdout);
 	rte_eth_dev_stop(from);
 	rte_eth_dev_stop(to);
