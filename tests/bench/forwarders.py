@@ -25,6 +25,7 @@ PORTS = (10000, 10001)  # that the generator sends to
 NEVER_BITS, BURST_BITS = 200 * 10**9, 34 * 10**9  # a limit that nothing here reaches
 SOMEBODY = ("02:00:00:00:00:01", "02:00:00:00:00:02", "10.1.0.2", "10.1.0.3")  # who sends to whom; his next hop's MAC
 TITLES = {"plain": "plain", "masquerade": "with masquerade", "metering": "with metering"}
+FLAGS = ("-Wno-address-of-packed-member", "-lm")
 _numbers = itertools.count(1)
 
 
@@ -185,7 +186,7 @@ class Generator:
     """generator.c, built by the run."""
 
     def __init__(self, run):
-        self.program = run.compile("generator.c", "libdpdk", flags=("-Wno-address-of-packed-member",))
+        self.program = run.compile("generator.c", "libdpdk", flags=FLAGS)
 
     def __call__(self, forwarder, seconds, **options):
         """What it counted, as it prints it. Options are those of generator.c: flows=1000, size="imix", ..."""

@@ -53,11 +53,12 @@ def bars(table):
                 parts.append(_line(LABEL + main.low * scale, middle, LABEL + main.high * scale, middle, "whisker"))
                 parts += [_line(LABEL + at * scale, middle - 3, LABEL + at * scale, middle + 3, "whisker") for at in (main.low, main.high)]
                 tail = cell.get("p99")
+                end_x = LABEL + scale * max(main.high, tail.value if tail and tail.value * scale <= space else 0)
                 said = shown(main) + (f", p99 {number(tail.value)}" if tail else "")
-                parts.append(_text(LABEL + main.high * scale + 6, y + BAR - 4, said, "start", "value"))
+                parts.append(_text(end_x + 6, y + BAR - 4, said, "start", "value"))
                 if tail and tail.value * scale <= space:
                     parts.append(_line(LABEL + tail.value * scale, y, LABEL + tail.value * scale, y + BAR - 3, "tail"))
-            y += BAR
+                y += BAR
         y += GAP
     remark = "" if shared else '<p class="remark">Each row has a scale of its own.</p>'
     return _svg(WIDTH, y, parts, f"{table['title']}, {table['unit']}") + remark

@@ -130,7 +130,7 @@ class Run:
         found = []
         if packages:
             found = subprocess.run(["pkg-config", "--cflags", "--libs", *packages], capture_output=True, text=True, check=True).stdout.split()
-        subprocess.run(["cc", "-O3", "-march=native", "-D_GNU_SOURCE", *flags, "-o", program, HERE / source, *found], check=True)
+        subprocess.run(["cc", "-O3", "-march=native", "-D_GNU_SOURCE", "-o", program, HERE / source, *found, *flags], check=True)
         return program
 
 
