@@ -28,6 +28,11 @@ def median(values):
     return quantile(sorted(values), 0.5)
 
 
+def of_medians(samples, peer):
+    """Their ratio; None if there is none."""
+    return median(samples) / median(peer) if samples and peer and median(peer) else None
+
+
 def interval(ordered, fraction):
     """Where a quantile of the population is, with 95 % confidence, as far as the sample can tell."""
     count = len(ordered)

@@ -103,9 +103,11 @@ class Run:
         self.save()
 
     def budget(self, text, value, bound, at_most=True):
-        """What the design allows, and what was measured. Never a failure."""
+        """What the design allows, and what was measured (None: it could not be). Never a failure."""
+        if value is None:
+            return self.note(f"Could not be measured: {text}.")
         self.budgets.append({"text": text, "value": float(f"{value:.6g}"), "bound": bound, "at_most": at_most})
-        self.save()
+        return self.save()
 
     def save(self, **more):
         """So that an interruption loses nothing that was measured."""

@@ -8,7 +8,7 @@ NIC alone: how fast rules go in, and what finding a frame's rule costs with 1 to
 import re
 import subprocess
 
-from figures import median
+from figures import of_medians
 from iperf import tcp_gbps, udp_kpps, veth_pair
 from simulation import BUILD, Simulation
 
@@ -36,7 +36,7 @@ def measure(run):
     for table, what, family, rate in ((tcp, "IPv4", 4, tcp_gbps), (tcp, "IPv6", 6, tcp_gbps), (udp, "IPv4", 4, udp_kpps)):
         for _, (way, measured) in run.turns(ways.items(), run.rounds(3)):
             table.add(what, way, measured(family, rate))
-    run.budget("Simulated NIC, offloaded pod to pod TCP, of a bare veth pair", median(tcp.samples("IPv4", "e-switch")) / median(tcp.samples("IPv4", "veth pair")),
+    run.budget("Simulated NIC, offloaded pod to pod TCP, of a bare veth pair", of_medians(tcp.samples("IPv4", "e-switch"), tcp.samples("IPv4", "veth pair")),
                BUDGET_RATIO, at_most=False)
     sent, offloaded = packets_seen(by_rules)
     run.note(f"With rules the e-switch forwarded {offloaded:,} of {sent:,} packets by itself.")
