@@ -16,6 +16,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
+#include "datapath/graph_stats.h"
 #include "datapath/masquerade_private.h"
 #include "datapath/meter.h"
 #include "datapath/neighbour_private.h"
@@ -506,6 +507,7 @@ int datapath_start(const struct datapath_config *config, struct error *err)
 					 rte_strerror(-r));
 		}
 	}
+	graph_stats_begin(dp.workers, dp.worker_count);
 	return 0;
 }
 
@@ -522,6 +524,7 @@ void datapath_stop(void)
 {
 	struct snapshot *last = atomic_load(&dp.publication.snapshot);
 
+	graph_stats_end();
 	for (uint32_t i = 0; i < dp.worker_count; i++) {
 		struct worker *w = dp.workers[i];
 

@@ -1,39 +1,37 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Two virtio-user ports and the packets between them, for tests/bench/slowpath, which builds it: sends UDP over IPv4 from the
-// first port's socket as fast as the far side takes it, and counts what arrives at the second. One thread does both.
+// Two virtio-user ports and the packets between them, for the benchmarks of tests/bench, which build it: sends UDP over IPv4
+// from the first port's socket, and counts what arrives at the second. One thread does both.
 //
-//     generator EAL-OPTIONS... -- FROM-SOCKET TO-SOCKET FROM-MAC TO-MAC FROM-IPV4 TO-IPV4 FLOWS SIZE SECONDS
+//     generator EAL-OPTIONS... -- FROM-SOCKET TO-SOCKET FROM-MAC TO-MAC FROM-IPV4 TO-IPV4 [OPTION]...
 //
-//     SIZE      bytes of the frame with its FCS, 64 to 1518, or "imix": of 12 frames 7 of 64, 4 of 594 and one of 1518
-//     TO-MAC    where the first port's frames go, FROM-MAC where they come from
+//     TO-MAC         where the first port's frames go, FROM-MAC where they come from
+//     --seconds N    how long, after a short warming up
+//     --flows N      so many, one after the other (default 1)
+//     --size N       bytes of the frame with its FCS, 64 to 1518 (default 64), or "imix": of 12 frames 7 of 64, 4 of 594 and
+//                    one of 1518
+//     --rate N       packets a second, evenly; default: as many as the far side takes. And how long each was under way
 //
-// Prints one line of JSON: what was sent (taken by the ring), what arrived, and per second.
+// Prints one line of JSON: what was sent (taken by the ring), what arrived, and per second; with --rate also "latency", pairs
+// of a fraction of the packets and the microseconds within which they arrived.
 
 #include <arpa/inet.h>
-#include <err.h>
-#include <signal.h>
-#include <stdio.h>
+#include <getopt.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
-#include <rte_eal.h>
-#include <rte_ethdev.h>
 #include <rte_ip.h>
-#include <rte_mbuf.h>
 #include <rte_udp.h>
 
+#include "generator_ports.h"
+
 enum {
-	BURST = 32,
-	DESCRIPTORS = 256, // of testpmd and Open vSwitch too
-	MBUFS = 8191,
-	FCS = 4,
 	WARM_UP_MS = 300,
-	CONNECT_MS = 20000,
-	PORTS_PER_ADDRESS = 50000,
-	FIRST_PORT = 10000,
+	DRAIN_MS = 20,
+	STEPS_PER_TENTH = 20, // points of the distribution between two powers of ten
+	SAMPLES_MAX = 1 << 24,
 };
 
 static const uint16_t imix[12] = {64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64};
@@ -42,6 +40,7 @@ struct frame {
 	struct rte_ether_hdr ether;
 	struct rte_ipv4_hdr ip;
 	struct rte_udp_hdr udp;
+	uint64_t sent_tsc;
 } __rte_packed __rte_aligned(2);
 
 struct generator {
@@ -49,46 +48,14 @@ struct generator {
 	uint32_t flows, next_flow;
 	uint16_t size; // 0: IMIX
 	unsigned int next_size;
-	struct rte_mempool *pool;
+	double seconds, rate;
+	uint64_t begin_tsc, end_tsc;
+	uint64_t sent, received; // while it counts
+	uint64_t paced;          // sent at all, of --rate
+	uint32_t *cycles;        // each packet's, of --rate
+	size_t cycles_count;
+	struct ports ports;
 };
-
-static void start_port(uint16_t port, struct rte_mempool *pool)
-{
-	struct rte_eth_conf config = {0};
-
-	if (rte_eth_dev_configure(port, 1, 1, &config) < 0 ||
-	    rte_eth_rx_queue_setup(port, 0, DESCRIPTORS, SOCKET_ID_ANY, NULL, pool) < 0 ||
-	    rte_eth_tx_queue_setup(port, 0, DESCRIPTORS, SOCKET_ID_ANY, NULL) < 0 ||
-	    rte_eth_dev_start(port) < 0)
-		errx(1, "port %u does not start", port);
-	rte_eth_promiscuous_enable(port);
-}
-
-static void wait_for_link(uint16_t port)
-{
-	for (int ms = 0; ms < CONNECT_MS; ms++) {
-		struct rte_eth_link link;
-
-		if (rte_eth_link_get_nowait(port, &link) == 0 && link.link_status)
-			return;
-		usleep(1000);
-	}
-	errx(1, "port %u: nobody answers", port);
-}
-
-static uint16_t open_port(unsigned int number, const char *socket)
-{
-	char name[32], arguments[256];
-	uint16_t port;
-
-	snprintf(name, sizeof(name), "net_virtio_user%u", number);
-	snprintf(arguments, sizeof(arguments),
-		 "path=%s,queues=1,queue_size=%u,mrg_rxbuf=1,in_order=1", socket, DESCRIPTORS);
-	if (rte_eal_hotplug_add("vdev", name, arguments) < 0 ||
-	    rte_eth_dev_get_port_by_name(name, &port) < 0)
-		errx(1, "%s: no virtio-user port", socket);
-	return port;
-}
 
 static struct frame make_frame(char **argv)
 {
@@ -127,83 +94,187 @@ static void fill(struct generator *generator, struct rte_mbuf *mbuf)
 	frame->udp.dgram_len = htons((uint16_t)(size - sizeof(struct rte_ipv4_hdr)));
 	frame->udp.src_port = htons((uint16_t)(FIRST_PORT + flow % PORTS_PER_ADDRESS));
 	frame->udp.dst_port = htons((uint16_t)(FIRST_PORT + flow / PORTS_PER_ADDRESS));
+	if (generator->rate > 0)
+		frame->sent_tsc = rte_rdtsc();
 }
 
-static uint64_t send_burst(struct generator *generator, uint16_t port)
+static uint64_t send_burst(struct generator *generator, uint16_t count)
 {
 	struct rte_mbuf *mbufs[BURST];
 	uint16_t sent;
 
-	if (rte_pktmbuf_alloc_bulk(generator->pool, mbufs, BURST) < 0)
+	if (rte_pktmbuf_alloc_bulk(generator->ports.pool, mbufs, count) < 0)
 		return 0;
-	for (unsigned int i = 0; i < BURST; i++)
+	for (unsigned int i = 0; i < count; i++)
 		fill(generator, mbufs[i]);
-	sent = rte_eth_tx_burst(port, 0, mbufs, BURST);
-	if (sent < BURST)
-		rte_pktmbuf_free_bulk(mbufs + sent, BURST - sent);
+	sent = rte_eth_tx_burst(generator->ports.from, 0, mbufs, count);
+	if (sent < count)
+		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
 	return sent;
 }
 
-static uint64_t receive_burst(uint16_t port)
+static void note_latency(struct generator *generator, const struct rte_mbuf *mbuf, uint64_t now)
+{
+	const struct frame *frame = rte_pktmbuf_mtod(mbuf, const struct frame *);
+
+	// What the far side says on its own is shorter, or carries no time of ours.
+	if (mbuf->data_len < sizeof(*frame) || frame->ip.next_proto_id != IPPROTO_UDP ||
+	    frame->sent_tsc < generator->begin_tsc || frame->sent_tsc > now ||
+	    generator->cycles_count >= SAMPLES_MAX)
+		return;
+	generator->cycles[generator->cycles_count++] =
+		(uint32_t)RTE_MIN(now - frame->sent_tsc, (uint64_t)UINT32_MAX);
+}
+
+static uint64_t receive_burst(struct generator *generator, uint16_t port)
 {
 	struct rte_mbuf *mbufs[BURST];
 	uint16_t received = rte_eth_rx_burst(port, 0, mbufs, BURST);
 
+	if (generator->rate > 0 && port == generator->ports.to) {
+		uint64_t now = rte_rdtsc();
+
+		for (uint16_t i = 0; i < received; i++)
+			note_latency(generator, mbufs[i], now);
+	}
 	rte_pktmbuf_free_bulk(mbufs, received);
 	return received;
 }
 
-static void run(struct generator *generator, uint16_t from, uint16_t to, double seconds)
+// How many packets are due; what the ring did not take is not made up for.
+static uint16_t due(struct generator *generator, uint64_t start, uint64_t now)
 {
-	uint64_t begin = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WARM_UP_MS;
-	uint64_t end = begin + (uint64_t)(seconds * (double)rte_get_tsc_hz());
-	uint64_t sent = 0, received = 0, taken, came, now;
+	if (generator->rate <= 0)
+		return BURST;
+	uint64_t wanted =
+		(uint64_t)((double)(now - start) / (double)rte_get_tsc_hz() * generator->rate);
+	uint64_t count = RTE_MIN(wanted - generator->paced, (uint64_t)BURST);
 
-	while ((now = rte_rdtsc()) < end) {
-		taken = send_burst(generator, from);
-		came = receive_burst(to) + receive_burst(to);
-		receive_burst(from); // what the far side says on its own
-		if (now >= begin) {
-			sent += taken;
-			received += came;
+	generator->paced = wanted;
+	return (uint16_t)count;
+}
+
+static void run(struct generator *generator)
+{
+	uint64_t hz = rte_get_tsc_hz(), start = rte_rdtsc(), taken, came, now;
+	uint64_t drain = hz / 1000 * DRAIN_MS;
+
+	generator->begin_tsc = start + hz / 1000 * WARM_UP_MS;
+	generator->end_tsc = generator->begin_tsc + (uint64_t)(generator->seconds * (double)hz);
+	while ((now = rte_rdtsc()) < generator->end_tsc) {
+		uint16_t count = due(generator, start, now);
+
+		taken = count > 0 ? send_burst(generator, count) : 0;
+		came = receive_burst(generator, generator->ports.to);
+		came += receive_burst(generator, generator->ports.to);
+		receive_burst(generator,
+			      generator->ports.from); // what the far side says on its own
+		if (now >= generator->begin_tsc) {
+			generator->sent += taken;
+			generator->received += came;
 		}
 	}
-	printf("{\"sent\": %lu, \"received\": %lu, \"sent_per_s\": %.0f, \"received_per_s\": "
-	       "%.0f}\n",
-	       sent, received, (double)sent / seconds, (double)received / seconds);
+	generator->seconds = (double)(rte_rdtsc() - generator->begin_tsc) / (double)hz;
+	if (generator->rate <= 0)
+		return;
+	for (uint64_t end = rte_rdtsc() + drain; rte_rdtsc() < end;) {
+		came = receive_burst(generator, generator->ports.to);
+		generator->received += came;
+		if (came > 0)
+			end = rte_rdtsc() + drain;
+	}
+}
+
+// ---- what is printed ------------------------------------------------------------------------------------
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_latency(const struct generator *generator)
+{
+	size_t count = generator->cycles_count;
+	double us = 1e6 / (double)rte_get_tsc_hz();
+
+	qsort(generator->cycles, count, sizeof(*generator->cycles), compare);
+	printf(", \"latency\": [");
+	for (unsigned int step = 0; count > 0; step++) {
+		double fraction = 1 - pow(10, -(double)step / STEPS_PER_TENTH);
+		size_t at = (size_t)(fraction * (double)count);
+
+		if ((1 - fraction) * (double)count < 1)
+			break;
+		printf("%s[%.7f, %.3f]", step > 0 ? ", " : "", fraction,
+		       generator->cycles[at] * us);
+	}
+	printf("]");
+}
+
+static void print(const struct generator *generator)
+{
+	printf("{\"sent\": %lu, \"received\": %lu, \"sent_per_s\": %.0f, \"received_per_s\": %.0f",
+	       generator->sent, generator->received, (double)generator->sent / generator->seconds,
+	       (double)generator->received / generator->seconds);
+	if (generator->rate > 0)
+		print_latency(generator);
+	printf("}\n");
+	fflush(stdout);
+}
+
+// ---- what was asked for ---------------------------------------------------------------------------------
+
+static void parse_options(int argc, char **argv, struct generator *generator)
+{
+	static const struct option known[] = {
+		{"seconds", required_argument, NULL, 's'},
+		{"flows", required_argument, NULL, 'f'},
+		{"size", required_argument, NULL, 'z'},
+		{"rate", required_argument, NULL, 'r'},
+		{0},
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (option == 's')
+			generator->seconds = strtod(optarg, NULL);
+		else if (option == 'f')
+			generator->flows = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (option == 'r')
+			generator->rate = strtod(optarg, NULL);
+		else if (option == 'z')
+			generator->size = strcmp(optarg, "imix") == 0
+						  ? 0
+						  : (uint16_t)strtoul(optarg, NULL, 10);
+		else
+			exit(1);
+	}
+	if (argc - optind != 6 || generator->flows == 0 || generator->seconds <= 0)
+		errx(1, "usage: see the head of generator.c");
 }
 
 int main(int argc, char **argv)
 {
-	struct generator generator = {0};
-	uint16_t from, to;
+	struct generator generator = {.flows = 1, .size = 64};
 	int used;
 
 	used = rte_eal_init(argc, argv);
 	if (used < 0)
 		errx(1, "EAL does not start");
-	argv += used + 1;
-	if (argc - used != 10)
-		errx(1, "usage: see the head of generator.c");
+	parse_options(argc - used, argv + used, &generator);
+	argv += used + optind;
 	generator.frame = make_frame(argv);
-	generator.flows = (uint32_t)strtoul(argv[6], NULL, 10);
-	generator.size = strcmp(argv[7], "imix") == 0 ? 0 : (uint16_t)strtoul(argv[7], NULL, 10);
-	generator.pool = rte_pktmbuf_pool_create("frames", MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-						 SOCKET_ID_ANY);
-	if (generator.pool == NULL || generator.flows == 0)
-		errx(1, "no memory, or no flows");
-	from = open_port(0, argv[0]);
-	to = open_port(1, argv[1]);
-	start_port(from, generator.pool);
-	start_port(to, generator.pool);
-	wait_for_link(from);
-	wait_for_link(to);
-	run(&generator, from, to, strtod(argv[8], NULL));
-	fflush(stdout);
-	rte_eth_dev_stop(from);
-	rte_eth_dev_stop(to);
-	rte_eth_dev_close(from);
-	rte_eth_dev_close(to);
-	rte_eal_cleanup();
+	if (generator.rate > 0)
+		generator.cycles = calloc(SAMPLES_MAX, sizeof(*generator.cycles));
+	if (generator.rate > 0 && generator.cycles == NULL)
+		errx(1, "no memory");
+	generator.ports = ports_open(argv);
+	run(&generator);
+	print(&generator);
+	ports_close(&generator.ports);
+	free(generator.cycles);
 	return 0;
 }

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from eswitch import Telemetry
+
 
 @pytest.mark.parametrize("what", ["status", "pods", "ports", "ipam", "flows", "offload"])
 def test_every_table_exists_for_people_and_for_programs(sim, what):
@@ -101,3 +103,16 @@ def test_podportctl_explains_a_wrong_command_line(sim):
     assert result.returncode != 0 and "podz" in result.stderr
     result = sim.podportctl("--socket", "/run/no/such.sock", "pods", check=False)
     assert result.returncode != 0 and "/run/no/such.sock" in result.stderr
+
+
+def test_the_graph_tells_what_each_of_its_nodes_has_done_and_cost(make_sim):
+    sim = make_sim(offload=False)
+    a, b = sim.pod().add(), sim.pod().add()
+    with Telemetry(sim) as telemetry:
+        before = telemetry.ask("/podport/graph")
+        a.ping(b.ipv4, count=5)
+        after = telemetry.ask("/podport/graph", 0)
+        assert telemetry.ask("/podport/graph", 1000) is None
+    for node in ("ip4_input", "ip4_lookup", "ip4_forward", "port_tx"):
+        calls, packets, cycles = (now - then for now, then in zip(after[node], before[node]))
+        assert packets >= 10 and 0 < calls <= packets and cycles > 0, (node, before[node], after[node])
