@@ -137,6 +137,12 @@ static void close_call(struct wire_client *client, struct client_call *call)
 {
 	nng_ctx_close(call->ctx);
 	pthread_mutex_lock(&wire_client_mutex);
+	if (call->answered) {
+		call->link->answered = true;
+		call->link->unanswered = false;
+	} else if (call->unanswered) {
+		call->link->unanswered = true;
+	}
 	LIST_REMOVE(call, entry);
 	pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&wire_client_mutex);
@@ -252,6 +258,8 @@ static int exchange(struct wire_client *client, struct client_call *call,
 		return r;
 	}
 	r = run(client, call, nng_ctx_recv);
+	call->answered = r == 0;
+	call->unanswered = r == -ETIMEDOUT;
 	if (r < 0)
 		return r;
 	message = nng_aio_get_msg(call->aio);
@@ -291,7 +299,7 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 		     struct reply *ret_reply, struct error *err)
 {
 	struct error why = {0};
-	struct client_call call;
+	struct client_call call = {0};
 	int r;
 
 	if (timeout_ms > TIMEOUT_MAX_MS)
@@ -324,6 +332,8 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 
 void wire_client_close(struct wire_client *client)
 {
+	struct link *former;
+
 	if (client == NULL)
 		return;
 	pthread_mutex_lock(&wire_client_mutex);
@@ -333,16 +343,18 @@ void wire_client_close(struct wire_client *client)
 	pthread_join(client->keeper, NULL); // from here on the link stays the same
 	pthread_mutex_lock(&wire_client_mutex);
 	wire_link_end_calls(client, client->link, NNG_ECANCELED);
-	if (client->former != NULL)
-		wire_link_end_calls(client, client->former, NNG_ECANCELED);
+	SLIST_FOREACH (former, &client->formers, former)
+		wire_link_end_calls(client, former, NNG_ECANCELED);
 	while (client->callers > 0)
 		pthread_cond_wait(&client->changed, &wire_client_mutex);
 	pthread_mutex_unlock(&wire_client_mutex);
 	wire_link_close(client->link);
 	if (client->next != NULL)
 		wire_link_close(client->next);
-	if (client->former != NULL)
-		wire_link_close(client->former);
+	while ((former = SLIST_FIRST(&client->formers)) != NULL) {
+		SLIST_REMOVE_HEAD(&client->formers, former);
+		wire_link_close(former);
+	}
 	free_client(client);
 }
 

@@ -5,6 +5,10 @@
 //
 // The keeper also renews certificates. A link with the new ones is made beside the old one, which serves until the new one is
 // up, and after that until the last of its calls has ended. If the peer refuses the new ones, the old link goes on.
+//
+// It does the same with a link that is up, and takes calls, but answers nothing: seldom, after certificates were renewed under load,
+// nng's listener has such connections. The peer may as well be slow, so calls under way keep their link. While one link is
+// being left, the next waits for that to end, unless the one between them answers nothing.
 
 #include <errno.h>
 #include <pthread.h>
@@ -236,20 +240,39 @@ static void take_over(struct wire_client *client)
 
 	client->link = client->next;
 	client->next = NULL;
-	client->former = former;
+	SLIST_INSERT_HEAD(&client->formers, former, former);
 	if (former->up != client->link->up)
 		report_link(client, client->link->up);
-	log_info("link renewed, with the new certificates", "url=%s", client->url);
+	log_info("link renewed", "url=%s", client->url);
+}
+
+// A link that was taken over from and has no calls any more. Under the mutex.
+static struct link *idle_former(const struct wire_client *client)
+{
+	struct link *former;
+
+	SLIST_FOREACH (former, &client->formers, former) {
+		if (LIST_EMPTY(&former->calls))
+			return former;
+	}
+	return NULL;
 }
 
 static void end_former(struct wire_client *client)
 {
-	struct link *former = client->former;
+	struct link *former;
 
 	pthread_mutex_lock(&wire_client_mutex);
-	client->former = NULL;
+	former = idle_former(client);
+	SLIST_REMOVE(&client->formers, former, link, former);
 	pthread_mutex_unlock(&wire_client_mutex);
 	wire_link_close(former);
+}
+
+static void replace_deaf(struct wire_client *client)
+{
+	log_warning("the connection answers nothing: making another one", "url=%s", client->url);
+	begin_next(client);
 }
 
 // What the keeper is to do now; NULL: wait, until something changes or *ret_until_ms. Under the mutex.
@@ -266,9 +289,10 @@ static void (*next_step(struct wire_client *client, int64_t *ret_until_ms))(stru
 		client->renew = false;
 		return begin_next;
 	}
-	if (client->former != NULL && LIST_EMPTY(&client->former->calls))
+	if (idle_former(client) != NULL)
 		return end_former;
-	if (next != NULL && client->former == NULL && (next->up || !link->up))
+	if (next != NULL && (next->up || !link->up) &&
+	    (SLIST_EMPTY(&client->formers) || (next->up && (link->unanswered || !link->up))))
 		take_over(client);
 	link = client->link;
 	next = client->next;
@@ -278,6 +302,13 @@ static void (*next_step(struct wire_client *client, int64_t *ret_until_ms))(stru
 		until_ms = link->down_since_ms + renew_ms;
 	if (!link->up && wire_now_ms() >= until_ms)
 		return replace_link;
+	if (next == NULL && link->up && link->unanswered && !link->answered) {
+		if (wire_now_ms() >= client->deaf_until_ms) {
+			client->deaf_until_ms = wire_now_ms() + renew_ms;
+			return replace_deaf;
+		}
+		until_ms = client->deaf_until_ms;
+	}
 	if (next != NULL && !next->up && next->down_since_ms + renew_ms < until_ms)
 		until_ms = next->down_since_ms + renew_ms;
 	if (next != NULL && !next->up && wire_now_ms() >= next->down_since_ms + renew_ms)

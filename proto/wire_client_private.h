@@ -10,6 +10,7 @@
 
 struct client_call {
 	struct link *link;
+	bool answered, unanswered; // neither: it was not sent, or its connection broke
 	nng_ctx ctx;
 	nng_aio *aio;
 	int64_t deadline_ms; // of wire_now_ms
@@ -24,10 +25,13 @@ struct link {
 	int pipe;         // while up
 	int removed_pipe; // the last one gone: its "added" may come later, from another thread
 	bool suspect;
-	bool ended; // no operation may begin on it any more
+	bool answered;   // it has, whenever
+	bool unanswered; // a call's time ended without an answer, and there was none since
+	bool ended;      // no operation may begin on it any more
 	nng_dialer dialer;
 	int64_t down_since_ms;
 	LIST_HEAD(, client_call) calls;
+	SLIST_ENTRY(link) former; // of the client's
 };
 
 struct wire_client {
@@ -42,9 +46,11 @@ struct wire_client {
 	pthread_t keeper;
 
 	struct link *link;
-	// While certificates are renewed: the link that is to take over once it is up, and the one that was taken over from, until
-	// its calls have ended.
-	struct link *next, *former;
+	// While certificates are renewed, or when the link answers nothing: the one that is to take over once it is up; and those that
+	// were taken over from, until their calls have ended.
+	struct link *next;
+	SLIST_HEAD(, link) formers;
+	int64_t deaf_until_ms; // not before that is another one made because the link answers nothing
 	bool renew;
 	bool closing;
 	unsigned int callers;   // threads in wire_client_call

@@ -3,23 +3,20 @@
 offload on and with offload off, and everything that arrives anywhere is compared."""
 
 import dataclasses
-import itertools
 import socket
 import struct
 
 import pytest
-from scapy.layers.inet import ICMP, IP
-from scapy.layers.l2 import Ether
 
 from packets import (ANSWERED, ANYTHING, CASES, COMES_BACK, DROPPED, FORWARDED, LARGE, MTU, ROUTER, RULES, SLOW, SMALL, TO_HOST,
                      Scene)
-from simulation import PATIENCE_S, Leaks, Simulation
-from traffic import raw_socket, tcp_transfer, udp_echo, udp_segmented
-from unfinished import L3, PACKET_VNET_HDR, SOL_PACKET, Unfinished, finish_ipv4
+from places import Place
+from simulation import Leaks, Simulation
+from traffic import tcp_transfer, udp_echo, udp_segmented
+from unfinished import L3, Unfinished, finish_ipv4
 
 MEGABYTE = 1 << 20
 FAMILIES = [4, 6]
-ROUTER_IPV4 = "169.254.1.1"
 MADE_BY_ROUTER = {64, 255}  # hop limits of what the router says itself; what it forwards has one less than that
 
 
@@ -42,54 +39,6 @@ def forwarded(packet, receiver):
     if ipv4:
         finish_ipv4(frame)
     return ROUTER, receiver.mac, frame[12:14].hex(), layer3(bytes(frame)).hex()
-
-
-class Place:
-    """An end of the node where frames are sent and seen: with virtio-net headers, so that what is unfinished can be sent, and what
-    arrives so is seen as the packets that it stands for."""
-
-    numbers = itertools.count(1)
-
-    def __init__(self, name, netns, ifname, ipv4, ipv6):
-        self.name, self.ipv4, self.ipv6 = name, ipv4, ipv6
-        self.mac = netns.links()[ifname]["address"]
-        self.own = {socket.inet_aton(ipv4), socket.inet_pton(socket.AF_INET6, ipv6)}
-        # Two sockets, because one does not see what it has sent itself.
-        self.out, self.into = raw_socket(netns, ifname), raw_socket(netns, ifname)
-        self.into.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
-        self.into.settimeout(PATIENCE_S)
-        for each in (self.out, self.into):
-            each.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-        self.sent = 0  # packets, by us and by the kernel
-
-    def address(self, family):
-        return self.ipv4 if family == 4 else self.ipv6
-
-    def close(self):
-        self.out.close()
-        self.into.close()
-
-    def send(self, frame):
-        self.out.send(bytes(frame if isinstance(frame, Unfinished) else Unfinished(bytes(frame))))
-
-    def until_router_answers(self):
-        """What was received before the router answered a question that is asked now. There is no rule for the router's own
-        address, so that the question stands in line behind whatever went to the slow path before it."""
-        mark = b"barrier" + next(self.numbers).to_bytes(8, "big")
-        self.send(Ether(src=self.mac, dst=ROUTER) / IP(src=self.ipv4, dst=ROUTER_IPV4) / ICMP(id=9) / mark)
-        seen = []
-        while True:
-            try:
-                received, (_, _, packet_type, _, _) = self.into.recvfrom(1 << 17)
-            except TimeoutError:
-                raise AssertionError(f"the router does not answer {self.name}") from None
-            unfinished = Unfinished.of(received)
-            if packet_type == socket.PACKET_OUTGOING:
-                self.sent += len(unfinished.packets())
-            elif mark in received and unfinished.frame[34] == 0:
-                return seen
-            elif b"barrier" not in received:
-                seen += unfinished.packets()
 
 
 def is_of_a_kernel(frame, place, sender):
