@@ -20,7 +20,7 @@
 #include "datapath/neighbour.h"
 
 enum {
-	PORTS = 16,
+	PORTS = SLOTS,
 	RING_SIZE = 1024,
 	BUFFERS = 8191,
 	WALKS_MAX = 100000, // more is a loop
@@ -394,6 +394,11 @@ uint64_t walk_once(void)
 	uint64_t packets = worker_walk(w, publication);
 	rte_rcu_qsbr_thread_offline(publication->qsbr, w->thread_id);
 	return packets;
+}
+
+unsigned int polled_ports(void)
+{
+	return start->worker->polled_count;
 }
 
 void pass_ms(uint64_t ms)

@@ -35,7 +35,8 @@ enum {
 	POD_SMALL = 4, // has an MTU of 1280
 	POD_IP4_ONLY = 5,
 	TEST_PORTS = 6,
-	EXTRA = 10, // free
+	EXTRA = 10, // free, and more after it
+	SLOTS = 40,
 };
 
 #define GATEWAY4    "10.88.0.1"
@@ -136,6 +137,7 @@ void push(unsigned int slot, struct rte_mbuf *m); // into the port's ring
 void run(void);
 void inject(unsigned int slot, const struct frame *f); // push and run
 uint64_t walk_once(void);                              // how many packets were taken in
+unsigned int polled_ports(void);                       // by the worker, whose thread must not run
 
 // The next packet that came out of the port, NULL: none. The caller frees.
 struct rte_mbuf *pull(unsigned int slot);

@@ -171,6 +171,20 @@ static void pod_to_pod(void **state)
 	count_work("pod_to_pod_ipv6", POD_A, POD_B);
 }
 
+// Pods that have nothing to say cost nothing once they rest.
+static void among_idle_pods(void **state)
+{
+	for (unsigned int slot = EXTRA; slot < SLOTS; slot++) {
+		struct datapath_port port = graph_port_config(slot);
+
+		graph_replace_port(&port);
+	}
+	make_flows(POD_A, A4, B4, 7, false);
+	for (unsigned int i = 0; i < 1100; i++)
+		pass_burst(POD_A, POD_B, NULL);
+	count_work("among_idle_pods_ipv4", POD_A, POD_B);
+}
+
 static void to_a_pod_with_a_limit(void **state)
 {
 	struct datapath_port port = graph_port_config(POD_B);
@@ -262,6 +276,18 @@ static int set_up(void **state)
 }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, graph_tear_down)
 
+static int set_up_with_interrupts(void **state)
+{
+	graph_have_interrupts(true);
+	return set_up(state);
+}
+
+static int tear_down_with_interrupts(void **state)
+{
+	graph_have_interrupts(false);
+	return graph_tear_down(state);
+}
+
 static int start(void **state)
 {
 	graph_masquerade(&config);
@@ -271,8 +297,14 @@ static int start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(pod_to_pod), TEST(to_a_pod_with_a_limit), TEST(pod_to_the_host),
-		TEST(routed),     TEST(masqueraded),           TEST(published),
+		TEST(pod_to_pod),
+		cmocka_unit_test_setup_teardown(among_idle_pods, set_up_with_interrupts,
+						tear_down_with_interrupts),
+		TEST(to_a_pod_with_a_limit),
+		TEST(pod_to_the_host),
+		TEST(routed),
+		TEST(masqueraded),
+		TEST(published),
 	};
 
 	return cmocka_run_group_tests_name("the graph's work", tests, start, graph_stop);

@@ -112,6 +112,69 @@ static void a_port_that_comes_while_the_worker_sleeps_is_heard(void **state)
 	}
 }
 
+// Ports up to SLOTS, with nobody behind them.
+static void add_idle_ports(void)
+{
+	for (unsigned int slot = EXTRA; slot < SLOTS; slot++) {
+		struct datapath_port config = graph_port_config(slot);
+
+		graph_replace_port(&config);
+	}
+}
+
+// So many that they rest: each still is heard, whether others keep the worker awake or not.
+static void a_worker_hears_a_port_that_rests(void **state)
+{
+	static struct frame other;
+
+	add_idle_ports();
+	graph_launch_worker();
+	frame_udp4(&f, POD_A, A4, B4, 20);
+	frame_udp4(&other, POD_SMALL, SMALL4, GATEWAY4, 20);
+	for (unsigned int i = 0; i < 60; i++) {
+		// Long enough that all others rest; then one of them, which rested, has something, at odd moments.
+		uint64_t until = now_us() + 3000 + i % 50;
+
+		while (i % 3 != 0 && now_us() < until) {
+			push(POD_SMALL, frame_to_mbuf(&other, 0));
+			wait_for_packet(HOST);
+		}
+		if (i % 3 == 0)
+			rte_delay_us_sleep(3000);
+		push(POD_A, frame_to_mbuf(&f, 0));
+		wait_for_packet(POD_B);
+	}
+}
+
+static void ports_that_are_empty_for_long_are_not_polled(void **state)
+{
+	add_idle_ports();
+	walk_once();
+	assert_int_equal(TEST_PORTS + SLOTS - EXTRA, polled_ports());
+	frame_udp4(&f, POD_A, A4, B4, 20);
+	for (unsigned int i = 0; i < 1200; i++) {
+		push(POD_A, frame_to_mbuf(&f, 0));
+		assert_int_equal(1, walk_once());
+		struct rte_mbuf *m = pull(POD_B);
+		assert_non_null(m);
+		rte_pktmbuf_free(m);
+	}
+	assert_in_range(polled_ports(), 1, 8);
+	// A change of ports wakes none of them; the new one is polled.
+	struct datapath_port config = graph_port_config(EXTRA);
+	graph_replace_port(&config);
+	walk_once();
+	assert_in_range(polled_ports(), 1, 9);
+}
+
+static void ports_that_cannot_ring_are_polled(void **state)
+{
+	add_idle_ports();
+	for (unsigned int i = 0; i < 1200; i++)
+		walk_once();
+	assert_int_equal(TEST_PORTS + SLOTS - EXTRA, polled_ports());
+}
+
 static void sleep_while_idle(uint64_t most_percent)
 {
 	const uint64_t span_us = 500000;
@@ -159,6 +222,9 @@ int main(void)
 		WITH_INTERRUPTS(a_worker_wakes_for_every_packet_by_interrupt),
 		GRAPH_TEST(a_worker_wakes_for_every_packet_by_polling),
 		WITH_INTERRUPTS(a_worker_hears_all_of_its_ports),
+		WITH_INTERRUPTS(a_worker_hears_a_port_that_rests),
+		WITH_INTERRUPTS(ports_that_are_empty_for_long_are_not_polled),
+		GRAPH_TEST(ports_that_cannot_ring_are_polled),
 		WITH_INTERRUPTS(a_port_that_comes_while_the_worker_sleeps_is_heard),
 		WITH_INTERRUPTS(an_idle_worker_does_nothing_at_all),
 		GRAPH_TEST(an_idle_worker_that_must_poll_sleeps_in_between),

@@ -4,9 +4,8 @@
 // it came in. A walk takes in what the graph's streams hold without growing; the next one goes on
 // with the port after the last, so that busy ports starve none; and no port gets more than a burst of it.
 
-#include <rte_ethdev.h>
-
 #include "datapath/limits.h"
+#include "datapath/poll.h"
 
 enum { EDGE_CLASSIFY = 1, EDGES };
 
@@ -23,34 +22,20 @@ static void take_in(struct worker *w, const struct graph_port *port, struct rte_
 		counters->rx_bytes += rte_pktmbuf_pkt_len(packets[i]);
 	}
 	counters->rx_packets += count;
-	// From now on it is polled, and an interrupt would be for nothing.
-	if (unlikely(w->armed[slot] != 0)) {
-		rte_eth_dev_rx_intr_disable(port->config.port_id, 0);
-		w->armed[slot] = 0;
-	}
 }
 
 static uint16_t port_rx(struct rte_graph *graph, struct rte_node *node, void **objs,
 			uint16_t unused)
 {
 	struct worker *w = worker_self;
-	const struct snapshot *s = w->snapshot;
 	uint16_t total = 0;
 
-	if (w->poll_next >= s->poll_count)
-		w->poll_next = 0;
-	for (uint16_t i = 0; i < s->poll_count && total + BURST <= RTE_GRAPH_BURST_SIZE; i++) {
-		const struct graph_port *port = s->ports[s->poll[w->poll_next]];
-
-		if (++w->poll_next == s->poll_count)
-			w->poll_next = 0;
-		if (port->config.slot % w->stride != w->index)
-			continue;
+	for (uint16_t left = w->polled_count; left > 0 && total + BURST <= RTE_GRAPH_BURST_SIZE;
+	     left--) {
 		struct rte_mbuf **packets = (struct rte_mbuf **)&objs[total];
-		uint16_t count =
-			port->config.ops == NULL
-				? rte_eth_rx_burst(port->config.port_id, 0, packets, BURST)
-				: port->config.ops->receive(port->config.device, packets, BURST);
+		const struct graph_port *port;
+		uint16_t count = poll_next(w, w->snapshot, packets, BURST, &port);
+
 		if (count > 0) {
 			take_in(w, port, packets, count);
 			w->walk_packets += count;

@@ -11,8 +11,8 @@
 //                                          ▼
 //                              RCU offline, epoll, RCU online, go on
 //
-// A busy worker makes no system call of its own. Ports without Rx interrupts are polled between
-// short sleeps.
+// Ports without Rx interrupts are polled between short sleeps. A busy worker makes no system call of its own, but
+// to hear of ports that rest (poll.h), if there are any.
 
 #include "datapath/datapath_private.h"
 
@@ -24,9 +24,9 @@
 
 #include <rte_cycles.h>
 #include <rte_errno.h>
-#include <rte_ethdev.h>
 #include <rte_lcore.h>
 
+#include "datapath/poll.h"
 #include "datapath/trace_worker.h"
 
 enum {
@@ -34,6 +34,7 @@ enum {
 	POLL_SLEEP_MIN_US =
 		50, // of a worker with a port that cannot wake it, and what this doubles up to
 	POLL_SLEEP_MAX_US = 2000,
+	HEAR_US = 50,     // a port that rests is heard so soon while others keep the worker awake
 	TICK_US = 500000, // while connections are to expire, and fragments wait
 	EVENTS_MAX = 64,
 	WAKE_EVENT = DATAPATH_PORTS_MAX, // in the place of a slot
@@ -73,6 +74,7 @@ uint64_t worker_walk(struct worker *w, struct publication *publication)
 	w->snapshot = load_snapshot(publication);
 	w->masquerade = w->snapshot->masquerade;
 	w->walk_packets = 0;
+	poll_look(w, w->snapshot);
 	trace_before_walk(w);
 	rte_graph_walk(w->graph);
 	w->snapshot = NULL; // may be freed from now on
@@ -82,42 +84,21 @@ uint64_t worker_walk(struct worker *w, struct publication *publication)
 
 // ---- sleeping ------------------------------------------------------------------------------------
 
-// Interrupts stay armed until they ring or a packet is polled, so this costs little for ports that
-// are idle for long. Returns false if some port cannot ring.
-static bool arm(struct worker *w, const struct snapshot *s)
+static void take_events(struct worker *w, struct publication *publication,
+			const struct epoll_event *events, int count)
 {
-	bool all = true;
+	const struct snapshot *s = load_snapshot(publication);
 
-	for (uint16_t i = 0; i < s->poll_count; i++) {
-		const struct graph_port *port = s->ports[s->poll[i]];
-		uint16_t slot = s->poll[i];
+	for (int i = 0; i < count; i++) {
+		uint64_t wakes;
 
-		if (slot % w->stride != w->index)
+		if (events[i].data.u32 != WAKE_EVENT) {
+			poll_rang(w, s, events[i].data.u32);
 			continue;
-		if (port->config.ops != NULL)
-			all = port->config.ops->arm(port->config.device) && all;
-		else if (port->interrupt_fd < 0)
-			all = false;
-		else if (w->armed[slot] == port->generation)
-			continue;
-		else if (rte_eth_dev_rx_intr_enable(port->config.port_id, 0) == 0)
-			w->armed[slot] = port->generation;
-		else
-			all = false;
+		}
+		(void)!read(w->wake_fd, &wakes, sizeof(wakes));
+		poll_look_again(w, s);
 	}
-	return all;
-}
-
-static void disarm(struct worker *w, const struct snapshot *s, uint32_t slot)
-{
-	const struct graph_port *port = s->ports[slot];
-
-	// The port may have gone, or another come in its place, while its interrupt rang.
-	if (port != NULL && port->config.ops != NULL)
-		port->config.ops->disarm(port->config.device);
-	else if (port != NULL && w->armed[slot] == port->generation)
-		rte_eth_dev_rx_intr_disable(port->config.port_id, 0);
-	w->armed[slot] = 0;
 }
 
 // timeout_us: 0 for as long as it takes. Returns true if something rang.
@@ -130,25 +111,28 @@ static bool wait_for_event(struct worker *w, struct publication *publication, ui
 	int count = epoll_pwait2(w->epoll_fd, events, EVENTS_MAX, timeout_us > 0 ? &timeout : NULL,
 				 NULL);
 	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
-	for (int i = 0; i < count; i++) {
-		uint64_t wakes;
-
-		if (events[i].data.u32 == WAKE_EVENT)
-			(void)!read(w->wake_fd, &wakes, sizeof(wakes));
-		else
-			disarm(w, load_snapshot(publication), events[i].data.u32);
-	}
+	take_events(w, publication, events, count);
 	return count > 0;
+}
+
+// Between two walks.
+static void hear(struct worker *w, struct publication *publication)
+{
+	struct epoll_event events[EVENTS_MAX];
+
+	w->heard_tsc = rte_rdtsc();
+	take_events(w, publication, events, epoll_wait(w->epoll_fd, events, EVENTS_MAX, 0));
 }
 
 // Returns true if there may be packets: some were found, or something rang.
 static bool sleep_until_something(struct worker *w, struct publication *publication,
 				  uint32_t poll_sleep_us)
 {
-	bool all_ring = arm(w, load_snapshot(publication));
+	bool all_ring = poll_arm(w, load_snapshot(publication));
 
 	if (worker_walk(w, publication) > 0)
 		return true;
+	poll_rest(w, load_snapshot(publication));
 	// Nothing rings when another worker hears from the host, nor when a packet has waited long enough.
 	if (!all_ring || w->waiting.count > 0)
 		return wait_for_event(w, publication, poll_sleep_us);
@@ -160,6 +144,7 @@ int worker_main(void *start)
 	struct worker *w = ((struct worker_start *)start)->worker;
 	struct publication *publication = ((struct worker_start *)start)->publication;
 	uint64_t idle_cycles = rte_get_tsc_hz() / 1000000 * IDLE_US;
+	uint64_t hear_cycles = rte_get_tsc_hz() / 1000000 * HEAR_US;
 	uint32_t poll_sleep_us = POLL_SLEEP_MIN_US;
 
 	rte_rcu_qsbr_thread_online(publication->qsbr, w->thread_id);
@@ -167,6 +152,8 @@ int worker_main(void *start)
 	while (!atomic_load_explicit(&w->leave, memory_order_acquire)) {
 		if (worker_walk(w, publication) > 0) {
 			last_packet = rte_rdtsc();
+			if (w->resting_count > 0 && last_packet - w->heard_tsc > hear_cycles)
+				hear(w, publication);
 			poll_sleep_us = POLL_SLEEP_MIN_US;
 		} else if (rte_rdtsc() - last_packet > idle_cycles) {
 			if (sleep_until_something(w, publication, poll_sleep_us))

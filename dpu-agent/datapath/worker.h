@@ -150,9 +150,14 @@ struct worker {
 	struct masquerade *masquerade; // the snapshot's
 	uint64_t walk_packets;
 
-	uint16_t poll_next; // where in snapshot->poll the next walk begins
-	uint32_t armed
-		[DATAPATH_PORTS_MAX]; // generation of the port whose Rx interrupt is armed, 0: none
+	// poll.c. Slots that are polled, and the generation of the port that rests in a slot, or whose Rx interrupt is
+	// armed; 0: none.
+	uint64_t polled_serial; // of the snapshot that the list was made for
+	uint64_t heard_tsc;     // when it was looked last who of them rings
+	uint16_t polled_count, poll_next, resting_count;
+	uint16_t polled[DATAPATH_PORTS_MAX];
+	uint16_t empty_polls[DATAPATH_PORTS_MAX];
+	uint32_t resting[DATAPATH_PORTS_MAX], armed[DATAPATH_PORTS_MAX];
 	uint16_t batched[DATAPATH_PORTS_MAX]; // slots with an active batch
 	uint16_t batched_count;
 	struct tx_batch tx[DATAPATH_PORTS_MAX];
