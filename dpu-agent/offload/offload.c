@@ -14,6 +14,7 @@
 #include <rte_ethdev.h>
 
 #include "offload/connections_private.h"
+#include "offload/routes_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
@@ -52,6 +53,7 @@ static void remove_all(struct offload *offload)
 		return;
 	transaction_remove(offload, &shared, 1);
 	connections_remove_all(offload);
+	routes_remove_all(offload);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
 		if (offload->pods[slot].installed > 0)
 			sets[count++] = &offload->pods[slot];
@@ -68,6 +70,7 @@ static void drop_engine(struct offload *offload)
 		return;
 	// What was not removed goes with the NIC's configuration.
 	connections_forget(offload);
+	routes_forget(offload);
 	transaction_forget(offload, &offload->shared);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		transaction_forget(offload, &offload->pods[slot]);
@@ -209,6 +212,7 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	offload_set_up(offload);
 	if (offload_usable(offload))
 		pods_fill(offload);
+	routes_fill(offload, INT64_MAX); // nothing has waited for them yet: all at once
 	pods_tell(offload);
 }
 
@@ -283,6 +287,15 @@ int offload_new(const struct offload_config *config, struct offload **ret_offloa
 		}
 		offload->most_connections = RTE_MIN(config->places, config->connections);
 	}
+	if (offload->enabled) {
+		int r = routes_new(&offload->routes, err);
+
+		if (r < 0) {
+			connections_free(offload->connections);
+			free(offload);
+			return r;
+		}
+	}
 	*ret_offload = offload;
 	if (!offload->enabled)
 		return 0;
@@ -309,5 +322,6 @@ void offload_free(struct offload *offload)
 		drop_engine(offload);
 	}
 	connections_free(offload->connections);
+	routes_free(offload->routes);
 	free(offload);
 }

@@ -79,6 +79,7 @@ struct offload_pod {
 	struct in_addr ipv4;
 	struct in6_addr ipv6;
 	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS];
+	bool publishes; // ports, so that what it sends to the wire may be an answer to be translated (routes.h)
 };
 
 // Program the rules of these pods, each pod's address family a transaction, all of them pushed
@@ -124,7 +125,7 @@ struct offload_pod_status {
 	bool metered;
 	struct bandwidth_count meters[BANDWIDTH_DIRECTIONS];
 };
-// Of a slot that is not there: off and zeros; of the uplink's, what connections have sent and received.
+// Of a slot that is not there: off and zeros; of the uplink's, what connections and routes have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 
