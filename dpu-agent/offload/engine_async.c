@@ -21,6 +21,7 @@ enum {
 	QUEUE_SIZE = 512, // operations under way; a restart with 1,000 pods has 6,000
 	COUNTERS_PER_POD =
 		5, // both directions of both families, and what its connections have for it
+	COUNTERS_OF_ROUTES = OFFLOAD_ROUTES_MAX + OFFLOAD_SOURCES_MAX,
 	METERS_PER_POD = 2, // both directions
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
@@ -58,7 +59,7 @@ static int64_t now_ms(void)
 int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connections,
 			   struct engine_queue *ret_queue, char ret_why[ENGINE_WHY_SIZE])
 {
-	const uint32_t of_pods = functions * COUNTERS_PER_POD + OFFLOAD_ROUTES_MAX;
+	const uint32_t of_pods = functions * COUNTERS_PER_POD + COUNTERS_OF_ROUTES;
 	struct rte_flow_port_info port = {0};
 	struct rte_flow_queue_info queue = {0};
 	struct rte_flow_error error = {0};

@@ -18,6 +18,8 @@
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
+enum { ROUTES_BUDGET_US = 200 * 1000 }; // of all, when the rules begin
+
 int64_t offload_now_us(void)
 {
 	struct timespec now;
@@ -212,7 +214,7 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	offload_set_up(offload);
 	if (offload_usable(offload))
 		pods_fill(offload);
-	routes_fill(offload, INT64_MAX); // nothing has waited for them yet: all at once
+	routes_fill(offload, offload_now_us() + ROUTES_BUDGET_US);
 	pods_tell(offload);
 }
 

@@ -14,6 +14,7 @@
 //     group 3  to a pod's address           -> count, rewrite MACs, decrement TTL, out (pod, family)
 //              the same with the meter before the count       (limited pod, family)
 //     a miss in any of them is the slow path, with the frame untouched
+//     what is between pods and the wire: routes.h, connections.h
 //
 // A pod's limit holds for the sum of what the e-switch forwards and what the agent does, so there is one
 // place for each direction which all frames pass. What the pod sends comes in by group 0, whoever forwards

@@ -312,7 +312,7 @@ static bool same_for_pods(const struct offload_wire *a, const struct offload_wir
 }
 
 // A pod's old rules must not meet the new wire.
-static void remake_pods(struct offload *offload)
+static void remove_pods(struct offload *offload)
 {
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
 		struct rule_set *set = &offload->pods[slot];
@@ -320,9 +320,9 @@ static void remake_pods(struct offload *offload)
 		if (!set->wanted || set->installed == 0)
 			continue;
 		set->outdated = true;
-		transaction_remove(offload, &set, 1);
+		if (offload->engine != NULL)
+			transaction_remove(offload, &set, 1);
 	}
-	pods_fill(offload);
 }
 
 void offload_set_wire(struct offload *offload, const struct offload_wire *wire)
@@ -337,15 +337,16 @@ void offload_set_wire(struct offload *offload, const struct offload_wire *wire)
 	const bool for_pods = !same_for_pods(before, now);
 	if (routes->has_wire == (wire != NULL) && !for_pods && same_sources(before, now))
 		return;
-	if (offload_usable(offload))
-		routes_remove_all(offload);
+	routes_remove_all(offload);
+	if (for_pods)
+		remove_pods(offload);
 	routes->has_wire = wire != NULL;
 	routes->wire = *now;
 	routes->planned = false;
 	if (!offload_usable(offload))
 		return;
 	if (for_pods)
-		remake_pods(offload);
+		pods_fill(offload);
 	routes_fill(offload, offload_now_us() + BUDGET_US);
 	pods_tell(offload);
 }

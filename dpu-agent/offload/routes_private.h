@@ -69,8 +69,7 @@ struct routes {
 	size_t count;
 	struct route_rule *unused[ROUTE_NODES_MAX];
 	size_t unused_count;
-	struct route_rule *work[ROUTE_NODES_MAX],
-		*other[ROUTE_NODES_MAX]; // while something is done
+	struct route_rule *work[ROUTE_NODES_MAX]; // while something is done
 	struct {
 		struct rule rule;
 		uint32_t next_hop;

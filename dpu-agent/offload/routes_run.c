@@ -247,6 +247,25 @@ static bool has_output(const struct routes *routes, const struct route_rule *rou
 	return false;
 }
 
+// Is one of the same match still in, that is not wanted any more?
+static bool has_remains(const struct routes *routes, size_t index)
+{
+	const struct rule *rule = &routes->in_order[index]->installed.rule;
+
+	for (size_t i = index;
+	     i-- > 0 && rule_same_match(&routes->in_order[i]->installed.rule, rule);) {
+		if (routes->in_order[i]->installed.flow != NULL)
+			return true;
+	}
+	for (size_t i = index + 1;
+	     i < routes->count && rule_same_match(&routes->in_order[i]->installed.rule, rule);
+	     i++) {
+		if (routes->in_order[i]->installed.flow != NULL)
+			return true;
+	}
+	return false;
+}
+
 // False: no more of it for now.
 static bool install_stage(struct offload *offload, enum route_stage stage, int64_t deadline_us)
 {
@@ -260,7 +279,7 @@ static bool install_stage(struct offload *offload, enum route_stage stage, int64
 
 		if (node->stage != stage || !node->wanted || node->installed.flow != NULL ||
 		    (stage == STAGE_ROUTE && !has_output(routes, node)) ||
-		    (stage == STAGE_OPEN && !guarded[node->half]))
+		    (stage == STAGE_OPEN && !guarded[node->half]) || has_remains(routes, i))
 			continue;
 		routes->work[count++] = node;
 	}
