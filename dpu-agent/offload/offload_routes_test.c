@@ -105,30 +105,39 @@ static void the_rules_do_what_the_graph_would_have_done(void **state)
 			"port=0 type=0800 dst=02:00:00:00:01:00 untagged ihl=45 ip.dst=10.88.0.2 "),
 		"g1 p1 port=0 type=0800 dst=02:00:00:00:01:00 untagged ihl=45 ip.dst=10.88.0.2 "
 		"l3_ok > "
-		"jump=6");
+		"jump=7");
 	assert_string_equal(
 		fake_rule_with("port=0 type=86dd dst=02:00:00:00:01:00 untagged ip.dst=fd00::3 "),
 		"g1 p1 port=0 type=86dd dst=02:00:00:00:01:00 untagged ip.dst=fd00::3 "
-		"l3_ok > jump=6");
-	assert_string_equal(fake_rule_with("g6 p65 "), "g6 p65 type=0800 untagged > count jump=3");
-	assert_string_equal(fake_rule_with("g6 p33 "),
-			    "g6 p33 type=0800 untagged ip.src=10.88.0.0/16 > jump=4");
+		"l3_ok > jump=7");
+	assert_string_equal(fake_rule_with("g7 p65 "), "g7 p65 type=0800 untagged > count jump=3");
+	assert_string_equal(fake_rule_with("g7 p33 "),
+			    "g7 p33 type=0800 untagged ip.src=10.88.0.0/16 > jump=4");
 	// Nobody's MAC addresses: a group's, none, the agent's own.
-	assert_string_equal(fake_rule_with("src=group"), "g6 p0 src=group/01 > jump=4");
-	assert_string_equal(fake_rule_with("g6 p0 src=00"), "g6 p0 src=00:00:00:00:00:00 > jump=4");
-	assert_string_equal(fake_rule_with("g6 p0 src=02"), "g6 p0 src=02:00:00:00:01:00 > jump=4");
+	assert_string_equal(fake_rule_with("src=group"), "g7 p0 src=group/01 > jump=4");
+	assert_string_equal(fake_rule_with("g7 p0 src=00"), "g7 p0 src=00:00:00:00:00:00 > jump=4");
+	assert_string_equal(fake_rule_with("g7 p0 src=02"), "g7 p0 src=02:00:00:00:01:00 > jump=4");
 	// Not those of pods, nor what is for pods.
-	assert_string_equal(fake_rule_with("g1 p2 type=0800"),
-			    "g1 p2 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 l3_ok > jump=7");
-	assert_string_equal(fake_rule_with("g7 p65 "), "g7 p65 type=0800 > jump=2");
-	assert_string_equal(fake_rule_with("g7 p66 "), "g7 p66 type=0800 > jump=5");
-	assert_string_equal(fake_rule_with("g7 p34 "),
-			    "g7 p34 type=0800 ip.dst=10.88.0.0/16 > jump=5");
-	assert_string_equal(fake_rule_with("g7 p257 "), "g7 p257 type=86dd > jump=2");
+	assert_string_equal(fake_rule_with("g1 p3 type=0800"),
+			    "g1 p3 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 l3_ok > jump=8");
+	assert_string_equal(fake_rule_with("g8 p65 "), "g8 p65 type=0800 > jump=2");
+	assert_string_equal(fake_rule_with("g8 p66 "), "g8 p66 type=0800 > jump=4");
+	assert_string_equal(fake_rule_with("g8 p34 "),
+			    "g8 p34 type=0800 ip.dst=10.88.0.0/16 > jump=4");
+	assert_string_equal(fake_rule_with("g8 p257 "), "g8 p257 type=86dd > jump=2");
 	assert_string_equal(fake_rule_with("g3 p65 "),
 			    "g3 p65 type=0800 > count set.src=02:00:00:00:01:00 "
 			    "set.dst=02:00:00:00:02:01 dec_ttl to=0");
 	assert_int_equal(fake_rules_with("g3 p257 type=86dd > count"), 1);
+}
+
+static void what_is_of_no_connection_is_routed_of_pods_that_have_some(void **state)
+{
+	test_places = test_connections = 10;
+	start(0);
+	assert_string_equal(fake_rule_with("g5 p1 type=0800"),
+			    "g5 p1 type=0800 dst=02:00:00:00:00:01 > jump=8");
+	assert_int_equal(fake_rules_with("g5 p1 type=86dd dst=02:00:00:00:00:01 > jump=8"), 1);
 }
 
 static void on_a_vlan_tags_are_put_on_and_taken_off(void **state)
@@ -137,16 +146,16 @@ static void on_a_vlan_tags_are_put_on_and_taken_off(void **state)
 	assert_string_equal(
 		fake_rule_with("dst=02:00:00:00:01:00 vlan=77 type=0800 ihl=45 ip.dst=10.88.0.2 "),
 		"g1 p1 port=0 type=8100 dst=02:00:00:00:01:00 vlan=77 type=0800 ihl=45 "
-		"ip.dst=10.88.0.2 l3_ok > jump=6");
-	assert_string_equal(fake_rule_with("g6 p65 "),
-			    "g6 p65 type=8100 vlan=77 type=0800 > pop count jump=3");
+		"ip.dst=10.88.0.2 l3_ok > jump=7");
+	assert_string_equal(fake_rule_with("g7 p65 "),
+			    "g7 p65 type=8100 vlan=77 type=0800 > pop count jump=3");
 	assert_string_equal(
 		fake_rule_with("g3 p65 "),
 		"g3 p65 type=0800 > count push=8100 vid=77 pcp=0 set.src=02:00:00:00:01:00 "
 		"set.dst=02:00:00:00:02:01 dec_ttl to=0");
 	// What group 1 does not see of tagged frames.
-	assert_int_equal(fake_rules_with("g6 p0 type=8100 vlan=77 type=0800 ttl="), 2);
-	assert_int_equal(fake_rules_with("g6 p0 type=8100 vlan=77 type=86dd ttl="), 2);
+	assert_int_equal(fake_rules_with("g7 p0 type=8100 vlan=77 type=0800 ttl="), 2);
+	assert_int_equal(fake_rules_with("g7 p0 type=8100 vlan=77 type=86dd ttl="), 2);
 	assert_int_equal(
 		fake_rules_with("icmp6=") - fake_rules_with("g1 p0 type=86dd proto=58 icmp6="), 5);
 }
@@ -164,12 +173,12 @@ static void a_nic_that_cannot_forwards_between_pods_all_the_same(void **state)
 	set_routes();
 	add(0);
 	expect_full(0);
-	assert_int_equal(fake_rules_with("g7 ") + fake_rules_with("g6 "), 0);
+	assert_int_equal(fake_rules_with("g8 ") + fake_rules_with("g7 "), 0);
 	assert_int_equal(summary().rules_missing, 0);
 	// Without a tag it can.
 	wire.vlan = 0;
 	offload_set_wire(offload, &wire);
-	assert_int_equal(fake_rules_with("g7 p65 "), 1);
+	assert_int_equal(fake_rules_with("g8 p65 "), 1);
 }
 
 static void a_pod_that_publishes_ports_sends_nothing_by_routes(void **state)
@@ -180,14 +189,14 @@ static void a_pod_that_publishes_ports_sends_nothing_by_routes(void **state)
 	pod.publishes = true;
 	fake_forget_history();
 	add_pod(&pod);
-	assert_string_equal(fake_rule_with("g7 p0 port=11 type=0800"),
-			    "g7 p0 port=11 type=0800 > jump=5");
-	assert_int_equal(fake_rules_with("g7 p0 port=11 type=86dd"), 1);
-	assert_true(history_of("+ g7 p0 port=11 type=0800") <
+	assert_string_equal(fake_rule_with("g8 p0 port=11 type=0800"),
+			    "g8 p0 port=11 type=0800 > jump=4");
+	assert_int_equal(fake_rules_with("g8 p0 port=11 type=86dd"), 1);
+	assert_true(history_of("+ g8 p0 port=11 type=0800") <
 		    history_of("+ g2 p0 port=11 type=0800"));
 	fake_forget_history();
 	remove_pod(2);
-	assert_true(history_of("- g7 p0 port=11 type=0800") >
+	assert_true(history_of("- g8 p0 port=11 type=0800") >
 		    history_of("- g2 p0 port=11 type=0800"));
 }
 
@@ -204,13 +213,13 @@ static void what_may_be_too_large_goes_by_no_rule(void **state)
 	// To a wire of a smaller MTU; from there all fits the others.
 	wire.mtu = 1400;
 	offload_set_wire(offload, &wire);
-	assert_int_equal(fake_rules_with("g7 "), 0);
+	assert_int_equal(fake_rules_with("g8 "), 0);
 	assert_int_equal(fake_rules_with("g3 p65 "), 0);
 	assert_int_equal(fake_rules_with("g1 p1 port=0 "), 4);
 	// And of a larger one the other way round.
 	wire.mtu = 9000;
 	offload_set_wire(offload, &wire);
-	assert_int_equal(fake_rules_with("g7 p65 "), 1);
+	assert_int_equal(fake_rules_with("g8 p65 "), 1);
 	assert_int_equal(fake_rules_with("g1 p1 port=0 "), 0);
 }
 
@@ -223,9 +232,9 @@ static void a_longer_prefix_decides_also_while_its_next_hop_is_not_there(void **
 	struct offload_route *route = add_route("198.51.100.0", 24, NULL, 0);
 	set_routes();
 	// What leads to the shorter one rests until the longer one is known.
-	assert_true(history_of("- g1 p2 type=0800") <
-		    history_of("+ g7 p18 type=0800 ip.dst=198.51.100.0/24"));
-	assert_true(history_of("+ g7 p18 ") < history_of("+ g1 p2 type=0800"));
+	assert_true(history_of("- g1 p3 type=0800") <
+		    history_of("+ g8 p18 type=0800 ip.dst=198.51.100.0/24"));
+	assert_true(history_of("+ g8 p18 ") < history_of("+ g1 p3 type=0800"));
 	assert_int_equal(fake_rules_with("ip.dst=198.51.100.0/24"), 1);
 
 	fake_forget_history();
@@ -236,30 +245,30 @@ static void a_longer_prefix_decides_also_while_its_next_hop_is_not_there(void **
 	assert_string_equal(fake_history(0), "+ g3 p17 type=0800 ip.dst=198.51.100.0/24 > count "
 					     "set.src=02:00:00:00:01:00 set.dst=02:00:00:00:02:02 "
 					     "dec_ttl to=0");
-	assert_string_equal(fake_history(1), "+ g7 p17 type=0800 ip.dst=198.51.100.0/24 > jump=2");
+	assert_string_equal(fake_history(1), "+ g8 p17 type=0800 ip.dst=198.51.100.0/24 > jump=2");
 
 	// Another MAC address: nothing goes by the old one meanwhile, nor by the shorter prefix.
 	fake_forget_history();
 	route->next_hop_mac = gate_mac;
 	set_routes();
 	assert_int_equal(fake_history_count(), 4);
-	assert_true(history_of("- g7 p17 ") < history_of("- g3 p17 "));
+	assert_true(history_of("- g8 p17 ") < history_of("- g3 p17 "));
 	assert_true(history_of("- g3 p17 ") < history_of("+ g3 p17 "));
-	assert_true(history_of("+ g3 p17 ") < history_of("+ g7 p17 "));
+	assert_true(history_of("+ g3 p17 ") < history_of("+ g8 p17 "));
 
 	fake_forget_history();
 	route->forward = false;
 	set_routes();
 	assert_int_equal(fake_history_count(), 2);
-	assert_true(history_of("- g7 p17 ") < history_of("- g3 p17 "));
-	assert_int_equal(fake_rules_with("g7 p18 "), 1);
+	assert_true(history_of("- g8 p17 ") < history_of("- g3 p17 "));
+	assert_int_equal(fake_rules_with("g8 p18 "), 1);
 
 	fake_forget_history();
 	route_count--;
 	set_routes();
 	assert_int_equal(fake_history_count(), 1);
 	assert_int_equal(fake_rules_with("ip.dst=198.51.100.0/24"), 0);
-	assert_int_equal(fake_rules_with("g7 p65 "), 1);
+	assert_int_equal(fake_rules_with("g8 p65 "), 1);
 }
 
 static void the_same_routes_again_change_nothing(void **state)
@@ -290,7 +299,7 @@ static void what_is_sent_keeps_its_next_hop_in_use_and_is_counted(void **state)
 	offload_routes_used(offload, note_use, &used);
 	assert_int_equal(used, 0);
 	fake_hit("g3 p17 ", 10, 1000);
-	fake_hit("g6 p65 ", 7, 700);
+	fake_hit("g7 p65 ", 7, 700);
 	offload_routes_used(offload, note_use, &used);
 	assert_int_equal(used, PEER);
 	offload_routes_used(offload, note_use, &used);
@@ -315,14 +324,14 @@ static void a_full_table_leaves_routes_to_the_slow_path_and_says_so(void **state
 	add_route("198.51.100.0", 24, &peer_mac, PEER);
 	set_routes();
 	// Without the guard nothing may be routed of this family; the other one is.
-	assert_int_equal(fake_rules_with("g1 p2 type=0800"), 0);
-	assert_int_equal(fake_rules_with("g1 p2 type=86dd"), 1);
+	assert_int_equal(fake_rules_with("g1 p3 type=0800"), 0);
+	assert_int_equal(fake_rules_with("g1 p3 type=86dd"), 1);
 	assert_int_equal(summary().rules_missing, 3);
 	assert_string_equal(summary().missing_reason, "table full");
 	fake.capacity = rules + 3;
 	offload_retry(offload);
 	assert_int_equal(summary().rules_missing, 0);
-	assert_int_equal(fake_rules_with("g1 p2 type=0800"), 1);
+	assert_int_equal(fake_rules_with("g1 p3 type=0800"), 1);
 	assert_int_equal(fake_rules_with("ip.dst=198.51.100.0/24"), 3);
 	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
 }
@@ -334,8 +343,8 @@ static void a_route_without_its_output_is_not_installed(void **state)
 	fake.fail_insert = 2; // after the guard
 	set_routes();
 	assert_int_equal(fake_rules_with("g3 p17 "), 0);
-	assert_int_equal(fake_rules_with("g7 p17 "), 0);
-	assert_int_equal(fake_rules_with("g7 p18 "), 1);
+	assert_int_equal(fake_rules_with("g8 p17 "), 0);
+	assert_int_equal(fake_rules_with("g8 p18 "), 1);
 	assert_int_equal(summary().rules_missing, 2);
 	offload_retry(offload);
 	assert_int_equal(summary().rules_missing, 0);
@@ -353,7 +362,7 @@ static void rules_that_the_nic_does_not_let_go_are_tried_again(void **state)
 	fake.fail_removals = false;
 	offload_retry(offload);
 	assert_int_equal(fake_rules_with("set.dst=02:00:00:00:02:02"), 0);
-	assert_int_equal(fake_rules_with("g7 p17 "), 1);
+	assert_int_equal(fake_rules_with("g8 p17 "), 1);
 	assert_int_equal(summary().rules_missing, 0);
 }
 
@@ -368,7 +377,7 @@ static void they_are_made_again_after_a_reset_and_after_a_stop_of_the_uplink(voi
 	fake_forget_history();
 	offload_retry(offload);
 	assert_int_equal(fake_rule_count(), rules);
-	history_of("+ g7 p65 ");
+	history_of("+ g8 p65 ");
 	assert_int_equal(of_uplink().tx_packets, 5);
 
 	offload_end(offload);
@@ -406,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_rules_do_what_the_graph_would_have_done),
+		TEST(what_is_of_no_connection_is_routed_of_pods_that_have_some),
 		TEST(on_a_vlan_tags_are_put_on_and_taken_off),
 		TEST(a_nic_that_cannot_forwards_between_pods_all_the_same),
 		TEST(a_pod_that_publishes_ports_sends_nothing_by_routes),

@@ -364,6 +364,25 @@ def test_only_who_is_excluded_from_masquerade_is_routed(routed):
             server.settimeout(30)
             client.sendto(b"who am I", server.getsockname())
             assert server.recvfrom(100)[1][0] == expected
+    # Beside a connection that the e-switch carries.
+    with world.socket() as listener, pod.socket() as client:
+        listener.bind((a.world, 0))
+        listener.listen(1)
+        accepted = in_thread(listener.accept)
+        client.connect(listener.getsockname())
+        server, _ = accepted()
+        with server:
+            def is_carried():
+                for one, other in ((client, server), (server, client)):
+                    one.sendall(b"once more")
+                    assert other.recv(100) == b"once more"
+                return any(c["offloaded"] for c in sim.ask("connections")["connections"])
+            wait_until(is_carried, lambda: f"{sim.ask('connections')}")
+            until_routed(sim, pod, a.far)
+            before = slow_packets(sim, pod)
+            pod.ping(a.far, "-i", "0.005", count=50)
+            assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
+            assert is_carried()
     # Who does not see pods does not get to them.
     world.ping(pod.ipv4, "-I", a.far, count=2)
     assert " 0 received" in world.ping(pod.ipv4, "-I", a.world, "-W", "1", count=1, check=False)
