@@ -32,9 +32,11 @@ int control_new(const struct control_config *config, struct restored *restored,
 		control->offload_wanted =
 			calloc(nic_function_count(config->nic), sizeof(*control->offload_wanted));
 	if (control == NULL || control->offload_wanted == NULL ||
-	    connections_new_state(control) < 0) {
-		if (control != NULL)
+	    connections_new_state(control) < 0 || routes_new_state(control) < 0) {
+		if (control != NULL) {
 			free(control->offload_wanted);
+			free(control->next_hops);
+		}
 		free(control);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	}
@@ -64,6 +66,7 @@ void control_free(struct control *control)
 	pods_free(control->pods);
 	free(control->offload_wanted);
 	free(control->next_hops);
+	free(control->routes);
 	free(control);
 }
 
@@ -254,6 +257,7 @@ void control_retry(struct control *control)
 	ports_retry(control);
 	publish_retry(control);
 	rules_retry(control);
+	routes_watch(control);
 	wire_watch(control);
 	connections_follow(control);
 	watches_expire(control);

@@ -202,6 +202,8 @@ void control_connections_reconsider(struct control *control)
 				.place = event.place, .kind = CARRY_ENDED, .pause_s = PAUSE_S});
 	}
 	connections_leave(control);
+	if (control->offload_begun)
+		routes_apply(control);
 }
 
 // ---- rounds ----------------------------------------------------------------------------------------

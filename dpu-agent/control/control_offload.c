@@ -37,6 +37,7 @@ static struct offload_pod wanted_of(const struct control *control, const struct 
 		.ipv6 = a->ipv6,
 	};
 
+	wanted.publishes = a->port_mappings.count > 0;
 	limits_of(a, wanted.limits);
 	return wanted;
 }
@@ -74,6 +75,7 @@ void rules_begin(struct control *control)
 	const struct pod_network *network = &control->pods->network.common;
 	const struct offload_router router = {.mac = network->router_mac, .mtu = network->mtu};
 
+	routes_apply(control);
 	offload_begin(control->config.offload, &router);
 	control->offload_begun = true;
 	connections_follow(control);

@@ -55,6 +55,7 @@ struct control {
 	struct control_counts counts;
 	struct next_hop *next_hops; // of carried connections; by number
 	int64_t next_hops_ms;       // when they were looked at
+	struct route_state *routes; // control_routes.c's
 	struct watch watches[TRACES_MAX];
 };
 
@@ -178,6 +179,16 @@ void connections_follow(struct control *control);
 void connections_leave(struct control *control);
 void connections_read_counts(const struct control *control, struct control_counts *counts);
 void connections_describe(const struct control *control, struct connections_offload *ret_offload);
+
+// ---- routes in the e-switch (control_routes.c) -----------------------------------------------------
+
+// -ENOMEM.
+int routes_new_state(struct control *control);
+// The e-switch routes as the uplink, masquerade and neighbours are now. After any of the first two has changed, and
+// before the rules begin.
+void routes_apply(struct control *control);
+// Neighbours that the e-switch sends to are in use.
+void routes_watch(struct control *control);
 
 // ---- the wire (control_uplink.c) ---------------------------------------------------------------
 

@@ -32,6 +32,8 @@ void wire_apply(struct control *control)
 	}
 	control->wire_error = err;
 	connections_leave(control);
+	if (control->offload_begun)
+		routes_apply(control);
 }
 
 int control_set_uplink(struct control *control, const struct uplink *uplink, struct error *err)
@@ -49,6 +51,8 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 	control->uplink = *uplink;
 	control->wire_error = (struct error){0};
 	connections_leave(control);
+	if (control->offload_begun)
+		routes_apply(control);
 	if (control->pods->has_network)
 		publish_apply(control, NULL);
 	if (control->pods->has_network && uplink->mtu != mtu_before)

@@ -166,6 +166,30 @@ bool offload_check(struct offload *offload, const struct offload_pod *pod,
 	return !slot->lost;
 }
 
+void offload_set_wire(struct offload *offload, const struct offload_wire *wire)
+{
+	must(fake_offload.alive, "a wire without an offload");
+	fake_offload.wires++;
+	fake_offload.has_wire = wire != NULL;
+	if (wire != NULL)
+		fake_offload.wire = *wire;
+}
+
+void offload_set_routes(struct offload *offload, const struct offload_route *routes, size_t count)
+{
+	must(fake_offload.alive && count <= OFFLOAD_ROUTES_MAX, "more routes than there may be");
+	fake_offload.route_lists++;
+	memcpy(fake_offload.routes, routes, count * sizeof(routes[0]));
+	fake_offload.route_count = count;
+}
+
+void offload_routes_used(struct offload *offload, void (*use)(void *context, uint32_t next_hop),
+			 void *context)
+{
+	if (fake_offload.used_next_hop != 0)
+		use(context, fake_offload.used_next_hop);
+}
+
 // ---- what is installed -----------------------------------------------------------------------------
 
 const char *offload_state_name(enum offload_state state)

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "control/fake_nic.h"
-#include "offload/offload.h"
+#include "offload/routes.h"
 
 enum {
 	FAKE_SHARED_RULES = 2,
@@ -35,6 +35,12 @@ struct fake_offload {
 	size_t last_add; // pods in the last offload_add
 	uint32_t rules;  // of pods, installed
 	uint64_t last_id;
+	unsigned int wires, route_lists; // how often they were set
+	bool has_wire;
+	struct offload_wire wire;
+	struct offload_route routes[OFFLOAD_ROUTES_MAX];
+	size_t route_count;
+	uint32_t used_next_hop; // a test sets it: packets go by it; 0: by none
 };
 
 extern struct fake_offload fake_offload;

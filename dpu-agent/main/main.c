@@ -379,7 +379,7 @@ static void retry_stop(struct agent *agent)
 
 static int neighbours_module_start(struct agent *agent, struct error *err)
 {
-	return neighbour_loop_start(&agent->neighbours, &agent->loop, err);
+	return neighbour_loop_start(&agent->neighbours, &agent->loop, agent->control, err);
 }
 
 static void neighbours_module_stop(struct agent *agent)

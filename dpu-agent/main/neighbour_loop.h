@@ -9,12 +9,16 @@
 
 #include "proto/base/error.h"
 
+struct control;
+
 struct neighbour_loop {
+	struct control *control; // hears what has changed
 	uv_poll_t events;
 	uv_timer_t timer;
 };
 
-// After datapath_start. Errors: CODE_INTERNAL.
-int neighbour_loop_start(struct neighbour_loop *run, uv_loop_t *loop, struct error *err);
+// After datapath_start and control_new. Errors: CODE_INTERNAL.
+int neighbour_loop_start(struct neighbour_loop *run, uv_loop_t *loop, struct control *control,
+			 struct error *err);
 // Before datapath_stop; the handles are closed when the loop has run once more.
 void neighbour_loop_stop(struct neighbour_loop *run);

@@ -13,6 +13,7 @@
 
 #include "offload/engine.h"
 #include "offload/flow_table.h"
+#include "offload/routes.h"
 #include "proto/base/log.h"
 
 enum {
@@ -20,9 +21,12 @@ enum {
 	QUEUE_SIZE = 512, // operations under way; a restart with 1,000 pods has 6,000
 	COUNTERS_PER_POD =
 		5, // both directions of both families, and what its connections have for it
+	COUNTERS_OF_ROUTES = OFFLOAD_ROUTES_MAX + OFFLOAD_SOURCES_MAX,
 	METERS_PER_POD = 2, // both directions
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
+	PREFIX_BITS_MAX = 128,
+	ROUTE_KINDS = RULE_KINDS - RULE_ROUTE_FIRST,
 	PULL_BURST = 64,
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
 	// then unknown.
@@ -33,7 +37,10 @@ struct async_engine {
 	struct engine engine;
 	uint32_t queue_size;
 	bool silent; // the NIC has stopped completing; nothing is asked of it again
-	struct flow_table tables[RULE_KINDS];
+	uint32_t functions;
+	struct flow_table tables[RULE_ROUTE_FIRST];
+	// A template's mask is that of one length, on a wire with or without tags; made when the first rule comes.
+	struct flow_table route_tables[ROUTE_KINDS][2][PREFIX_BITS_MAX + 1];
 };
 
 static struct async_engine *from_engine(struct engine *engine)
@@ -52,7 +59,7 @@ static int64_t now_ms(void)
 int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connections,
 			   struct engine_queue *ret_queue, char ret_why[ENGINE_WHY_SIZE])
 {
-	const uint32_t of_pods = functions * COUNTERS_PER_POD;
+	const uint32_t of_pods = functions * COUNTERS_PER_POD + COUNTERS_OF_ROUTES;
 	struct rte_flow_port_info port = {0};
 	struct rte_flow_queue_info queue = {0};
 	struct rte_flow_error error = {0};
@@ -85,6 +92,40 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 	return 0;
 }
 
+// ---- tables -------------------------------------------------------------------------------------
+
+// How many rules of this shape there may be.
+static uint32_t table_size(const struct rule_shape *shape, uint32_t functions, uint32_t connections)
+{
+	if (shape->match & MATCH_CONNECTION)
+		return connections;
+	if (shape->match & MATCH_PREFIX)
+		return OFFLOAD_ROUTES_MAX;
+	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT |
+			       MATCH_RECEIVER)
+		       ? functions
+		       : TABLES_SHARED_ROOM;
+}
+
+// NULL: refused, and *op says why.
+static struct rte_flow_template_table *table_of(struct async_engine *async, struct engine_op *op)
+{
+	const struct rule *rule = op->rule;
+	struct flow_words words;
+
+	if (rule->kind < RULE_ROUTE_FIRST)
+		return async->tables[rule->kind].table;
+	struct flow_table *table = &async->route_tables[rule->kind - RULE_ROUTE_FIRST]
+						       [rule->vlan != 0][rule->prefix_length];
+	if (table->table != NULL)
+		return table->table;
+	flow_say(rule_shape(rule), rule, &async->engine.form, &words);
+	op->result = flow_table_create(async->engine.port_id, &words,
+				       table_size(rule_shape(rule), async->functions, 0), table,
+				       op->why);
+	return table->table;
+}
+
 // ---- operations ---------------------------------------------------------------------------------
 
 static int enqueue(struct async_engine *async, struct engine_op *op)
@@ -102,9 +143,11 @@ static int enqueue(struct async_engine *async, struct engine_op *op)
 			op->result = flow_explain(-r, &error, op->why, sizeof(op->why));
 		return r;
 	}
+	struct rte_flow_template_table *table = table_of(async, op);
+	if (table == NULL)
+		return op->result;
 	flow_say(rule_shape(op->rule), op->rule, &async->engine.form, &words);
-	op->flow = rte_flow_async_create(async->engine.port_id, QUEUE, &attr,
-					 async->tables[op->rule->kind].table, words.items, 0,
+	op->flow = rte_flow_async_create(async->engine.port_id, QUEUE, &attr, table, words.items, 0,
 					 words.actions, 0, op, &error);
 	if (op->flow == NULL)
 		op->result = flow_explain(rte_errno, &error, op->why, sizeof(op->why));
@@ -221,8 +264,13 @@ static void async_free(struct engine *engine)
 {
 	struct async_engine *async = from_engine(engine);
 
-	for (size_t i = 0; i < RULE_KINDS; i++)
+	for (size_t i = 0; i < RULE_ROUTE_FIRST; i++)
 		flow_table_destroy(engine->port_id, &async->tables[i]);
+	for (size_t kind = 0; kind < ROUTE_KINDS; kind++)
+		for (size_t length = 0; length <= PREFIX_BITS_MAX; length++) {
+			flow_table_destroy(engine->port_id, &async->route_tables[kind][0][length]);
+			flow_table_destroy(engine->port_id, &async->route_tables[kind][1][length]);
+		}
 	free(async);
 }
 
@@ -232,17 +280,6 @@ static const struct engine_ops async_ops = {
 	.run = async_run,
 	.free = async_free,
 };
-
-// How many rules of this shape there may be.
-static uint32_t table_size(const struct rule_shape *shape, uint32_t functions, uint32_t connections)
-{
-	if (shape->match & MATCH_CONNECTION)
-		return connections;
-	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT |
-			       MATCH_RECEIVER)
-		       ? functions
-		       : TABLES_SHARED_ROOM;
-}
 
 static int create_table(struct async_engine *async, unsigned int kind, uint32_t functions,
 			uint32_t connections, char ret_why[ENGINE_WHY_SIZE])
@@ -262,12 +299,12 @@ static void create_connection_tables(struct async_engine *async, uint32_t functi
 {
 	unsigned int kind;
 
-	for (kind = RULE_CONNECTION_FIRST; kind < RULE_KINDS; kind++) {
+	for (kind = RULE_CONNECTION_FIRST; kind < RULE_ROUTE_FIRST; kind++) {
 		if (flow_has_kind(&async->engine.form, kind) &&
 		    create_table(async, kind, functions, connections, ret_why) < 0)
 			break;
 	}
-	async->engine.connections = kind == RULE_KINDS;
+	async->engine.connections = kind == RULE_ROUTE_FIRST;
 	while (!async->engine.connections && kind-- > RULE_CONNECTION_FIRST)
 		flow_table_destroy(async->engine.port_id, &async->tables[kind]);
 }
@@ -284,6 +321,7 @@ int engine_async_new(uint16_t port_id, const struct flow_form *form,
 	}
 	async->engine = (struct engine){.ops = &async_ops, .port_id = port_id, .form = *form};
 	async->queue_size = queue->size;
+	async->functions = functions;
 	for (unsigned int kind = 0; kind < RULE_CONNECTION_FIRST; kind++) {
 		if (!flow_has_kind(form, kind))
 			continue;

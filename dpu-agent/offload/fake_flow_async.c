@@ -18,6 +18,7 @@ struct rte_flow_pattern_template {
 	bool has_mask[PARTS_MAX];
 	union {
 		struct rte_flow_item_ethdev port;
+		struct rte_flow_item_vlan vlan;
 		struct rte_flow_item_eth eth;
 		struct rte_flow_item_ipv4 ipv4;
 		struct rte_flow_item_ipv6 ipv6;
@@ -103,6 +104,8 @@ static size_t mask_size(enum rte_flow_item_type type)
 		return sizeof(struct rte_flow_item_ethdev);
 	case RTE_FLOW_ITEM_TYPE_ETH:
 		return sizeof(struct rte_flow_item_eth);
+	case RTE_FLOW_ITEM_TYPE_VLAN:
+		return sizeof(struct rte_flow_item_vlan);
 	case RTE_FLOW_ITEM_TYPE_IPV4:
 		return sizeof(struct rte_flow_item_ipv4);
 	case RTE_FLOW_ITEM_TYPE_IPV6:

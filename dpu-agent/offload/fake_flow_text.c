@@ -63,7 +63,10 @@ static int read_eth(struct reading *r, const struct rte_flow_item *item, struct 
 		r->family = ntohs(spec->hdr.ether_type);
 		say(r, " type=%04x", r->family);
 	}
-	if (is_set(&mask->hdr.src_addr, 6))
+	if (rte_is_multicast_ether_addr(&mask->hdr.src_addr) &&
+	    mask->hdr.src_addr.addr_bytes[1] == 0)
+		say(r, " src=group/%02x", spec->hdr.src_addr.addr_bytes[0]);
+	else if (is_set(&mask->hdr.src_addr, 6))
 		say_mac(r, "src", spec->hdr.src_addr.addr_bytes);
 	if (is_set(&mask->hdr.dst_addr, 6))
 		say_mac(r, "dst", spec->hdr.dst_addr.addr_bytes);
@@ -76,16 +79,34 @@ static int read_eth(struct reading *r, const struct rte_flow_item *item, struct 
 	return 0;
 }
 
+static void read_vlan(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_vlan *spec = item->spec, *mask = item->mask;
+
+	assert_true(r->family == RTE_ETHER_TYPE_VLAN || r->family == 0xffff);
+	assert_int_equal(ntohs(mask->hdr.vlan_tci), 0xfff);
+	r->family = ntohs(spec->hdr.eth_proto);
+	say(r, " vlan=%u type=%04x", ntohs(spec->hdr.vlan_tci), r->family);
+}
+
 static void say_address(struct reading *r, const char *name, int family, const void *address,
 			const void *mask, size_t size)
 {
+	const uint8_t *bytes = mask;
 	char text[INET6_ADDRSTRLEN];
+	unsigned int bits = 0;
 
-	if (!is_set(mask, size))
+	while (bits < 8 * size && (bytes[bits / 8] & (0x80 >> bits % 8)))
+		bits++;
+	for (size_t i = bits; i < 8 * size; i++) // of a prefix, and of no address all
+		assert_int_equal(bytes[i / 8] & (0x80 >> i % 8), 0);
+	if (bits == 0)
 		return;
 	inet_ntop(family, address, text, sizeof(text));
 	say(r, " %s=%s", name, text);
-	if (strcmp(name, "ip.dst") != 0)
+	if (bits < 8 * size)
+		say(r, "/%u", bits);
+	if (strcmp(name, "ip.dst") != 0 || bits < 8 * size)
 		return;
 	r->rule->has_destination = true;
 	memcpy(r->rule->destination, address, size);
@@ -156,6 +177,9 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 		return 0;
 	case RTE_FLOW_ITEM_TYPE_ETH:
 		return read_eth(r, item, e);
+	case RTE_FLOW_ITEM_TYPE_VLAN:
+		read_vlan(r, item);
+		return 0;
 	case RTE_FLOW_ITEM_TYPE_IPV4:
 		read_ipv4(r, item);
 		return 0;
@@ -257,6 +281,22 @@ static int read_action(struct reading *r, const struct rte_flow_action *action,
 		return 0;
 	case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
 		return read_modify(r, action->conf, e);
+	case RTE_FLOW_ACTION_TYPE_OF_POP_VLAN:
+		say(r, " pop");
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN:
+		say(r, " push=%04x",
+		    ntohs(((const struct rte_flow_action_of_push_vlan *)action->conf)->ethertype));
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID:
+		say(r, " vid=%u",
+		    ntohs(((const struct rte_flow_action_of_set_vlan_vid *)action->conf)
+				  ->vlan_vid));
+		return 0;
+	case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP:
+		say(r, " pcp=%u",
+		    ((const struct rte_flow_action_of_set_vlan_pcp *)action->conf)->vlan_pcp);
+		return 0;
 	case RTE_FLOW_ACTION_TYPE_DEC_TTL:
 		say(r, " dec_ttl");
 		return 0;

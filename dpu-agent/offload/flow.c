@@ -13,7 +13,7 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
-enum { IPV4_NO_OPTIONS = 0x45, MAC_BITS = 48, TTL_BITS = 8 };
+enum { IPV4_NO_OPTIONS = 0x45, MAC_BITS = 48, TTL_BITS = 8, VLAN_ID_MASK = 0xfff };
 
 static void add_item(struct flow_words *words, enum rte_flow_item_type type, const void *spec,
 		     const void *mask)
@@ -47,12 +47,33 @@ static void say_port(struct flow_words *w, uint32_t match, const struct rule *ru
 		 &w->port, &w->port_mask);
 }
 
+enum { MATCH_ETH = MATCH_ETH_SRC | MATCH_ETH_SRC_GROUP | MATCH_ETH_DST | MATCH_RECEIVER };
+
+static bool is_tagged(const struct rule_shape *shape, const struct rule *rule)
+{
+	return (shape->match & MATCH_WIRE_TAG) && rule->vlan != 0;
+}
+
+// What is behind the addresses, or the tag: of a frame without one the type.
+static void say_tag(struct flow_words *w, const struct rule *rule)
+{
+	w->vlan.hdr.eth_proto = w->eth.hdr.ether_type;
+	w->vlan_mask.hdr.eth_proto = UINT16_MAX;
+	w->vlan.hdr.vlan_tci = rte_cpu_to_be_16(rule->vlan);
+	w->vlan_mask.hdr.vlan_tci = RTE_BE16(VLAN_ID_MASK);
+	w->eth.hdr.ether_type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
+}
+
 static void say_eth(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
 		    const struct flow_form *form)
 {
-	if (shape->family == RULE_NO_IP &&
-	    !(shape->match & (MATCH_ETH_SRC | MATCH_ETH_DST | MATCH_RECEIVER)))
+	const bool tagged = is_tagged(shape, rule);
+
+	if (shape->family == RULE_NO_IP && !(shape->match & MATCH_ETH))
 		return;
+	if (shape->match & MATCH_ETH_SRC_GROUP)
+		w->eth.hdr.src_addr.addr_bytes[0] = w->eth_mask.hdr.src_addr.addr_bytes[0] =
+			RTE_ETHER_GROUP_ADDR;
 	if (shape->match & MATCH_ETH_SRC) {
 		memcpy(&w->eth.hdr.src_addr, rule->mac.bytes, sizeof(w->eth.hdr.src_addr));
 		memset(&w->eth_mask.hdr.src_addr, 0xff, sizeof(w->eth_mask.hdr.src_addr));
@@ -69,9 +90,26 @@ static void say_eth(struct flow_words *w, const struct rule_shape *shape, const 
 			shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
 		w->eth_mask.hdr.ether_type = UINT16_MAX;
 	}
-	if ((shape->match & MATCH_UNTAGGED) && form->untagged)
+	if ((shape->match & (MATCH_UNTAGGED | MATCH_WIRE_TAG)) && !tagged && form->untagged)
 		w->eth_mask.has_vlan = 1;
+	if (tagged)
+		say_tag(w, rule);
 	add_item(w, RTE_FLOW_ITEM_TYPE_ETH, &w->eth, &w->eth_mask);
+	if (tagged)
+		add_item(w, RTE_FLOW_ITEM_TYPE_VLAN, &w->vlan, &w->vlan_mask);
+}
+
+// Its first bits, and all of it if it is no prefix.
+static void say_address(uint32_t match, const struct rule *rule, const void *address, size_t size,
+			void *spec, void *mask)
+{
+	const unsigned int bits = match & MATCH_PREFIX ? rule->prefix_length : 8 * (unsigned)size;
+	uint8_t *to = mask;
+
+	memset(to, 0xff, bits / 8);
+	if (bits % 8 != 0)
+		to[bits / 8] = (uint8_t)(0xff << (8 - bits % 8));
+	memcpy(spec, address, size);
 }
 
 static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *rule)
@@ -86,14 +124,12 @@ static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *ru
 		spec->time_to_live = rule->number;
 		mask->time_to_live = UINT8_MAX;
 	}
-	if (match & MATCH_IP_SRC) {
-		spec->src_addr = rule->ipv4.s_addr;
-		mask->src_addr = UINT32_MAX;
-	}
-	if (match & MATCH_IP_DST) {
-		spec->dst_addr = rule->ipv4.s_addr;
-		mask->dst_addr = UINT32_MAX;
-	}
+	if (match & MATCH_IP_SRC)
+		say_address(match, rule, &rule->ipv4, sizeof(rule->ipv4), &spec->src_addr,
+			    &mask->src_addr);
+	if (match & MATCH_IP_DST)
+		say_address(match, rule, &rule->ipv4, sizeof(rule->ipv4), &spec->dst_addr,
+			    &mask->dst_addr);
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV4, &w->ipv4, &w->ipv4_mask);
 }
 
@@ -109,14 +145,12 @@ static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *ru
 		spec->proto = IPPROTO_ICMPV6;
 		mask->proto = UINT8_MAX;
 	}
-	if (match & MATCH_IP_SRC) {
-		memcpy(&spec->src_addr, &rule->ipv6, sizeof(spec->src_addr));
-		memset(&mask->src_addr, 0xff, sizeof(mask->src_addr));
-	}
-	if (match & MATCH_IP_DST) {
-		memcpy(&spec->dst_addr, &rule->ipv6, sizeof(spec->dst_addr));
-		memset(&mask->dst_addr, 0xff, sizeof(mask->dst_addr));
-	}
+	if (match & MATCH_IP_SRC)
+		say_address(match, rule, &rule->ipv6, sizeof(rule->ipv6), &spec->src_addr,
+			    &mask->src_addr);
+	if (match & MATCH_IP_DST)
+		say_address(match, rule, &rule->ipv6, sizeof(rule->ipv6), &spec->dst_addr,
+			    &mask->dst_addr);
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);
 	if (!(match & MATCH_ICMP6_TYPE))
 		return;
@@ -344,9 +378,21 @@ static void say_translation(struct flow_words *w, const struct rule_shape *shape
 	flow_add_action(w, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &w->to, &w->to_mask);
 }
 
+// Without a priority, as software sends it.
+static void say_push(struct flow_words *w, const struct rule *rule)
+{
+	w->push.ethertype = RTE_BE16(RTE_ETHER_TYPE_VLAN);
+	w->vid.vlan_vid = rte_cpu_to_be_16(rule->vlan);
+	flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN, &w->push, &w->push);
+	flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID, &w->vid, &w->no_vid);
+	flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP, &w->pcp, &w->pcp);
+}
+
 static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 			const struct rule *rule, const struct flow_form *form)
 {
+	if ((shape->actions & ACTION_POP_TAG) && rule->vlan != 0)
+		flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_POP_VLAN, NULL, NULL);
 	if (shape->actions & ACTION_METER) {
 		w->meter.mtr_id = rule->meter;
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_METER, &w->meter, &w->no_meter);
@@ -360,6 +406,8 @@ static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 		say_translation(w, shape,
 				rule->connection != NULL ? &rule->connection->to : &some.to, form);
 	}
+	if ((shape->actions & ACTION_PUSH_TAG) && rule->vlan != 0)
+		say_push(w, rule);
 	if (shape->actions & ACTION_REWRITE_MACS)
 		say_macs(w, &rule->router, &rule->mac, form);
 	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)
@@ -369,7 +417,7 @@ static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 		w->jump_mask.group = UINT32_MAX;
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_JUMP, &w->jump, &w->jump_mask);
 	}
-	if (shape->actions & ACTION_TO_FUNCTION) {
+	if (shape->actions & (ACTION_TO_FUNCTION | ACTION_TO_WIRE)) {
 		w->to.port_id = rule->port_id;
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &w->to, &w->to_mask);
 	}
@@ -381,7 +429,7 @@ void flow_say(const struct rule_shape *shape, const struct rule *rule, const str
 	memset(ret_words, 0, sizeof(*ret_words));
 	ret_words->attr.transfer = 1;
 	ret_words->attr.group = shape->group;
-	ret_words->attr.priority = shape->priority;
+	ret_words->attr.priority = rule_priority(shape, rule);
 	say_items(ret_words, shape, rule, form);
 	say_actions(ret_words, shape, rule, form);
 }

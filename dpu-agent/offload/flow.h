@@ -21,6 +21,8 @@ struct flow_form {
 	bool meter;               // can meter what a pod sends, and what it gets from whomever
 	bool connections;         // takes the shapes from RULE_CONNECTION_FIRST on
 	bool limited_connections; // with those of pods that have a limit
+	bool routes;              // takes those from RULE_ROUTE_FIRST on
+	bool tagged_routes;       // and for a wire on a VLAN
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
 	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
@@ -37,8 +39,10 @@ static inline uint32_t flow_left_out(const struct flow_form *form)
 static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind kind)
 {
 	switch (kind) {
+	case RULE_WIRE_NEIGHBOUR:
 	case RULE_NEIGHBOUR: // one of the two keeps neighbour discovery out: see program.h
 		return form->icmp6_type;
+	case RULE_WIRE_ICMP6:
 	case RULE_ICMP6:
 		return !form->icmp6_type;
 	case RULE_DHCP_IPV4:
@@ -56,7 +60,7 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	}
 }
 
-enum { FLOW_ITEMS_MAX = 6, FLOW_ACTIONS_MAX = 10 }; // with END, which is what zeros say
+enum { FLOW_ITEMS_MAX = 7, FLOW_ACTIONS_MAX = 10 }; // with END, which is what zeros say
 
 // Points into itself: not to be copied.
 struct flow_words {
@@ -70,6 +74,7 @@ struct flow_words {
 
 	struct rte_flow_item_ethdev port, port_mask;
 	struct rte_flow_item_eth eth, eth_mask;
+	struct rte_flow_item_vlan vlan, vlan_mask;
 	struct rte_flow_item_ipv4 ipv4, ipv4_mask;
 	struct rte_flow_item_ipv6 ipv6, ipv6_mask;
 	struct rte_flow_item_icmp6 icmp6, icmp6_mask;
@@ -77,6 +82,9 @@ struct flow_words {
 	struct rte_flow_item_udp udp, udp_mask;
 	struct rte_flow_item_integrity integrity, integrity_mask;
 
+	struct rte_flow_action_of_push_vlan push;
+	struct rte_flow_action_of_set_vlan_vid vid, no_vid;
+	struct rte_flow_action_of_set_vlan_pcp pcp;
 	struct rte_flow_action_set_mac macs[2], no_mac;
 	struct rte_flow_action_meter meter, no_meter;
 	struct rte_flow_action_set_ipv4 ipv4s[2], no_ipv4;

@@ -14,8 +14,11 @@
 #include <rte_ethdev.h>
 
 #include "offload/connections_private.h"
+#include "offload/routes_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
+
+enum { ROUTES_BUDGET_US = 200 * 1000 }; // of all, when the rules begin
 
 int64_t offload_now_us(void)
 {
@@ -52,6 +55,7 @@ static void remove_all(struct offload *offload)
 		return;
 	transaction_remove(offload, &shared, 1);
 	connections_remove_all(offload);
+	routes_remove_all(offload);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
 		if (offload->pods[slot].installed > 0)
 			sets[count++] = &offload->pods[slot];
@@ -68,6 +72,7 @@ static void drop_engine(struct offload *offload)
 		return;
 	// What was not removed goes with the NIC's configuration.
 	connections_forget(offload);
+	routes_forget(offload);
 	transaction_forget(offload, &offload->shared);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		transaction_forget(offload, &offload->pods[slot]);
@@ -209,6 +214,7 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	offload_set_up(offload);
 	if (offload_usable(offload))
 		pods_fill(offload);
+	routes_fill(offload, offload_now_us() + ROUTES_BUDGET_US);
 	pods_tell(offload);
 }
 
@@ -283,6 +289,15 @@ int offload_new(const struct offload_config *config, struct offload **ret_offloa
 		}
 		offload->most_connections = RTE_MIN(config->places, config->connections);
 	}
+	if (offload->enabled) {
+		int r = routes_new(&offload->routes, err);
+
+		if (r < 0) {
+			connections_free(offload->connections);
+			free(offload);
+			return r;
+		}
+	}
 	*ret_offload = offload;
 	if (!offload->enabled)
 		return 0;
@@ -309,5 +324,6 @@ void offload_free(struct offload *offload)
 		drop_engine(offload);
 	}
 	connections_free(offload->connections);
+	routes_free(offload->routes);
 	free(offload);
 }

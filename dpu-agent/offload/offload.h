@@ -14,6 +14,7 @@
 //     group 3  to a pod's address           -> count, rewrite MACs, decrement TTL, out (pod, family)
 //              the same with the meter before the count       (limited pod, family)
 //     a miss in any of them is the slow path, with the frame untouched
+//     what is between pods and the wire: routes.h, connections.h
 //
 // A pod's limit holds for the sum of what the e-switch forwards and what the agent does, so there is one
 // place for each direction which all frames pass. What the pod sends comes in by group 0, whoever forwards
@@ -79,6 +80,7 @@ struct offload_pod {
 	struct in_addr ipv4;
 	struct in6_addr ipv6;
 	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS];
+	bool publishes; // ports, so that what it sends to the wire may be an answer to be translated (routes.h)
 };
 
 // Program the rules of these pods, each pod's address family a transaction, all of them pushed
@@ -124,7 +126,7 @@ struct offload_pod_status {
 	bool metered;
 	struct bandwidth_count meters[BANDWIDTH_DIRECTIONS];
 };
-// Of a slot that is not there: off and zeros; of the uplink's, what connections have sent and received.
+// Of a slot that is not there: off and zeros; of the uplink's, what connections and routes have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 

@@ -8,6 +8,7 @@
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
 //     meters.c       the limits of pods, in the NIC
 //     connections.c  masqueraded connections             ──►  connections_run.c, connections_gate.c, engine.h
+//     routes.c       what is routed to the wire          ──►  routes_run.c, engine.h
 //     ledger.c       every installed rule by its ID
 //     status.c       what people are told
 
@@ -25,7 +26,8 @@ enum {
 	OFFLOAD_SLOTS = DATAPATH_PORTS_MAX,
 	NO_SLOT = OFFLOAD_SLOTS, // of the shared rules
 	BATCH_SETS = 48,         // pods whose rules are given to the NIC at once
-	LEDGER_SIZE = 2 * (OFFLOAD_SLOTS + 1) * PROGRAM_RULES_MAX,
+	LEDGER_ROUTES = 8192,    // rules of routes
+	LEDGER_SIZE = 2 * ((OFFLOAD_SLOTS + 1) * PROGRAM_RULES_MAX + LEDGER_ROUTES),
 };
 
 struct installed {
@@ -78,6 +80,7 @@ struct ledger {
 };
 
 struct connections;
+struct routes;
 
 struct offload {
 	struct nic *nic;
@@ -100,6 +103,7 @@ struct offload {
 
 	struct connections *connections; // NULL: none are wanted
 	uint32_t most_connections;
+	struct routes *routes;                 // NULL: switched off
 	char connections_why[ENGINE_WHY_SIZE]; // the NIC takes none, or has refused one
 
 	struct ledger ledger;

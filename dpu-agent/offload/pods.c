@@ -10,6 +10,7 @@
 #include <rte_common.h>
 
 #include "offload/connections_private.h"
+#include "offload/routes_private.h"
 #include "port/port_dpdk.h"
 #include "proto/base/log.h"
 
@@ -76,7 +77,8 @@ static bool program(struct offload *offload, struct rule_set *set)
 		return false;
 	}
 	set->count = program_pod(&set->pod, &offload->router, port_ethdev_id(set->pod.port),
-				 offload->vf_of_slot[set->slot], rules);
+				 offload->vf_of_slot[set->slot], routes_wire(offload),
+				 offload->uplink, rules);
 	for (size_t i = 0; i < set->count; i++)
 		set->rules[i] = (struct installed){.rule = rules[i]};
 	if (meets_remains(offload, set)) {
@@ -232,8 +234,9 @@ static bool same_limits(const struct offload_pod *a, const struct offload_pod *b
 static bool same_pod(const struct offload_pod *a, const struct offload_pod *b)
 {
 	return a->port == b->port && memcmp(&a->mac, &b->mac, sizeof(a->mac)) == 0 &&
-	       a->mtu == b->mtu && same_limits(a, b) && a->has_ipv4 == b->has_ipv4 &&
-	       a->has_ipv6 == b->has_ipv6 && (!a->has_ipv4 || a->ipv4.s_addr == b->ipv4.s_addr) &&
+	       a->mtu == b->mtu && a->publishes == b->publishes && same_limits(a, b) &&
+	       a->has_ipv4 == b->has_ipv4 && a->has_ipv6 == b->has_ipv6 &&
+	       (!a->has_ipv4 || a->ipv4.s_addr == b->ipv4.s_addr) &&
 	       (!a->has_ipv6 || memcmp(&a->ipv6, &b->ipv6, sizeof(a->ipv6)) == 0);
 }
 
@@ -378,6 +381,8 @@ void pods_take_events(struct offload *offload)
 		reset++;
 	}
 	offload->shared.outdated = offload->shared.outdated || all;
+	if (all)
+		routes_outdate(offload);
 	if (reset == 0 && !all)
 		return;
 	log_info("reset, rules are made again", "pods=%u shared=%s", reset, all ? "yes" : "no");
@@ -408,5 +413,6 @@ void offload_retry(struct offload *offload)
 		return;
 	clear(offload, deadline_us);
 	fill_again(offload, deadline_us);
+	routes_fill(offload, deadline_us);
 	pods_tell(offload);
 }

@@ -16,7 +16,7 @@
 #include "offload/program.h"
 
 // No pod's.
-enum { SAMPLE_METER = 1 + OFFLOAD_SLOTS * BANDWIDTH_DIRECTIONS };
+enum { SAMPLE_METER = 1 + OFFLOAD_SLOTS * BANDWIDTH_DIRECTIONS, SAMPLE_VLAN = 100 };
 
 struct question {
 	const char *name;
@@ -109,6 +109,7 @@ static struct rule sample(const struct preflight *p)
 		.router = {{0x02, 0, 0, 0, 0, 2}},
 		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
 		.ipv6 = {{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}},
+		.prefix_length = 24,
 	};
 }
 
@@ -244,7 +245,7 @@ static void ask_connections(struct preflight *p)
 	for (int form = FLOW_NAT_SET; r < 0 && form <= FLOW_NAT_MODIFY; form++) {
 		p->form.nat = form;
 		r = 0;
-		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_KINDS; kind++) {
+		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_ROUTE_FIRST; kind++) {
 			if (kind == RULE_LIMITED_RECEIVER) // asked with the meter
 				continue;
 			r = ask(p, &rule_shapes[kind], why);
@@ -256,6 +257,36 @@ static void ask_connections(struct preflight *p)
 	}
 	p->form.connections = r == 0;
 	preflight_note(p, "carry masqueraded connections", r == 0, r == 0 ? "" : remark);
+}
+
+// The same of what is routed to the wire and from there; `vlan`: that it is on, 0: none.
+static bool ask_route_shapes(struct preflight *p, const char *name, uint16_t vlan)
+{
+	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
+	struct rule rule = sample(p);
+	struct flow_words words;
+	int r = 0;
+
+	rule.vlan = vlan;
+	for (int kind = RULE_ROUTE_FIRST; r == 0 && kind < RULE_KINDS; kind++) {
+		if (!flow_has_kind(&p->form, kind))
+			continue;
+		flow_say(&rule_shapes[kind], &rule, &p->form, &words);
+		r = ask_words(p, &words, why);
+		if (r < 0)
+			snprintf(remark, sizeof(remark),
+				 "%s: %s; without: all of that takes the slow path",
+				 rule_shapes[kind].name, why);
+	}
+	preflight_note(p, name, r == 0, remark);
+	return r == 0;
+}
+
+static void ask_routes(struct preflight *p)
+{
+	p->form.routes = ask_route_shapes(p, "route to the wire", 0);
+	p->form.tagged_routes =
+		p->form.routes && ask_route_shapes(p, "route to a wire on a VLAN", SAMPLE_VLAN);
 }
 
 // ---- what will be needed later ------------------------------------------------------------------
@@ -393,6 +424,7 @@ void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t fu
 	ask_shapes(p);
 	ask_meter(p);
 	ask_connections(p);
+	ask_routes(p);
 	note_age(p);
 	note_shared_counter(p);
 	note_vxlan(p);

@@ -71,8 +71,38 @@ static size_t program_limits(const struct offload_pod *pod, uint16_t port_id, ui
 	return count;
 }
 
+// What is routed of one family: from the wire, by the rule that sends to the pod; and nothing of a pod that publishes
+// ports to the wire, since some of that are answers to be translated.
+static size_t program_wire(const struct offload_pod *pod, const struct rule *of_pod, int family,
+			   const struct offload_wire *wire, uint16_t uplink, bool receives,
+			   struct rule *ret_rules)
+{
+	static const enum rule_kind from[2] = {RULE_FROM_WIRE_IPV4, RULE_FROM_WIRE_IPV6};
+	static const enum rule_kind unrouted[2] = {RULE_UNROUTED_IPV4, RULE_UNROUTED_IPV6};
+	const bool routed[2] = {wire != NULL && wire->ipv4, wire != NULL && wire->ipv6};
+	size_t count = 0;
+
+	if (!routed[family])
+		return 0;
+	if (receives && pod->mtu >= wire->mtu) {
+		struct rule *rule = &ret_rules[count++];
+
+		*rule = *of_pod;
+		rule->kind = from[family];
+		rule->port_id = uplink;
+		rule->router = wire->mac;
+		rule->vlan = wire->vlan;
+	}
+	if (pod->publishes) {
+		ret_rules[count] = *of_pod;
+		ret_rules[count++].kind = unrouted[family];
+	}
+	return count;
+}
+
 size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
-		   uint16_t port_id, uint16_t vf, struct rule ret_rules[PROGRAM_RULES_MAX])
+		   uint16_t port_id, uint16_t vf, const struct offload_wire *wire, uint16_t uplink,
+		   struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	static const enum rule_kind receiving[2][2] = {
 		{RULE_OUTPUT_IPV4, RULE_OUTPUT_IPV6},
@@ -105,6 +135,9 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 		rule.kind = sending[family];
 		if (has[family] && sends)
 			ret_rules[count++] = rule;
+		if (has[family])
+			count += program_wire(pod, &rule, family, wire, uplink, receives,
+					      &ret_rules[count]);
 	}
 	return count;
 }

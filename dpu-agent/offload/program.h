@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "offload/offload.h"
+#include "offload/routes.h"
 #include "offload/rule.h"
 
 enum { PROGRAM_RULES_MAX = 14 }; // of a pod, or shared
@@ -21,6 +22,8 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections, u
 uint32_t program_meter_id(uint32_t slot, unsigned int direction);
 
 // Both directions of both families, but of a pod whose MTU is not the network's one direction only:
-// see offload.h. Where it has a limit, the rules with its meters.
+// see offload.h. Where it has a limit, the rules with its meters. With a wire (NULL: none) also what comes
+// from there, by the ethdev `uplink`, and what does not go there.
 size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
-		   uint16_t port_id, uint16_t vf, struct rule ret_rules[PROGRAM_RULES_MAX]);
+		   uint16_t port_id, uint16_t vf, const struct offload_wire *wire, uint16_t uplink,
+		   struct rule ret_rules[PROGRAM_RULES_MAX]);

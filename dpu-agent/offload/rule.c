@@ -152,8 +152,139 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_CONNECTION,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
+	[RULE_FROM_WIRE_IPV4] = {
+		.name = "IPv4 from the wire", .family = RULE_IPV4,
+		.group = RULE_GROUP_DESTINATION, .priority = 1, .opens = true,
+		.match = MATCH_WIRE | MATCH_ETH_DST | MATCH_WIRE_TAG | MATCH_INTACT |
+			 MATCH_NO_OPTIONS | MATCH_IP_DST,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_WIRE_SOURCE},
+	[RULE_FROM_WIRE_IPV6] = {
+		.name = "IPv6 from the wire", .family = RULE_IPV6,
+		.group = RULE_GROUP_DESTINATION, .priority = 1, .opens = true,
+		.match = MATCH_WIRE | MATCH_ETH_DST | MATCH_WIRE_TAG | MATCH_INTACT |
+			 MATCH_IP_DST,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_WIRE_SOURCE},
+	[RULE_NOBODY_GROUP] = {
+		.name = "group as sender", .group = RULE_GROUP_WIRE_SOURCE, .guards = true,
+		.match = MATCH_ETH_SRC_GROUP,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_NOBODY] = {
+		.name = "nobody as sender", .group = RULE_GROUP_WIRE_SOURCE, .guards = true,
+		.match = MATCH_ETH_SRC,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_WIRE_EXPIRING_IPV4] = {
+		.name = "expiring IPv4 from the wire", .family = RULE_IPV4,
+		.group = RULE_GROUP_WIRE_SOURCE, .guards = true,
+		.match = MATCH_WIRE_TAG | MATCH_HOP_LIMIT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_WIRE_EXPIRING_IPV6] = {
+		.name = "expiring IPv6 from the wire", .family = RULE_IPV6,
+		.group = RULE_GROUP_WIRE_SOURCE, .guards = true,
+		.match = MATCH_WIRE_TAG | MATCH_HOP_LIMIT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_WIRE_NEIGHBOUR] = {
+		.name = "neighbour discovery from the wire", .group = RULE_GROUP_WIRE_SOURCE,
+		.family = RULE_IPV6, .guards = true,
+		.match = MATCH_WIRE_TAG | MATCH_ICMP6_TYPE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_WIRE_ICMP6] = {
+		.name = "ICMPv6 from the wire", .group = RULE_GROUP_WIRE_SOURCE,
+		.family = RULE_IPV6, .guards = true,
+		.match = MATCH_WIRE_TAG | MATCH_ICMP6,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_WIRE_SOURCE_IPV4] = {
+		.name = "IPv4 source on the wire", .family = RULE_IPV4,
+		.group = RULE_GROUP_WIRE_SOURCE, .priority = 1,
+		.match = MATCH_WIRE_TAG | MATCH_IP_SRC | MATCH_PREFIX,
+		.actions = ACTION_POP_TAG | ACTION_COUNT | ACTION_JUMP, .jump = RULE_GROUP_OUTPUT},
+	[RULE_WIRE_SOURCE_IPV6] = {
+		.name = "IPv6 source on the wire", .family = RULE_IPV6,
+		.group = RULE_GROUP_WIRE_SOURCE, .priority = 1,
+		.match = MATCH_WIRE_TAG | MATCH_IP_SRC | MATCH_PREFIX,
+		.actions = ACTION_POP_TAG | ACTION_COUNT | ACTION_JUMP, .jump = RULE_GROUP_OUTPUT},
+	[RULE_NO_WIRE_SOURCE_IPV4] = {
+		.name = "no IPv4 source on the wire", .family = RULE_IPV4,
+		.group = RULE_GROUP_WIRE_SOURCE, .priority = 1, .guards = true,
+		.match = MATCH_WIRE_TAG | MATCH_IP_SRC | MATCH_PREFIX,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_NO_WIRE_SOURCE_IPV6] = {
+		.name = "no IPv6 source on the wire", .family = RULE_IPV6,
+		.group = RULE_GROUP_WIRE_SOURCE, .priority = 1, .guards = true,
+		.match = MATCH_WIRE_TAG | MATCH_IP_SRC | MATCH_PREFIX,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_ROUTES_IPV4] = {
+		.name = "IPv4 routes", .family = RULE_IPV4,
+		.group = RULE_GROUP_DESTINATION, .priority = 3, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_ROUTES_IPV6] = {
+		.name = "IPv6 routes", .family = RULE_IPV6,
+		.group = RULE_GROUP_DESTINATION, .priority = 3, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_CONNECTED_IPV4] = {
+		.name = "IPv4 routes beside connections", .family = RULE_IPV4,
+		.group = RULE_GROUP_CONNECTION, .priority = 1, .opens = true,
+		.match = MATCH_ETH_DST,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_CONNECTED_IPV6] = {
+		.name = "IPv6 routes beside connections", .family = RULE_IPV6,
+		.group = RULE_GROUP_CONNECTION, .priority = 1, .opens = true,
+		.match = MATCH_ETH_DST,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_UNROUTED_IPV4] = {
+		.name = "unrouted IPv4", .family = RULE_IPV4,
+		.group = RULE_GROUP_ROUTE, .guards = true,
+		.match = MATCH_FUNCTION,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_UNROUTED_IPV6] = {
+		.name = "unrouted IPv6", .family = RULE_IPV6,
+		.group = RULE_GROUP_ROUTE, .guards = true,
+		.match = MATCH_FUNCTION,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_ROUTE_IPV4] = {
+		.name = "IPv4 route", .family = RULE_IPV4,
+		.group = RULE_GROUP_ROUTE, .priority = 1, .opens = true,
+		.match = MATCH_IP_DST | MATCH_PREFIX,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
+	[RULE_ROUTE_IPV6] = {
+		.name = "IPv6 route", .family = RULE_IPV6,
+		.group = RULE_GROUP_ROUTE, .priority = 1, .opens = true,
+		.match = MATCH_IP_DST | MATCH_PREFIX,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
+	[RULE_NO_ROUTE_IPV4] = {
+		.name = "no IPv4 route", .family = RULE_IPV4,
+		.group = RULE_GROUP_ROUTE, .priority = 2, .guards = true,
+		.match = MATCH_IP_DST | MATCH_PREFIX,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_NO_ROUTE_IPV6] = {
+		.name = "no IPv6 route", .family = RULE_IPV6,
+		.group = RULE_GROUP_ROUTE, .priority = 2, .guards = true,
+		.match = MATCH_IP_DST | MATCH_PREFIX,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_TO_WIRE_IPV4] = {
+		.name = "IPv4 to the wire", .family = RULE_IPV4,
+		.group = RULE_GROUP_OUTPUT, .priority = 1,
+		.match = MATCH_IP_DST | MATCH_PREFIX,
+		.actions = ACTION_COUNT | ACTION_PUSH_TAG | ACTION_REWRITE_MACS |
+			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_WIRE},
+	[RULE_TO_WIRE_IPV6] = {
+		.name = "IPv6 to the wire", .family = RULE_IPV6,
+		.group = RULE_GROUP_OUTPUT, .priority = 1,
+		.match = MATCH_IP_DST | MATCH_PREFIX,
+		.actions = ACTION_COUNT | ACTION_PUSH_TAG | ACTION_REWRITE_MACS |
+			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_WIRE},
 };
 // clang-format on
+
+uint32_t rule_priority(const struct rule_shape *shape, const struct rule *rule)
+{
+	const uint32_t bits = shape->family == RULE_IPV4 ? 32 : 128;
+
+	if (!(shape->match & MATCH_PREFIX))
+		return shape->priority;
+	return shape->priority + 2 * (bits - rule->prefix_length);
+}
 
 static bool same_mac(const struct mac *a, const struct mac *b)
 {
@@ -167,7 +298,11 @@ bool rule_same_match(const struct rule *a, const struct rule *b)
 
 	if (a->kind != b->kind)
 		return false;
-	if ((match & (MATCH_FUNCTION | MATCH_AGENT)) && a->port_id != b->port_id)
+	if ((match & (MATCH_FUNCTION | MATCH_AGENT | MATCH_WIRE)) && a->port_id != b->port_id)
+		return false;
+	if ((match & MATCH_WIRE_TAG) && a->vlan != b->vlan)
+		return false;
+	if ((match & MATCH_PREFIX) && a->prefix_length != b->prefix_length)
 		return false;
 	if ((match & MATCH_ETH_SRC) && !same_mac(&a->mac, &b->mac))
 		return false;
@@ -245,6 +380,11 @@ static void add_ip(struct text *text, const struct rule *rule)
 	else
 		inet_ntop(AF_INET6, &rule->ipv6, address, sizeof(address));
 	text_add(text, "%s %s %s", family, shape->match & MATCH_IP_SRC ? "src" : "dst", address);
+	if (shape->match & MATCH_PREFIX) {
+		text->separator = "";
+		text_add(text, "/%u", rule->prefix_length);
+		text->separator = " ";
+	}
 }
 
 void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text, size_t size)
@@ -263,11 +403,17 @@ void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text
 		text_add(&text, "from the wire");
 	if (match & MATCH_RECEIVER)
 		add_mac(&text, "eth dst ", &rule->receiver);
+	if (match & MATCH_ETH_SRC_GROUP)
+		text_add(&text, "eth src of a group");
 	if (match & MATCH_ETH_SRC)
 		add_mac(&text, "eth src ", &rule->mac);
 	if (match & MATCH_ETH_DST)
 		add_mac(&text, match & MATCH_ETH_SRC ? "dst " : "eth dst ", &rule->router);
 	if (match & MATCH_UNTAGGED)
+		text_add(&text, "untagged");
+	if ((match & MATCH_WIRE_TAG) && rule->vlan != 0)
+		text_add(&text, "vlan %u", rule->vlan);
+	else if ((match & MATCH_WIRE_TAG) && !(left_out & MATCH_UNTAGGED))
 		text_add(&text, "untagged");
 	add_ip(&text, rule);
 	if (match & MATCH_NO_OPTIONS)
@@ -282,10 +428,14 @@ void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)
 	struct text text = {.start = ret_text, .size = size, .separator = ", "};
 
 	ret_text[0] = '\0';
+	if ((shape->actions & ACTION_POP_TAG) && rule->vlan != 0)
+		text_add(&text, "pop vlan");
 	if (shape->actions & ACTION_METER)
 		text_add(&text, "meter");
 	if (shape->actions & ACTION_COUNT)
 		text_add(&text, "count");
+	if ((shape->actions & ACTION_PUSH_TAG) && rule->vlan != 0)
+		text_add(&text, "push vlan %u", rule->vlan);
 	if (shape->actions & ACTION_REWRITE_MACS) {
 		add_mac(&text, "set eth src ", &rule->router);
 		add_mac(&text, "set eth dst ", &rule->mac);
@@ -297,4 +447,6 @@ void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)
 			 shape->jump);
 	if (shape->actions & ACTION_TO_FUNCTION)
 		text_add(&text, "to pf0vf%u", rule->vf);
+	if (shape->actions & ACTION_TO_WIRE)
+		text_add(&text, "to the wire");
 }

@@ -22,6 +22,8 @@ enum {
 	RULE_GROUP_SLOW, // has no rule: whatever gets here misses
 	RULE_GROUP_CONNECTION,
 	RULE_GROUP_RECEIVER, // what connections have for pods
+	RULE_GROUP_WIRE_SOURCE,
+	RULE_GROUP_ROUTE,
 };
 
 enum rule_family { RULE_NO_IP, RULE_IPV4, RULE_IPV6 }; // the Ethernet type that is matched
@@ -48,6 +50,11 @@ enum {
 	MATCH_TCP = 1 << 15,
 	MATCH_WIRE = 1 << 16,     // from the uplink, whose ethdev is rule.port_id
 	MATCH_RECEIVER = 1 << 17, // destination MAC address rule.receiver
+	// As of frames on the wire: tagged with rule.vlan, or untagged if that is 0.
+	MATCH_WIRE_TAG = 1 << 18,
+	// With MATCH_IP_SRC or MATCH_IP_DST: only the first rule.prefix_length bits, longer prefixes first.
+	MATCH_PREFIX = 1 << 19,
+	MATCH_ETH_SRC_GROUP = 1 << 20, // a source MAC address that is a group's, and so nobody's
 };
 
 // What it does, in this order.
@@ -60,6 +67,9 @@ enum {
 	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
 	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1; without a jump, out of its port.
 	ACTION_TRANSLATE = 1 << 6,
+	ACTION_POP_TAG = 1 << 7,  // the first of all, if rule.vlan is not 0
+	ACTION_PUSH_TAG = 1 << 8, // of rule.vlan, if that is not 0
+	ACTION_TO_WIRE = 1 << 9,  // out of the uplink, which is rule.port_id
 };
 
 struct rule_shape {
@@ -74,6 +84,8 @@ struct rule_shape {
 	// Limits what is let in by others, and by the default way: of a set, installed first and removed
 	// last.
 	bool limits;
+	// Keeps frames from rules that are not for them: of a set, installed before those and removed after them.
+	bool guards;
 };
 
 enum rule_kind {
@@ -109,10 +121,36 @@ enum rule_kind {
 	RULE_RECEIVED_TCP_IPV6,
 	RULE_RECEIVED_UDP_IPV4,
 	RULE_RECEIVED_UDP_IPV6,
+	// What is routed between pods and the wire: see routes.h.
+	RULE_FROM_WIRE_IPV4, // to a pod
+	RULE_FROM_WIRE_IPV6,
+	RULE_NOBODY_GROUP, // on the wire: such MAC addresses nobody has
+	RULE_NOBODY,
+	RULE_WIRE_EXPIRING_IPV4, // as those without WIRE, of tagged frames
+	RULE_WIRE_EXPIRING_IPV6,
+	RULE_WIRE_NEIGHBOUR,
+	RULE_WIRE_ICMP6,
+	RULE_WIRE_SOURCE_IPV4, // who may speak to pods
+	RULE_WIRE_SOURCE_IPV6,
+	RULE_NO_WIRE_SOURCE_IPV4, // who may not, or not without being looked at
+	RULE_NO_WIRE_SOURCE_IPV6,
+	RULE_ROUTES_IPV4, // to the routes: what a pod sends that is for no pod
+	RULE_ROUTES_IPV6,
+	RULE_CONNECTED_IPV4, // the same if the pod has connections, and it is none of theirs
+	RULE_CONNECTED_IPV6,
+	RULE_UNROUTED_IPV4, // not of this pod
+	RULE_UNROUTED_IPV6,
+	RULE_ROUTE_IPV4,
+	RULE_ROUTE_IPV6,
+	RULE_NO_ROUTE_IPV4, // none that the e-switch could take
+	RULE_NO_ROUTE_IPV6,
+	RULE_TO_WIRE_IPV4,
+	RULE_TO_WIRE_IPV6,
 	RULE_KINDS,
 	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 	RULE_CONNECTION_FIRST =
-		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
+		RULE_CONNECTIONS_IPV4,          // those of connections, which a NIC need not know
+	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes
 };
 
 extern const struct rule_shape rule_shapes[RULE_KINDS];
@@ -143,6 +181,8 @@ struct rule {
 	struct in_addr ipv4; // the pod's
 	struct in6_addr ipv6;
 	uint8_t number; // hop limit, or ICMPv6 type
+	uint8_t prefix_length;
+	uint16_t vlan; // of the wire, 0: untagged
 	uint16_t udp_source, udp_destination;
 	uint32_t meter;                           // its ID
 	const struct rule_connection *connection; // of a rule of one; the caller's
@@ -152,6 +192,9 @@ static inline const struct rule_shape *rule_shape(const struct rule *rule)
 {
 	return &rule_shapes[rule->kind];
 }
+
+// Of the shape, and of two prefixes the longer one's is the better.
+uint32_t rule_priority(const struct rule_shape *shape, const struct rule *rule);
 
 // Would a NIC that has both know which one a frame meets?
 bool rule_same_match(const struct rule *a, const struct rule *b);

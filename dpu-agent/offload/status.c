@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "offload/connections_private.h"
+#include "offload/routes_private.h"
 
 const char *offload_state_name(enum offload_state state)
 {
@@ -41,7 +42,8 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 	if (!set->wanted || set->withdrawn || set->unmetered || offload_off(offload) ||
 	    !offload->begun)
 		return 0;
-	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, rules);
+	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, routes_wire(offload),
+				     offload->uplink, rules);
 }
 
 static enum offload_state state_of(const struct offload *offload, const struct rule_set *set)
@@ -90,6 +92,19 @@ static void add_connections(struct offload *offload, uint32_t slot,
 	status->tx_bytes += sent.bytes;
 }
 
+// Of the uplink, which is in no pod's slot.
+static void add_wire(struct offload *offload, struct offload_pod_status *status)
+{
+	struct engine_count received, sent;
+
+	add_connections(offload, offload->uplink_slot, status);
+	routes_count(offload, &received, &sent);
+	status->rx_packets += received.packets;
+	status->rx_bytes += received.bytes;
+	status->tx_packets += sent.packets;
+	status->tx_bytes += sent.bytes;
+}
+
 void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod_status *ret_status)
 {
 	struct rule_set *set = &offload->pods[slot];
@@ -97,7 +112,7 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 
 	memset(ret_status, 0, sizeof(*ret_status));
 	if (slot == offload->uplink_slot)
-		add_connections(offload, slot, ret_status);
+		add_wire(offload, ret_status);
 	if (!set->wanted)
 		return;
 	ret_status->state = state_of(offload, set);
@@ -172,6 +187,8 @@ void offload_read_summary(const struct offload *offload, struct offload_summary 
 	ret_summary->rules = (uint32_t)(offload->ledger.count - offload->ledger.holes);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		add_pod(offload, &offload->pods[slot], ret_summary);
+	if (ret_summary->usable)
+		ret_summary->rules_missing += routes_missing(offload);
 	ret_summary->inserted = offload->inserted;
 	ret_summary->removed = offload->removed;
 	ret_summary->failed = offload->failed;

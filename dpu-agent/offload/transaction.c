@@ -3,8 +3,8 @@
 // Sets of rules into the NIC and out of it. In steps, since the operations of one step may be
 // done in any order:
 //
-//     install   limits  ──►  what rewrites, counts, forwards  ──►  what leads there (rule_shape.opens)
-//     remove    what leads there  ──►  read the counters, what rewrites, counts, forwards  ──►  limits
+//     install   limits  ──►  guards  ──►  what rewrites, counts, forwards  ──►  what leads there (rule_shape.opens)
+//     remove    what leads there  ──►  read the counters, what rewrites, counts, forwards  ──►  guards  ──►  limits
 //
 // A pod's limit is the graph's to keep until its rules (rule_shape.limits) are all in, and again from before
 // the first of them goes: at times twice, never not at all.
@@ -28,13 +28,16 @@ static uint32_t rule_part(const struct rule_set *set, const struct rule *rule)
 		       : UINT32_C(1) << rule_shape(rule)->family;
 }
 
-enum step { STEP_LIMIT, STEP_FORWARD, STEP_OPEN, STEPS };
+enum step { STEP_LIMIT, STEP_GUARD, STEP_FORWARD, STEP_OPEN, STEPS };
 
 static enum step step_of(const struct rule *rule)
 {
 	const struct rule_shape *shape = rule_shape(rule);
 
-	return shape->limits ? STEP_LIMIT : shape->opens ? STEP_OPEN : STEP_FORWARD;
+	return shape->limits   ? STEP_LIMIT
+	       : shape->guards ? STEP_GUARD
+	       : shape->opens  ? STEP_OPEN
+			       : STEP_FORWARD;
 }
 
 // ---- counters -----------------------------------------------------------------------------------
@@ -52,7 +55,9 @@ static struct engine_count *base_of(struct rule_set *set, const struct rule *rul
 
 	if (!(shape->actions & ACTION_COUNT))
 		return NULL;
-	return shape->match & MATCH_FUNCTION ? &set->received : &set->sent;
+	return shape->match & MATCH_FUNCTION || shape->group == RULE_GROUP_WIRE_SOURCE
+		       ? &set->received
+		       : &set->sent;
 }
 
 void transaction_read(struct offload *offload, struct rule_set *set, struct installed *installed)

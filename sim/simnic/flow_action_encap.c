@@ -28,7 +28,7 @@ int compile_push_vlan(struct action_compiler *compiler, const struct rte_flow_ac
 	    push->ethertype != RTE_BE16(RTE_ETHER_TYPE_QINQ))
 		return refuse_conf(compiler, EINVAL, action, "a tag has type 0x8100 or 0x88a8");
 	// The parser reads two tags: behind a third it would see nothing.
-	if (compiler->layers & FLOW_HAS_VLAN2)
+	if ((compiler->layers & FLOW_HAS_VLAN2) && !compiler->any_layer)
 		compiler->layers &= FLOW_HAS_ETH | FLOW_HAS_VLAN | FLOW_HAS_VLAN2;
 	else if (compiler->layers & FLOW_HAS_VLAN)
 		compiler->layers |= FLOW_HAS_VLAN2;

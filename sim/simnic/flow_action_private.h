@@ -14,6 +14,7 @@ struct action_compiler {
 	const struct rte_flow_action
 		*cause; // what errors name, instead of the action itself; NULL: that
 	bool unknown; // the action's configuration is not known yet: it is the rules' of a template
+	bool any_layer; // of a template without its pattern: `layers` is those that frames may have
 	uint16_t layers;       // that every frame of the rule has by now, of the outermost headers
 	uint16_t inner_layers; // the same of the frame in a tunnel
 	bool in_tunnel, in_vxlan; // every frame of the rule is in a tunnel

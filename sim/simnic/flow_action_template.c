@@ -325,6 +325,7 @@ static int check_list(struct device *device, const struct flow_actions_template 
 	memset(&all, 0xff, sizeof(all));
 	all.value.tunnel = FLOW_TUNNEL_VXLAN;
 	compiler_init(&compiler, device, &all, UINT32_MAX, error);
+	compiler.any_layer = true;
 	result = compile_known(&compiler, template, actions);
 	compiler_clear(&compiler);
 	return result;

@@ -216,6 +216,21 @@ static void a_header_is_the_templates_own(void **state)
 	flow_actions_template_free(template);
 }
 
+static void behind_a_tag_that_is_put_on_the_other_headers_are_still_there(void **state)
+{
+	static const struct rte_flow_action_of_push_vlan push = {RTE_BE16(RTE_ETHER_TYPE_VLAN)};
+	static const struct rte_flow_action_of_set_vlan_vid vid = {RTE_BE16(42)};
+	const struct rte_flow_action *rule =
+		ACTIONS(ACTION(OF_PUSH_VLAN, &push), ACTION(OF_SET_VLAN_VID, &vid), ACTION(DEC_TTL),
+			ACTION(REPRESENTED_PORT, &wire));
+
+	check_rule(ACTIONS(ACTION(OF_PUSH_VLAN, &push), ACTION(OF_SET_VLAN_VID), ACTION(DEC_TTL),
+			   ACTION(REPRESENTED_PORT)),
+		   ACTIONS(ACTION(OF_PUSH_VLAN, &push), ACTION(OF_SET_VLAN_VID), ACTION(DEC_TTL),
+			   ACTION(REPRESENTED_PORT)),
+		   rule, rule);
+}
+
 static void templates_that_no_rule_could_follow_are_refused(void **state)
 {
 	const struct rte_flow_action *drop = ACTIONS(ACTION(DROP));
@@ -292,6 +307,7 @@ int main(void)
 		cmocka_unit_test(what_a_constant_pointer_points_to_is_taken_at_once),
 		cmocka_unit_test(a_constant_indirect_action_is_not_the_templates_to_free),
 		cmocka_unit_test(a_header_is_the_templates_own),
+		cmocka_unit_test(behind_a_tag_that_is_put_on_the_other_headers_are_still_there),
 		cmocka_unit_test(templates_that_no_rule_could_follow_are_refused),
 		cmocka_unit_test(rules_that_do_not_fit_their_template_are_refused),
 	};
