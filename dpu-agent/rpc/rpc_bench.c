@@ -19,6 +19,7 @@
 
 #include "control/control.h"
 #include "control/fake_nic.h"
+#include "control/fake_offload.h"
 #include "proto/base/log.h"
 #include "proto/wire_client.h"
 #include "rpc/rpc.h"
@@ -196,12 +197,14 @@ int main(int argc, char **argv)
 	snprintf(url, sizeof(url), "ipc:///tmp/podport-bench-%d.sock", (int)getpid());
 	log_set_level(LOG_LEVEL_WARNING);
 	fake_nic_reset(FUNCTIONS);
+	fake_offload_reset();
 	network_parse_ipv4("10.88.0.0/16", &network, NULL);
 	network_parse_ipv6("fd00:88::/64", &network, NULL);
 	if (store_open(folder, &store, &err) < 0)
 		die("store", &err);
 	control_config.store = store;
 	control_config.nic = fake_nic_handle();
+	control_config.offload = fake_offload_new();
 	rpc_config.url = client.url = url;
 	rpc_config.tls = client.tls = (struct wire_tls){"", "", ""};
 	uv_loop_init(&loop);

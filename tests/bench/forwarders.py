@@ -2,7 +2,7 @@
 """What carries packets from one vhost-user socket to another: two pods of podport's, DPDK's testpmd, and Open vSwitch with DPDK.
 
 Each has .name, .sockets (where the generator's virtio-user ports connect), .ends (MAC and IPv4 addresses that the generator writes into
-its frames), .pid, and close(). generator.c is at the other end of the sockets, on a CPU of its own.
+its frames), .pid, and close(). generator.c or handshakes.c is at the other end of the sockets, on a CPU of its own.
 """
 
 import contextlib
@@ -182,17 +182,34 @@ class OpenVswitch(Process):
         return result.stdout
 
 
-class Generator:
-    """generator.c, built by the run."""
+class _Tool:
+    """A program at the other end of the sockets; prints JSON."""
+
+    source = ""
 
     def __init__(self, run):
-        self.program = run.compile("generator.c", "libdpdk", flags=FLAGS)
+        self.program = run.compile(self.source, "libdpdk", flags=FLAGS)
+
+    def run(self, forwarder, timeout_s, *words):
+        command = [self.program, *eal("generator", GENERATOR_CPU), "--", *forwarder.sockets, *forwarder.ends, *words]
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=timeout_s)
+        if result.returncode != 0:
+            raise RuntimeError(f"{self.source} for {forwarder.name}: {result.stdout}{result.stderr}")
+        return json.loads(result.stdout.splitlines()[-1])
+
+
+class Generator(_Tool):
+    source = "generator.c"
 
     def __call__(self, forwarder, seconds, **options):
-        """What it counted, as it prints it. Options are those of generator.c: flows=1000, size="imix", ..."""
-        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-        command = [self.program, *eal("generator", GENERATOR_CPU), "--", *forwarder.sockets, *forwarder.ends, "--seconds", seconds, *words]
-        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=60 + seconds)
-        if result.returncode != 0:
-            raise RuntimeError(f"generator for {forwarder.name}: {result.stdout}{result.stderr}")
-        return json.loads(result.stdout.splitlines()[-1])
+        """What it counted. Options are the program's: flows=1000, size="imix", ..."""
+        words = [word for key, value in options.items() for word in (f"--{key}", value)]
+        return self.run(forwarder, 60 + seconds, "--seconds", seconds, *words)
+
+
+class Handshakes(_Tool):
+    source = "handshakes.c"
+
+    def __call__(self, forwarder, count, in_flight):
+        """What became of so many TCP connections."""
+        return self.run(forwarder, 120, count, in_flight)

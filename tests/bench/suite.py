@@ -61,8 +61,10 @@ class Run:
         self.quick, self._progress = quick, progress
         self._rounds, self._seconds = rounds, seconds
         self.tables, self.curves, self.notes, self.budgets = [], [], [], []
-        self.folder = pathlib.Path("/run/bench")
+        self.folder = pathlib.Path("/run/bench")  # in memory
         self.folder.mkdir()
+        self.disk = self.result_path.with_suffix(".disk")  # what is written here is written; taken away afterwards
+        self.disk.mkdir()
 
     # ---- how much ----
 
