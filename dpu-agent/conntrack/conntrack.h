@@ -92,6 +92,8 @@ struct conntrack_rewrite {
 	uint32_t place; // of the connection, if `steady`
 	bool steady;    // it is of use to have it carried elsewhere: conntrack_carry()
 	bool release;   // the first fragment of some that wait: conntrack_released() has them
+	bool renumber; // an IPv4 fragment, whose identification is to be `id`: conntrack_packet_renumber()
+	uint16_t id;
 };
 
 struct conntrack;

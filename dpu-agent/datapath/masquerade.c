@@ -238,6 +238,8 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 	if (verdict == CONNTRACK_PASS) {
 		conntrack_packet_rewrite(rte_pktmbuf_mtod(m, uint8_t *), &packet, &rewrite.to,
 					 &rewrite.quote, packet_meta(m)->offload != OFFLOAD_NONE);
+		if (unlikely(rewrite.renumber))
+			conntrack_packet_renumber(rte_pktmbuf_mtod(m, uint8_t *), rewrite.id);
 		*ret_release = rewrite.release;
 		if (unlikely(rewrite.steady) && (way == MASQUERADE_OUT || way == MASQUERADE_REPLY))
 			carry_offer(masquerade, m, rewrite.place);
