@@ -342,6 +342,7 @@ static int decode_body(const Podport__Wire__Reply *from, struct reply *to, struc
 		return decode_hello(from->hello, &WHERE(NULL, "hello"), &to->body.hello, err);
 	case PODPORT__WIRE__REPLY__BODY_ATTACH:
 		to->call = CALL_ATTACH;
+		to->repeated = from->attach->repeated;
 		return decode_attachment(from->attach->attachment,
 					 &WHERE(&WHERE(NULL, "attach"), "attachment"), false,
 					 &to->body.attach, err);

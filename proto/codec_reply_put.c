@@ -122,13 +122,14 @@ static void put_hello(struct reply_wire *wire, const struct hello_reply *from)
 	wire->message.hello = to;
 }
 
-static void put_attach(struct reply_wire *wire, const struct attachment *from)
+static void put_attach(struct reply_wire *wire, const struct attachment *from, bool repeated)
 {
 	Podport__Wire__AttachReply *to = &wire->body.attach;
 
 	podport__wire__attach_reply__init(to);
 	put_attachment(&wire->attachment, from);
 	to->attachment = &wire->attachment.message;
+	to->repeated = repeated;
 	wire->message.body_case = PODPORT__WIRE__REPLY__BODY_ATTACH;
 	wire->message.attach = to;
 }
@@ -510,7 +511,7 @@ static int put_body(struct reply_wire *wire, const struct reply *reply, struct e
 		put_hello(wire, &reply->body.hello);
 		return 0;
 	case CALL_ATTACH:
-		put_attach(wire, &reply->body.attach);
+		put_attach(wire, &reply->body.attach, reply->repeated);
 		return 0;
 	case CALL_DETACH:
 		put_detach(wire, &reply->body.detach);

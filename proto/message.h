@@ -725,6 +725,7 @@ struct reply {
 	char message[LIMIT_TEXT + 1]; // empty if, and only if, code is CODE_OK
 	char instance_id[LIMIT_ID + 1];
 	enum call call; // which member of body is valid; CALL_NONE if code is not CODE_OK
+	bool repeated; // CALL_ATTACH: the attachment was there before; an older agent never says so
 	union {
 		struct hello_reply hello;
 		struct attachment attach; // CALL_ATTACH

@@ -734,6 +734,7 @@ void sample_reply(enum call call, enum sample sample, struct reply *ret_reply)
 			fill_pod_network(&reply->body.hello.pod_network, sample);
 		break;
 	case CALL_ATTACH:
+		reply->repeated = sample != SAMPLE_SMALLEST;
 		fill_attachment(&reply->body.attach, sample);
 		break;
 	case CALL_DETACH:

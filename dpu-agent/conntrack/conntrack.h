@@ -52,6 +52,7 @@ struct conntrack_config {
 	struct conntrack_timeouts timeouts;
 	uint32_t fragmented; // packets in pieces that are under way at once, 8 at least
 	uint32_t held;       // fragments that wait for the first of theirs
+	uint32_t published;  // most published ports; 0: CONNTRACK_PUBLISHED_MAX
 	// Gives back a fragment that has waited in vain. Worker.
 	void (*discard)(void *packet);
 	// A connection that is carried elsewhere is to come back: conntrack_carry_end() must follow, sooner
@@ -91,6 +92,8 @@ struct conntrack_rewrite {
 	uint32_t place; // of the connection, if `steady`
 	bool steady;    // it is of use to have it carried elsewhere: conntrack_carry()
 	bool release;   // the first fragment of some that wait: conntrack_released() has them
+	bool renumber; // an IPv4 fragment, whose identification is to be `id`: conntrack_packet_renumber()
+	uint16_t id;
 };
 
 struct conntrack;
@@ -136,7 +139,7 @@ struct conntrack_publication {
 	union conntrack_address pod_address;
 };
 
-// All that are published from now on, at most CONNTRACK_PUBLISHED_MAX, by ascending pool, protocol and port,
+// All that are published from now on, at most as many as configured, by ascending pool, protocol and port,
 // none twice; by_endpoint: their indices by ascending pod, pool, protocol, pod_port and port. Copied.
 // Connections by those that are no more end; those that stay are not touched. New ones are not given to
 // masquerade from now on, but what it has given stays as long as its connections.

@@ -21,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PODS = 4, SENT_MAX = 8, PACKET_MAX = 600, OPERATIONS_MAX = 200 };
+enum { PODS = 4, SENT_MAX = 8, PACKET_MAX = 600, OPERATIONS_MAX = 200, PUBLISHED_MAX = 6 };
 
 struct input {
 	const uint8_t *data;
@@ -385,7 +385,7 @@ static bool is_same_port(const struct conntrack_publication *a,
 // Another list: some ports are of masquerade's, some endpoints such as pods send from.
 static void publish(struct input *input)
 {
-	struct conntrack_publication list[6];
+	struct conntrack_publication list[PUBLISHED_MAX];
 	uint32_t wanted = take(input) % RTE_DIM(list), count = 0;
 	uint16_t by_endpoint[RTE_DIM(list)];
 
@@ -579,6 +579,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			.timeouts = conntrack_default_timeouts,
 			.fragmented = 8,
 			.held = 8,
+			.published = PUBLISHED_MAX,
 			.discard = discard,
 		},
 		SOCKET_ID_ANY, now_s);

@@ -122,7 +122,7 @@ struct conntrack {
 	struct wheel wheel;
 	struct pod *pods;
 	struct pool pools[CONNTRACK_POOLS_MAX];
-	struct published *published; // CONNTRACK_PUBLISHED_MAX
+	struct published *published; // config.published
 	uint16_t published_free;     // list of places
 	uint32_t published_count;
 	// Places, by the port that is published, and by the endpoint behind it; and room for the next ones.

@@ -58,6 +58,9 @@ struct fragments {
 	uint32_t now_s;
 	uint32_t count, held_count;
 	uint32_t free_held, released; // lists
+	// The next identification: one counter for all that leave with the same address, as one host would have it, so that
+	// pieces of two pods' packets are not put together at the receiver (RFC 6864 section 5.3).
+	uint16_t next_id;
 };
 
 struct fragments *fragments_new(const struct fragments_config *config, int socket, uint32_t now_s)
@@ -93,6 +96,7 @@ struct fragments *fragments_new(const struct fragments_config *config, int socke
 		f->free_held = i;
 	}
 	f->now_s = now_s;
+	f->next_id = (uint16_t)random_seed();
 	wheel_init(&f->wheel, f->links, now_s);
 	return f;
 }
@@ -218,7 +222,7 @@ static bool release_held(struct fragments *f, struct entry *entry)
 }
 
 bool fragments_learn(struct fragments *f, uint32_t owner, const struct conntrack_packet *packet,
-		     const struct fragments_route *route)
+		     struct fragments_route *route)
 {
 	struct key key = make_key(packet);
 	struct entry *entry = find(f, &key);
@@ -227,6 +231,8 @@ bool fragments_learn(struct fragments *f, uint32_t owner, const struct conntrack
 		entry = add(f, owner, &key);
 	if (entry == NULL)
 		return false; // the others will find no room either
+	// The first one again has the number that it had.
+	route->id = entry->known && entry->route.renumber ? entry->route.id : f->next_id++;
 	entry->route = *route;
 	entry->known = true;
 	entry->seen = entry->total = 0;

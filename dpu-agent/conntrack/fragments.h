@@ -22,6 +22,8 @@ struct fragments_route {
 	struct conntrack_tuple to; // addresses only
 	uint32_t pod, pod_epoch;   // whose
 	uint32_t pool, pool_epoch;
+	bool renumber; // IPv4, and the source changes: its pieces get `id`, which fragments_learn() chooses
+	uint16_t id;
 };
 
 struct fragments *fragments_new(const struct fragments_config *config, int socket, uint32_t now_s);
@@ -29,9 +31,9 @@ struct fragments *fragments_new(const struct fragments_config *config, int socke
 void fragments_set_timeout(struct fragments *fragments, uint32_t timeout_s);
 void fragments_free(struct fragments *fragments); // discards what is held
 
-// The first one is there: the others go the same way. True: some have waited for it.
+// The first one is there: the others go the same way. route->id is set, if it is to be. True: some have waited for it.
 bool fragments_learn(struct fragments *fragments, uint32_t owner,
-		     const struct conntrack_packet *packet, const struct fragments_route *route);
+		     const struct conntrack_packet *packet, struct fragments_route *route);
 
 // Where a later one goes. NULL: not known yet.
 const struct fragments_route *fragments_find(struct fragments *fragments,

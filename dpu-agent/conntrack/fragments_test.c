@@ -21,7 +21,8 @@ static void cut(const struct test_end *from, const struct test_end *to, uint32_t
 }
 
 // As the graph does it: held pieces come again after the first one.
-static enum conntrack_verdict send_piece(bool out, struct test_packet *piece, bool *ret_release)
+static enum conntrack_verdict send_piece_of(uint32_t sender, bool out, struct test_packet *piece,
+					    bool *ret_release)
 {
 	struct conntrack_rewrite rewrite;
 	enum conntrack_verdict verdict;
@@ -29,15 +30,27 @@ static enum conntrack_verdict send_piece(bool out, struct test_packet *piece, bo
 	assert_int_equal(0,
 			 conntrack_packet_parse(piece->bytes, piece->size, piece->size, &parsed));
 	if (out)
-		verdict = conntrack_out(table, 0, parsed.tuple.family == 4 ? 0 : 1, &parsed,
+		verdict = conntrack_out(table, sender, parsed.tuple.family == 4 ? 0 : 1, &parsed,
 					&rewrite);
 	else
 		verdict = conntrack_in(table, &parsed, &rewrite);
 	if (verdict == CONNTRACK_PASS) {
 		conntrack_packet_rewrite(piece->bytes, &parsed, &rewrite.to, NULL, false);
+		if (rewrite.renumber)
+			conntrack_packet_renumber(piece->bytes, rewrite.id);
 		*ret_release = rewrite.release;
 	}
 	return verdict;
+}
+
+static enum conntrack_verdict send_piece(bool out, struct test_packet *piece, bool *ret_release)
+{
+	return send_piece_of(0, out, piece, ret_release);
+}
+
+static uint32_t id_of(const struct test_packet *piece)
+{
+	return (uint32_t)piece->bytes[4] << 8 | piece->bytes[5];
 }
 
 // The pieces, put together, are the packet as it would have been translated in one.
@@ -55,6 +68,41 @@ static void assert_whole(const struct test_end *from, const struct test_end *to)
 	}
 	assert_ends(&pieces[2], (struct test_end){from->address, 0},
 		    (struct test_end){to->address, 0});
+}
+
+static void pieces_of_two_pods_with_the_same_number_have_different_ones_outside(void **state)
+{
+	static const struct test_end other = {"10.0.0.2", 4000};
+	uint32_t first;
+	bool release;
+
+	speak_udp(0, 4000, peer);
+	speak_udp(1, 4000, peer);
+	cut(&pod, &peer, 7);
+	for (unsigned int i = 0; i < 3; i++) // the last ones have come too early
+		assert_int_equal(i == 0 ? CONNTRACK_HOLD : CONNTRACK_PASS,
+				 send_piece(true, &pieces[i == 0 ? 2 : i - 1], &release));
+	first = id_of(&pieces[0]);
+	assert_int_equal(CONNTRACK_PASS, send_piece(true, &pieces[2], &release));
+	assert_true(id_of(&pieces[1]) == first && id_of(&pieces[2]) == first);
+	cut(&other, &peer, 7);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(CONNTRACK_PASS, send_piece_of(1, true, &pieces[i], &release));
+		assert_checksums(&pieces[i]);
+		assert_int_equal((first + 1) & 0xffff, id_of(&pieces[i]));
+	}
+}
+
+static void pieces_from_outside_keep_their_number(void **state)
+{
+	uint16_t port = speak_udp(0, 4000, peer);
+	bool release;
+
+	cut(&peer, &(struct test_end){EXTERNAL4, port}, 7);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(CONNTRACK_PASS, send_piece(false, &pieces[i], &release));
+		assert_int_equal(7, id_of(&pieces[i]));
+	}
 }
 
 static void pieces_in_order_go_out_and_come_in(void **state)
@@ -205,6 +253,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(pieces_in_order_go_out_and_come_in),
+		TEST(pieces_of_two_pods_with_the_same_number_have_different_ones_outside),
+		TEST(pieces_from_outside_keep_their_number),
 		TEST(pieces_before_the_first_wait_for_it),
 		TEST(pieces_whose_first_never_comes_are_given_back),
 		TEST(what_is_held_at_the_end_is_given_back),

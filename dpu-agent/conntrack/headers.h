@@ -80,3 +80,6 @@ int conntrack_packet_parse(const uint8_t *data, uint32_t available, uint32_t len
 void conntrack_packet_rewrite(uint8_t *data, const struct conntrack_packet *packet,
 			      const struct conntrack_tuple *to, const struct conntrack_tuple *quote,
 			      bool open_checksum);
+
+// Give an IPv4 packet another identification.
+void conntrack_packet_renumber(uint8_t *data, uint16_t id);

@@ -216,7 +216,7 @@ static void check_wheel(const struct conntrack *table)
 
 static void check_published(const struct conntrack *table)
 {
-	uint32_t *connections = calloc(CONNTRACK_PUBLISHED_MAX, sizeof(*connections));
+	uint32_t *connections = calloc(table->config.published, sizeof(*connections));
 	uint32_t *pods = calloc(table->config.pods, sizeof(*pods)), free_places = 0;
 
 	must(connections != NULL && pods != NULL);
@@ -234,14 +234,14 @@ static void check_published(const struct conntrack *table)
 		connections[table->by_port[i]] = 0;
 		pods[published->what.pod]++;
 	}
-	for (uint32_t i = 0; i < CONNTRACK_PUBLISHED_MAX; i++)
+	for (uint32_t i = 0; i < table->config.published; i++)
 		must(connections[i] == 0);
 	for (uint32_t i = 0; i < table->config.pods; i++)
 		must(pods[i] == table->pods[i].published);
 	for (uint16_t i = table->published_free; i != PUBLISHED_NONE;
 	     i = table->published[i].next_free)
 		free_places++;
-	must(free_places + table->published_count == CONNTRACK_PUBLISHED_MAX);
+	must(free_places + table->published_count == table->config.published);
 	free(connections);
 	free(pods);
 }

@@ -148,7 +148,8 @@ static enum conntrack_verdict later_fragment(struct conntrack *table, uint32_t o
 	if (route->pod_epoch != table->pods[route->pod].epoch ||
 	    route->pool_epoch != table->pools[route->pool].epoch)
 		return CONNTRACK_FRAGMENT_LOST;
-	*ret_rewrite = (struct conntrack_rewrite){.to = route->to, .pod = route->pod};
+	*ret_rewrite = (struct conntrack_rewrite){
+		.to = route->to, .pod = route->pod, .renumber = route->renumber, .id = route->id};
 	return CONNTRACK_PASS;
 }
 
@@ -178,9 +179,13 @@ static enum conntrack_verdict pass(struct conntrack *table, struct connection *c
 			.pod_epoch = c->pod_epoch,
 			.pool = c->pool,
 			.pool_epoch = c->pool_epoch,
+			.renumber = packet->tuple.family == 4 &&
+				    packet->tuple.source.ipv4_be != ret_rewrite->to.source.ipv4_be,
 		};
 
 		ret_rewrite->release = fragments_learn(table->fragments, c->pod, packet, &route);
+		ret_rewrite->renumber = route.renumber;
+		ret_rewrite->id = route.id;
 	}
 	return CONNTRACK_PASS;
 }

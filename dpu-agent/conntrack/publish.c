@@ -9,16 +9,18 @@
 
 bool publish_new(struct conntrack *table)
 {
-	table->published = calloc(CONNTRACK_PUBLISHED_MAX, sizeof(*table->published));
-	table->by_port = calloc(CONNTRACK_PUBLISHED_MAX, sizeof(*table->by_port));
-	table->by_port_next = calloc(CONNTRACK_PUBLISHED_MAX, sizeof(*table->by_port_next));
-	table->by_endpoint = calloc(CONNTRACK_PUBLISHED_MAX, sizeof(*table->by_endpoint));
+	uint32_t most = table->config.published;
+
+	table->published = calloc(most, sizeof(*table->published));
+	table->by_port = calloc(most, sizeof(*table->by_port));
+	table->by_port_next = calloc(most, sizeof(*table->by_port_next));
+	table->by_endpoint = calloc(most, sizeof(*table->by_endpoint));
 	if (table->published == NULL || table->by_port == NULL || table->by_port_next == NULL ||
 	    table->by_endpoint == NULL)
 		return false;
-	for (uint16_t i = 0; i < CONNTRACK_PUBLISHED_MAX; i++)
+	for (uint16_t i = 0; i < most; i++)
 		table->published[i].next_free = (uint16_t)(i + 1);
-	table->published[CONNTRACK_PUBLISHED_MAX - 1].next_free = PUBLISHED_NONE;
+	table->published[most - 1].next_free = PUBLISHED_NONE;
 	table->published_free = 0;
 	return true;
 }

@@ -171,3 +171,14 @@ void conntrack_packet_rewrite(uint8_t *data, const struct conntrack_packet *pack
 		update_l4(data + packet->l4_offset, UINT32_MAX, packet->kind, to->family, addresses,
 			  ports, NULL);
 }
+
+void conntrack_packet_renumber(uint8_t *data, uint16_t id)
+{
+	uint8_t *field = data + offsetof(struct rte_ipv4_hdr, packet_id), after[2];
+	struct change change = {0};
+
+	put_u16(after, id);
+	change_bytes(&change, field, after, sizeof(after));
+	memcpy(field, after, sizeof(after));
+	update(data + offsetof(struct rte_ipv4_hdr, hdr_checksum), &change, NULL);
+}

@@ -58,6 +58,8 @@ struct conntrack *conntrack_new(const struct conntrack_config *config, int socke
 	if (table == NULL)
 		return NULL;
 	table->config = *config;
+	if (config->published == 0)
+		table->config.published = CONNTRACK_PUBLISHED_MAX;
 	table->random = (struct random){.key = {random_seed(), random_seed()}};
 	table->tuples = make_hash("tuples", 2 * size, sizeof(struct conntrack_tuple), socket);
 	table->bindings = make_hash("bindings", size, sizeof(struct binding_key), socket);

@@ -298,6 +298,7 @@ static void operation_answer(struct control *control, struct operation *op)
 			(struct detach_reply){.existed = true, .function = op->function};
 	} else {
 		reply.call = CALL_ATTACH;
+		reply.repeated = op->kind == OPERATION_REFRESH;
 		reply.body.attach = op->pod->record.attachment;
 	}
 	answer(control, op->call, &reply);

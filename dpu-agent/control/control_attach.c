@@ -333,6 +333,7 @@ bool attach_plan(struct control *control, struct control_call *call, struct oper
 	if (ret_op->pod != NULL)
 		return true;
 	reply.call = CALL_ATTACH;
+	reply.repeated = true;
 	reply.body.attach = pod->record.attachment;
 	answer(control, call, &reply);
 	return false;

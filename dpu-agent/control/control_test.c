@@ -76,6 +76,7 @@ static void a_repeated_attach_returns_the_same(void **state)
 	call.request.body.attach.requested_ipv4 = first.ipv4;
 	call.request.body.attach.requested_mtu = first.mtu;
 	must_run(&call);
+	assert_true(call.reply.repeated);
 	assert_memory_equal(&first, &call.reply.body.attach, sizeof(first));
 	test_assert_consistent(&agent, true);
 }
@@ -89,6 +90,7 @@ static void a_repeated_attach_brings_the_newest_sandbox(void **state)
 	strcpy(call.request.body.attach.sandbox.path, "/run/netns/moved");
 	strcpy(call.request.body.attach.pod.name, "web-0");
 	must_run(&call);
+	assert_true(call.reply.repeated);
 	assert_string_equal("/run/netns/moved", call.reply.body.attach.sandbox.path);
 	test_assert_consistent(&agent, true);
 	test_agent_restart(&agent);

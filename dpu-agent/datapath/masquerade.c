@@ -9,6 +9,7 @@
 
 #include "datapath/datapath_private.h"
 #include "datapath/masquerade_private.h"
+#include "datapath/trace_worker.h"
 
 enum {
 	EXPIRE_BUDGET = 64, // connections looked at in one walk, for their end
@@ -161,10 +162,12 @@ void masquerade_follow(struct masquerade *masquerade, const struct snapshot *s)
 bool masquerade_hand_over(struct worker *w, struct rte_mbuf *m)
 {
 	const struct masquerade *masquerade = w->masquerade;
+	uint32_t trace = packet_meta(m)->trace;
 
 	if (w->snapshot->uplink_slot == NO_SLOT ||
 	    rte_ring_mp_enqueue(masquerade->handover, m) != 0)
 		return false;
+	trace_note_handover(w, trace); // the packet itself is not ours to look at any more
 	worker_wake(masquerade->workers[w->snapshot->uplink_slot % w->stride]);
 	return true;
 }
@@ -235,6 +238,8 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 	if (verdict == CONNTRACK_PASS) {
 		conntrack_packet_rewrite(rte_pktmbuf_mtod(m, uint8_t *), &packet, &rewrite.to,
 					 &rewrite.quote, packet_meta(m)->offload != OFFLOAD_NONE);
+		if (unlikely(rewrite.renumber))
+			conntrack_packet_renumber(rte_pktmbuf_mtod(m, uint8_t *), rewrite.id);
 		*ret_release = rewrite.release;
 		if (unlikely(rewrite.steady) && (way == MASQUERADE_OUT || way == MASQUERADE_REPLY))
 			carry_offer(masquerade, m, rewrite.place);

@@ -287,6 +287,14 @@ void trace_note_drop_slow(struct worker *w, const struct rte_mbuf *m, enum drop_
 	p->reason = (uint8_t)reason;
 }
 
+void trace_note_handover_slow(struct worker *w, uint32_t token)
+{
+	struct trace_packet *p = find(w, token);
+
+	if (p != NULL)
+		finish(w, p, false);
+}
+
 void trace_note_refusal_slow(struct worker *w, struct rte_mbuf *m, enum drop_reason reason)
 {
 	struct trace_packet *p = begin(w, m, TRACE_RECEIVED);

@@ -25,6 +25,15 @@ static inline void trace_note_drop(struct worker *w, const struct rte_mbuf *m,
 		trace_note_drop_slow(w, m, reason);
 }
 
+void trace_note_handover_slow(struct worker *w, uint32_t token);
+
+// The packet that had this name here is another worker's now, which sees it as one that was seen before.
+static inline void trace_note_handover(struct worker *w, uint32_t token)
+{
+	if (unlikely(w->traces != NULL))
+		trace_note_handover_slow(w, token);
+}
+
 void trace_note_refusal_slow(struct worker *w, struct rte_mbuf *m, enum drop_reason reason);
 
 // A packet that was received goes no further than port_rx.

@@ -71,7 +71,10 @@ static void print_masquerade(const struct podport_nat_summary *s)
 {
 	struct text text;
 
-	if (!s->masquerade_ipv4 && !s->masquerade_ipv6) {
+	if (!s->has_ipv4 && !s->has_ipv6) {
+		printf("the agent has no address on the wire: pods and the world do not reach each "
+		       "other\n");
+	} else if (!s->masquerade_ipv4 && !s->masquerade_ipv6) {
 		printf("pods are not masqueraded: the world sees their own addresses\n");
 	} else {
 		printf("pods are masqueraded as");

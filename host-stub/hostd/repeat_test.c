@@ -129,6 +129,27 @@ static void a_running_pod_outlives_a_repeated_add_that_cannot_dress_it(void **st
 	close(sandbox);
 }
 
+static void a_pod_that_has_lost_its_function_outlives_a_repeated_add(void **state)
+{
+	struct request attach = test_attach("a");
+	int sandbox = running_pod();
+	struct reply reply;
+
+	// Its driver is unbound: there is nothing to dress the sandbox with, and nothing in it.
+	assert_int_equal(test_run_in(sandbox, "ip link del eth0"), 0);
+	attach.timeout_ms = 300;
+	assert_int_equal(test_call(&hostd, &attach, sandbox, &reply), CODE_NIC);
+	assert_int_equal(hostd.memory->calls[CALL_DETACH], 0);
+	assert_int_equal(test_agent_count(hostd.memory), 1);
+	assert_int_equal(test_queued(&hostd), 0);
+	// And bound again.
+	test_function_new(0);
+	attach.timeout_ms = 5000;
+	assert_int_equal(test_call(&hostd, &attach, sandbox, &reply), CODE_OK);
+	assert_usable(sandbox);
+	close(sandbox);
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -137,6 +158,7 @@ int main(int argc, char **argv)
 		TEST(a_running_pod_outlives_a_repeated_add_in_which_the_agent_dies),
 		TEST(a_running_pod_outlives_a_repeated_add_whose_caller_goes_away),
 		TEST(a_running_pod_outlives_a_repeated_add_that_cannot_dress_it),
+		TEST(a_pod_that_has_lost_its_function_outlives_a_repeated_add),
 	};
 
 	if (argc != 3)

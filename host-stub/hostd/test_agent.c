@@ -40,6 +40,7 @@ static void attach(const struct attach_request *request, struct reply *reply)
 {
 	int vf = find(&request->key);
 
+	reply->repeated = vf >= 0;
 	for (int i = 0; vf < 0 && i < TEST_AGENT_FUNCTIONS; i++) {
 		struct attachment attachment;
 

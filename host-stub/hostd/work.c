@@ -85,8 +85,9 @@ static int ask(struct hostd *hostd, struct work *work, struct request *request,
 // ---- attach --------------------------------------------------------------------------------------
 
 // An ADD that is repeated for a pod which is running fails as any other may, but what an earlier one
-// has attached is not its to release: it is seen by the interface in the sandbox. (What this call had
-// put there is back with the host by now.) Where nobody can look, it is left to the runtime's DEL.
+// has attached is not its to release. The agent says which it was (work->repeated), if it has answered; else
+// it is seen by the interface in the sandbox. (What this call had put there is back with the host by now.)
+// Where nobody can look, it is left to the runtime's DEL.
 static bool is_an_earlier_adds(struct hostd *hostd, const struct work *work)
 {
 	const struct attachment_key *key = &work->request.body.attach.key;
@@ -125,9 +126,11 @@ static int attach_at_agent(struct hostd *hostd, struct work *work,
 			   struct attachment *ret_attachment, struct error *err)
 {
 	struct request *request = &work->request;
+	bool tried = work->maybe_attached; // then it may be this call that was there before
 	struct reply reply;
 	int r = release_deliver(hostd, &request->body.attach.key, agent_left_ms(work), err);
 
+	work->repeated = false;
 	if (r == 0) {
 		r = link_call(hostd->link, request, agent_left_ms(work), &reply, err);
 		if (r < 0 && r != -ENOTCONN)
@@ -140,6 +143,7 @@ static int attach_at_agent(struct hostd *hostd, struct work *work,
 	}
 	// Whatever it said, it is known now.
 	work->maybe_attached = reply.code == CODE_OK;
+	work->repeated = reply.code == CODE_OK && reply.repeated && !tried;
 	if (reply.code != CODE_OK)
 		r = reply_to_error(&reply, err);
 	else
@@ -220,7 +224,8 @@ static void run_attach(struct hostd *hostd, struct work *work)
 	if (attach(hostd, work, &error) < 0) {
 		// Not yet, if it will be tried again: the agent would do it twice for nothing.
 		if (work->maybe_attached && !work->again) {
-			release_failed(hostd, work);
+			if (!work->repeated)
+				release_failed(hostd, work);
 			work->maybe_attached = false;
 		}
 		if (work->again)

@@ -15,6 +15,7 @@ struct work {
 	struct reply reply; // the answer
 	// An Attach: what undoing it would have to undo.
 	bool maybe_attached; // the agent may have recorded it
+	bool repeated;       // it was attached before this call
 	bool created;        // it is this call that put the interface into the sandbox
 	bool silent;         // it did not answer in time
 	bool again;          // the agent went away under it: worth another try when it is back

@@ -312,7 +312,7 @@ class Simulation:
 
     def __init__(self, functions=8, ipv4="10.88.0.0/16", ipv6="fd00:10:88::/64", mtu=1500, reclaim_grace_s=1,
                  timeout_ms=5000, offload=None, memory_mb=128, device_arguments="", vhost_dir=None, agent_yaml="",
-                 hostd_yaml=""):
+                 hostd_yaml="", workers=1):
         self.id = f"{os.getpid()}x{next(_numbers)}"
         self.functions, self.ipv4, self.ipv6 = functions, ipv4, ipv6
         self.vhost_dir = vhost_dir  # of sockets: None if agent_yaml has none
@@ -333,7 +333,7 @@ class Simulation:
 
         self.agent_config = self.folder / "agent.yaml"
         self.agent_options = {"mtu": mtu, "offload": offload, "memory_mb": memory_mb, "device_arguments": device_arguments,
-                              "more": agent_yaml}
+                              "workers": workers, "more": agent_yaml}
         self.configure()
         self.hostd_config = self.folder / "hostd.yaml"
         self.hostd_config.write_text(
@@ -372,6 +372,7 @@ class Simulation:
             f"  drivers: [{self.folder}/librte_net_simnic.so]\n"
             "  huge_pages: false\n"
             f"  memory_mb: {options['memory_mb']}\n"
+            f"  workers: {options['workers']}\n"
             "  packet_buffers: 8192\n"
             f"  file_prefix: podport-{self.id}\n"
             f"pod_network:\n{pod_network}{options['more']}")

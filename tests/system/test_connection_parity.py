@@ -2,7 +2,7 @@
 """Packets of connections meet the same whether the e-switch carries them or the agent: for each kind of connection the same frames
 are sent from both ends, once with offload and once without, and all that arrives anywhere is compared byte for byte. Ends are
 sockets on the interfaces: no stack that says anything of its own. The external port of a masqueraded connection is another one each
-time, so it is put aside, and what checksums have of it."""
+time, so it is put aside, and what checksums have of it; so is the number of IPv4 fragments."""
 
 import contextlib
 import dataclasses
@@ -115,6 +115,7 @@ class Case:
     protocol: str = None
     plain: bool = False   # what rules are made for
     pods_only: bool = False
+    word: bytes = None    # IPv4 fragments: what is in each of them
     count: int = None     # packets that arrive, if not one for each frame
 
 
@@ -166,11 +167,11 @@ CASES = [
     Case("a wrong checksum of the IPv4 header", lambda w: w.link() / w.ip(chksum=0x1234) / w.l4(), DROPPED, family=4),
     Case("hop-by-hop options", lambda w: w.link() / w.ip() / IPv6ExtHdrHopByHop() / w.l4(), family=6),
     Case("destination options", lambda w: w.link() / w.ip() / IPv6ExtHdrDestOpt() / w.l4(), family=6),
-    Case("IPv4 fragments", lambda w: [w.link() / piece for piece in fragments4(w.ip() / w.l4(b"fragments" * 100), 400)], family=4,
-         protocol="udp"),
-    Case("IPv4 fragments, backwards", lambda w: [w.link() / piece for piece in reversed(fragments4(w.ip() / w.l4(b"fragments" * 100), 400))],
-         family=4, protocol="udp"),
-    Case("IPv6 fragments", lambda w: fragments6(w, b"fragments" * 100, 400), family=6, protocol="udp"),
+    Case("IPv4 fragments", lambda w: [w.link() / piece for piece in fragments4(w.ip() / w.l4(b"fragment" * 100), 400)], family=4,
+         protocol="udp", word=b"fragment"),
+    Case("IPv4 fragments, backwards", lambda w: [w.link() / piece for piece in reversed(fragments4(w.ip() / w.l4(b"backward" * 100), 400))],
+         family=4, protocol="udp", word=b"backward"),
+    Case("IPv6 fragments", lambda w: fragments6(w, b"fragment" * 100, 400), family=6, protocol="udp"),
     Case("port unreachable", lambda w: w.error(UNREACHABLE[w.family]())),
     Case("time exceeded", lambda w: w.error(EXPIRED[w.family]())),
     Case("too big", lambda w: w.error(TOO_BIG[w.family]())),
@@ -204,6 +205,11 @@ def layer4(data, at):
     return kind, at
 
 
+def is_fragment4(data, at):
+    """Those are numbered anew on their way to the wire."""
+    return data[at] >> 4 == 4 and struct.unpack_from("!H", data, at + 6)[0] & 0x3fff
+
+
 def is_error(protocol, kind):
     return kind in (3, 11, 12) if protocol == 1 else protocol == 58 and kind < 128
 
@@ -213,6 +219,8 @@ def number_of(frame):
     at = layer3_at(frame)
     if frame[at - 2:at] not in (b"\x08\0", b"\x86\xdd"):
         return 0
+    if is_fragment4(frame, at):
+        return next((case.number for case in CASES if case.word and case.word in frame), 0)
     protocol, behind = layer4(frame, at)
     if behind is not None and is_error(protocol, frame[behind]):
         at = behind + 8
@@ -237,6 +245,8 @@ def canonical(frame, port):
     data, at = bytearray(frame), layer3_at(frame)
     length = struct.unpack_from("!H", data, at + 2)[0] if data[at] >> 4 == 4 else 40 + struct.unpack_from("!H", data, at + 4)[0]
     del data[at + length:]
+    if is_fragment4(data, at):
+        without(data, at + 4, struct.unpack_from("!H", data, at + 4)[0], at + 10)
     protocol, behind = layer4(data, at)
     outer = None
     if behind is not None and is_error(protocol, data[behind]):

@@ -2,7 +2,8 @@
 """A pod carries on while another one floods, one kind of packets after the other, as fast as a packet socket takes them.
 
 A table says how the victim fared: it is for people, on an idle machine. What is asserted holds on a busy one, too; there the flooder
-takes the CPU as well, which no limit of the agent's takes from it.
+takes the CPU as well, which no limit of the agent's takes from it, and packets are lost before the agent sees them. So it is the
+agent's own counters that are asked: of what it had of the victim's it has dropped nothing because of the flooder.
 """
 
 import collections
@@ -30,7 +31,9 @@ from world import ADDRESSES, World, uplink_yaml
 LIMIT_PPS, LIMIT_CONNECTIONS, LIMIT_NEIGHBOURS = 5000, 500, 8
 FLOOD_MS, BEFORE_MS = 1200, 1200
 MANY = 4 * LIMIT_CONNECTIONS  # packets of one flood, so that something is refused
-LOST_MOST = 0.5         # of what a victim sends on a machine that does many other things
+LOST_MOST = 0.5         # of a victim's pings on a machine that does many other things, but for sanitizers
+TX_FULL_MOST = 0.02     # of its packets: the NIC did not come to take them
+CHATTER = {"multicast", "nd-ignored", "arp-ignored"}  # what kernels say of their own accord
 GROWTH_MOST_KB = 32768  # of the agent, over all floods; its tables are there from the start
 YAML = f"""masquerade:
   ipv4: true
@@ -190,6 +193,12 @@ def counts(sim, pod):
     return collections.Counter(port["drops"] or {}) + collections.Counter({"": port["rx_packets"] - port["offloaded_rx_packets"]})
 
 
+def packets(sim, pod):
+    """All packets of the pod, also those that the e-switch forwards (key ""), and what the agent dropped of them, by reason."""
+    port = sim.port_of(pod)
+    return collections.Counter(port["drops"] or {}) + collections.Counter({"": port["rx_packets"]})
+
+
 def test_a_pod_carries_on_while_another_floods(make_sim, flood, capsys):
     sim = make_sim(agent_yaml=uplink_yaml() + YAML)
     world = World(sim)
@@ -205,7 +214,7 @@ def test_a_pod_carries_on_while_another_floods(make_sim, flood, capsys):
         calm = {name: end() for name, end in [(name, begin_ping(victim, target, BEFORE_MS)) for name, target in targets.items()]}
         rows = [("nothing", "", calm, {})]
         for kind in KINDS:
-            begin, before = time.monotonic(), counts(sim, flooder)
+            begin, before, victims = time.monotonic(), counts(sim, flooder), packets(sim, victim)
             answered = {name: stream.back for name, stream in streams.items()}
             ends = {name: begin_ping(victim, target, FLOOD_MS) for name, target in targets.items()}
             sent = flood(flooder, kind, kind.frame(flooder, peer, sim.gateway(4)))
@@ -222,15 +231,17 @@ def test_a_pod_carries_on_while_another_floods(make_sim, flood, capsys):
                            f"the stream to the {name} goes on after {kind.name}")
                 assert stream.failure is None, f"{name}, {kind.name}: {stream.failure}"
             assert sim.agent.alive() and sim.agent.pid == pid
-            refused = {reason for reason in sim.drops(victim) if reason.startswith(("nat-", "slow-", "neighbour-"))}
-            assert not refused, f"{kind.name}: the victim has {refused}"
+            victims = packets(sim, victim) - victims
+            seen, tx_full = victims.pop("", 0), victims.pop("tx-full", 0)
+            assert seen > 100 and tx_full <= TX_FULL_MOST * seen, f"{kind.name}: of {seen} packets of the victim's {tx_full} found no room"
+            assert not set(victims) - CHATTER, f"{kind.name}: of {seen} packets of the victim's {victims}"
             # On a busy machine few of them get there.
             limited = drops.get("slow-path-limit", 0)
             assert handled - limited <= admitted_most, f"{kind.name}: {handled} handled, {drops}"
             if handled - limited > MANY and kind.reasons:
                 assert kind.reasons & set(drops), f"{kind.name}: {handled} handled, {drops}"
             for name, fare in fares.items():
-                assert fare.lost <= LOST_MOST, f"{kind.name}: the ping to the {name}: {fare}\n{sim.logs()}"
+                assert fare.lost <= LOST_MOST or SANITIZED, f"{kind.name}: the ping to the {name}: {fare}\n{sim.logs()}"
         assert sim.drops(flooder).get("slow-path-limit") or SANITIZED, sim.drops(flooder)
         # Without that limit, which may change while the agent runs, all is handled that gets there.
         sim.configure(more=uplink_yaml() + YAML.replace(str(LIMIT_PPS), "none"))

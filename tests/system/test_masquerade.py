@@ -74,6 +74,29 @@ def test_pods_reach_the_world_and_are_seen_with_the_uplinks_address(masqueraded)
     pods[0].ping(pods[1].ipv4)
 
 
+# As a program would, with the C library's resolver: by UDP, or by TCP.
+FETCH = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode(), end="")
+"""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_pod_asks_for_a_name_and_fetches_the_page(masqueraded, tmp_path, family):
+    sim, world = masqueraded()
+    pod, a = sim.pod().add(), ADDRESSES[family]
+    (tmp_path / "index.html").write_text("a page of the world\n" * 5000)
+    with world.names(**{"web.example": [a.world]}) as servers, world.pages(tmp_path):
+        resolver = tmp_path / "resolv.conf"
+        resolver.write_text(f"nameserver {servers[FAMILIES.index(family)]}\noptions timeout:30 attempts:1\n")
+        for options in ("", "use-vc"):
+            told = pod.run("unshare", "--mount", "sh", "-c", f"mount --bind {resolver} /etc/resolv.conf && exec \"$@\"", "sh",
+                           "env", f"RES_OPTIONS={options}", "/usr/bin/python3", "-c", FETCH, "http://web.example/").stdout
+            assert told == (tmp_path / "index.html").read_text()
+        asked = {c["protocol"] for c in sim.ask("connections")["connections"] if c["to"]["port"] == 53}
+        assert asked == {"udp", "tcp"}, sim.ask("connections")
+
+
 def test_an_endpoint_is_seen_with_the_same_port_by_all(masqueraded):
     sim, world = masqueraded()
     pod = sim.pod().add()

@@ -243,6 +243,7 @@ def test_a_port_that_is_taken_is_refused_with_its_holders_name(wired):
 def test_without_an_uplink_a_mapped_port_is_refused_with_the_reason(sim):
     result = publishing(sim, mapping(8080, 80)).try_add()
     assert not result.ok and "no address on the wire" in result.json["msg"], result
+    assert "the agent has no address on the wire" in sim.podportctl("nat").stdout
 
 
 def test_what_is_published_is_shown(wired):

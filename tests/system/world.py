@@ -4,10 +4,11 @@
     pods ── agent (WIRE) ── the cable ── simnic0w: world (PEER), and the gate (GATE), both in one namespace
                                             lo: FAR, a network behind the peer; WORLD, the rest of the world, behind the gate
 
-Kernel stacks on both ends: the world answers pings and serves TCP.
+Kernel stacks on both ends: the world answers pings and serves TCP; and, when asked, names (dnsmasq) and pages (busybox httpd).
 """
 
 import collections
+import contextlib
 import fcntl
 import os
 import selectors
@@ -136,6 +137,35 @@ class World(Netns):
     def wait_for_agent(self):
         """The agent answers on the wire: its uplink is up."""
         wait_until(lambda: "1 received" in self.ping(ADDRESSES[4].wire, count=1, check=False), "the agent answers on the wire")
+
+    @contextlib.contextmanager
+    def names(self, **records):
+        """A DNS server at the world's addresses that knows these: {name: addresses}."""
+        addresses = [ADDRESSES[family].world for family in (4, 6)]
+        server = self.popen("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--no-resolv", "--no-hosts",
+                            "--bind-interfaces", *(f"--listen-address={address}" for address in addresses),
+                            *(f"--host-record={name},{','.join(known)}" for name, known in records.items()))
+        try:
+            wait_until(lambda: server.poll() is None and
+                       all(self.run("ss", option, "sport", "=", ":53").stdout.count(address) for option in ("-lun", "-ltn")
+                           for address in addresses), "dnsmasq listens")
+            yield addresses
+        finally:
+            server.terminate()
+            server.wait()
+
+    @contextlib.contextmanager
+    def pages(self, folder):
+        """A web server for this folder at the world's addresses."""
+        servers = [self.popen("busybox", "httpd", "-f", "-p", f"{address}:80", "-h", folder)
+                   for address in (ADDRESSES[4].world, f"[{ADDRESSES[6].world}]")]
+        try:
+            wait_until(lambda: self.run("ss", "-ltn", "sport", "=", ":80").stdout.count(":80") == 2, "httpd listens")
+            yield
+        finally:
+            for server in servers:
+                server.terminate()
+                server.wait()
 
     def close(self):
         for vlan in self.vlans:
