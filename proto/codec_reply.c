@@ -146,6 +146,8 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	    (r = take_text(from->nic_driver, at, "nic_driver", LIMIT_ID, to->nic_driver, err)) <
 		    0 ||
 	    (r = take_text(from->uplink_error, at, "uplink_error", LIMIT_TEXT, to->uplink_error,
+			   err)) < 0 ||
+	    (r = take_text(from->virtio_error, at, "virtio_error", LIMIT_TEXT, to->virtio_error,
 			   err)) < 0)
 		return r;
 	to->uptime_ms = from->uptime_ms;
@@ -156,6 +158,8 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	to->attachments_without_port = from->attachments_without_port;
 	to->vhost_ports = from->vhost_ports;
 	to->vhost_ports_used = from->vhost_ports_used;
+	to->virtio_ports = from->virtio_ports;
+	to->virtio_ports_used = from->virtio_ports_used;
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;

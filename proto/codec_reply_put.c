@@ -219,6 +219,9 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	to->attachments_without_port = from->attachments_without_port;
 	to->vhost_ports = from->vhost_ports;
 	to->vhost_ports_used = from->vhost_ports_used;
+	to->virtio_ports = from->virtio_ports;
+	to->virtio_ports_used = from->virtio_ports_used;
+	to->virtio_error = put_text(from->virtio_error);
 	to->uplink_error = put_text(from->uplink_error);
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;

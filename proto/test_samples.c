@@ -673,6 +673,10 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->attachments_without_port = number32(sample, 0);
 	agent->vhost_ports = number32(sample, 64);
 	agent->vhost_ports_used = number32(sample, 2);
+	agent->virtio_ports = number32(sample, 16);
+	agent->virtio_ports_used = number32(sample, 1);
+	if (sample == SAMPLE_LARGEST)
+		fill(agent->virtio_error, LIMIT_TEXT, sample, "");
 	if (sample == SAMPLE_LARGEST)
 		fill(agent->uplink_error, LIMIT_TEXT, sample, "");
 	agent->workers = number32(sample, 2);

@@ -274,7 +274,8 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'ipv6_free':65000,'offload':{" SUMMARY "},'uplink_error':'',"
 		    "'uplink':{'ipv4':'192.0.2.10/24','ipv6':'2001:db8::10/64','vlan':42,"
 		    "'mtu':1500,'mac':'02:00:5e:10:20:30','link_up':true,'routes':3,"
-		    "'neighbours':2},'vhost_ports':64,'vhost_ports_used':2}}");
+		    "'neighbours':2},'vhost_ports':64,'vhost_ports_used':2,'virtio_ports':16,"
+		    "'virtio_ports_used':1,'virtio_error':''}}");
 
 	start(agent_away);
 	assert_int_equal(run("status --json"), 1);

@@ -315,6 +315,9 @@ static void fill_agent(struct podport_agent_status *to, const struct agent_statu
 		.uplink_error = from->uplink_error,
 		.vhost_ports = from->vhost_ports,
 		.vhost_ports_used = from->vhost_ports_used,
+		.virtio_ports = from->virtio_ports,
+		.virtio_ports_used = from->virtio_ports_used,
+		.virtio_error = from->virtio_error,
 	};
 }
 

@@ -161,7 +161,8 @@ struct podport_attachment {
 	const char *offload, *offload_reason;
 	const char *pod_uid; // "": the runtime did not say
 	// "function": it has a function of the NIC, in its sandbox. "vhost-user": it has none, pf and vf are 0,
-	// and at socket_path (else "") a virtio device in user space finds its port.
+	// and at socket_path (else "") a virtio device in user space finds its port. "virtio-user": likewise no
+	// function, but a netdev of the kernel's, in its sandbox.
 	const char *port_kind, *socket_path;
 	struct podport_bandwidth bandwidth;               // as it was asked for
 	const struct podport_port_mapping *port_mappings; // port_mapping_count of them
@@ -575,8 +576,10 @@ struct podport_agent_status {
 	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
 	uint32_t attachments_without_port;             // their port could not be started
 	const char *uplink_error; // why the uplink is not started, "": it is, or no pod network yet
-	const struct podport_uplink *uplink;    // NULL: no address on the wire, or an older agent
-	uint32_t vhost_ports, vhost_ports_used; // for pods that ask for them
+	const struct podport_uplink *uplink;      // NULL: no address on the wire, or an older agent
+	uint32_t vhost_ports, vhost_ports_used;   // for pods that ask for them
+	uint32_t virtio_ports, virtio_ports_used; // likewise
+	const char *virtio_error; // why no virtio port can be had, "": nothing is in the way
 };
 
 struct podport_status {
