@@ -234,6 +234,8 @@ static int decode_port(const Podport__Wire__Port *from, const struct where *at,
 	to->offloaded_rx_bytes = from->offloaded_rx_bytes;
 	to->offloaded_tx_packets = from->offloaded_tx_packets;
 	to->offloaded_tx_bytes = from->offloaded_tx_bytes;
+	to->tx_full_packets = from->tx_full_packets;
+	to->queue_pairs = from->queue_pairs;
 	for (size_t i = 0; i < from->n_drops; i++) { // the scan has counted them: LIMIT_DROPS
 		r = take_text(from->drops[i]->reason, &WHERE_ITEM(at, "drops", i), "reason",
 			      LIMIT_ID, to->drops[i].reason, err);

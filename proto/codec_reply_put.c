@@ -297,6 +297,8 @@ static void put_port(struct port_wire *wire, const struct port_info *from)
 	to->offloaded_rx_bytes = from->offloaded_rx_bytes;
 	to->offloaded_tx_packets = from->offloaded_tx_packets;
 	to->offloaded_tx_bytes = from->offloaded_tx_bytes;
+	to->tx_full_packets = from->tx_full_packets;
+	to->queue_pairs = from->queue_pairs;
 	for (size_t i = 0; i < from->drop_count; i++) {
 		podport__wire__drop__init(&wire->drops[i]);
 		wire->drops[i].reason = put_text(from->drops[i].reason);

@@ -510,6 +510,9 @@ struct port_info {
 	// Of these, what the e-switch forwarded by itself.
 	uint64_t offloaded_rx_packets, offloaded_rx_bytes;
 	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
+	uint64_t
+		tx_full_packets; // were to be sent to it and found no room; dropped at who sent them
+	uint32_t queue_pairs;    // of a vhost-user or virtio-user port, that are in use now
 	struct meter_info ingress, egress;
 	struct drop_count drops[LIMIT_DROPS];
 	size_t drop_count;

@@ -431,6 +431,8 @@ static void fill_port(struct port_info *port, enum sample sample)
 	port->offloaded_rx_bytes = number64(sample, 57600);
 	port->offloaded_tx_packets = number64(sample, 1500);
 	port->offloaded_tx_bytes = number64(sample, 96000);
+	port->tx_full_packets = number64(sample, 7);
+	port->queue_pairs = number32(sample, 2);
 	fill_meter(&port->ingress, sample);
 	fill_meter(&port->egress, sample);
 	port->drop_count = page_size(sample, LIMIT_DROPS);

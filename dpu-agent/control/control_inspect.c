@@ -196,6 +196,8 @@ static void describe_port(const struct control *control, const char *host_id,
 	ret_info->rx_bytes = counters.rx_bytes + offload.rx_bytes;
 	ret_info->tx_packets = counters.tx_packets + offload.tx_packets;
 	ret_info->tx_bytes = counters.tx_bytes + offload.tx_bytes;
+	ret_info->tx_full_packets = counters.tx_full;
+	ret_info->queue_pairs = state.queue_pairs;
 	ret_info->offloaded_rx_packets = offload.rx_packets;
 	ret_info->offloaded_rx_bytes = offload.rx_bytes;
 	ret_info->offloaded_tx_packets = offload.tx_packets;

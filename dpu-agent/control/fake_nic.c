@@ -159,6 +159,7 @@ void port_read_state(const struct port *port, struct port_state *ret_state)
 	*ret_state = (struct port_state){
 		.started = fake->started,
 		.link_up = fake->started && !fake->link_down,
+		.queue_pairs = fake->queue_pairs,
 		.mtu = fake->config.mtu,
 		.mac = fake->config.mac,
 	};
@@ -308,6 +309,7 @@ void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counter
 {
 	*ret_counters = (struct datapath_counters){
 		.rx_packets = slot + 1,
+		.tx_full = fake_nic.ports[slot].tx_full,
 		.drops = {[1] = fake_nic.ports[slot].clears > 0 ? 0 : slot},
 	};
 }

@@ -20,6 +20,8 @@ enum {
 struct fake_port {
 	bool started;
 	bool link_down;
+	uint32_t queue_pairs;
+	uint64_t tx_full;
 	bool lost;                 // its device has ended, until it is started again
 	struct port_config config; // of the last start
 	unsigned int starts, stops, clears;

@@ -172,8 +172,7 @@ static int make_ethdev(struct virtio_device *device, const struct mac *mac, stru
 	if (r < 0)
 		return error_set(err, -r, CODE_NIC,
 				 "virtio-user port %s: DPDK cannot make it; its own lines in the "
-				 "agent's log say "
-				 "why (dpdk.memory_mb may be too small)",
+				 "agent's log say why (dpdk.memory_mb may be too small)",
 				 device->netdev);
 	r = rte_eth_dev_get_port_by_name(device->name, &device->port_id);
 	if (r < 0) {
@@ -194,8 +193,7 @@ static int configure(struct virtio_device *device, uint32_t mtu, struct rte_eth_
 	if (device->pairs > info.max_rx_queues || device->pairs > info.max_tx_queues)
 		return error_set(err, EINVAL, CODE_NIC,
 				 "virtio-user port %s: dpdk.workers: %u workers, but the kernel's "
-				 "TAP has %u "
-				 "queues for them",
+				 "TAP has %u queues for them",
 				 device->netdev, device->pairs,
 				 RTE_MIN(info.max_rx_queues, info.max_tx_queues));
 	if (info.max_mtu != 0 && mtu > info.max_mtu)

@@ -118,7 +118,7 @@ static void the_json_of_ports_is_as_documented(void **state)
 		    "'tx_packets':2000,'tx_bytes':128000,'offloaded_rx_packets':900,"
 		    "'offloaded_rx_bytes':57600,'offloaded_tx_packets':1500,"
 		    "'offloaded_tx_bytes':96000,'dropped_packets':15,"
-		    "'drops':{'ipv4-source':5}}]}");
+		    "'drops':{'ipv4-source':5},'tx_full_packets':7,'queue_pairs':2}]}");
 }
 
 static void the_json_of_ipam_is_as_documented(void **state)

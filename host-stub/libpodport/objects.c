@@ -205,6 +205,8 @@ static struct port_object *object_port(const struct port_info *from)
 		.offloaded_rx_bytes = wire->offloaded_rx_bytes,
 		.offloaded_tx_packets = wire->offloaded_tx_packets,
 		.offloaded_tx_bytes = wire->offloaded_tx_bytes,
+		.tx_full_packets = wire->tx_full_packets,
+		.queue_pairs = wire->queue_pairs,
 	};
 	object->public.ingress = make_meter(&object->ingress, &wire->ingress);
 	object->public.egress = make_meter(&object->egress, &wire->egress);

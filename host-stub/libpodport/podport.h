@@ -308,12 +308,12 @@ struct podport_meter {
 // A port of the agent. Allocated by the library.
 struct podport_port {
 	uint32_t slot;          // in the agent's port array
-	const char *kind;       // "host", "function", "uplink" or "vhost-user"
-	const char *name;       // of the ethdev, or of the socket
+	const char *kind;       // "host", "function", "uplink", "vhost-user" or "virtio-user"
+	const char *name;       // of the ethdev, the socket or the netdev
 	uint16_t pf, vf;        // the function; of no meaning for the other kinds
 	bool has_key;           // it serves an attachment:
 	struct podport_key key; // valid if has_key
-	bool link_up;           // of a vhost-user port: a guest is connected
+	bool link_up; // of a vhost-user port: a guest is connected; virtio-user: its netdev is there
 	uint32_t mtu;
 	uint8_t mac[6];
 	uint64_t rx_packets,
@@ -326,6 +326,9 @@ struct podport_port {
 	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
 	// Of a pod whose bandwidth is limited; NULL: it is not. To the pod, and by the pod.
 	const struct podport_meter *ingress, *egress;
+	uint64_t
+		tx_full_packets; // were to go to it and found no room: dropped at those who sent them
+	uint32_t queue_pairs;    // of a vhost-user or virtio-user port, that are in use now
 };
 
 struct podport_ports;
