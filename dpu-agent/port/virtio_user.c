@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,11 +150,12 @@ static int make_netdev(struct virtio_device *device, struct error *err)
 	return 0;
 }
 
+// Not by an ioctl: those of a TAP wait for whoever configures any interface of the machine.
 static bool netdev_is_gone(const struct virtio_device *device)
 {
-	struct ifreq request = {0};
+	struct pollfd anchor = {.fd = device->anchor_fd, .events = POLLIN};
 
-	return ioctl(device->anchor_fd, TUNGETIFF, &request) < 0 && errno == EBADFD;
+	return poll(&anchor, 1, 0) == 1 && (anchor.revents & POLLERR) != 0;
 }
 
 // ---- DPDK's device -------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ class Pod:
 
     def ping(self, target):
         for family in (4, 6):
-            output = self.run(f"ping -{family} -c 3 -W 10 {target.address(family)}")
+            output = self.run(f"ping -{family} -c 3 -i 0.2 -W 10 {target.address(family)}")
             assert "3 packets received" in output, output
 
     def until_reaches(self, target):
@@ -208,6 +208,9 @@ def test_a_pod_with_a_netdev_of_the_kernel_is_a_pod_like_any_other(machine):
     [port] = [p for p in machine.ctl("ports")["ports"] if p["kind"] == "virtio-user"]
     assert port["name"] == netdev and port["link_up"]
     assert port["rx_bytes"] / port["rx_packets"] > 1600 and port["tx_bytes"] > 2 << 20, port
+    metrics = machine.run("wget -q -O - http://127.0.0.1:9437/metrics | grep podport_vhost")
+    for name, number in (("connected", 1), ("queue_pairs", 2)):
+        assert re.search(f'^podport_vhost_{name}{{[^}}]*container_id="pod"[^}}]*}} {number}$', metrics, re.M), metrics
     log = machine.run("cat /run/podport-agent.log")
     assert re.search(f"netdev={netdev} queue_pairs=2 checksum=yes segmentation=yes", log), log
 
