@@ -146,6 +146,8 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	    (r = take_text(from->nic_driver, at, "nic_driver", LIMIT_ID, to->nic_driver, err)) <
 		    0 ||
 	    (r = take_text(from->uplink_error, at, "uplink_error", LIMIT_TEXT, to->uplink_error,
+			   err)) < 0 ||
+	    (r = take_text(from->virtio_error, at, "virtio_error", LIMIT_TEXT, to->virtio_error,
 			   err)) < 0)
 		return r;
 	to->uptime_ms = from->uptime_ms;
@@ -156,6 +158,8 @@ static int decode_agent_status(const Podport__Wire__AgentStatus *from, const str
 	to->attachments_without_port = from->attachments_without_port;
 	to->vhost_ports = from->vhost_ports;
 	to->vhost_ports_used = from->vhost_ports_used;
+	to->virtio_ports = from->virtio_ports;
+	to->virtio_ports_used = from->virtio_ports_used;
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
 	to->ipv6_free = from->ipv6_free;
@@ -230,6 +234,8 @@ static int decode_port(const Podport__Wire__Port *from, const struct where *at,
 	to->offloaded_rx_bytes = from->offloaded_rx_bytes;
 	to->offloaded_tx_packets = from->offloaded_tx_packets;
 	to->offloaded_tx_bytes = from->offloaded_tx_bytes;
+	to->tx_full_packets = from->tx_full_packets;
+	to->queue_pairs = from->queue_pairs;
 	for (size_t i = 0; i < from->n_drops; i++) { // the scan has counted them: LIMIT_DROPS
 		r = take_text(from->drops[i]->reason, &WHERE_ITEM(at, "drops", i), "reason",
 			      LIMIT_ID, to->drops[i].reason, err);

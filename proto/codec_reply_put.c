@@ -220,6 +220,9 @@ static void put_agent_status(struct reply_wire *wire, const struct agent_status 
 	to->attachments_without_port = from->attachments_without_port;
 	to->vhost_ports = from->vhost_ports;
 	to->vhost_ports_used = from->vhost_ports_used;
+	to->virtio_ports = from->virtio_ports;
+	to->virtio_ports_used = from->virtio_ports_used;
+	to->virtio_error = put_text(from->virtio_error);
 	to->uplink_error = put_text(from->uplink_error);
 	to->workers = from->workers;
 	to->ipv4_free = from->ipv4_free;
@@ -295,6 +298,8 @@ static void put_port(struct port_wire *wire, const struct port_info *from)
 	to->offloaded_rx_bytes = from->offloaded_rx_bytes;
 	to->offloaded_tx_packets = from->offloaded_tx_packets;
 	to->offloaded_tx_bytes = from->offloaded_tx_bytes;
+	to->tx_full_packets = from->tx_full_packets;
+	to->queue_pairs = from->queue_pairs;
 	for (size_t i = 0; i < from->drop_count; i++) {
 		podport__wire__drop__init(&wire->drops[i]);
 		wire->drops[i].reason = put_text(from->drops[i].reason);

@@ -485,6 +485,24 @@ static void keys_are_ordered_by_network_container_interface(void **state)
 		}
 }
 
+// hostd finds by it what the agent has made, and takes nothing else for it.
+static void the_name_of_a_virtio_users_netdev_is_its_pods_mac(void **state)
+{
+	static const char *const others[] = {
+		"ppv",  "ppv0270000000f",  "ppv0270000000ff0", "ppv0270000000FF", "ppv0x70000000ff",
+		"eth0", "ppx0270000000ff", "ppv 270000000ff"};
+	const struct mac mac = {{0x02, 0x70, 0, 0, 0, 0xff}};
+	char name[VIRTIO_NETDEV_SIZE];
+	struct mac again;
+
+	virtio_netdev_name(&mac, name);
+	assert_string_equal("ppv0270000000ff", name);
+	assert_true(virtio_netdev_parse(name, &again));
+	assert_memory_equal(&mac, &again, sizeof(mac));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(virtio_netdev_parse(others[i], &again));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +515,7 @@ int main(void)
 		cmocka_unit_test(no_field_of_the_schema_is_forgotten),
 		cmocka_unit_test(the_largest_of_every_message_fits),
 		cmocka_unit_test(a_page_over_its_limit_is_not_encoded),
+		cmocka_unit_test(the_name_of_a_virtio_users_netdev_is_its_pods_mac),
 		cmocka_unit_test(what_is_no_call_is_not_encoded),
 		cmocka_unit_test(names_follow_the_cni_specification),
 		cmocka_unit_test(interface_names_are_what_linux_takes),

@@ -61,6 +61,37 @@ bool port_choice_parse(const char *name, enum port_choice *ret_choice)
 	return false;
 }
 
+bool port_choice_has_netdev(enum port_choice choice)
+{
+	return choice == PORT_CHOICE_FUNCTION || choice == PORT_CHOICE_VIRTIO_USER;
+}
+
+void virtio_netdev_name(const struct mac *mac, char ret_name[VIRTIO_NETDEV_SIZE])
+{
+	const uint8_t *b = mac->bytes;
+
+	snprintf(ret_name, VIRTIO_NETDEV_SIZE, "ppv%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+		 b[3], b[4], b[5]);
+}
+
+bool virtio_netdev_parse(const char *name, struct mac *ret_mac)
+{
+	char again[VIRTIO_NETDEV_SIZE];
+	unsigned long long number;
+	struct mac mac;
+
+	if (strncmp(name, "ppv", 3) != 0)
+		return false;
+	number = strtoull(name + 3, NULL, 16);
+	for (size_t i = 0; i < sizeof(mac.bytes); i++)
+		mac.bytes[i] = (uint8_t)(number >> 8 * (sizeof(mac.bytes) - 1 - i));
+	virtio_netdev_name(&mac, again);
+	if (strcmp(name, again) != 0)
+		return false;
+	*ret_mac = mac;
+	return true;
+}
+
 bool bandwidth_is_limited(const struct bandwidth *bandwidth)
 {
 	return bandwidth->ingress_rate_bps != 0 || bandwidth->egress_rate_bps != 0;

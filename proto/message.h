@@ -116,6 +116,16 @@ const char *port_choice_name(enum port_choice choice);
 // False: it is none of them.
 bool port_choice_parse(const char *name, enum port_choice *ret_choice);
 
+// Is it by a netdev, which hostd moves into the sandbox?
+bool port_choice_has_netdev(enum port_choice choice);
+
+// The netdev of a PORT_CHOICE_VIRTIO_USER, as it is called where the agent makes it and hostd looks for
+// it: "ppv" and the digits of the pod's MAC address, which no other pod of the agent has.
+enum { VIRTIO_NETDEV_SIZE = 16 }; // IFNAMSIZ
+void virtio_netdev_name(const struct mac *mac, char ret_name[VIRTIO_NETDEV_SIZE]);
+// False: it is no such name.
+bool virtio_netdev_parse(const char *name, struct mac *ret_mac);
+
 // How fast a pod may receive and send. All zero: as fast as it can.
 struct bandwidth {
 	uint64_t ingress_rate_bps; // to the pod; RATE_MIN_BPS..RATE_MAX_BPS, 0: unlimited
@@ -460,7 +470,10 @@ struct agent_status {
 	char uplink_error[LIMIT_TEXT + 1]; // "": it is started, or there is no pod network
 	bool has_uplink;                   // false: no address on the wire, or an older agent
 	struct uplink_status uplink;
-	uint32_t vhost_ports, vhost_ports_used; // 0: none
+	uint32_t vhost_ports, vhost_ports_used;   // 0: none
+	uint32_t virtio_ports, virtio_ports_used; // likewise, of PORT_CHOICE_VIRTIO_USER
+	char virtio_error[LIMIT_TEXT +
+			  1]; // why none of them can be had now; "": nothing is in the way
 };
 
 struct status_reply {
@@ -497,6 +510,9 @@ struct port_info {
 	// Of these, what the e-switch forwarded by itself.
 	uint64_t offloaded_rx_packets, offloaded_rx_bytes;
 	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
+	uint64_t
+		tx_full_packets; // were to be sent to it and found no room; dropped at who sent them
+	uint32_t queue_pairs;    // of a vhost-user or virtio-user port, that are in use now
 	struct meter_info ingress, egress;
 	struct drop_count drops[LIMIT_DROPS];
 	size_t drop_count;

@@ -431,6 +431,8 @@ static void fill_port(struct port_info *port, enum sample sample)
 	port->offloaded_rx_bytes = number64(sample, 57600);
 	port->offloaded_tx_packets = number64(sample, 1500);
 	port->offloaded_tx_bytes = number64(sample, 96000);
+	port->tx_full_packets = number64(sample, 7);
+	port->queue_pairs = number32(sample, 2);
 	fill_meter(&port->ingress, sample);
 	fill_meter(&port->egress, sample);
 	port->drop_count = page_size(sample, LIMIT_DROPS);
@@ -673,6 +675,10 @@ static void fill_status(struct status_reply *status, enum sample sample)
 	agent->attachments_without_port = number32(sample, 0);
 	agent->vhost_ports = number32(sample, 64);
 	agent->vhost_ports_used = number32(sample, 2);
+	agent->virtio_ports = number32(sample, 16);
+	agent->virtio_ports_used = number32(sample, 1);
+	if (sample == SAMPLE_LARGEST)
+		fill(agent->virtio_error, LIMIT_TEXT, sample, "");
 	if (sample == SAMPLE_LARGEST)
 		fill(agent->uplink_error, LIMIT_TEXT, sample, "");
 	agent->workers = number32(sample, 2);

@@ -206,7 +206,9 @@ static void leave(struct control *control, struct pod *pod)
 static void log_pod(const char *message, const struct attachment *a, const struct error *err)
 {
 	char ipv4[INET_ADDRSTRLEN] = "-", ipv6[INET6_ADDRSTRLEN] = "-";
+	char netdev[VIRTIO_NETDEV_SIZE];
 
+	virtio_netdev_name(&a->mac, netdev);
 	if (err != NULL) {
 		log_error(message, "network=%s container=%s ifname=%s error=\"%s\"", a->key.network,
 			  a->key.container_id, a->key.ifname, err->message);
@@ -221,9 +223,10 @@ static void log_pod(const char *message, const struct attachment *a, const struc
 			 a->key.network, a->key.container_id, a->key.ifname, a->function.vf, ipv4,
 			 ipv6);
 	else
-		log_info(message, "network=%s container=%s ifname=%s socket=%s ipv4=%s ipv6=%s",
-			 a->key.network, a->key.container_id, a->key.ifname, a->socket_path, ipv4,
-			 ipv6);
+		log_info(message, "network=%s container=%s ifname=%s %s=%s ipv4=%s ipv6=%s",
+			 a->key.network, a->key.container_id, a->key.ifname,
+			 a->port == PORT_CHOICE_VHOST_USER ? "socket" : "netdev",
+			 a->port == PORT_CHOICE_VHOST_USER ? a->socket_path : netdev, ipv4, ipv6);
 }
 
 static void operation_apply(struct control *control, struct operation *op)
@@ -242,6 +245,7 @@ static void operation_apply(struct control *control, struct operation *op)
 		return;
 	case OPERATION_REFRESH:
 		op->pod->record = *op->updated;
+		pod_port_drop_lost(control, op->pod);
 		if (op->pod->port_started)
 			return;
 		op->failed = pod_port_start(control, op->pod, false, &op->error) < 0;

@@ -83,16 +83,11 @@ static int choose_socket(const struct control *control, const struct attach_requ
 
 static int check_port(const struct attach_request *wanted, struct error *err)
 {
-	if (wanted->port != PORT_CHOICE_VIRTIO_USER)
-		return 0;
-	if (access("/dev/vhost-net", R_OK | W_OK) < 0)
-		return error_set(
-			err, errno, CODE_UNSUPPORTED,
-			"port_kind: virtio-user needs the kernel's vhost-net, and the agent "
-			"cannot use /dev/vhost-net: %s",
-			strerror(errno));
-	return error_set(err, EOPNOTSUPP, CODE_UNSUPPORTED,
-			 "port_kind: this version of podport has no virtio-user ports");
+	int r = wanted->port == PORT_CHOICE_VIRTIO_USER ? virtio_user_probe(err) : 0;
+
+	if (r < 0)
+		error_prefix(err, "port_kind");
+	return r;
 }
 
 static void set_host(const struct control *control, const char *host_id,
@@ -153,7 +148,7 @@ static int plan_new(struct control *control, const struct attach_request *wanted
 	}
 	op->kind = OPERATION_ATTACH;
 	op->pod = pods_add(control->pods, &record,
-			   op->undo.vhost ? op->undo.vhost_undo.index : LRU_POOL_NONE);
+			   op->undo.vhost != NULL ? op->undo.vhost_undo.index : LRU_POOL_NONE);
 	if (op->pod == NULL) {
 		pods_unreserve(control->pods, &op->undo);
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
@@ -304,7 +299,7 @@ static int plan_repeated(struct control *control, const struct attach_request *w
 	if (updated == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	*updated = pod->record;
-	if (!refresh(control, wanted, host_id, updated) && pod->port_started) {
+	if (!refresh(control, wanted, host_id, updated) && pod_port_is_well(control, pod)) {
 		free(updated);
 		return 0;
 	}

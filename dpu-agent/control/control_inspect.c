@@ -62,6 +62,17 @@ static uint32_t free_of(const struct ipam *ipam)
 	return ipam->pool.size - ipam->pool.taken;
 }
 
+static void describe_virtio(const struct pods *pods, struct agent_status *agent)
+{
+	struct error why;
+
+	agent->virtio_ports = pods->virtios.size;
+	agent->virtio_ports_used = pods->virtios.taken;
+	if (agent->virtio_ports > 0 && virtio_user_probe(&why) < 0)
+		snprintf(agent->virtio_error, sizeof(agent->virtio_error), "%.*s", LIMIT_TEXT,
+			 why.message);
+}
+
 void status_call(struct control *control, struct control_call *call)
 {
 	const struct pods *pods = control->pods;
@@ -85,6 +96,7 @@ void status_call(struct control *control, struct control_call *call)
 	agent->functions_used = pods->functions.taken;
 	agent->vhost_ports = pods->vhosts.size;
 	agent->vhost_ports_used = pods->vhosts.taken;
+	describe_virtio(pods, agent);
 	agent->attachments = (uint32_t)pods->count;
 	for (size_t i = 0; i < pods->count; i++)
 		agent->attachments_without_port +=
@@ -159,16 +171,12 @@ static void describe_port(const struct control *control, const char *host_id,
 	struct datapath_counters counters = {0};
 	struct offload_pod_status offload = {0};
 	struct port_state state = {0};
-	const struct pod *pod = NULL;
+	const struct pod *pod = port_pod(control, port_kind_of(port), index);
 
 	port_read_state(port, &state);
 	datapath_read_counters(port_slot(port), &counters);
 	offload_read_pod(control->config.offload, port_slot(port), &offload);
 	add_nic_drops(&offload, &counters);
-	if (port_kind_of(port) == PORT_FUNCTION && index < control->pods->functions.size)
-		pod = control->pods->by_function[index];
-	else if (port_kind_of(port) == PORT_VHOST)
-		pod = vhost_pod(control, index);
 
 	ret_info->slot = port_slot(port);
 	snprintf(ret_info->kind, sizeof(ret_info->kind), "%s", port_kind_name(port_kind_of(port)));
@@ -188,6 +196,8 @@ static void describe_port(const struct control *control, const char *host_id,
 	ret_info->rx_bytes = counters.rx_bytes + offload.rx_bytes;
 	ret_info->tx_packets = counters.tx_packets + offload.tx_packets;
 	ret_info->tx_bytes = counters.tx_bytes + offload.tx_bytes;
+	ret_info->tx_full_packets = counters.tx_full;
+	ret_info->queue_pairs = state.queue_pairs;
 	ret_info->offloaded_rx_packets = offload.rx_packets;
 	ret_info->offloaded_rx_bytes = offload.rx_bytes;
 	ret_info->offloaded_tx_packets = offload.tx_packets;
@@ -217,10 +227,12 @@ static int compare_slots(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-// A vhost-user port that nobody has is only a number.
+// One beside the NIC that nobody has is only a number.
 static bool is_there(const struct control *control, const struct port *port, uint32_t index)
 {
-	return port_kind_of(port) != PORT_VHOST || vhost_pod(control, index) != NULL;
+	enum port_kind kind = port_kind_of(port);
+
+	return !port_kind_is_beside(kind) || port_pod(control, kind, index) != NULL;
 }
 
 // The ports whose slot is at least `after`, by slot. Returns how many.
@@ -246,7 +258,8 @@ void list_ports_call(struct control *control, struct control_call *call)
 	size_t count;
 
 	ports = calloc((size_t)nic_function_count(control->config.nic) +
-			       nic_vhost_count(control->config.nic) + 2,
+			       nic_vhost_count(control->config.nic) +
+			       nic_virtio_count(control->config.nic) + 2,
 		       sizeof(*ports));
 	body->ports = calloc(wanted->limit, sizeof(*body->ports));
 	if (ports == NULL || body->ports == NULL) {

@@ -44,42 +44,61 @@ struct port *pod_port(const struct control *control, const struct pod *pod)
 	case PORT_CHOICE_FUNCTION:
 		return nic_port(control->config.nic, PORT_FUNCTION, a->function.vf);
 	case PORT_CHOICE_VHOST_USER:
+	case PORT_CHOICE_VIRTIO_USER:
 		return pod->vhost == LRU_POOL_NONE
 			       ? NULL
-			       : nic_port(control->config.nic, PORT_VHOST, pod->vhost);
-	case PORT_CHOICE_VIRTIO_USER:
+			       : nic_port(control->config.nic,
+					  a->port == PORT_CHOICE_VHOST_USER ? PORT_VHOST
+									    : PORT_VIRTIO,
+					  pod->vhost);
 	case PORT_CHOICE_COUNT:
 		break;
 	}
 	return NULL;
 }
 
-const struct pod *vhost_pod(const struct control *control, uint32_t vhost)
+const struct pod *port_pod(const struct control *control, enum port_kind kind, uint32_t index)
 {
 	const struct pods *pods = control->pods;
+	const enum port_choice choice =
+		kind == PORT_VHOST ? PORT_CHOICE_VHOST_USER : PORT_CHOICE_VIRTIO_USER;
 
+	if (kind == PORT_FUNCTION)
+		return index < pods->functions.size ? pods->by_function[index] : NULL;
+	if (!port_kind_is_beside(kind))
+		return NULL;
 	for (size_t i = 0; i < pods->count; i++)
-		if (pods->sorted[i]->vhost == vhost)
+		if (pods->sorted[i]->record.attachment.port == choice &&
+		    pods->sorted[i]->vhost == index)
 			return pods->sorted[i];
 	return NULL;
+}
+
+bool port_kind_is_beside(enum port_kind kind)
+{
+	return kind == PORT_VHOST || kind == PORT_VIRTIO;
 }
 
 struct port *next_port(const struct control *control, uint32_t *cursor, uint32_t *ret_index)
 {
 	struct nic *nic = control->config.nic;
-	uint32_t functions = nic_function_count(nic), vhosts = nic_vhost_count(nic);
+	const struct {
+		enum port_kind kind;
+		uint32_t count;
+	} kinds[] = {{PORT_HOST, 1},
+		     {PORT_UPLINK, 1},
+		     {PORT_FUNCTION, nic_function_count(nic)},
+		     {PORT_VHOST, nic_vhost_count(nic)},
+		     {PORT_VIRTIO, nic_virtio_count(nic)}};
 	struct port *port = NULL;
+	uint32_t first = 0;
 
-	while (port == NULL && *cursor < 2 + functions + vhosts) {
-		uint32_t at = (*cursor)++;
-
-		*ret_index = at < 2 ? 0 : at < 2 + functions ? at - 2 : at - 2 - functions;
-		port = nic_port(nic,
-				at == 0              ? PORT_HOST
-				: at == 1            ? PORT_UPLINK
-				: at < 2 + functions ? PORT_FUNCTION
-						     : PORT_VHOST,
-				*ret_index);
+	for (size_t i = 0; port == NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		for (; port == NULL && *cursor - first < kinds[i].count; (*cursor)++) {
+			*ret_index = *cursor - first;
+			port = nic_port(nic, kinds[i].kind, *ret_index);
+		}
+		first += kinds[i].count;
 	}
 	return port;
 }
@@ -91,6 +110,11 @@ static int fail_no_port(const struct control *control, const struct pod *pod, st
 	if (a->port == PORT_CHOICE_FUNCTION)
 		return error_set(err, ENODEV, CODE_NIC, "the NIC has no function %u",
 				 a->function.vf);
+	if (a->port == PORT_CHOICE_VIRTIO_USER)
+		return error_set(err, ENODEV, CODE_NIC,
+				 "the agent has %u virtio-user ports, one too few for this pod "
+				 "(virtio_user.ports)",
+				 nic_virtio_count(control->config.nic));
 	return error_set(err, ENODEV, CODE_NIC,
 			 "the agent has %u vhost-user ports, one too few for %s (vhost.ports)",
 			 nic_vhost_count(control->config.nic), a->socket_path);
@@ -288,10 +312,35 @@ void ports_stop(struct control *control)
 	struct port *port;
 
 	while ((port = next_port(control, &cursor, &index)) != NULL)
-		if (port_kind_of(port) == PORT_FUNCTION || port_kind_of(port) == PORT_VHOST)
+		if (port_kind_of(port) == PORT_FUNCTION || port_kind_is_beside(port_kind_of(port)))
 			port_stop(port);
 	stop_fixed(control, PORT_HOST);
 	stop_fixed(control, PORT_UPLINK);
+}
+
+bool pod_port_is_well(const struct control *control, const struct pod *pod)
+{
+	const struct port *port = pod_port(control, pod);
+
+	return pod->port_started && port != NULL && !port_is_lost(port);
+}
+
+// One whose device has ended is to be made anew, which is then hostd's to bring to the pod again.
+void pod_port_drop_lost(struct control *control, struct pod *pod)
+{
+	const struct attachment_key *key = &pod->record.attachment.key;
+	struct port *port = pod_port(control, pod);
+
+	if (!pod->port_started || port == NULL || !port_is_lost(port))
+		return;
+	log_warning("a pod's port has ended and is made anew",
+		    "network=%s container=%s ifname=%s kind=%s", key->network, key->container_id,
+		    key->ifname, port_kind_name(port_kind_of(port)));
+	watches_port_stops(control, port_slot(port));
+	port_stop(port);
+	pod->port_started = false;
+	error_set(&pod->port_error, ENODEV, CODE_NIC, "its %s port has ended",
+		  port_kind_name(port_kind_of(port)));
 }
 
 void ports_retry(struct control *control)
@@ -314,6 +363,7 @@ void ports_retry(struct control *control)
 		struct pod *pod = pods->sorted[control->retry_cursor++ % pods->count];
 		const struct attachment_key *key = &pod->record.attachment.key;
 
+		pod_port_drop_lost(control, pod);
 		if (pod->port_started || pod->record.state != STORE_ATTACHED)
 			continue;
 		tried++;

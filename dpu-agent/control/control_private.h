@@ -142,8 +142,10 @@ void watches_end(struct control *control);
 
 // The pod's, whether started or not; NULL: the NIC has not what the record says.
 struct port *pod_port(const struct control *control, const struct pod *pod);
-// The pod whose vhost-user port this is; NULL: nobody's.
-const struct pod *vhost_pod(const struct control *control, uint32_t vhost);
+// The pod whose port this is (index: as of nic_port()); NULL: nobody's.
+const struct pod *port_pod(const struct control *control, enum port_kind kind, uint32_t index);
+// A port for pods that is no part of the NIC?
+bool port_kind_is_beside(enum port_kind kind);
 // Every port there is, in no particular order: *cursor is 0 at first. NULL: no more. ret_index: as of nic_port().
 struct port *next_port(const struct control *control, uint32_t *cursor, uint32_t *ret_index);
 
@@ -156,6 +158,10 @@ void limits_of(const struct attachment *attachment,
 int pod_port_start(struct control *control, struct pod *pod, bool fresh, struct error *err);
 // Its rules go first.
 void pod_port_stop(struct control *control, struct pod *pod);
+// Is it started, and has its device not ended since?
+bool pod_port_is_well(const struct control *control, const struct pod *pod);
+// If its device has ended, the port is stopped, to be started again.
+void pod_port_drop_lost(struct control *control, struct pod *pod);
 
 // Router, host port, uplink, all pods' ports, as the pod network says.
 void ports_start(struct control *control);

@@ -289,9 +289,7 @@ struct names_of {
 static const struct pod *pod_of(const struct control *control, const struct port *port,
 				uint32_t index)
 {
-	if (port_kind_of(port) == PORT_FUNCTION && index < control->pods->functions.size)
-		return control->pods->by_function[index];
-	return port_kind_of(port) == PORT_VHOST ? vhost_pod(control, index) : NULL;
+	return port_pod(control, port_kind_of(port), index);
 }
 
 static void print_port(const void *arg, uint32_t slot, char *ret_text, size_t size)

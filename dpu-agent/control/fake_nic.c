@@ -65,6 +65,18 @@ uint32_t nic_vhost_count(const struct nic *nic)
 	return fake_nic.vhosts;
 }
 
+uint32_t nic_virtio_count(const struct nic *nic)
+{
+	return fake_nic.virtios;
+}
+
+int virtio_user_probe(struct error *err)
+{
+	return fake_nic.no_vhost_net ? error_set(err, ENOENT, CODE_UNSUPPORTED,
+						 "cannot open /dev/vhost-net: modprobe vhost_net")
+				     : 0;
+}
+
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 {
 	if (kind == PORT_FUNCTION && index < fake_nic.functions)
@@ -75,6 +87,8 @@ struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 		return (struct port *)&fake_nic.ports[UPLINK];
 	if (kind == PORT_VHOST && index < fake_nic.vhosts)
 		return (struct port *)&fake_nic.ports[FAKE_VHOST + index];
+	if (kind == PORT_VIRTIO && index < fake_nic.virtios)
+		return (struct port *)&fake_nic.ports[FAKE_VIRTIO + index];
 	return NULL;
 }
 
@@ -91,6 +105,7 @@ int port_start(struct port *port, const struct port_config *config, struct error
 	    (fake_nic.fail_start_in > 0 && --fake_nic.fail_start_in == 0))
 		return error_set(err, EIO, CODE_NIC, "port %u refuses to start", index_of(port));
 	fake->started = true;
+	fake->lost = false;
 	fake->config = *config;
 	fake->starts++;
 	return 0;
@@ -108,6 +123,11 @@ void port_stop(struct port *port)
 	fake->started = false;
 }
 
+bool port_is_lost(const struct port *port)
+{
+	return ((const struct fake_port *)port)->started && ((const struct fake_port *)port)->lost;
+}
+
 enum port_kind port_kind_of(const struct port *port)
 {
 	uint32_t index = index_of(port);
@@ -115,13 +135,14 @@ enum port_kind port_kind_of(const struct port *port)
 	if (index == HOST)
 		return PORT_HOST;
 	if (index >= FAKE_VHOST)
-		return PORT_VHOST;
+		return index >= FAKE_VIRTIO ? PORT_VIRTIO : PORT_VHOST;
 	return index == UPLINK ? PORT_UPLINK : PORT_FUNCTION;
 }
 
 const char *port_kind_name(enum port_kind kind)
 {
-	static const char *const names[] = {"host", "function", "uplink", "vhost-user"};
+	static const char *const names[] = {"host", "function", "uplink", "vhost-user",
+					    "virtio-user"};
 
 	return names[kind];
 }
@@ -138,6 +159,7 @@ void port_read_state(const struct port *port, struct port_state *ret_state)
 	*ret_state = (struct port_state){
 		.started = fake->started,
 		.link_up = fake->started && !fake->link_down,
+		.queue_pairs = fake->queue_pairs,
 		.mtu = fake->config.mtu,
 		.mac = fake->config.mac,
 	};
@@ -287,6 +309,7 @@ void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counter
 {
 	*ret_counters = (struct datapath_counters){
 		.rx_packets = slot + 1,
+		.tx_full = fake_nic.ports[slot].tx_full,
 		.drops = {[1] = fake_nic.ports[slot].clears > 0 ? 0 : slot},
 	};
 }

@@ -9,22 +9,32 @@
 #include "datapath/masquerade.h"
 #include "port/port.h"
 
-enum { FAKE_FUNCTIONS_MAX = 1000, FAKE_VHOSTS_MAX = 16, FAKE_VHOST = FAKE_FUNCTIONS_MAX + 2 };
+enum {
+	FAKE_FUNCTIONS_MAX = 1000,
+	FAKE_VHOSTS_MAX = 16,
+	FAKE_VIRTIOS_MAX = 4,
+	FAKE_VHOST = FAKE_FUNCTIONS_MAX + 2,
+	FAKE_VIRTIO = FAKE_VHOST + FAKE_VHOSTS_MAX,
+};
 
 struct fake_port {
 	bool started;
 	bool link_down;
+	uint32_t queue_pairs;
+	uint64_t tx_full;
+	bool lost;                 // its device has ended, until it is started again
 	struct port_config config; // of the last start
 	unsigned int starts, stops, clears;
 };
 
 struct fake_nic {
 	uint32_t functions;
-	uint32_t vhosts;
+	uint32_t vhosts, virtios;
+	bool no_vhost_net; // no virtio-user port can be started
 	bool host_port;
-	struct fake_port ports[FAKE_FUNCTIONS_MAX + 2 +
-			       FAKE_VHOSTS_MAX]; // VFs, then host, then uplink, then vhost-user
-	unsigned int fail_start_in;              // the Nth start from now fails; 0: none
+	// VFs, then host, then uplink, then vhost-user, then virtio-user
+	struct fake_port ports[FAKE_VIRTIO + FAKE_VIRTIOS_MAX];
+	unsigned int fail_start_in; // the Nth start from now fails; 0: none
 	bool fail_all_starts;
 	void (*on_change)(void); // called at each start and stop; may be NULL
 	struct datapath_router router;

@@ -56,6 +56,7 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 	int r;
 
 	fake_nic.vhosts = agent->vhosts;
+	fake_nic.virtios = agent->virtios;
 	agent->configured = agent->network;
 	if (!agent->has_network)
 		agent->configured.common.has_ipv4 = agent->configured.common.has_ipv6 = false;
@@ -65,7 +66,8 @@ int test_agent_try_start(struct test_agent *agent, struct error *err)
 		return r;
 	config.store = agent->store;
 	config.offload = fake_offload_new();
-	r = restore(agent->store, agent->functions, fake_nic.vhosts,
+	r = restore(agent->store,
+		    &(struct pods_ports){agent->functions, fake_nic.vhosts, fake_nic.virtios},
 		    agent->has_network ? &agent->network : NULL, &restored, err);
 	if (r == 0)
 		r = control_new(&config, &restored, &agent->control, err);
@@ -372,9 +374,14 @@ static void compare_pool(struct test_agent *agent, struct lru_pool *pool, enum s
 
 static const struct fake_port *port_of(const struct pod *pod)
 {
-	return pod->record.attachment.port == PORT_CHOICE_FUNCTION
-		       ? &fake_nic.ports[pod->record.attachment.function.vf]
-		       : &fake_nic.ports[FAKE_VHOST + pod->vhost];
+	switch (pod->record.attachment.port) {
+	case PORT_CHOICE_VHOST_USER:
+		return &fake_nic.ports[FAKE_VHOST + pod->vhost];
+	case PORT_CHOICE_VIRTIO_USER:
+		return &fake_nic.ports[FAKE_VIRTIO + pod->vhost];
+	default:
+		return &fake_nic.ports[pod->record.attachment.function.vf];
+	}
 }
 
 static void compare_port(const struct pod *pod)
@@ -438,7 +445,7 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 
 			assert_true(attachment_key_compare(&b->key, &a->key) < 0 || j + 1 != i);
 			assert_ptr_not_equal(port_of(pod), port_of(pods->sorted[j]));
-			assert_true(a->port == PORT_CHOICE_FUNCTION ||
+			assert_true(a->port != PORT_CHOICE_VHOST_USER ||
 				    strcmp(a->socket_path, b->socket_path) != 0);
 			assert_false(mac_equal(&a->mac, &b->mac));
 			assert_false(a->has_ipv4 && b->has_ipv4 &&
@@ -451,7 +458,7 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 			assert_true(lru_pool_is_taken(&pods->functions, a->function.vf));
 			functions++;
 		} else {
-			assert_true(lru_pool_is_taken(&pods->vhosts, pod->vhost));
+			assert_true(lru_pool_is_taken(pods_vhost_pool(pods, a->port), pod->vhost));
 		}
 		assert_true(!a->has_ipv4 || ipam_is_allocated(&pods->ipv4, &a->ipv4));
 		assert_true(!a->has_ipv6 || ipam_is_allocated(&pods->ipv6, &a->ipv6));
@@ -461,7 +468,7 @@ void test_assert_consistent(struct test_agent *agent, bool ports)
 			compare_port(pod);
 	}
 	assert_int_equal(functions, pods->functions.taken);
-	assert_int_equal(pods->count - functions, pods->vhosts.taken);
+	assert_int_equal(pods->count - functions, pods->vhosts.taken + pods->virtios.taken);
 	assert_int_equal(ipv4, pods->ipv4.pool.taken);
 	assert_int_equal(ipv6, pods->ipv6.pool.taken);
 	if (ports)

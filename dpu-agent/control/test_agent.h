@@ -11,7 +11,7 @@
 
 struct test_agent {
 	char dir[64];
-	uint32_t functions, vhosts;
+	uint32_t functions, vhosts, virtios;
 	bool has_network;
 	struct network network;    // of the configuration
 	struct network configured; // the same, as control is told

@@ -377,6 +377,7 @@ static void sum_counters(uint32_t slot, struct datapath_counters *ret_sum)
 		ret_sum->rx_bytes += c->rx_bytes;
 		ret_sum->tx_packets += c->tx_packets;
 		ret_sum->tx_bytes += c->tx_bytes;
+		ret_sum->tx_full += c->tx_full;
 		for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++)
 			ret_sum->drops[reason] += c->drops[reason];
 		for (int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++) {
@@ -396,6 +397,7 @@ void datapath_read_counters(uint32_t slot, struct datapath_counters *ret_counter
 	ret_counters->rx_bytes -= base->rx_bytes;
 	ret_counters->tx_packets -= base->tx_packets;
 	ret_counters->tx_bytes -= base->tx_bytes;
+	ret_counters->tx_full -= base->tx_full;
 	for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++)
 		ret_counters->drops[reason] -= base->drops[reason];
 	for (int direction = 0; direction < BANDWIDTH_DIRECTIONS; direction++)

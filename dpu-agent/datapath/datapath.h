@@ -76,6 +76,8 @@ void datapath_set_limits(const struct datapath_limits *limits);
 struct datapath_counters {
 	uint64_t rx_packets, rx_bytes; // received from the function
 	uint64_t tx_packets, tx_bytes; // sent to the function
+	uint64_t
+		tx_full; // to be sent to it, but it had no room: among the drops of those who sent them
 	// Received here and dropped, by reason; but for "ingress-bandwidth": to be sent, and dropped.
 	uint64_t drops[LIMIT_DROPS];
 	struct bandwidth_count metered[BANDWIDTH_DIRECTIONS]; // by the graph, of a limited pod

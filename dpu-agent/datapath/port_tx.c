@@ -47,6 +47,7 @@ static void flush(struct worker *w, uint16_t slot)
 				: out->config.ops->send(out->config.device, w->index,
 							batch->packets, batch->count);
 	counters->tx_packets += sent;
+	counters->tx_full += (uint64_t)(batch->count - sent);
 	for (uint16_t i = sent; i < batch->count; i++) {
 		bytes -= rte_pktmbuf_pkt_len(batch->packets[i]);
 		discard(w, batch->packets[i], DROP_TX_FULL);

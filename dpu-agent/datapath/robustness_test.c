@@ -331,11 +331,17 @@ static void a_port_that_does_not_fetch_its_packets_is_counted(void **state)
 {
 	enum { COUNT = 3000, RING = 1023 };
 
+	struct datapath_counters before, after;
+
+	datapath_read_counters(POD_B, &before);
 	frame_udp4(&f, POD_A, A4, B4, 20);
 	for (unsigned int i = 0; i < COUNT; i++)
 		inject(POD_A, &f);
 	assert_dropped_n(POD_A, DROP_TX_FULL, COUNT - RING); // against the sender's port
-	frame_udp4(&f, POD_B, B4, A4, 20);                   // the other way is free
+	datapath_read_counters(POD_B, &after);
+	assert_int_equal(COUNT - RING,
+			 after.tx_full - before.tx_full); // and told of the one that was full
+	frame_udp4(&f, POD_B, B4, A4, 20);                // the other way is free
 	inject(POD_B, &f);
 	assert_no_drops(POD_B);
 	assert_true(pull_frame(POD_A, &got));

@@ -130,6 +130,8 @@ struct icmp_budget {
 // Counters of one port on one worker; written by that worker alone, read by the control thread.
 struct port_counters {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	uint64_t
+		tx_full; // to be sent here, and dropped: counted with the port they came in on, too
 	uint64_t drops[DROP_REASON_COUNT];
 	struct bandwidth_count metered[BANDWIDTH_DIRECTIONS];
 };

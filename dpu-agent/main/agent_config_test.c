@@ -11,6 +11,7 @@
 // clang-format on
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,42 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(0x99, config.network.common.router_mac.bytes[5]);
 }
 
+static bool has_vhost_net = true;
+
+int __wrap_virtio_user_probe(struct error *err);
+int __wrap_virtio_user_probe(struct error *err)
+{
+	return has_vhost_net ? 0
+			     : error_set(err, ENOENT, CODE_UNSUPPORTED,
+					 "no /dev/vhost-net: modprobe vhost_net");
+}
+
+static void netdevs_by_vhost_net_are_there_without_a_word_and_checked_if_asked_for(void **state)
+{
+	static const char without[] = "nic: {device: net_x0, functions: 4}\n";
+	static const char full[] = "nic: {device: net_x0, functions: 1000}\n"
+				   "vhost: {socket_dir: /run/x, ports: 20}\n";
+	static const char with[] =
+		"nic: {device: net_x0, functions: 4}\nvirtio_user: {ports: 30}\n";
+	static const char none[] = "nic: {device: net_x0, functions: 4}\nvirtio_user: {ports: 0}\n";
+	struct agent_config config;
+	struct error err = {0};
+
+	assert_int_equal(0, load(full, &config, &err));
+	assert_int_equal(2, config.virtio_ports); // what is left
+	assert_int_equal(0, load(with, &config, &err));
+	assert_int_equal(30, config.virtio_ports);
+	has_vhost_net = false;
+	assert_true(load(with, &config, &err) < 0);
+	assert_non_null(strstr(err.message, ":2: virtio_user.ports: no /dev/vhost-net: modprobe"));
+	// Nobody has asked: it may come later, and an ADD says what is missing.
+	assert_int_equal(0, load(without, &config, &err));
+	assert_int_equal(16, config.virtio_ports);
+	assert_int_equal(0, load(none, &config, &err));
+	assert_int_equal(0, config.virtio_ports);
+	has_vhost_net = true;
+}
+
 static void an_error_names_file_line_and_key(void **state)
 {
 	static const struct {
@@ -214,6 +251,10 @@ static void an_error_names_file_line_and_key(void **state)
 		{"nic: {device: net_x0, functions: 4}\nvhost: {socket_dir: /x, socket_owner: "
 		 "\":none-here\"}\n",
 		 2, "vhost.socket_owner: there is no group 'none-here'"},
+		{"nic: {device: net_x0, functions: 1000}\nvirtio_user: {ports: 23}\n", 2,
+		 "virtio_user.ports: 23 are too many"},
+		{"nic: {device: net_x0, functions: 4}\nvirtio_user: {ports: 129}\n", 2,
+		 "virtio_user.ports: 129 is not in 0..128"},
 		{"nic: {functions: 4}\n", 1, "nic.device: "},
 		{"nic: {device: net_x0}\n", 1, "nic.functions: "},
 		{"nic:\n  device: net_x0\n  functions: 0\n", 3,
@@ -345,6 +386,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_smallest_file_has_the_documented_defaults),
 		cmocka_unit_test(ports_beside_the_nic_are_had_by_naming_a_folder),
+		cmocka_unit_test(
+			netdevs_by_vhost_net_are_there_without_a_word_and_checked_if_asked_for),
 		cmocka_unit_test(every_key_is_taken),
 		cmocka_unit_test(a_limit_may_be_none),
 		cmocka_unit_test(the_example_in_packaging_is_good),

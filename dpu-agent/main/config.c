@@ -238,6 +238,7 @@ static const struct config_key keys[] = {
 	{"vhost.ports", vhost_parse_ports, AT(vhost.ports), false, false},
 	{"vhost.socket_mode", vhost_parse_mode, AT(vhost.socket_mode), false, false},
 	{"vhost.socket_owner", vhost_parse_owner, AT(vhost), false, false},
+	{"virtio_user.ports", virtio_parse_ports, AT(virtio_ports), false, false},
 	{"dpdk.drivers", parse_driver, 0, false, true},
 	{"dpdk.huge_pages", config_parse_bool, AT(huge_pages), false, false},
 	{"dpdk.memory_mb", parse_memory, AT(memory_mb), false, false},
@@ -450,6 +451,9 @@ int agent_config_load(const char *file, struct agent_config *ret_config, struct 
 		r = masquerade_check(file, &config->masquerade, &config->uplink, err);
 	if (r == 0)
 		r = vhost_check(file, &config->vhost, config->functions, err);
+	if (r == 0)
+		r = virtio_check(file, &config->virtio_ports,
+				 config->functions + config->vhost.ports, err);
 	if (r == 0 && !agent_config_has_network(config) &&
 	    (config_line("pod_network.mtu") != 0 || config_line("pod_network.link_group") != 0 ||
 	     config_line("pod_network.router_mac") != 0))

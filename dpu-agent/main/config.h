@@ -47,6 +47,7 @@ struct agent_config {
 	uint32_t offload_connections; // that the e-switch carries at once; 0: none
 
 	struct vhost_section vhost;
+	uint32_t virtio_ports;
 
 	struct {
 		size_t count;

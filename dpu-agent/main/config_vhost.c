@@ -17,7 +17,7 @@
 #include "port/port.h"
 #include "proto/base/config.h"
 
-enum { PORTS_DEFAULT = 64 };
+enum { PORTS_DEFAULT = 64, VIRTIO_PORTS_DEFAULT = 16 };
 
 void vhost_set_defaults(struct vhost_section *section)
 {
@@ -103,5 +103,33 @@ int vhost_check(const char *file, struct vhost_section *section, uint32_t functi
 		return config_error(file, "vhost.ports", err,
 				    "%u are too many: with %u functions the agent has room for %u",
 				    section->ports, functions, slots);
+	return 0;
+}
+
+// ---- virtio_user -------------------------------------------------------------------------------------
+
+int virtio_parse_ports(const char *text, void *target, struct error *err)
+{
+	return config_parse_range(text, 0, NIC_VIRTIO_PORTS_MAX, target, err);
+}
+
+int virtio_check(const char *file, uint32_t *ports, uint32_t others, struct error *err)
+{
+	static const char key[] = "virtio_user.ports";
+	const uint32_t slots = DATAPATH_PORTS_MAX - 2 - others;
+	struct error why;
+
+	if (config_line(key) == 0) {
+		*ports = slots < VIRTIO_PORTS_DEFAULT ? slots : VIRTIO_PORTS_DEFAULT;
+		return 0;
+	}
+	if (*ports > slots)
+		return config_error(
+			file, key, err,
+			"%u are too many: with %u functions and vhost-user ports the agent has "
+			"room for %u",
+			*ports, others, slots);
+	if (*ports > 0 && virtio_user_probe(&why) < 0)
+		return config_error(file, key, err, "%.400s", why.message);
 	return 0;
 }

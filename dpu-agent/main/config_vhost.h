@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The section `vhost` of agent.yaml: values of its keys, and what must hold between them.
+// The sections `vhost` and `virtio_user` of agent.yaml: values of their keys, and what must hold between them.
 
 #pragma once
 
@@ -27,3 +27,8 @@ int vhost_parse_owner(const char *text, void *target, struct error *err);
 // errors call it.
 int vhost_check(const char *file, struct vhost_section *section, uint32_t functions,
 		struct error *err);
+
+int virtio_parse_ports(const char *text, void *target, struct error *err);
+// Likewise, beside `others`, which are functions and vhost-user ports. Who asks for some must have what they take,
+// which is /dev/vhost-net; without a word, there are some for when it is there.
+int virtio_check(const char *file, uint32_t *ports, uint32_t others, struct error *err);

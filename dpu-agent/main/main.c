@@ -235,6 +235,7 @@ static int nic_start(struct agent *agent, struct error *err)
 		.packet_buffers = agent->config.packet_buffers,
 		.workers = agent->config.workers,
 		.vhost_ports = agent->config.vhost.ports,
+		.virtio_ports = agent->config.virtio_ports,
 		.vhost =
 			{
 				.folder = agent->config.vhost.ports > 0
@@ -315,8 +316,11 @@ static int control_start(struct agent *agent, struct error *err)
 	struct restored restored = {0};
 	int r;
 
-	r = restore(agent->store, nic_function_count(agent->nic), nic_vhost_count(agent->nic),
-		    network, &restored, err);
+	const struct pods_ports ports = {.functions = nic_function_count(agent->nic),
+					 .vhosts = nic_vhost_count(agent->nic),
+					 .virtios = nic_virtio_count(agent->nic)};
+
+	r = restore(agent->store, &ports, network, &restored, err);
 	if (r < 0)
 		return r;
 	if (restored.notice.code != CODE_OK)

@@ -110,6 +110,54 @@ static void a_pods_packets_are_told_by_direction_and_by_path(void **state)
 	free(text);
 }
 
+static void attach_by(const char *container_id, enum port_choice port)
+{
+	struct test_call call;
+
+	test_attach(&call, container_id);
+	call.request.body.attach.port = port;
+	test_must_run(&agent, &call);
+	test_call_clear(&call);
+}
+
+// Has it a guest, how wide is the way to it, and does it take what it is sent?
+static void ports_of_virtio_devices_are_told_apart(void **state)
+{
+	char *text;
+
+	agent.vhosts = 3;
+	agent.virtios = 2;
+	test_agent_restart(&agent);
+	test_must_attach(&agent, "function");
+	attach_by("guest", PORT_CHOICE_VHOST_USER);
+	attach_by("alone", PORT_CHOICE_VHOST_USER);
+	attach_by("netdev", PORT_CHOICE_VIRTIO_USER);
+	fake_nic.ports[FAKE_VHOST].queue_pairs = 4;
+	fake_nic.ports[FAKE_VHOST].tx_full = 12;
+	fake_nic.ports[FAKE_VHOST + 1].link_down = true;
+	fake_nic.ports[FAKE_VHOST + 1].tx_full = 5;
+	fake_nic.ports[FAKE_VIRTIO].queue_pairs = 2;
+	fake_nic.ports[0].tx_full = 99; // a function's is no virtio device's
+	text = write_all();
+#define OF(pod)                                                                                    \
+	"{network=\"podport\",container_id=\"" pod "\",ifname=\"eth0\",namespace=\"\",pod=\"\"} "
+	assert_line(text, "podport_vhost_ports{kind=\"vhost-user\"} 3");
+	assert_line(text, "podport_vhost_ports_used{kind=\"vhost-user\"} 2");
+	assert_line(text, "podport_vhost_ports{kind=\"virtio-user\"} 2");
+	assert_line(text, "podport_vhost_ports_used{kind=\"virtio-user\"} 1");
+	assert_line(text, "podport_vhost_connected" OF("guest") "1");
+	assert_line(text, "podport_vhost_connected" OF("alone") "0");
+	assert_line(text, "podport_vhost_connected" OF("netdev") "1");
+	assert_line(text, "podport_vhost_queue_pairs" OF("guest") "4");
+	assert_line(text, "podport_vhost_queue_pairs" OF("alone") "0");
+	assert_line(text, "podport_vhost_queue_pairs" OF("netdev") "2");
+	assert_line(text, "podport_vhost_ring_full_packets_total" OF("guest") "12");
+	assert_line(text, "podport_vhost_ring_full_packets_total" OF("alone") "5");
+	assert_line(text, "podport_vhost_ring_full_packets_total" OF("netdev") "0");
+	assert_null(strstr(text, "podport_vhost_connected" OF("function")));
+	free(text);
+}
+
 static void rules_that_are_missing_are_counted(void **state)
 {
 	char *text;
@@ -365,6 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(it_counts_what_there_is),
 		TEST(a_pods_packets_are_told_by_direction_and_by_path),
+		TEST(ports_of_virtio_devices_are_told_apart),
 		TEST(rules_that_are_missing_are_counted),
 		TEST(connections_are_counted_by_state_and_refusals_by_reason),
 		TEST(all_pods_are_there_and_families_are_whole),

@@ -20,6 +20,10 @@ struct sample {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // by both paths
 	uint64_t offloaded_rx_packets, offloaded_rx_bytes, offloaded_tx_packets, offloaded_tx_bytes;
 	uint64_t dropped;
+	bool is_vhost; // a vhost-user or virtio-user port: the next lines are about it
+	bool connected;
+	uint32_t queue_pairs;
+	uint64_t tx_full;
 	struct meter_info ingress, egress;
 };
 
@@ -65,6 +69,12 @@ static void take_pods(struct question *question, const struct list_reply *page)
 	question->request.body.list.after = page->items[page->count - 1].attachment.key;
 }
 
+static bool is_vhost(const struct port_info *port)
+{
+	return strcmp(port->kind, port_choice_name(PORT_CHOICE_VHOST_USER)) == 0 ||
+	       strcmp(port->kind, port_choice_name(PORT_CHOICE_VIRTIO_USER)) == 0;
+}
+
 static void take_ports(struct question *question, const struct ports_reply *page)
 {
 	struct scrape *scrape = question->scrape;
@@ -92,6 +102,10 @@ static void take_ports(struct question *question, const struct ports_reply *page
 			.offloaded_rx_bytes = port->offloaded_rx_bytes,
 			.offloaded_tx_packets = port->offloaded_tx_packets,
 			.offloaded_tx_bytes = port->offloaded_tx_bytes,
+			.is_vhost = is_vhost(port),
+			.connected = port->link_up,
+			.queue_pairs = port->queue_pairs,
+			.tx_full = port->tx_full_packets,
 			.ingress = port->ingress,
 			.egress = port->egress,
 		};
@@ -224,6 +238,14 @@ static void write_agent(FILE *out, const struct agent_status *status)
 	      status->functions);
 	value(out, "podport_functions_used", "gauge", "Functions that pods have.",
 	      status->functions_used);
+	head(out, "podport_vhost_ports", "gauge", "Ports for pods without a function, by kind.");
+	fprintf(out, "podport_vhost_ports{kind=\"vhost-user\"} %u\n", status->vhost_ports);
+	fprintf(out, "podport_vhost_ports{kind=\"virtio-user\"} %u\n", status->virtio_ports);
+	head(out, "podport_vhost_ports_used", "gauge", "Those of them that pods have.");
+	fprintf(out, "podport_vhost_ports_used{kind=\"vhost-user\"} %u\n",
+		status->vhost_ports_used);
+	fprintf(out, "podport_vhost_ports_used{kind=\"virtio-user\"} %u\n",
+		status->virtio_ports_used);
 	head(out, "podport_addresses_free", "gauge", "Addresses that can be given to pods now.");
 	if (status->pod_network.has_ipv4)
 		fprintf(out, "podport_addresses_free{family=\"ipv4\"} %u\n", status->ipv4_free);
@@ -296,6 +318,37 @@ static void write_pods(FILE *out, const struct scrape *scrape)
 		fprintf(out, "%s{", dropped);
 		put_pod(out, scrape, &scrape->samples[i].key);
 		fprintf(out, "} %llu\n", (unsigned long long)scrape->samples[i].dropped);
+	}
+}
+
+// Of pods at the other end of a virtio device.
+static void write_vhost(FILE *out, const struct scrape *scrape)
+{
+	static const struct {
+		const char *name, *type, *help;
+	} families[] = {
+		{"podport_vhost_connected", "gauge",
+		 "1: a guest is connected to the pod's vhost-user port, or the netdev of its "
+		 "virtio-user port is "
+		 "there."},
+		{"podport_vhost_queue_pairs", "gauge", "Pairs of queues that are in use."},
+		{"podport_vhost_ring_full_packets_total", "counter",
+		 "Packets to the pod that were dropped: its ring was full, or nobody was "
+		 "connected."},
+	};
+
+	for (size_t family = 0; family < sizeof(families) / sizeof(families[0]); family++) {
+		head(out, families[family].name, families[family].type, families[family].help);
+		for (size_t i = 0; i < scrape->sample_count; i++) {
+			const struct sample *s = &scrape->samples[i];
+			const uint64_t numbers[] = {s->connected, s->queue_pairs, s->tx_full};
+
+			if (!s->is_vhost)
+				continue;
+			fprintf(out, "%s{", families[family].name);
+			put_pod(out, scrape, &s->key);
+			fprintf(out, "} %llu\n", (unsigned long long)numbers[family]);
+		}
 	}
 }
 
@@ -430,6 +483,7 @@ int metrics_write(struct control *control, char **ret_text, size_t *ret_size)
 	write_connections(out, &counts);
 	write_masquerade(out);
 	write_pods(out, &scrape);
+	write_vhost(out, &scrape);
 	write_bandwidth(out, &scrape);
 	free(scrape.pods);
 	free(scrape.samples);

@@ -10,15 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pods_new(uint32_t functions, uint32_t vhosts, struct pods **ret_pods)
+int pods_new(const struct pods_ports *ports, struct pods **ret_pods)
 {
 	struct pods *pods = calloc(1, sizeof(*pods));
 
 	if (pods == NULL)
 		return -ENOMEM;
-	pods->by_function = calloc((size_t)functions + 1, sizeof(struct pod *));
-	if (pods->by_function == NULL || lru_pool_init(&pods->functions, functions) < 0 ||
-	    lru_pool_init(&pods->vhosts, vhosts) < 0) {
+	pods->by_function = calloc((size_t)ports->functions + 1, sizeof(struct pod *));
+	if (pods->by_function == NULL || lru_pool_init(&pods->functions, ports->functions) < 0 ||
+	    lru_pool_init(&pods->vhosts, ports->vhosts) < 0 ||
+	    lru_pool_init(&pods->virtios, ports->virtios) < 0) {
 		pods_free(pods);
 		return -ENOMEM;
 	}
@@ -36,6 +37,7 @@ void pods_free(struct pods *pods)
 	ipam_destroy(&pods->ipv6);
 	lru_pool_destroy(&pods->functions);
 	lru_pool_destroy(&pods->vhosts);
+	lru_pool_destroy(&pods->virtios);
 	free(pods->by_function);
 	free(pods->sorted);
 	free(pods);
@@ -274,21 +276,41 @@ static int reserve_function(struct pods *pods, struct attachment *attachment,
 	return 0;
 }
 
-static int reserve_vhost(struct pods *pods, struct pods_undo *undo, struct error *err)
+struct lru_pool *pods_vhost_pool(struct pods *pods, enum port_choice choice)
 {
-	uint32_t vhost = lru_pool_head(&pods->vhosts);
+	switch (choice) {
+	case PORT_CHOICE_VHOST_USER:
+		return &pods->vhosts;
+	case PORT_CHOICE_VIRTIO_USER:
+		return &pods->virtios;
+	case PORT_CHOICE_FUNCTION:
+	case PORT_CHOICE_COUNT:
+		break;
+	}
+	return NULL;
+}
 
-	if (pods->vhosts.size == 0)
+static int reserve_vhost(struct pods *pods, enum port_choice choice, struct pods_undo *undo,
+			 struct error *err)
+{
+	struct lru_pool *pool = pods_vhost_pool(pods, choice);
+	bool socket = choice == PORT_CHOICE_VHOST_USER;
+	uint32_t vhost = lru_pool_head(pool);
+
+	if (pool->size == 0)
 		return error_set(
 			err, EOPNOTSUPP, CODE_UNSUPPORTED,
-			"port_kind: this agent has no vhost-user ports; vhost.socket_dir of its "
-			"configuration gives it some");
+			"port_kind: this agent has no %s ports; %s of its configuration gives it "
+			"some",
+			port_choice_name(choice),
+			socket ? "vhost.socket_dir" : "virtio_user.ports");
 	if (vhost == LRU_POOL_NONE)
 		return error_set(err, ENOSPC, CODE_NO_FUNCTION,
-				 "no vhost-user port is left: %u of %u in use (vhost.ports)",
-				 pods->vhosts.taken, pods->vhosts.size);
-	undo->vhost_undo = lru_pool_take(&pods->vhosts, vhost);
-	undo->vhost = true;
+				 "no %s port is left: %u of %u in use (%s.ports)",
+				 port_choice_name(choice), pool->taken, pool->size,
+				 socket ? "vhost" : "virtio_user");
+	undo->vhost_undo = lru_pool_take(pool, vhost);
+	undo->vhost = pool;
 	return 0;
 }
 
@@ -302,9 +324,9 @@ int pods_reserve(struct pods *pods, const struct attach_request *wanted,
 	if (r == 0)
 		r = reserve_ipv6(pods, wanted, attachment, &undo, err);
 	if (r == 0)
-		r = wanted->port == PORT_CHOICE_VHOST_USER
-			    ? reserve_vhost(pods, &undo, err)
-			    : reserve_function(pods, attachment, &undo, err);
+		r = wanted->port == PORT_CHOICE_FUNCTION
+			    ? reserve_function(pods, attachment, &undo, err)
+			    : reserve_vhost(pods, wanted->port, &undo, err);
 	if (r < 0) {
 		pods_unreserve(pods, &undo);
 		return r;
@@ -316,8 +338,8 @@ int pods_reserve(struct pods *pods, const struct attach_request *wanted,
 
 void pods_unreserve(struct pods *pods, const struct pods_undo *undo)
 {
-	if (undo->vhost)
-		lru_pool_untake(&pods->vhosts, &undo->vhost_undo);
+	if (undo->vhost != NULL)
+		lru_pool_untake(undo->vhost, &undo->vhost_undo);
 	if (undo->function)
 		lru_pool_untake(&pods->functions, &undo->function_undo);
 	if (undo->ipv6)
@@ -410,7 +432,7 @@ void pods_release(struct pods *pods, struct pod *pod)
 	if (vf != NO_FUNCTION)
 		lru_pool_release(&pods->functions, vf);
 	if (vhost != LRU_POOL_NONE)
-		lru_pool_release(&pods->vhosts, vhost);
+		lru_pool_release(pods_vhost_pool(pods, attachment.port), vhost);
 }
 
 bool pods_ipv4_in_pool(const struct pods *pods, struct in_addr ipv4)

@@ -22,7 +22,7 @@ struct pod {
 	struct store_record record; // as it is in the store
 	uint64_t number;            // another one for each
 	uint32_t
-		vhost; // which of the vhost-user ports it has, anew at each start; LRU_POOL_NONE: none
+		vhost; // which of the vhost-user or virtio-user ports it has, anew at each start; LRU_POOL_NONE: none
 	bool port_started;
 	struct error port_error;        // why the port is not started, where it should be
 	TAILQ_ENTRY(pod) leaving_entry; // control's list of those whose release is to be recorded
@@ -34,13 +34,19 @@ struct pods {
 	struct ipam ipv4, ipv6;    // zeroed where the network has none
 	struct lru_pool functions; // index: VF of PF 0
 	struct lru_pool vhosts;    // index: number of the vhost-user port
+	struct lru_pool virtios;   // index: number of the virtio-user port
 	struct pod **sorted;       // by key; `count` of `capacity`
 	struct pod **by_function;  // by VF, `functions.size` of them; NULL: free
 	size_t count, capacity;
 };
 
-// No pod network yet, `functions` and `vhosts` free ones. Errors: -ENOMEM.
-int pods_new(uint32_t functions, uint32_t vhosts, struct pods **ret_pods);
+// How many ports for pods there are, by kind.
+struct pods_ports {
+	uint32_t functions, vhosts, virtios;
+};
+
+// No pod network yet, all of these free. Errors: -ENOMEM.
+int pods_new(const struct pods_ports *ports, struct pods **ret_pods);
 void pods_free(struct pods *pods); // NULL is fine
 
 // This is the pod network from now on. What pods hold, which must suit it (network_suits), stays
@@ -68,12 +74,14 @@ struct pod *pods_find_mac(const struct pods *pods, const struct mac *mac);
 
 // What was taken for one attachment, so that it can be given back as if it had never been.
 struct pods_undo {
-	bool ipv4, ipv6, function, vhost; // what was taken
+	bool ipv4, ipv6, function; // what was taken
+	struct lru_pool
+		*vhost; // where a vhost-user or virtio-user port was taken from; NULL: none was
 	struct lru_pool_undo ipv4_undo, ipv6_undo, function_undo, vhost_undo;
 };
 
-// Take a function, or a vhost-user port, and addresses as asked for (`wanted`: an attach_request's port and
-// requested_ fields) into `attachment`. All or nothing. The port is undo->vhost_undo.index. Errors:
+// Take a function, or a vhost-user or virtio-user port, and addresses as asked for (`wanted`: an attach_request's port
+// and requested_ fields) into `attachment`. All or nothing. The port is undo->vhost_undo.index. Errors:
 // CODE_NO_FUNCTION, CODE_NO_ADDRESS with the numbers; CODE_UNSUPPORTED; CODE_BAD_REQUEST, CODE_CONFLICT with
 // the field, why, and who has it.
 int pods_reserve(struct pods *pods, const struct attach_request *wanted,
@@ -81,7 +89,10 @@ int pods_reserve(struct pods *pods, const struct attach_request *wanted,
 // In exact reverse order of pods_reserve, with no release in between.
 void pods_unreserve(struct pods *pods, const struct pods_undo *undo);
 
-// Add one whose function, or vhost-user port (`vhost`), and addresses are reserved. The result is owned by
+// The ports of pods that have no function, by kind of port; NULL: of functions.
+struct lru_pool *pods_vhost_pool(struct pods *pods, enum port_choice choice);
+
+// Add one whose function, or other port (`vhost`), and addresses are reserved. The result is owned by
 // pods. NULL: no memory.
 struct pod *pods_add(struct pods *pods, const struct store_record *record, uint32_t vhost);
 // Take it out and free it; what it holds stays reserved.

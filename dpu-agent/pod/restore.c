@@ -233,6 +233,7 @@ static int write_decisions(struct store *store, struct contents *contents,
 static int add_record(struct pods *pods, const struct store_record *record, struct error *err)
 {
 	const struct attachment *a = &record->attachment;
+	struct lru_pool *pool = pods_vhost_pool(pods, a->port);
 	uint32_t vhost = LRU_POOL_NONE;
 	struct lru_pool_undo undo;
 	int r;
@@ -250,10 +251,10 @@ static int add_record(struct pods *pods, const struct store_record *record, stru
 	if (a->port == PORT_CHOICE_FUNCTION && a->function.vf < pods->functions.size)
 		lru_pool_take(&pods->functions, a->function.vf);
 	// Any will do: its number is seen by nobody. None, if the configuration has fewer than before.
-	if (a->port == PORT_CHOICE_VHOST_USER)
-		vhost = lru_pool_head(&pods->vhosts);
+	if (pool != NULL)
+		vhost = lru_pool_head(pool);
 	if (vhost != LRU_POOL_NONE)
-		lru_pool_take(&pods->vhosts, vhost);
+		lru_pool_take(pool, vhost);
 	if (pods_add(pods, record, vhost) == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "out of memory");
 	return 0;
@@ -280,13 +281,13 @@ static void mark_released(struct pods *pods, uint32_t functions,
 	}
 }
 
-static int build(const struct contents *contents, const struct network *network, uint32_t functions,
-		 uint32_t vhosts, struct pods **ret_pods, struct error *err)
+static int build(const struct contents *contents, const struct network *network,
+		 const struct pods_ports *ports, struct pods **ret_pods, struct error *err)
 {
 	struct pods *pods = NULL;
 	int r;
 
-	r = pods_new(functions, vhosts, &pods);
+	r = pods_new(ports, &pods);
 	if (r == 0 && network != NULL)
 		r = pods_set_network(pods, network);
 	if (r < 0) {
@@ -301,13 +302,13 @@ static int build(const struct contents *contents, const struct network *network,
 		return r;
 	}
 	for (size_t i = 0; i < contents->released_count; i++)
-		mark_released(pods, functions, &contents->released[i]);
+		mark_released(pods, ports->functions, &contents->released[i]);
 	*ret_pods = pods;
 	return 0;
 }
 
-int restore(struct store *store, uint32_t functions, uint32_t vhosts,
-	    const struct network *configured, struct restored *ret_restored, struct error *err)
+int restore(struct store *store, const struct pods_ports *ports, const struct network *configured,
+	    struct restored *ret_restored, struct error *err)
 {
 	struct contents contents = {0};
 	struct restored restored = {0};
@@ -321,7 +322,7 @@ int restore(struct store *store, uint32_t functions, uint32_t vhosts,
 	if (network != NULL) {
 		r = store_begin(store, err);
 		if (r == 0)
-			r = write_decisions(store, &contents, network, functions, err);
+			r = write_decisions(store, &contents, network, ports->functions, err);
 		if (r == 0)
 			r = store_commit(store, err);
 		if (r < 0) {
@@ -329,7 +330,7 @@ int restore(struct store *store, uint32_t functions, uint32_t vhosts,
 			goto out;
 		}
 	}
-	r = build(&contents, network, functions, vhosts, &restored.pods, err);
+	r = build(&contents, network, ports, &restored.pods, err);
 	if (r < 0)
 		goto out;
 	memcpy(restored.hosts, contents.header.hosts, sizeof(restored.hosts));

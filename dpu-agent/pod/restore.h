@@ -17,6 +17,6 @@ struct restored {
 
 // configured: the pod network of the configuration, NULL if it has none. It is taken, and
 // recorded, unless one was set by a call since the configuration was last changed, or attachments of the stored one are in its way: then the stored one stays, and
-// the notice names them. functions: of the NIC; vhosts: vhost-user ports beside it. Errors: CODE_STORE.
-int restore(struct store *store, uint32_t functions, uint32_t vhosts,
-	    const struct network *configured, struct restored *ret_restored, struct error *err);
+// the notice names them. ports: that there are now. Errors: CODE_STORE.
+int restore(struct store *store, const struct pods_ports *ports, const struct network *configured,
+	    struct restored *ret_restored, struct error *err);

@@ -7,6 +7,7 @@
 //     <device>,representor=vf65535 the host's PF, as mlx5 on BlueField     slot 1
 //     <device>,representor=vfN     function N                              slot 2 + N
 //     (no part of the NIC)         vhost-user port M                       slot 2 + functions + M
+//     (likewise)                   virtio-user port K                      behind all of these
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ struct nic {
 	uint32_t workers;
 	uint32_t function_count;
 	bool has_host_port;
-	uint32_t vhost_count;
+	uint32_t vhost_count, virtio_count;
 	struct vhost_config vhost; // its folder is `vhost_folder`
 	char vhost_folder[SOCKET_PATH_SIZE];
 	int vhost_lock_fd; // -1: none
@@ -73,6 +74,11 @@ bool nic_is_gone(const struct nic *nic)
 uint32_t nic_vhost_count(const struct nic *nic)
 {
 	return nic->vhost_count;
+}
+
+uint32_t nic_virtio_count(const struct nic *nic)
+{
+	return nic->virtio_count;
 }
 
 const struct vhost_config *nic_vhost_config(const struct nic *nic)
@@ -102,6 +108,11 @@ void nic_call_uplink_hook(const struct nic *nic)
 		nic->uplink_hook(nic->uplink_hook_argument);
 }
 
+static uint32_t virtio_slot(const struct nic *nic, uint32_t index)
+{
+	return FIXED_SLOTS + nic->function_count + nic->vhost_count + index;
+}
+
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 {
 	switch (kind) {
@@ -115,6 +126,8 @@ struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 		return index < nic->vhost_count
 			       ? &nic->ports[FIXED_SLOTS + nic->function_count + index]
 			       : NULL;
+	case PORT_VIRTIO:
+		return index < nic->virtio_count ? &nic->ports[virtio_slot(nic, index)] : NULL;
 	}
 	return NULL;
 }
@@ -148,6 +161,19 @@ static int make_vhost_ports(struct nic *nic, const struct nic_config *config, st
 			.ops = &vhost_ops, .kind = PORT_VHOST, .slot = slot, .nic = nic};
 	}
 	return 0;
+}
+
+static void make_virtio_ports(struct nic *nic, uint32_t count)
+{
+	nic->virtio_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = virtio_slot(nic, i);
+
+		nic->ports[slot] = (struct port){.ops = &port_virtio_user_ops,
+						 .kind = PORT_VIRTIO,
+						 .slot = slot,
+						 .nic = nic};
+	}
 }
 
 // The ethdev of one representor, by the same words it was probed with. -ENODEV if the NIC made none.
@@ -255,13 +281,15 @@ int nic_open(const struct nic_config *config, struct nic **ret_nic, struct error
 		return error_set(err, EINVAL, CODE_BAD_REQUEST, "nic.functions: %u is not in 1..%d",
 				 config->functions, FUNCTIONS_MAX);
 
-	uint32_t slots = FIXED_SLOTS + config->functions + config->vhost_ports;
+	uint32_t slots =
+		FIXED_SLOTS + config->functions + config->vhost_ports + config->virtio_ports;
 	if (config->vhost_ports > NIC_VHOST_PORTS_MAX || slots > DATAPATH_PORTS_MAX)
-		return error_set(
-			err, EINVAL, CODE_BAD_REQUEST,
-			"vhost.ports: %u is more than %d, or, with %u functions, than there "
-			"are slots",
-			config->vhost_ports, NIC_VHOST_PORTS_MAX, config->functions);
+		return error_set(err, EINVAL, CODE_BAD_REQUEST,
+				 "vhost.ports: %u is more than %d, or, with %u functions and %u "
+				 "virtio-user ports, "
+				 "than there are slots",
+				 config->vhost_ports, NIC_VHOST_PORTS_MAX, config->functions,
+				 config->virtio_ports);
 	struct nic *nic = calloc(1, sizeof(*nic) + slots * sizeof(nic->ports[0]));
 	if (nic == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "nic: out of memory");
@@ -291,9 +319,11 @@ int nic_open(const struct nic_config *config, struct nic **ret_nic, struct error
 		nic_close(nic);
 		return r;
 	}
-	log_info("NIC opened", "device=\"%s\" driver=%s functions=%u host_port=%s vhost_ports=%u",
+	make_virtio_ports(nic, config->virtio_ports);
+	log_info("NIC opened",
+		 "device=\"%s\" driver=%s functions=%u host_port=%s vhost_ports=%u virtio_ports=%u",
 		 nic->device, nic->driver, nic->function_count, nic->has_host_port ? "yes" : "no",
-		 nic->vhost_count);
+		 nic->vhost_count, nic->virtio_count);
 	*ret_nic = nic;
 	return 0;
 }

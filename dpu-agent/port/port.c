@@ -20,6 +20,8 @@ const char *port_kind_name(enum port_kind kind)
 		return "uplink";
 	case PORT_VHOST:
 		return "vhost-user";
+	case PORT_VIRTIO:
+		return "virtio-user";
 	}
 	return "unknown";
 }
@@ -46,6 +48,11 @@ void port_stop(struct port *port)
 	port->ops->stop(port);
 	port->started = false;
 	log_debug("port stopped", "slot=%u kind=%s", port->slot, port_kind_name(port->kind));
+}
+
+bool port_is_lost(const struct port *port)
+{
+	return port->started && port->ops->is_lost != NULL && port->ops->is_lost(port);
 }
 
 enum port_kind port_kind_of(const struct port *port)

@@ -5,7 +5,8 @@
 // port_ops. All calls are made by the control thread.
 //
 //      pod/ ──► struct port ──ops─┬► representor.c ──► ethdev
-//                    │            └► vhost.c ──► librte_vhost ──► socket ──► a guest's virtio device
+//                    │            ├► vhost.c ──► librte_vhost ──► socket ──► a guest's virtio device
+//                    │            └► virtio_user.c ──► ethdev ──► the kernel's vhost-net ──► a netdev
 //                    └──────────────► datapath/ (the graph polls it, sends to it)
 
 #pragma once
@@ -24,9 +25,11 @@ enum port_kind {
 	PORT_FUNCTION, // a VF that a pod can have
 	PORT_UPLINK,   // the wire; the e-switch manager
 	PORT_VHOST,    // a vhost-user socket that a pod can have; no part of the NIC
+	PORT_VIRTIO,   // a netdev of the agent's own machine that a pod can have; likewise
 };
 
-const char *port_kind_name(enum port_kind kind); // "host", "function", "uplink", "vhost-user"
+// "host", "function", "uplink", "vhost-user", "virtio-user"
+const char *port_kind_name(enum port_kind kind);
 
 // How a port is to be while it is started.
 struct port_config {
@@ -35,7 +38,7 @@ struct port_config {
 	uint32_t mtu; // bytes of layer 3
 	bool has_ipv4, has_ipv6;
 	struct in_addr ipv4;  // the pod's, or the gateway address for PORT_HOST: routed here; for
-	struct in6_addr ipv6; // PORT_FUNCTION, PORT_VHOST also the only source addresses let in
+	struct in6_addr ipv6; // a pod's also the only source addresses let in
 	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS]; // of a pod; zero: unlimited
 	char socket_path
 		[SOCKET_PATH_SIZE]; // PORT_VHOST: to listen on; what is left there is replaced
@@ -43,7 +46,8 @@ struct port_config {
 
 struct port_state {
 	bool started;
-	bool link_up;
+	bool link_up; // of PORT_VHOST: a guest is connected; of PORT_VIRTIO: its netdev is there
+	uint32_t queue_pairs; // of PORT_VHOST and PORT_VIRTIO, that are in use now
 	uint32_t mtu;
 	struct mac mac;
 	char name[LIMIT_ID + 1]; // the device's name, for people
@@ -62,6 +66,8 @@ enum {
 	// librte_vhost polls 1024 descriptors: of each port its socket and a connection, and of a guest
 	// that comes again a second one for a moment.
 	NIC_VHOST_PORTS_MAX = 340,
+	// Each has files of its own open: 4 and, for each worker, 6.
+	NIC_VIRTIO_PORTS_MAX = 128,
 	VHOST_FOLDER_MAX = 80, // bytes; with a file's name it fits into a socket's address
 };
 
@@ -78,6 +84,7 @@ struct nic_config {
 	uint32_t
 		vhost_ports; // PORT_VHOST 0..vhost_ports-1 are for pods; at most NIC_VHOST_PORTS_MAX
 	struct vhost_config vhost;
+	uint32_t virtio_ports; // PORT_VIRTIO 0..virtio_ports-1 are for pods
 };
 
 // Probe the device with its representors. EAL must be initialised. Errors: CODE_NIC with the device
@@ -91,6 +98,11 @@ void nic_close(struct nic *nic);
 const char *nic_driver_name(const struct nic *nic); // "net_simnic", "mlx5_pci"
 uint32_t nic_function_count(const struct nic *nic);
 uint32_t nic_vhost_count(const struct nic *nic);
+uint32_t nic_virtio_count(const struct nic *nic);
+
+// Can a PORT_VIRTIO be started on this machine now? Errors: CODE_UNSUPPORTED, with /dev/vhost-net and
+// what to do.
+int virtio_user_probe(struct error *err);
 
 // The device is no longer on its bus: pulled out, reset under its driver, or the driver unloaded. Its ports
 // carry nothing any more, also when a device is there again: only another nic_open finds that. May ask the hardware: not for
@@ -98,7 +110,7 @@ uint32_t nic_vhost_count(const struct nic *nic);
 bool nic_is_gone(const struct nic *nic);
 
 // The port, stopped or started; NULL if the NIC has none such. index: the VF for PORT_FUNCTION, the
-// number of PORT_VHOST, else 0. Owned by nic.
+// number of PORT_VHOST or PORT_VIRTIO, else 0. Owned by nic.
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index);
 
 // Call `hook` whenever the uplink is configured and not yet started: the moment at which a NIC
@@ -110,6 +122,10 @@ void nic_set_uplink_hook(struct nic *nic, void (*hook)(void *argument), void *ar
 int port_start(struct port *port, const struct port_config *config, struct error *err);
 // Stop; when it returns nobody sends to or receives from the port. A stopped port: no effect.
 void port_stop(struct port *port);
+
+// A started port whose device has ended by itself (a PORT_VIRTIO whose netdev went with the sandbox it was in): to
+// be stopped and started again.
+bool port_is_lost(const struct port *port);
 
 enum port_kind port_kind_of(const struct port *port);
 // The number that datapath counters are kept under: dense, 0..DATAPATH_PORTS_MAX-1, stable while

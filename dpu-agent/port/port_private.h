@@ -22,6 +22,9 @@ struct port_ops {
 
 	// Current state of the device. Never fails: a device that is gone has link_up false.
 	void (*read_state)(const struct port *port, struct port_state *ret_state);
+
+	// Of a started port: has the device ended by itself? NULL: it never does.
+	bool (*is_lost)(const struct port *port);
 };
 
 struct port {
@@ -32,7 +35,8 @@ struct port {
 	struct port_config config; // valid while started
 	struct nic *nic;
 	uint16_t port_id; // the representor backend's: of the ethdev; fixed while the NIC is open
-	struct vhost_device *device; // the vhost backend's, while started
+	struct vhost_device *device;  // the vhost backend's, while started
+	struct virtio_device *virtio; // the virtio-user backend's, while started
 };
 
 // What the backends need of the NIC (nic.c).
@@ -41,8 +45,19 @@ struct rte_mempool *nic_packet_pool(const struct nic *nic);
 uint32_t nic_worker_count(const struct nic *nic);
 void nic_call_uplink_hook(const struct nic *nic);
 
+#define VHOST_NET "/dev/vhost-net"
+
 extern const struct port_ops representor_ops;
 extern const struct port_ops vhost_ops;
+// (virtio_user_ops is a name of DPDK's.)
+extern const struct port_ops port_virtio_user_ops;
+
+// What the backends on ethdevs enable of what a device can do, in rxmode and txmode.
+struct rte_eth_dev_info;
+struct rte_eth_conf;
+void port_choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf);
+// DATAPATH_TX_ bits of these RTE_ETH_TX_OFFLOAD_ ones.
+uint32_t port_device_tx_offloads(uint64_t tx_offloads);
 
 const struct vhost_config *nic_vhost_config(const struct nic *nic);
 

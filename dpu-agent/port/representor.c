@@ -35,7 +35,7 @@ static int fail(struct error *err, const struct port *port, const char *step, in
 // device that can also send one (TSO) and that takes chains, so that nothing must be cut up in
 // software; a frame whose checksum is still to be filled only if the device fills it on the way
 // out.
-static void choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
+void port_choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
 {
 	uint64_t tx = info->tx_offload_capa &
 		      (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | TX_TCP_AND_UDP | RTE_ETH_TX_OFFLOAD_TCP_TSO |
@@ -52,6 +52,14 @@ static void choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_
 	conf->txmode.offloads = tx;
 	if (rx & RTE_ETH_RX_OFFLOAD_TCP_LRO)
 		conf->rxmode.max_lro_pkt_size = info->max_lro_pkt_size;
+}
+
+uint32_t port_device_tx_offloads(uint64_t tx_offloads)
+{
+	if ((tx_offloads & TX_TCP_AND_UDP) != TX_TCP_AND_UDP)
+		return 0;
+	return DATAPATH_TX_L4_CHECKSUM |
+	       (tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO ? DATAPATH_TX_TSO : 0);
 }
 
 static int set_up_queues(const struct port *port, const struct rte_eth_dev_info *info,
@@ -93,7 +101,7 @@ static int configure(const struct port *port, const struct port_config *config,
 	if (info->max_mtu != 0 && config->mtu > info->max_mtu)
 		return error_set(err, EINVAL, CODE_NIC, "mtu: %u is more than the %u of %s",
 				 config->mtu, info->max_mtu, info->driver_name);
-	choose_offloads(info, conf);
+	port_choose_offloads(info, conf);
 	conf->rxmode.mtu = config->mtu;
 	conf->intr_conf.rxq = 1;
 	int r = rte_eth_dev_configure(port->port_id, 1, workers, conf);
@@ -127,6 +135,7 @@ static enum datapath_role role_of(const struct port *port)
 		return DATAPATH_ROLE_UPLINK;
 	case PORT_FUNCTION:
 	case PORT_VHOST:
+	case PORT_VIRTIO:
 		break;
 	}
 	return DATAPATH_ROLE_POD;

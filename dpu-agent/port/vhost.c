@@ -362,6 +362,8 @@ static void vhost_read_state(const struct port *port, struct port_state *ret_sta
 	snprintf(ret_state->name, sizeof(ret_state->name), "%.*s", LIMIT_ID,
 		 name != NULL ? name + 1 : port->device->path);
 	ret_state->link_up = atomic_load(&port->device->vid) != NO_VID;
+	if (ret_state->link_up)
+		ret_state->queue_pairs = atomic_load(&port->device->receive_pairs);
 	ret_state->mtu = port->config.mtu;
 	ret_state->mac = port->config.mac;
 }

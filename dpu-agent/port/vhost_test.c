@@ -133,6 +133,14 @@ static bool link_is_up(void)
 	return state.link_up;
 }
 
+static uint32_t queue_pairs(void)
+{
+	struct port_state state;
+
+	port_read_state(&port, &state);
+	return state.queue_pairs;
+}
+
 static struct rte_mbuf *await(unsigned int slot)
 {
 	struct rte_mbuf *m = NULL;
@@ -345,18 +353,23 @@ static void a_guest_may_go_and_come_again(void **state)
 	for (unsigned int i = 0; i < 5; i++) {
 		guest_begin(&guest, "again", 1 + i % 2);
 		WAIT_UNTIL(link_is_up());
+		WAIT_UNTIL(queue_pairs() == guest.queues);
 		talk(&guest, 0);
 		guest_end(&guest);
 		WAIT_UNTIL(!link_is_up());
+		assert_int_equal(0, queue_pairs());
 	}
 	// Nobody is there: what is for it is dropped, and counted where it came in.
-	struct datapath_counters before, after;
+	struct datapath_counters before, after, port_before, port_after;
 	datapath_read_counters(POD_A, &before);
+	datapath_read_counters(EXTRA, &port_before);
 	frame_udp4(&f, POD_A, A4, GUEST4, 20);
 	push(POD_A, frame_to_mbuf(&f, 0));
 	WAIT_UNTIL((datapath_read_counters(POD_A, &after), after.drops[DROP_TX_FULL]) ==
 		   before.drops[DROP_TX_FULL] + 1);
 	assert_dropped(POD_A, DROP_TX_FULL);
+	datapath_read_counters(EXTRA, &port_after);
+	assert_int_equal(port_before.tx_full + 1, port_after.tx_full);
 }
 
 // As one that is started again before the end of its predecessor has been noticed.

@@ -209,7 +209,8 @@ int main(int argc, char **argv)
 	rpc_config.tls = client.tls = (struct wire_tls){"", "", ""};
 	uv_loop_init(&loop);
 	uv_async_init(&loop, &all_done, on_all_done);
-	if (restore(store, FUNCTIONS, 0, &network, &restored, &err) < 0 ||
+	if (restore(store, &(struct pods_ports){.functions = FUNCTIONS}, &network, &restored,
+		    &err) < 0 ||
 	    control_new(&control_config, &restored, &control, &err) < 0 ||
 	    rpc_start(&rpc_config, &loop, control, &rpc, &err) < 0 ||
 	    wire_client_open(&client, &wire, &err) < 0)

@@ -334,6 +334,12 @@ static enum fake_answer status_of(const struct fake_call *call, struct reply *re
 	case 'o':
 		agent->attachments_without_port = 1;
 		break;
+	case 'v':
+		strcpy(agent->virtio_error, "the agent cannot open /dev/vhost-net");
+		break;
+	case 'w':
+		agent->virtio_ports_used = agent->virtio_ports;
+		break;
 	}
 	return FAKE_REPLY;
 }
@@ -382,6 +388,39 @@ static void status_says_whether_add_would_work(void **state)
 	assert_error(&outcome, 50, "/tmp/no-such-folder/x.sock");
 	run("STATUS", "", NULL, "1.0.0", "", &outcome);
 	assert_error(&outcome, 1, "STATUS");
+}
+
+// A network whose pods have netdevs by vhost-net is judged by these, others are not.
+static void status_of_virtio_user_pods_is_about_their_ports(void **state)
+{
+	static const char member[] = ",\"portKind\":\"virtio-user\"";
+	static const struct {
+		char what;
+		const char *says; // NULL: pods can be attached
+	} cases[] = {
+		{'-', NULL},
+		{'f', NULL}, // functions are all in use
+		{'v', "the agent cannot open /dev/vhost-net"},
+		{'w', "no virtio-user port is left: 16 of 16 in use"},
+	};
+	struct outcome outcome;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char what = cases[i].what;
+		struct fake_hostd *fake = fake_hostd_start(NULL, status_of, &what);
+
+		run("STATUS", "", fake, "1.1.0", member, &outcome);
+		if (cases[i].says != NULL) {
+			assert_error(&outcome, 50, cases[i].says);
+		} else {
+			assert_int_equal(outcome.status, 0);
+			clear(&outcome);
+		}
+		run("STATUS", "", fake, "1.1.0", "", &outcome);
+		assert_int_equal(outcome.status, what == 'f' ? 1 : 0);
+		clear(&outcome);
+		fake_hostd_stop(fake);
+	}
 }
 
 // ---- GC ------------------------------------------------------------------------------------------
@@ -552,6 +591,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(check_compares_what_add_printed),
 		cmocka_unit_test(version_needs_nobody),
 		cmocka_unit_test(status_says_whether_add_would_work),
+		cmocka_unit_test(status_of_virtio_user_pods_is_about_their_ports),
 		cmocka_unit_test(gc_passes_what_is_valid_and_tells_every_failure),
 		cmocka_unit_test(an_error_of_the_agent_reaches_the_runtime),
 		cmocka_unit_test(without_hostd_every_command_can_be_retried),

@@ -16,10 +16,11 @@ static void add_numbers(const struct podport_status *status, struct cni_error *e
 			error,
 			"functions: %u of %u in use; addresses free: %u IPv4, %u IPv6; "
 			"attachments: %u, %u of them without a port; vhost-user ports: %u of %u in "
-			"use; ",
+			"use; virtio-user ports: %u of %u in use; ",
 			agent->functions_used, agent->functions, agent->ipv4_free, agent->ipv6_free,
 			agent->attachments, agent->attachments_without_port,
-			agent->vhost_ports_used, agent->vhost_ports);
+			agent->vhost_ports_used, agent->vhost_ports, agent->virtio_ports_used,
+			agent->virtio_ports);
 	cni_error_add_details(error,
 			      "releases that wait for the agent: %u; 'podportctl status' shows all",
 			      status->host->queued_deletes);
@@ -47,6 +48,15 @@ static int judge_ports(const struct podport_agent_status *agent, enum port_choic
 		return cni_error_set(error, CNI_NOT_AVAILABLE,
 				     "no vhost-user port is left: %u of %u in use",
 				     agent->vhost_ports_used, agent->vhost_ports);
+	}
+	if (port == PORT_CHOICE_VIRTIO_USER) {
+		if (agent->virtio_error[0] != '\0')
+			return cni_error_set(error, CNI_NOT_AVAILABLE, "%s", agent->virtio_error);
+		if (agent->virtio_ports_used < agent->virtio_ports)
+			return 0;
+		return cni_error_set(error, CNI_NOT_AVAILABLE,
+				     "no virtio-user port is left: %u of %u in use",
+				     agent->virtio_ports_used, agent->virtio_ports);
 	}
 	if (agent->functions_used < agent->functions)
 		return 0;

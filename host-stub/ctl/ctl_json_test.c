@@ -118,7 +118,7 @@ static void the_json_of_ports_is_as_documented(void **state)
 		    "'tx_packets':2000,'tx_bytes':128000,'offloaded_rx_packets':900,"
 		    "'offloaded_rx_bytes':57600,'offloaded_tx_packets':1500,"
 		    "'offloaded_tx_bytes':96000,'dropped_packets':15,"
-		    "'drops':{'ipv4-source':5}}]}");
+		    "'drops':{'ipv4-source':5},'tx_full_packets':7,'queue_pairs':2}]}");
 }
 
 static void the_json_of_ipam_is_as_documented(void **state)
@@ -274,7 +274,8 @@ static void the_json_of_status_is_as_documented(void **state)
 		    "'ipv6_free':65000,'offload':{" SUMMARY "},'uplink_error':'',"
 		    "'uplink':{'ipv4':'192.0.2.10/24','ipv6':'2001:db8::10/64','vlan':42,"
 		    "'mtu':1500,'mac':'02:00:5e:10:20:30','link_up':true,'routes':3,"
-		    "'neighbours':2},'vhost_ports':64,'vhost_ports_used':2}}");
+		    "'neighbours':2},'vhost_ports':64,'vhost_ports_used':2,'virtio_ports':16,"
+		    "'virtio_ports_used':1,'virtio_error':''}}");
 
 	start(agent_away);
 	assert_int_equal(run("status --json"), 1);

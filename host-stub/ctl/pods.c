@@ -3,6 +3,7 @@
 // podportctl pods
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "ctl/command.h"
@@ -27,11 +28,17 @@ static const char *offload_of(const struct podport_attachment *pod, struct text 
 	return text->text;
 }
 
-// "vf3", or the path of the socket.
+static bool has_function(const struct podport_attachment *pod)
+{
+	return strcmp(pod->port_kind, "function") == 0;
+}
+
+// "vf3", the path of the socket, or else the kind.
 static const char *port_of(const struct podport_attachment *pod, struct text *text)
 {
-	return pod->socket_path[0] != '\0' ? pod->socket_path
-					   : format_function(text, pod->pf, pod->vf);
+	if (has_function(pod))
+		return format_function(text, pod->pf, pod->vf);
+	return pod->socket_path[0] != '\0' ? pod->socket_path : pod->port_kind;
 }
 
 static void print_table(const struct podport_pods *pods)
@@ -117,12 +124,11 @@ static json_t *pod_json(const struct podport_attachment *pod)
 		command_json_address(pod->has_ipv6, AF_INET6, &pod->gateway_ipv6), "mac",
 		format_mac(&mac, pod->mac), "gateway_mac",
 		format_mac(&gateway_mac, pod->gateway_mac), "function",
-		pod->socket_path[0] == '\0' ? command_json_function(pod->pf, pod->vf) : json_null(),
-		"mtu", (json_int_t)pod->mtu, "link_group", (json_int_t)pod->link_group,
-		"created_unix_ms", (json_int_t)pod->created_unix_ms, "offload", pod->offload,
-		"offload_reason", pod->offload_reason, "port_kind", pod->port_kind, "socket_path",
-		pod->socket_path, "bandwidth", bandwidth_json(&pod->bandwidth), "port_mappings",
-		mappings_json(pod));
+		has_function(pod) ? command_json_function(pod->pf, pod->vf) : json_null(), "mtu",
+		(json_int_t)pod->mtu, "link_group", (json_int_t)pod->link_group, "created_unix_ms",
+		(json_int_t)pod->created_unix_ms, "offload", pod->offload, "offload_reason",
+		pod->offload_reason, "port_kind", pod->port_kind, "socket_path", pod->socket_path,
+		"bandwidth", bandwidth_json(&pod->bandwidth), "port_mappings", mappings_json(pod));
 }
 
 static void print_json(const struct podport_pods *pods)
@@ -161,7 +167,7 @@ const struct command command_pods = {
 		"long\n"
 		"hexadecimal one is cut to 12 characters. PORT is the function of the NIC that the "
 		"pod has, or\n"
-		"the socket of its vhost-user port.\n"
+		"the socket of its vhost-user port, or virtio-user.\n"
 		"OFFLOAD is how far the NIC's e-switch forwards for it, without the agent: full, "
 		"partial, none,\n"
 		"off. Whatever it is, the pod has its network.\n"
@@ -174,7 +180,8 @@ const struct command command_pods = {
 		"  ipv4, gateway_ipv4, ipv6, gateway_ipv6    strings, null where it has none\n"
 		"  mac, gateway_mac         strings\n"
 		"  port_kind, function, socket_path    \"function\", {pf, vf}, \"\"; or "
-		"\"vhost-user\", null, a path\n"
+		"\"vhost-user\", null, a path;\n"
+		"                           or \"virtio-user\", null, \"\"\n"
 		"  mtu, link_group          numbers\n"
 		"  bandwidth                null: unlimited; or {ingress_rate_bps, "
 		"ingress_burst_bits,\n"

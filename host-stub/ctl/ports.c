@@ -133,7 +133,7 @@ static json_t *port_json(const struct podport_port *port, const struct podport_p
 				       port->key.ifname, "pod", pod_of(port, pods, &pod));
 	return json_pack(
 		"{s:I, s:s, s:s, s:o, s:o, s:b, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:o}",
+		"s:I, s:I, s:o, s:I, s:I}",
 		"slot", (json_int_t)port->slot, "kind", port->kind, "name", port->name, "function",
 		is_function(port) ? command_json_function(port->pf, port->vf) : json_null(),
 		"attachment", attachment, "link_up", (int)port->link_up, "mtu",
@@ -144,7 +144,8 @@ static json_t *port_json(const struct podport_port *port, const struct podport_p
 		"offloaded_rx_bytes", (json_int_t)port->offloaded_rx_bytes, "offloaded_tx_packets",
 		(json_int_t)port->offloaded_tx_packets, "offloaded_tx_bytes",
 		(json_int_t)port->offloaded_tx_bytes, "dropped_packets", (json_int_t)drops_of(port),
-		"drops", drops);
+		"drops", drops, "tx_full_packets", (json_int_t)port->tx_full_packets, "queue_pairs",
+		(json_int_t)port->queue_pairs);
 }
 
 static void print_json(const struct podport_ports *ports, const struct podport_pods *pods)
@@ -199,7 +200,8 @@ const struct command command_ports = {
 		"\n"
 		"--json: {\"ports\": [{\n"
 		"  slot                     number, the port's place in the agent\n"
-		"  kind                     \"host\", \"function\", \"uplink\" or \"vhost-user\"\n"
+		"  kind                     \"host\", \"function\", \"uplink\", \"vhost-user\" or "
+		"\"virtio-user\"\n"
 		"  name                     string, of the DPDK device\n"
 		"  function                 {pf, vf}; null if kind is not \"function\"\n"
 		"  attachment               {network, container_id, ifname, pod}; null: serves "
@@ -212,6 +214,12 @@ const struct command command_ports = {
 		"  offloaded_tx_packets, offloaded_tx_bytes      numbers, by the e-switch alone\n"
 		"  dropped_packets          number, the sum of:\n"
 		"  drops                    {reason: packets}, only reasons that occurred\n"
+		"  tx_full_packets          number, that were to go to it and found no room: among "
+		"the drops of\n"
+		"                           those who sent them\n"
+		"  queue_pairs              number, of a vhost-user or virtio-user port that are "
+		"in "
+		"use\n"
 		"}]}\n",
 	.has_drops = true,
 	.run = run,

@@ -94,6 +94,11 @@ static void print_agent(const struct podport_agent_status *agent)
 	if (agent->vhost_ports > 0)
 		printf(LINE "%u of %u ports used\n", "vhost-user", agent->vhost_ports_used,
 		       agent->vhost_ports);
+	if (agent->virtio_error[0] != '\0' && agent->virtio_ports_used > 0)
+		printf(LINE "%s\n", "virtio-user", agent->virtio_error);
+	else if (agent->virtio_error[0] == '\0' && agent->virtio_ports > 0)
+		printf(LINE "%u of %u ports used\n", "virtio-user", agent->virtio_ports_used,
+		       agent->virtio_ports);
 	printf(LINE "%u\n", "attachments", agent->attachments);
 	if (agent->offload != NULL)
 		printf(LINE "%s\n", "offload", format_offload(&uptime, agent->offload));
@@ -171,7 +176,7 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 		return json_null();
 	return json_pack(
 		"{s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, "
-		"s:s, s:o, s:I, s:I}",
+		"s:s, s:o, s:I, s:I, s:I, s:I, s:s}",
 		"version", agent->version, "instance_id", agent->instance_id, "uptime_ms",
 		(json_int_t)agent->uptime_ms, "ready", (int)agent->ready, "not_ready_reason",
 		agent->not_ready_reason, "notice", agent->notice, "nic_device", agent->nic_device,
@@ -182,7 +187,9 @@ static json_t *agent_json(const struct podport_agent_status *agent)
 		(json_int_t)agent->ipv4_free, "ipv6_free", (json_int_t)agent->ipv6_free, "offload",
 		command_json_offload(agent->offload), "uplink_error", agent->uplink_error, "uplink",
 		uplink_json(agent->uplink), "vhost_ports", (json_int_t)agent->vhost_ports,
-		"vhost_ports_used", (json_int_t)agent->vhost_ports_used);
+		"vhost_ports_used", (json_int_t)agent->vhost_ports_used, "virtio_ports",
+		(json_int_t)agent->virtio_ports, "virtio_ports_used",
+		(json_int_t)agent->virtio_ports_used, "virtio_error", agent->virtio_error);
 }
 
 static json_t *host_json(const struct podport_host_status *host)
@@ -246,7 +253,9 @@ const struct command command_status = {
 		"    notice                 what needs attention although ready, \"\": nothing\n"
 		"    nic_device, nic_driver    strings\n"
 		"    functions, functions_used, attachments, workers    numbers\n"
-		"    vhost_ports, vhost_ports_used    numbers\n"
+		"    vhost_ports, vhost_ports_used, virtio_ports, virtio_ports_used    numbers\n"
+		"    virtio_error           why no virtio-user port can be had, \"\": nothing is "
+		"in the way\n"
 		"    pod_network: null if not known yet, else {ipv4, gateway_ipv4, ipv6,\n"
 		"      gateway_ipv6, router_mac, mtu}, null for a family that it does not have\n"
 		"    ipv4_free, ipv6_free   numbers\n"

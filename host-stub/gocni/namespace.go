@@ -91,7 +91,7 @@ func WithCapabilityCgroupPath(cgroupPath string) NamespaceOpts {
 }
 
 // WithArgs sets a CNI argument: K8S_POD_NAMESPACE and K8S_POD_NAME say who the pod is, IP, MAC and
-// PORT_KIND ("function", "vhost-user") what it should have; others do not concern podport.
+// PORT_KIND ("function", "vhost-user", "virtio-user") what it should have; others do not concern podport.
 func WithArgs(k, v string) NamespaceOpts {
 	return WithLabels(map[string]string{k: v})
 }

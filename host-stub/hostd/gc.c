@@ -61,9 +61,9 @@ static int undress(struct gc *gc, const struct attachment *attachment, struct er
 	const struct sandbox *sandbox = &attachment->sandbox;
 	int fd = -1, r;
 
-	if (attachment->port != PORT_CHOICE_FUNCTION)
+	if (!port_choice_has_netdev(attachment->port))
 		return 0; // nothing of it is in the sandbox
-	if (sandbox->inode == 0 || wiring_is_home(&gc->home, &attachment->function))
+	if (sandbox->inode == 0 || wiring_is_home(&gc->home, attachment))
 		return 0;
 	if (sandbox->path[0] != '\0')
 		fd = netns_open_path(&gc->hostd->wiring.host, sandbox->path, sandbox->inode);

@@ -29,6 +29,7 @@ struct suspect {
 	struct sandbox sandbox;
 	enum port_choice port;
 	struct function_id function;
+	struct mac mac;
 	uint64_t created_unix_ms; // tells an attachment from a later one with the same key
 	uint64_t since_ms;
 	bool seen;           // in this look
@@ -68,11 +69,11 @@ static bool path_is_sandbox(const struct sandbox *sandbox)
 	return st.st_ino == sandbox->inode;
 }
 
-// What has no function, has nothing that could be in a sandbox.
+// What has no netdev, has nothing that could be in a sandbox.
 static bool is_home(const struct reconcile *reconcile, const struct attachment *attachment)
 {
-	return attachment->port != PORT_CHOICE_FUNCTION ||
-	       wiring_is_home(&reconcile->home, &attachment->function);
+	return !port_choice_has_netdev(attachment->port) ||
+	       wiring_is_home(&reconcile->home, attachment);
 }
 
 static bool looks_gone(const struct reconcile *reconcile, const struct attachment *attachment)
@@ -123,6 +124,7 @@ static void suspect_one(struct reconcile *reconcile, const struct attachment *at
 					    .sandbox = attachment->sandbox,
 					    .port = attachment->port,
 					    .function = attachment->function,
+					    .mac = attachment->mac,
 					    .created_unix_ms = attachment->created_unix_ms,
 					    .since_ms = clock_ms()};
 	}
@@ -139,7 +141,7 @@ static void look_at_one(struct reconcile *reconcile, struct hostd *hostd,
 	if (!delete_queue_has(hostd->deletes, &attachment->key)) {
 		if (looks_gone(reconcile, attachment))
 			suspect_one(reconcile, attachment);
-		else if (attachment->port == PORT_CHOICE_FUNCTION)
+		else if (port_choice_has_netdev(attachment->port))
 			reconcile->counts.redressed +=
 				redress_if_lost(hostd, &reconcile->home, attachment);
 	}
@@ -210,8 +212,10 @@ static int look_for_heirs(struct reconcile *reconcile, struct hostd *hostd, stru
 static bool is_still_gone(const struct reconcile *reconcile, const struct suspect *suspect,
 			  const struct reply *reply)
 {
-	struct attachment attachment = {
-		.sandbox = suspect->sandbox, .port = suspect->port, .function = suspect->function};
+	struct attachment attachment = {.sandbox = suspect->sandbox,
+					.port = suspect->port,
+					.function = suspect->function,
+					.mac = suspect->mac};
 
 	if (reply->code == CODE_OK) {
 		attachment = reply->body.check;

@@ -58,11 +58,13 @@ bool redress_if_lost(struct hostd *hostd, const struct wiring_home *home,
 	static struct log_ratelimit limit = {.interval_ms = 60 * 1000, .burst = 5};
 	const struct attachment_key *key = &attachment->key;
 	bool created = false;
+	char netdev[IFNAMSIZ];
 	struct error error;
 	int fd, r;
 
 	if (attachment->sandbox.inode == 0 || attachment->sandbox.path[0] == '\0' ||
-	    !wiring_is_home(home, &attachment->function))
+	    !wiring_is_home(home, attachment) ||
+	    wiring_netdev_name(&hostd->wiring, attachment, netdev, &error) < 0)
 		return false;
 	fd = netns_open_path(&hostd->wiring.host, attachment->sandbox.path,
 			     attachment->sandbox.inode);
@@ -72,13 +74,12 @@ bool redress_if_lost(struct hostd *hostd, const struct wiring_home *home,
 	close(fd);
 	if (created)
 		log_warning("a function was lost and came back, its pod is dressed again",
-			    "network=%s container=%s ifname=%s function=vf%u", key->network,
-			    key->container_id, key->ifname, attachment->function.vf);
+			    "network=%s container=%s ifname=%s function=%s", key->network,
+			    key->container_id, key->ifname, netdev);
 	else if (r < 0 && log_ratelimit_ok(&limit))
 		log_warning("a function was lost and came back, but its pod cannot be dressed",
-			    "network=%s container=%s ifname=%s function=vf%u error=\"%s\"",
-			    key->network, key->container_id, key->ifname, attachment->function.vf,
-			    error.message);
+			    "network=%s container=%s ifname=%s function=%s error=\"%s\"",
+			    key->network, key->container_id, key->ifname, netdev, error.message);
 	return created;
 }
 
@@ -104,7 +105,7 @@ static bool is_function(struct nlmsghdr *header, const struct wiring *wiring)
 	if (header->nlmsg_type != RTM_NEWLINK)
 		return false;
 	name = nlmsg_find_attr(header, sizeof(struct ifinfomsg), IFLA_IFNAME);
-	return name != NULL && wiring_is_function_name(wiring, nla_get_string(name));
+	return name != NULL && wiring_is_ours_name(wiring, nla_get_string(name));
 }
 
 bool redress_watch_read(int fd, const struct wiring *wiring)

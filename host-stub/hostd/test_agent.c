@@ -55,6 +55,10 @@ static void attach(const struct attach_request *request, struct reply *reply)
 			attachment.bandwidth = request->bandwidth;
 			attachment.port_mappings = request->port_mappings;
 		}
+		if (request->port == PORT_CHOICE_VIRTIO_USER) {
+			attachment.port = request->port;
+			attachment.function = (struct function_id){0};
+		}
 		attachment.created_unix_ms = ++memory->created;
 		memory->functions[vf].attachment = attachment;
 		memory->functions[vf].used = true;

@@ -87,15 +87,31 @@ int test_run_in(int netns_fd, const char *format, ...)
 	return status;
 }
 
-void test_function_new(unsigned int vf)
+static void make_tap(const char *name)
 {
 	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
-	snprintf(request.ifr_name, sizeof(request.ifr_name), TEST_PATTERN, vf);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	must(fd >= 0, "/dev/net/tun");
 	must(ioctl(fd, TUNSETIFF, &request) == 0 && ioctl(fd, TUNSETPERSIST, 1) == 0, "make a TAP");
 	close(fd);
+}
+
+void test_function_new(unsigned int vf)
+{
+	char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), TEST_PATTERN, vf);
+	make_tap(name);
+}
+
+void test_virtio_new(const struct mac *mac)
+{
+	char name[VIRTIO_NETDEV_SIZE];
+
+	virtio_netdev_name(mac, name);
+	make_tap(name);
 }
 
 struct attachment test_attachment(unsigned int vf)

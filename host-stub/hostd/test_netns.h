@@ -24,5 +24,8 @@ int test_run_in(int netns_fd, const char *format, ...) __attribute__((format(pri
 #define TEST_PATTERN "tfn0v%u"
 void test_function_new(unsigned int vf);
 
+// The netdev that an agent makes for a virtio-user port of such a pod. It stays likewise.
+void test_virtio_new(const struct mac *mac);
+
 // A whole attachment: VF vf, container "c<vf>", eth0, 10.88.0.(5+vf), fd88::(5+vf).
 struct attachment test_attachment(unsigned int vf);

@@ -344,7 +344,7 @@ int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachm
 			      .attachment = attachment,
 			      .netns_fd = netns_fd,
 			      .deadline_ms = deadline_ms};
-	int r = wiring_function_name(wiring, &attachment->function, dress.function_name, err);
+	int r = wiring_netdev_name(wiring, attachment, dress.function_name, err);
 
 	if (r < 0)
 		return r;

@@ -2,6 +2,8 @@
 //
 // Puts a function's netdev into a sandbox, dressed as the attachment says, and takes it back:
 //
+// A virtio-user port's netdev likewise, which the agent has made in the host's netns: "ppv…" in the function's place.
+//
 //      host netns                          sandbox
 //      simnic0v3  ── move, rename ──►  eth0  10.88.0.5/32  fd88::5/128
 //                                            ifalias podport:simnic0v3:<network>/<container>/eth0
@@ -38,6 +40,10 @@ int wiring_parse_pattern(const char *function_netdev, struct wiring *wiring, str
 int wiring_function_name(const struct wiring *wiring, const struct function_id *function,
 			 char ret_name[IFNAMSIZ], struct error *err);
 
+// Of the attachment, which has one, as the host calls it: its function's, or what the agent has made. Errors: as above.
+int wiring_netdev_name(const struct wiring *wiring, const struct attachment *attachment,
+		       char ret_name[IFNAMSIZ], struct error *err);
+
 // Make the sandbox as `attachment` says. What is ours already is completed. Waits for a function
 // that is on its way back from another sandbox, until deadline_ms (CLOCK_MONOTONIC).
 // ret_created: the interface was not there before. On failure nothing is left behind of what was
@@ -59,16 +65,21 @@ int wiring_holds(const struct wiring *wiring, int netns_fd, const struct attachm
 int wiring_check(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
 		 struct error *err);
 
-// Is this what the host calls one of the functions?
-bool wiring_is_function_name(const struct wiring *wiring, const char *ifname);
+// Is this what the host calls one of the functions, or a virtio-user port's netdev?
+bool wiring_is_ours_name(const struct wiring *wiring, const char *ifname);
 
-// Which functions' netdevs are in the host's netns: one dump for all of them.
+// Which attachments' netdevs are in the host's netns: one dump for all of them. A virtio-user port's beyond
+// those that there is room for counts as being elsewhere.
+enum { WIRING_VIRTIO_MAX = 1024 };
 struct wiring_home {
 	uint8_t vfs[65536 / 8]; // of PF 0, a bit each
+	uint32_t virtio_count;
+	struct mac virtios[WIRING_VIRTIO_MAX]; // of the pods
 };
 
 int wiring_read_home(const struct wiring *wiring, struct wiring_home *ret_home, struct error *err);
-bool wiring_is_home(const struct wiring_home *home, const struct function_id *function);
+// What has no netdev is nowhere.
+bool wiring_is_home(const struct wiring_home *home, const struct attachment *attachment);
 
 // Functions that a dying sandbox gave back to the host under a foreign name (real VFs keep the
 // sandbox's "eth0" or become "dev7"): their own names back, by their ifalias. Returns how many.

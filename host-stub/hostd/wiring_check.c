@@ -113,7 +113,7 @@ static int check_link(const struct wiring *wiring, const struct netlink_link *li
 {
 	const uint8_t *mac = link->mac.bytes;
 	char function_name[IFNAMSIZ], expected_name[IFNAMSIZ];
-	int r = wiring_function_name(wiring, &attachment->function, expected_name, err);
+	int r = wiring_netdev_name(wiring, attachment, expected_name, err);
 
 	if (r < 0)
 		return r;
@@ -121,8 +121,8 @@ static int check_link(const struct wiring *wiring, const struct netlink_link *li
 		return mismatch(err, "%s: not podport's interface (its alias is \"%s\")",
 				link->ifname, link->ifalias);
 	if (strcmp(function_name, expected_name) != 0)
-		return mismatch(err, "%s: is function %s, should be %s", link->ifname,
-				function_name, expected_name);
+		return mismatch(err, "%s: is %s, should be %s", link->ifname, function_name,
+				expected_name);
 	if (!link->has_mac || memcmp(&link->mac, &attachment->mac, sizeof(link->mac)) != 0)
 		return mismatch(err,
 				"%s: MAC is %02x:%02x:%02x:%02x:%02x:%02x, should be "

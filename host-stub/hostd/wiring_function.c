@@ -17,6 +17,10 @@
 // die, more on a busy machine; a look costs the kernel about 10 us.
 enum { LOOK_MIN_MS = 2, LOOK_MAX_MS = 50 };
 
+// A virtio-user port's netdev is there before the agent answers, except where it went with another sandbox that
+// has just died: then the agent, which looks every two seconds, makes it anew.
+enum { VIRTIO_WAIT_MS = 3000 };
+
 int wiring_parse_pattern(const char *pattern, struct wiring *wiring, struct error *err)
 {
 	const char *number = strstr(pattern, "%u");
@@ -74,6 +78,17 @@ int wiring_function_name(const struct wiring *wiring, const struct function_id *
 	return 0;
 }
 
+int wiring_netdev_name(const struct wiring *wiring, const struct attachment *attachment,
+		       char ret_name[IFNAMSIZ], struct error *err)
+{
+	_Static_assert(IFNAMSIZ >= VIRTIO_NETDEV_SIZE, "a name that an interface can have");
+
+	if (attachment->port == PORT_CHOICE_FUNCTION)
+		return wiring_function_name(wiring, &attachment->function, ret_name, err);
+	virtio_netdev_name(&attachment->mac, ret_name);
+	return 0;
+}
+
 void wiring_format_alias(const char *function_name, const struct attachment_key *key,
 			 char ret_alias[IFALIAS_SIZE])
 {
@@ -85,28 +100,36 @@ void wiring_format_alias(const char *function_name, const struct attachment_key 
 	memcpy(ret_alias, whole, strlen(whole) + 1);
 }
 
+// By its form: which numbers there are is the agent's to know.
+static bool looks_like_function(const struct wiring *wiring, const char *name)
+{
+	size_t prefix = strlen(wiring->prefix), suffix = strlen(wiring->suffix);
+	size_t size = strlen(name);
+
+	return size > prefix + suffix && memcmp(name, wiring->prefix, prefix) == 0 &&
+	       strcmp(name + size - suffix, wiring->suffix) == 0 &&
+	       strspn(name + prefix, "0123456789") >= size - prefix - suffix;
+}
+
 bool wiring_parse_alias(const struct wiring *wiring, const char *alias,
 			char ret_function_name[IFNAMSIZ])
 {
 	static const char mark[] = "podport:";
-	size_t prefix = strlen(wiring->prefix), suffix = strlen(wiring->suffix), size, digits;
-	const char *name = alias + strlen(mark), *end;
+	const char *begin = alias + strlen(mark), *end;
+	char name[IFNAMSIZ];
+	struct mac mac;
 
 	if (strncmp(alias, mark, strlen(mark)) != 0)
 		return false;
-	end = strchr(name, ':');
-	if (end == NULL || end - name >= IFNAMSIZ)
+	end = strchr(begin, ':');
+	if (end == NULL || end - begin >= IFNAMSIZ)
 		return false;
-	// And a function of ours: another hostd may share this host's netns.
-	size = (size_t)(end - name);
-	if (size <= prefix + suffix || memcmp(name, wiring->prefix, prefix) != 0 ||
-	    memcmp(end - suffix, wiring->suffix, suffix) != 0)
+	memcpy(name, begin, (size_t)(end - begin));
+	name[end - begin] = '\0';
+	// And one of ours: another hostd may share this host's netns.
+	if (!looks_like_function(wiring, name) && !virtio_netdev_parse(name, &mac))
 		return false;
-	digits = size - prefix - suffix;
-	if (strspn(name + prefix, "0123456789") < digits)
-		return false;
-	memcpy(ret_function_name, name, size);
-	ret_function_name[size] = '\0';
+	strcpy(ret_function_name, name);
 	return true;
 }
 
@@ -194,11 +217,32 @@ static int look_for_function(const struct wiring *wiring, struct netlink *host,
 	return 0;
 }
 
+static int fail_not_there(const char *name, struct error *err)
+{
+	struct mac mac;
+
+	if (virtio_netdev_parse(name, &mac))
+		return error_set(
+			err, ENODEV, CODE_NIC,
+			"the netdev %s of a virtio-user port is not among this host's interfaces: "
+			"the agent makes it on its own machine, which must be this host, and in "
+			"the "
+			"network namespace of podport-hostd",
+			name);
+	return error_set(err, ENODEV, CODE_NIC, "function %s is not among the host's interfaces",
+			 name);
+}
+
 int wiring_find_function(const struct wiring *wiring, struct netlink *host,
 			 const char *function_name, uint64_t deadline_ms,
 			 struct netlink_link *ret_link, struct error *err)
 {
 	uint32_t wait_ms = LOOK_MIN_MS, left_ms;
+	uint64_t virtio_ms = clock_ms() + VIRTIO_WAIT_MS;
+	struct mac mac;
+
+	if (virtio_netdev_parse(function_name, &mac) && virtio_ms < deadline_ms)
+		deadline_ms = virtio_ms;
 
 	for (;;) {
 		int r = look_for_function(wiring, host, function_name, ret_link, err);
@@ -207,9 +251,7 @@ int wiring_find_function(const struct wiring *wiring, struct netlink *host,
 			return r;
 		left_ms = clock_left_ms(deadline_ms);
 		if (left_ms == 0)
-			return error_set(err, ENODEV, CODE_NIC,
-					 "function %s is not among the host's interfaces",
-					 function_name);
+			return fail_not_there(function_name, err);
 		poll(NULL, 0, (int)(wait_ms < left_ms ? wait_ms : left_ms));
 		wait_ms = wait_ms * 2 > LOOK_MAX_MS ? LOOK_MAX_MS : wait_ms * 2;
 	}
@@ -242,24 +284,40 @@ static bool parse_function_name(const struct wiring *wiring, const char *name, u
 	return true;
 }
 
-bool wiring_is_function_name(const struct wiring *wiring, const char *ifname)
+bool wiring_is_ours_name(const struct wiring *wiring, const char *ifname)
 {
+	struct mac mac;
 	uint16_t vf;
 
-	return parse_function_name(wiring, ifname, &vf);
+	return parse_function_name(wiring, ifname, &vf) || virtio_netdev_parse(ifname, &mac);
+}
+
+static bool note_name(const struct home_search *search, const char *name)
+{
+	struct wiring_home *home = search->home;
+	struct mac mac;
+	uint16_t vf;
+
+	if (parse_function_name(search->wiring, name, &vf)) {
+		home->vfs[vf / 8] |= (uint8_t)(1 << vf % 8);
+		return true;
+	}
+	if (!virtio_netdev_parse(name, &mac))
+		return false;
+	if (home->virtio_count < WIRING_VIRTIO_MAX)
+		home->virtios[home->virtio_count++] = mac;
+	return true;
 }
 
 static bool note_home(const struct netlink_link *link, void *arg)
 {
 	struct home_search *search = arg;
 	char name[IFNAMSIZ];
-	uint16_t vf;
 
 	// Under its own name, or the one it had in a sandbox that died.
-	if (parse_function_name(search->wiring, link->ifname, &vf) ||
-	    (wiring_parse_alias(search->wiring, link->ifalias, name) &&
-	     parse_function_name(search->wiring, name, &vf)))
-		search->home->vfs[vf / 8] |= (uint8_t)(1 << vf % 8);
+	if (!note_name(search, link->ifname) &&
+	    wiring_parse_alias(search->wiring, link->ifalias, name))
+		note_name(search, name);
 	return true;
 }
 
@@ -277,9 +335,18 @@ int wiring_read_home(const struct wiring *wiring, struct wiring_home *ret_home, 
 	return r;
 }
 
-bool wiring_is_home(const struct wiring_home *home, const struct function_id *function)
+bool wiring_is_home(const struct wiring_home *home, const struct attachment *attachment)
 {
-	return function->pf == 0 && (home->vfs[function->vf / 8] & 1 << function->vf % 8) != 0;
+	const struct function_id *function = &attachment->function;
+
+	if (attachment->port == PORT_CHOICE_FUNCTION)
+		return function->pf == 0 &&
+		       (home->vfs[function->vf / 8] & 1 << function->vf % 8) != 0;
+	for (uint32_t i = 0; attachment->port == PORT_CHOICE_VIRTIO_USER && i < home->virtio_count;
+	     i++)
+		if (memcmp(&home->virtios[i], &attachment->mac, sizeof(attachment->mac)) == 0)
+			return true;
+	return false;
 }
 
 // ---- strays --------------------------------------------------------------------------------------

@@ -494,13 +494,13 @@ static void a_function_back_under_a_foreign_name_gets_its_own_again(void **state
 	test_function_new(20);
 	test_run("ip link set tfn0v20 name dev7 alias podport:tfn0v20:pods/gone/eth0 group 5 up");
 	assert_int_equal(wiring_read_home(&wiring, &home, &error), 0);
-	assert_true(wiring_is_home(&home, &attachment.function));
+	assert_true(wiring_is_home(&home, &attachment));
 	assert_int_equal(wiring_adopt_strays(&wiring), 1);
 	assert_home(20);
 	assert_int_equal(wiring_read_home(&wiring, &home, &error), 0);
-	assert_true(wiring_is_home(&home, &attachment.function));
-	assert_false(wiring_is_home(&home, &(struct function_id){.vf = 999}));
-	assert_false(wiring_is_home(&home, &(struct function_id){.pf = 1, .vf = 20}));
+	assert_true(wiring_is_home(&home, &attachment));
+	assert_false(wiring_is_home(&home, &(struct attachment){.function = {.vf = 999}}));
+	assert_false(wiring_is_home(&home, &(struct attachment){.function = {.pf = 1, .vf = 20}}));
 	assert_int_equal(wiring_adopt_strays(&wiring), 0);
 
 	// And an ADD that comes before that finds it as it is.
@@ -508,7 +508,7 @@ static void a_function_back_under_a_foreign_name_gets_its_own_again(void **state
 	assert_int_equal(dress(sandbox, &attachment, &error), 0);
 	assert_dressed(sandbox, &attachment);
 	assert_int_equal(wiring_read_home(&wiring, &home, &error), 0);
-	assert_false(wiring_is_home(&home, &attachment.function));
+	assert_false(wiring_is_home(&home, &attachment));
 	close(sandbox);
 }
 

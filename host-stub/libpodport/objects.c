@@ -205,6 +205,8 @@ static struct port_object *object_port(const struct port_info *from)
 		.offloaded_rx_bytes = wire->offloaded_rx_bytes,
 		.offloaded_tx_packets = wire->offloaded_tx_packets,
 		.offloaded_tx_bytes = wire->offloaded_tx_bytes,
+		.tx_full_packets = wire->tx_full_packets,
+		.queue_pairs = wire->queue_pairs,
 	};
 	object->public.ingress = make_meter(&object->ingress, &wire->ingress);
 	object->public.egress = make_meter(&object->egress, &wire->egress);
@@ -315,6 +317,9 @@ static void fill_agent(struct podport_agent_status *to, const struct agent_statu
 		.uplink_error = from->uplink_error,
 		.vhost_ports = from->vhost_ports,
 		.vhost_ports_used = from->vhost_ports_used,
+		.virtio_ports = from->virtio_ports,
+		.virtio_ports_used = from->virtio_ports_used,
+		.virtio_error = from->virtio_error,
 	};
 }
 

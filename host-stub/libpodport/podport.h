@@ -161,7 +161,8 @@ struct podport_attachment {
 	const char *offload, *offload_reason;
 	const char *pod_uid; // "": the runtime did not say
 	// "function": it has a function of the NIC, in its sandbox. "vhost-user": it has none, pf and vf are 0,
-	// and at socket_path (else "") a virtio device in user space finds its port.
+	// and at socket_path (else "") a virtio device in user space finds its port. "virtio-user": likewise no
+	// function, but a netdev of the kernel's, in its sandbox.
 	const char *port_kind, *socket_path;
 	struct podport_bandwidth bandwidth;               // as it was asked for
 	const struct podport_port_mapping *port_mappings; // port_mapping_count of them
@@ -307,12 +308,12 @@ struct podport_meter {
 // A port of the agent. Allocated by the library.
 struct podport_port {
 	uint32_t slot;          // in the agent's port array
-	const char *kind;       // "host", "function", "uplink" or "vhost-user"
-	const char *name;       // of the ethdev, or of the socket
+	const char *kind;       // "host", "function", "uplink", "vhost-user" or "virtio-user"
+	const char *name;       // of the ethdev, the socket or the netdev
 	uint16_t pf, vf;        // the function; of no meaning for the other kinds
 	bool has_key;           // it serves an attachment:
 	struct podport_key key; // valid if has_key
-	bool link_up;           // of a vhost-user port: a guest is connected
+	bool link_up; // of a vhost-user port: a guest is connected; virtio-user: its netdev is there
 	uint32_t mtu;
 	uint8_t mac[6];
 	uint64_t rx_packets,
@@ -325,6 +326,9 @@ struct podport_port {
 	uint64_t offloaded_tx_packets, offloaded_tx_bytes;
 	// Of a pod whose bandwidth is limited; NULL: it is not. To the pod, and by the pod.
 	const struct podport_meter *ingress, *egress;
+	uint64_t
+		tx_full_packets; // were to go to it and found no room: dropped at those who sent them
+	uint32_t queue_pairs;    // of a vhost-user or virtio-user port, that are in use now
 };
 
 struct podport_ports;
@@ -575,8 +579,10 @@ struct podport_agent_status {
 	const struct podport_offload_summary *offload; // NULL: the agent is older than offload
 	uint32_t attachments_without_port;             // their port could not be started
 	const char *uplink_error; // why the uplink is not started, "": it is, or no pod network yet
-	const struct podport_uplink *uplink;    // NULL: no address on the wire, or an older agent
-	uint32_t vhost_ports, vhost_ports_used; // for pods that ask for them
+	const struct podport_uplink *uplink;      // NULL: no address on the wire, or an older agent
+	uint32_t vhost_ports, vhost_ports_used;   // for pods that ask for them
+	uint32_t virtio_ports, virtio_ports_used; // likewise
+	const char *virtio_error; // why no virtio port can be had, "": nothing is in the way
 };
 
 struct podport_status {

@@ -15,6 +15,9 @@ PROGRAMS = ["podport-agent", "podport-hostd", "podport-cni", "podportctl", "simn
 # with something wrong in them.
 HOOKS = "PODPORT_TEST_HOOKS:BOOL=ON" in (BUILD / "CMakeCache.txt").read_text()
 collect_ignore = [] if HOOKS else ["test_crash.py", "test_random.py", "test_storm.py", "test_worn.py"]
+# It runs the programs in an emulated machine: with sanitizers, which have nothing more to see there, for minutes.
+if simulation_module.SANITIZED:
+    collect_ignore.append("test_virtio_user.py")
 
 
 def pytest_report_header(config):

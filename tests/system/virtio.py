@@ -44,7 +44,7 @@ while read -r line; do eval "$line" </dev/null; echo "<status $?>"; done
 """
 
 
-def _kernel():
+def kernel():
     for folder in (CACHE / "tools/boot", pathlib.Path("/boot")):
         kernels = sorted(folder.glob("vmlinuz-*-cloud-amd64"))
         if kernels:
@@ -53,7 +53,7 @@ def _kernel():
     raise AssertionError("there is no kernel for the guest: packaging/packages install tests")
 
 
-def _cpio(entries):
+def cpio(entries):
     """An archive as the kernel takes it (newc); entries: (name, mode, content)."""
     parts = []
     for number, (name, mode, content) in enumerate([*entries, ("TRAILER!!!", 0, b"")], 1):
@@ -63,14 +63,19 @@ def _cpio(entries):
     return b"".join(parts)
 
 
-def _initramfs(modules):
-    entries = [(folder, 0o40755, b"") for folder in ("bin", "dev", "proc", "sys", "tmp", "modules")]
-    entries.append(("bin/busybox", 0o100755, pathlib.Path(shutil.which("busybox")).read_bytes()))
-    entries.append(("init", 0o100755, INIT.format(modules=" ".join(MODULES)).encode()))
-    for path in modules.rglob("*.ko"):
-        if path.stem in MODULES:
-            entries.append((f"modules/{path.name}", 0o100644, path.read_bytes()))
-    return gzip.compress(_cpio(entries), 1)
+def initramfs(folder, modules, later=(), files=()):
+    """What a machine begins with: busybox, modules of the kernel's folder, of which it loads some by itself and can load the `later`
+    ones, and `files`, at the paths they have here."""
+    entries = {name: (0o40755, b"") for name in (".", "bin", "dev", "proc", "sys", "tmp", "run", "modules")}
+    for path in map(pathlib.Path, files):
+        entries.update((str(parent)[1:], (0o40755, b"")) for parent in reversed(path.parents[:-1]))
+        entries[str(path)[1:]] = (0o100755, path.read_bytes())
+    entries["bin/busybox"] = (0o100755, pathlib.Path(shutil.which("busybox")).read_bytes())
+    entries["init"] = (0o100755, INIT.format(modules=" ".join(modules)).encode())
+    for path in folder.rglob("*.ko"):
+        if path.stem in (*modules, *later):
+            entries[f"modules/{path.name}"] = (0o100644, path.read_bytes())
+    return cpio([(name, mode, content) for name, (mode, content) in entries.items()])
 
 
 def interface(pod):
@@ -78,7 +83,7 @@ def interface(pod):
     return next(entry for entry in pod.result["interfaces"] if entry["name"] == pod.ifname and entry["sandbox"])
 
 
-class _Program:
+class Program:
     """A process of which every line of output is kept."""
 
     def __init__(self, pod, *command):
@@ -122,14 +127,29 @@ class _Program:
                 stream.close()
 
 
-class Guest(_Program):
+class Shell(Program):
+    """A machine whose INIT takes commands."""
+
+    def try_run(self, command, timeout_s=BOOT_S):
+        """(status, output) of a command in the guest."""
+        self.say(command)
+        match, output = self.wait_for(r"^(.*)<status (\d+)>$", timeout_s)
+        return int(match.group(2)), "\n".join([*output, match.group(1)])
+
+    def run(self, command, timeout_s=BOOT_S):
+        status, output = self.try_run(command, timeout_s)
+        assert status == 0, f"in the guest: {command}: status {status}\n{output}"
+        return output
+
+
+class Guest(Shell):
     """A booted Linux with the pod's addresses on its virtio device."""
 
     def __init__(self, pod, queues=1, memory_mb=128):
-        told, kernel_modules = interface(pod), _kernel()
-        initramfs = pod.simulation.folder / f"guest-{pod.number}.img"
-        if not initramfs.exists():
-            initramfs.write_bytes(_initramfs(kernel_modules[1]))
+        told, kernel_modules = interface(pod), kernel()
+        image = pod.simulation.folder / f"guest-{pod.number}.img"
+        if not image.exists():
+            image.write_bytes(gzip.compress(initramfs(kernel_modules[1], MODULES), 1))
         self.pod, self.queues = pod, queues
         multi = ",mq=on" if queues > 1 else ""
         super().__init__(
@@ -140,7 +160,7 @@ class Guest(_Program):
             "-netdev", f"vhost-user,id=net,chardev=socket,queues={queues}",
             # vectors=0: without KVM, qemu 7.2 dies of a vhost-user device with MSI-X (a segmentation fault).
             "-device", f"virtio-net-pci,netdev=net,mac={told['mac']},mrg_rxbuf=on,vectors=0{multi}",
-            "-kernel", kernel_modules[0], "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1",
+            "-kernel", kernel_modules[0], "-initrd", image, "-append", "console=ttyS0 quiet panic=-1",
             "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio")
         self.wait_for("^<up>", BOOT_S)
         self.set_up(told["mtu"])
@@ -155,17 +175,6 @@ class Guest(_Program):
             self.run(f"ip {family} route add {entry['gateway']} dev eth0")
             self.run(f"ip {family} route add default via {entry['gateway']} dev eth0")
 
-    def try_run(self, command, timeout_s=BOOT_S):
-        """(status, output) of a command in the guest."""
-        self.say(command)
-        match, output = self.wait_for(r"^(.*)<status (\d+)>$", timeout_s)
-        return int(match.group(2)), "\n".join([*output, match.group(1)])
-
-    def run(self, command, timeout_s=BOOT_S):
-        status, output = self.try_run(command, timeout_s)
-        assert status == 0, f"in the guest: {command}: status {status}\n{output}"
-        return output
-
     def ping(self, address, count=3):
         output = self.run(f"ping -c {count} -W 10 {address}")
         assert f"{count} packets received" in output, output
@@ -176,7 +185,7 @@ class Guest(_Program):
         return {number for number, bit in enumerate(bits) if bit == "1"}
 
 
-class PacketDriver(_Program):
+class PacketDriver(Program):
     """Answers echo requests (IPv4) and ARP for any address, on as many queues as asked for."""
 
     def __init__(self, pod, queues=1):
