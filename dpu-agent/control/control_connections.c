@@ -57,8 +57,6 @@ static void why_none(const struct control *control, char ret_why[LIMIT_TEXT + 1]
 	ret_why[0] = '\0';
 	if (!control->offload_begun)
 		snprintf(ret_why, LIMIT_TEXT + 1, "the uplink is not started");
-	else if (control->uplink.vlan != 0)
-		snprintf(ret_why, LIMIT_TEXT + 1, "the uplink is on VLAN %u", control->uplink.vlan);
 	else
 		offload_connections_usable(control->config.offload, ret_why);
 }

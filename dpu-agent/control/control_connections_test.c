@@ -159,24 +159,33 @@ static void connections_of_a_pod_with_a_limit_are_carried_as_any_others(void **s
 
 static void nothing_is_asked_for_while_it_could_not_be_carried(void **state)
 {
-	struct uplink uplink = agent.uplink;
-	struct error err;
-
-	uplink.vlan = 7;
-	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
-	assert_false(fake_connections.accepting);
 	const struct carry_event event = offer(1); // that was on its way
-	expect_refused(&event);
-	assert_int_equal(0, control_set_uplink(agent.control, &agent.uplink, &err));
-	assert_true(fake_connections.accepting);
+
 	fake_connections.unusable = "the NIC cannot";
 	control_retry(agent.control);
 	assert_false(fake_connections.accepting);
+	expect_refused(&event);
 	fake_connections.unusable = NULL;
 	control_retry(agent.control);
 	assert_true(fake_connections.accepting);
 	fake_connections.full = true;
 	expect_refused(&event);
+}
+
+static void the_e_switch_is_told_what_vlan_the_wire_is_on(void **state)
+{
+	struct uplink uplink = agent.uplink;
+	const struct carry_event event = offer(1);
+	struct error err;
+
+	assert_int_equal(fake_offload.router.vlan, 0);
+	uplink.vlan = 7;
+	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
+	assert_int_equal(fake_offload.router.vlan, 7);
+	assert_true(fake_connections.accepting);
+	expect_added(&event);
+	assert_int_equal(0, control_set_uplink(agent.control, &agent.uplink, &err));
+	assert_int_equal(fake_offload.router.vlan, 0);
 }
 
 static void another_uplink_sends_all_of_them_back(void **state)
@@ -285,6 +294,7 @@ int main(void)
 		TEST(a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software),
 		TEST(connections_of_a_pod_with_a_limit_are_carried_as_any_others),
 		TEST(nothing_is_asked_for_while_it_could_not_be_carried),
+		TEST(the_e_switch_is_told_what_vlan_the_wire_is_on),
 		TEST(another_uplink_sends_all_of_them_back),
 		TEST(other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered),
 		TEST(a_next_hop_is_kept_confirmed_and_followed),

@@ -73,7 +73,8 @@ int rules_check(struct control *control, const struct pod *pod, struct error *er
 void rules_begin(struct control *control)
 {
 	const struct pod_network *network = &control->pods->network.common;
-	const struct offload_router router = {.mac = network->router_mac, .mtu = network->mtu};
+	const struct offload_router router = {
+		.mac = network->router_mac, .mtu = network->mtu, .vlan = control->uplink.vlan};
 
 	routes_apply(control);
 	offload_begin(control->config.offload, &router);

@@ -38,7 +38,8 @@ void wire_apply(struct control *control)
 
 int control_set_uplink(struct control *control, const struct uplink *uplink, struct error *err)
 {
-	uint32_t mtu_before = control->uplink.mtu;
+	const uint32_t mtu_before = control->uplink.mtu;
+	const uint16_t vlan_before = control->uplink.vlan;
 
 	if (uplink_equal(uplink, &control->uplink) && control->wire_error.code == CODE_OK)
 		return 0;
@@ -55,8 +56,12 @@ int control_set_uplink(struct control *control, const struct uplink *uplink, str
 		routes_apply(control);
 	if (control->pods->has_network)
 		publish_apply(control, NULL);
-	if (control->pods->has_network && uplink->mtu != mtu_before)
+	if (control->pods->has_network && uplink->mtu != mtu_before) {
 		uplink_port_restart(control);
+	} else if (control->offload_begun && uplink->vlan != vlan_before) {
+		rules_end(control); // the tag is in what the NIC was told of connections
+		rules_begin(control);
+	}
 	log_info("uplink set", "ipv4=%s ipv6=%s vlan=%u routes=%u", uplink->has_ipv4 ? "yes" : "no",
 		 uplink->has_ipv6 ? "yes" : "no", uplink->vlan, uplink->route_count);
 	return 0;

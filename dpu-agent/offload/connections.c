@@ -92,8 +92,9 @@ void connections_count(struct offload *offload, uint32_t slot, struct engine_cou
 	gate_read(offload, slot);
 	*ret_received = all->received[slot];
 	*ret_sent = all->sent[slot];
-	ret_sent->packets += all->gates[slot].read.packets;
-	ret_sent->bytes += all->gates[slot].read.bytes;
+	const struct engine_count *passed = &all->gates[slot].rules[GATE_RECEIVED].last;
+	ret_sent->packets += passed->packets;
+	ret_sent->bytes += passed->bytes;
 }
 
 void connections_clear_count(struct offload *offload, uint32_t slot)
@@ -111,7 +112,7 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	const char *why = "";
 
 	if (offload->connections == NULL)
-		why = "none are wanted";
+		why = "none were wanted, or nothing was masqueraded, when the agent started";
 	else if (!offload_usable(offload))
 		why = "the NIC forwards nothing by itself";
 	else if (!offload->engine->connections)
@@ -240,8 +241,7 @@ void connections_remove_slot(struct offload *offload, uint32_t slot)
 		return;
 	if (all->of_slot[slot] > 0) {
 		all->left_slot[slot] = order_to_leave(all);
-		connections_sweep(all, UINT32_MAX);
-		connections_remove_some(offload, INT64_MAX);
+		connections_remove_of(offload, slot);
 	}
 	gate_close(offload, slot);
 }
@@ -271,7 +271,7 @@ void connections_forget(struct offload *offload)
 
 	if (all == NULL)
 		return;
-	gates_forget(all);
+	gates_forget(offload);
 	offload_connections_leave_all(offload);
 	connections_sweep(all, UINT32_MAX);
 	while (all->lists[LIST_LEAVING].count > 0) {

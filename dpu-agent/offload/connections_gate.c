@@ -21,27 +21,29 @@ struct mac gate_address(uint32_t slot)
 
 void gate_read(struct offload *offload, uint32_t slot)
 {
-	struct gate *gate = &offload->connections->gates[slot];
-	struct engine_count now;
-
-	if (gate->flows[GATE_RECEIVED] == NULL ||
-	    engine_query(offload->engine->port_id, gate->flows[GATE_RECEIVED], &now) < 0)
-		return; // what was read last stands
-	// A NIC may start again from zero, as when a function is reset.
-	if (now.packets < gate->read.packets || now.bytes < gate->read.bytes) {
-		offload->connections->sent[slot].packets += gate->read.packets;
-		offload->connections->sent[slot].bytes += gate->read.bytes;
-	}
-	gate->read = now;
+	transaction_read(offload, &offload->pods[slot],
+			 &offload->connections->gates[slot].rules[GATE_RECEIVED]);
 }
 
 static void keep_count(struct connections *all, uint32_t slot)
 {
-	struct gate *gate = &all->gates[slot];
+	struct engine_count *last = &all->gates[slot].rules[GATE_RECEIVED].last;
 
-	all->sent[slot].packets += gate->read.packets;
-	all->sent[slot].bytes += gate->read.bytes;
-	gate->read = (struct engine_count){0};
+	all->sent[slot].packets += last->packets;
+	all->sent[slot].bytes += last->bytes;
+	*last = (struct engine_count){0};
+}
+
+void gate_describe(const struct offload *offload, const struct installed *installed,
+		   const struct rule_set *set, struct offload_rule *ret_rule)
+{
+	const struct connections *all = offload->connections;
+	const size_t length = strlen(ret_rule->actions);
+
+	if (installed->rule.kind < RULE_SENDER_IPV4 || installed->rule.kind > RULE_LIMITED_RECEIVER)
+		return;
+	snprintf(ret_rule->actions + length, sizeof(ret_rule->actions) - length,
+		 ", of %u connections", all->of_slot[set->slot] - all->of_earlier[set->slot]);
 }
 
 // ---- closing ------------------------------------------------------------------------------------
@@ -53,6 +55,13 @@ static void set_state(struct connections *all, struct gate *gate, enum gate_stat
 	gate->state = state;
 }
 
+static void take_out(struct offload *offload, struct installed *installed)
+{
+	ledger_remove(&offload->ledger, installed);
+	installed->flow = NULL;
+	offload->removed++;
+}
+
 void gate_close(struct offload *offload, uint32_t slot)
 {
 	static struct log_ratelimit limit = {.interval_ms = 10000, .burst = 1};
@@ -60,30 +69,31 @@ void gate_close(struct offload *offload, uint32_t slot)
 	struct gate *gate = &all->gates[slot];
 	struct engine_op ops[GATE_RULES];
 	size_t count = 0, done = 0;
+	bool open = false;
 
 	if (gate->state == GATE_NONE || offload->engine == NULL)
 		return;
 	gate_read(offload, slot);
 	for (size_t i = 0; i < GATE_RULES; i++) {
-		if (gate->flows[i] != NULL)
-			ops[count++] = (struct engine_op){.flow = gate->flows[i]};
+		if (gate->rules[i].flow != NULL)
+			ops[count++] = (struct engine_op){.flow = gate->rules[i].flow};
 	}
 	offload->engine->ops->run(offload->engine, ops, count);
 	for (size_t i = 0; i < GATE_RULES; i++) {
-		if (gate->flows[i] != NULL)
-			gate->flows[i] = ops[done++].flow;
-		if (gate->flows[i] != NULL && log_ratelimit_ok(&limit))
+		if (gate->rules[i].flow == NULL)
+			continue;
+		const struct engine_op *op = &ops[done++];
+
+		open |= op->flow != NULL;
+		if (op->flow == NULL)
+			take_out(offload, &gate->rules[i]);
+		else if (log_ratelimit_ok(&limit))
 			log_error("rule of a pod's connections not removed", "error=\"%s\"",
-				  ops[done - 1].why);
+				  op->why);
 	}
-	for (size_t i = 0; i < GATE_RULES; i++) {
-		if (gate->flows[i] != NULL) {
-			set_state(all, gate, GATE_CLOSING);
-			return;
-		}
-	}
-	keep_count(all, slot);
-	set_state(all, gate, GATE_NONE);
+	if (!open)
+		keep_count(all, slot);
+	set_state(all, gate, open ? GATE_CLOSING : GATE_NONE);
 }
 
 void gates_close_again(struct offload *offload)
@@ -95,13 +105,18 @@ void gates_close_again(struct offload *offload)
 	}
 }
 
-void gates_forget(struct connections *all)
+void gates_forget(struct offload *offload)
 {
+	struct connections *all = offload->connections;
+
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
 		struct gate *gate = &all->gates[slot];
 
 		keep_count(all, slot);
-		memset(gate->flows, 0, sizeof(gate->flows));
+		for (size_t i = 0; i < GATE_RULES; i++) {
+			if (gate->rules[i].flow != NULL)
+				take_out(offload, &gate->rules[i]);
+		}
 		set_state(all, gate, GATE_NONE);
 	}
 }
@@ -120,11 +135,12 @@ static void write_down(const struct offload *offload, const struct rule_set *set
 	};
 
 	for (size_t i = 0; i < GATE_RULES; i++)
-		gate->rules[i] = of_pod;
+		gate->rules[i] = (struct installed){.rule = of_pod};
 	gate->limited = set->pod.limits[BANDWIDTH_INGRESS].bytes_per_s != 0;
-	gate->rules[GATE_SENT_IPV4].kind = RULE_SENDER_IPV4;
-	gate->rules[GATE_SENT_IPV6].kind = RULE_SENDER_IPV6;
-	gate->rules[GATE_RECEIVED].kind = gate->limited ? RULE_LIMITED_RECEIVER : RULE_RECEIVER;
+	gate->rules[GATE_SENT_IPV4].rule.kind = RULE_SENDER_IPV4;
+	gate->rules[GATE_SENT_IPV6].rule.kind = RULE_SENDER_IPV6;
+	gate->rules[GATE_RECEIVED].rule.kind =
+		gate->limited ? RULE_LIMITED_RECEIVER : RULE_RECEIVER;
 }
 
 // May the pod in this slot have connections? What it had before must be gone, or would be let through, too; and the
@@ -156,10 +172,19 @@ bool gate_may_open(const struct offload *offload, uint32_t slot)
 	       may_open(offload, slot, ignored) == 0;
 }
 
+static void put_in(struct offload *offload, struct rule_set *set, struct installed *installed,
+		   struct rte_flow *flow)
+{
+	installed->flow = flow;
+	installed->since_us = offload_now_us();
+	ledger_add(&offload->ledger, set, installed);
+	offload->inserted++;
+}
+
 int gate_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE])
 {
 	struct connections *all = offload->connections;
-	const struct rule_set *set = &offload->pods[slot];
+	struct rule_set *set = &offload->pods[slot];
 	struct gate *gate = &all->gates[slot];
 	struct engine_op ops[GATE_RULES];
 
@@ -170,13 +195,14 @@ int gate_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SI
 		return r;
 	write_down(offload, set, gate);
 	for (size_t i = 0; i < GATE_RULES; i++)
-		ops[i] = (struct engine_op){.create = true, .rule = &gate->rules[i]};
+		ops[i] = (struct engine_op){.create = true, .rule = &gate->rules[i].rule};
 	offload->engine->ops->run(offload->engine, ops, GATE_RULES);
 	set_state(all, gate, GATE_OPEN);
 	for (size_t i = 0; i < GATE_RULES; i++) {
-		gate->flows[i] = ops[i].flow;
-		if (ops[i].result == 0)
+		if (ops[i].result == 0) {
+			put_in(offload, set, &gate->rules[i], ops[i].flow);
 			continue;
+		}
 		r = ops[i].result;
 		offload->failed++;
 		snprintf(ret_why, ENGINE_WHY_SIZE, "%s", ops[i].why);

@@ -61,9 +61,7 @@ struct gate {
 		GATE_CLOSING
 	} state;      // CLOSING: the NIC does not let go
 	bool limited; // by the pod's meter
-	struct rule rules[GATE_RULES];
-	struct rte_flow *flows[GATE_RULES];
-	struct engine_count read; // of what it lets through to the pod
+	struct installed rules[GATE_RULES];
 };
 
 struct connections {
@@ -110,8 +108,13 @@ void gate_close(struct offload *offload, uint32_t slot);
 // Try again those that the NIC has not let go.
 void gates_close_again(struct offload *offload);
 // They are gone with what the NIC was configured to.
-void gates_forget(struct connections *all);
+void gates_forget(struct offload *offload);
+// How many connections the pod has there; in *ret_rule, if this is a rule of its gate.
+void gate_describe(const struct offload *offload, const struct installed *installed,
+		   const struct rule_set *set, struct offload_rule *ret_rule);
 // What it has let through since it was opened.
 void gate_read(struct offload *offload, uint32_t slot);
 // Remove rules of those that leave, for as long as there is time, but some at least.
 void connections_remove_some(struct offload *offload, int64_t deadline_us);
+// Remove all rules of those that are in this slot, and of no others, however many are leaving.
+void connections_remove_of(struct offload *offload, uint32_t slot);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_ether.h>
 
 #include "offload/connections_private.h"
 #include "port/port_dpdk.h"
@@ -45,12 +46,14 @@ static void account(struct offload *offload, const struct carried *c, enum half 
 {
 	struct connections *all = offload->connections;
 	const uint32_t wire = offload->uplink_slot;
+	// Rules count without the tag, the port with it.
+	const uint64_t tags = offload->router.vlan != 0 ? packets * RTE_VLAN_HLEN : 0;
 
 	if (half == RECEIVED) {
-		add(&all->received[wire], packets, bytes);
+		add(&all->received[wire], packets, bytes + tags);
 		return;
 	}
-	add(&all->sent[wire], packets, bytes);
+	add(&all->sent[wire], packets, bytes + tags);
 	if (!connections_is_earlier(all, c))
 		add(&all->received[c->connection.slot], packets, bytes);
 }
@@ -251,6 +254,32 @@ void connections_remove_some(struct offload *offload, int64_t deadline_us)
 		if (offload_now_us() >= deadline_us)
 			return;
 	}
+}
+
+void connections_remove_of(struct offload *offload, uint32_t slot)
+{
+	struct connections *all = offload->connections;
+	struct chunk chunk = {.count = 0};
+
+	for (uint32_t place = 0; place < all->size && offload->engine != NULL; place++) {
+		struct carried *c = &all->places[place];
+
+		if (c->list == LIST_FREE || c->connection.slot != slot)
+			continue;
+		if (c->list == LIST_WAITING)
+			connections_put(all, c, LIST_GONE);
+		if (c->list == LIST_CARRIED || c->list == LIST_LEAVING)
+			chunk.connections[chunk.count++] = c;
+		if (chunk.count < CHUNK_MAX)
+			continue;
+		remove_chunk(offload, &chunk);
+		finish_removal(offload, &chunk);
+		chunk.count = 0;
+	}
+	if (chunk.count == 0)
+		return;
+	remove_chunk(offload, &chunk);
+	finish_removal(offload, &chunk);
 }
 
 static void refuse(struct offload *offload, struct carried *c)

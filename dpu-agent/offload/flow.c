@@ -49,17 +49,21 @@ static void say_port(struct flow_words *w, uint32_t match, const struct rule *ru
 
 enum { MATCH_ETH = MATCH_ETH_SRC | MATCH_ETH_SRC_GROUP | MATCH_ETH_DST | MATCH_RECEIVER };
 
-static bool is_tagged(const struct rule_shape *shape, const struct rule *rule)
+// The VLAN whose tag the matched frames have; 0: none. What is for connections from the wire has its own with the form.
+static uint16_t tag_of(const struct rule_shape *shape, const struct rule *rule,
+		       const struct flow_form *form)
 {
-	return (shape->match & MATCH_WIRE_TAG) && rule->vlan != 0;
+	if (shape->match & MATCH_WIRE_TAG)
+		return rule->vlan;
+	return shape->match & MATCH_WIRE ? form->vlan : 0;
 }
 
 // What is behind the addresses, or the tag: of a frame without one the type.
-static void say_tag(struct flow_words *w, const struct rule *rule)
+static void say_tag(struct flow_words *w, uint16_t vlan)
 {
 	w->vlan.hdr.eth_proto = w->eth.hdr.ether_type;
 	w->vlan_mask.hdr.eth_proto = UINT16_MAX;
-	w->vlan.hdr.vlan_tci = rte_cpu_to_be_16(rule->vlan);
+	w->vlan.hdr.vlan_tci = rte_cpu_to_be_16(vlan);
 	w->vlan_mask.hdr.vlan_tci = RTE_BE16(VLAN_ID_MASK);
 	w->eth.hdr.ether_type = RTE_BE16(RTE_ETHER_TYPE_VLAN);
 }
@@ -67,7 +71,7 @@ static void say_tag(struct flow_words *w, const struct rule *rule)
 static void say_eth(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
 		    const struct flow_form *form)
 {
-	const bool tagged = is_tagged(shape, rule);
+	const uint16_t tag = tag_of(shape, rule, form);
 
 	if (shape->family == RULE_NO_IP && !(shape->match & MATCH_ETH))
 		return;
@@ -90,12 +94,12 @@ static void say_eth(struct flow_words *w, const struct rule_shape *shape, const 
 			shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
 		w->eth_mask.hdr.ether_type = UINT16_MAX;
 	}
-	if ((shape->match & (MATCH_UNTAGGED | MATCH_WIRE_TAG)) && !tagged && form->untagged)
+	if ((shape->match & (MATCH_UNTAGGED | MATCH_WIRE_TAG)) && tag == 0 && form->untagged)
 		w->eth_mask.has_vlan = 1;
-	if (tagged)
-		say_tag(w, rule);
+	if (tag != 0)
+		say_tag(w, tag);
 	add_item(w, RTE_FLOW_ITEM_TYPE_ETH, &w->eth, &w->eth_mask);
-	if (tagged)
+	if (tag != 0)
 		add_item(w, RTE_FLOW_ITEM_TYPE_VLAN, &w->vlan, &w->vlan_mask);
 }
 
@@ -196,20 +200,27 @@ static void say_connection_l3(struct flow_words *w, const struct rule_shape *sha
 static void say_connection(struct flow_words *w, const struct rule_shape *shape,
 			   const struct rule_side *from, const struct flow_form *form)
 {
+	static const struct rule none;
+	const uint16_t tag = tag_of(shape, &none, form);
+
 	w->port.port_id = from->port_id;
 	w->port_mask.port_id = UINT16_MAX;
 	add_item(w, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT, &w->port, &w->port_mask);
 	memcpy(&w->eth.hdr.dst_addr, from->destination_mac.bytes, sizeof(w->eth.hdr.dst_addr));
+	memset(&w->eth_mask.hdr.dst_addr, 0xff, sizeof(w->eth_mask.hdr.dst_addr));
+	if (shape->match & MATCH_ETH_SRC) {
+		memcpy(&w->eth.hdr.src_addr, from->source_mac.bytes, sizeof(w->eth.hdr.src_addr));
+		memset(&w->eth_mask.hdr.src_addr, 0xff, sizeof(w->eth_mask.hdr.src_addr));
+	}
 	w->eth.hdr.ether_type = rte_cpu_to_be_16(shape->family == RULE_IPV4 ? RTE_ETHER_TYPE_IPV4
 									    : RTE_ETHER_TYPE_IPV6);
-	memset(&w->eth_mask.hdr, 0xff, sizeof(w->eth_mask.hdr));
-	if (shape->match & MATCH_ETH_SRC)
-		memcpy(&w->eth.hdr.src_addr, from->source_mac.bytes, sizeof(w->eth.hdr.src_addr));
-	else
-		memset(&w->eth_mask.hdr.src_addr, 0, sizeof(w->eth_mask.hdr.src_addr));
-	if (form->untagged)
-		w->eth_mask.has_vlan = 1;
+	w->eth_mask.hdr.ether_type = UINT16_MAX;
+	w->eth_mask.has_vlan = tag == 0 && form->untagged;
+	if (tag != 0)
+		say_tag(w, tag);
 	add_item(w, RTE_FLOW_ITEM_TYPE_ETH, &w->eth, &w->eth_mask);
+	if (tag != 0)
+		add_item(w, RTE_FLOW_ITEM_TYPE_VLAN, &w->vlan, &w->vlan_mask);
 	say_connection_l3(w, shape, from);
 	if (shape->match & MATCH_TCP) {
 		w->tcp.hdr.src_port = from->source_port_be;
@@ -379,10 +390,10 @@ static void say_translation(struct flow_words *w, const struct rule_shape *shape
 }
 
 // Without a priority, as software sends it.
-static void say_push(struct flow_words *w, const struct rule *rule)
+static void say_push(struct flow_words *w, uint16_t vlan)
 {
 	w->push.ethertype = RTE_BE16(RTE_ETHER_TYPE_VLAN);
-	w->vid.vlan_vid = rte_cpu_to_be_16(rule->vlan);
+	w->vid.vlan_vid = rte_cpu_to_be_16(vlan);
 	flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN, &w->push, &w->push);
 	flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID, &w->vid, &w->no_vid);
 	flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP, &w->pcp, &w->pcp);
@@ -391,23 +402,29 @@ static void say_push(struct flow_words *w, const struct rule *rule)
 static void say_actions(struct flow_words *w, const struct rule_shape *shape,
 			const struct rule *rule, const struct flow_form *form)
 {
-	if ((shape->actions & ACTION_POP_TAG) && rule->vlan != 0)
+	const bool translates = shape->actions & ACTION_TRANSLATE;
+	const bool pops = translates ? tag_of(shape, rule, form) != 0
+				     : (shape->actions & ACTION_POP_TAG) && rule->vlan != 0;
+
+	// This order is the one that mlx5's hardware steering takes: off, count, on, rewrite.
+	if (pops)
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_OF_POP_VLAN, NULL, NULL);
 	if (shape->actions & ACTION_METER) {
 		w->meter.mtr_id = rule->meter;
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_METER, &w->meter, &w->no_meter);
 	}
-	// Before what rewrites: mlx5's hardware steering takes no other order.
 	if (shape->actions & ACTION_COUNT)
 		flow_add_action(w, RTE_FLOW_ACTION_TYPE_COUNT, NULL, NULL);
-	if (shape->actions & ACTION_TRANSLATE) {
+	if (translates && !(shape->actions & ACTION_JUMP) && form->vlan != 0)
+		say_push(w, form->vlan);
+	if (translates) {
 		static const struct rule_connection some;
 
 		say_translation(w, shape,
 				rule->connection != NULL ? &rule->connection->to : &some.to, form);
 	}
 	if ((shape->actions & ACTION_PUSH_TAG) && rule->vlan != 0)
-		say_push(w, rule);
+		say_push(w, rule->vlan);
 	if (shape->actions & ACTION_REWRITE_MACS)
 		say_macs(w, &rule->router, &rule->mac, form);
 	if (shape->actions & ACTION_DECREMENT_HOP_LIMIT)

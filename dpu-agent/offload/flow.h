@@ -23,6 +23,7 @@ struct flow_form {
 	bool limited_connections; // with those of pods that have a limit
 	bool routes;              // takes those from RULE_ROUTE_FIRST on
 	bool tagged_routes;       // and for a wire on a VLAN
+	uint16_t vlan;            // of the wire; 0: none. Not found out, but told
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
 	enum { FLOW_TTL_DECREMENT, FLOW_TTL_SUBTRACT, FLOW_TTL_ADD_255 } ttl;
@@ -53,6 +54,9 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	case RULE_LIMITED_OUTPUT_IPV4:
 	case RULE_LIMITED_OUTPUT_IPV6:
 		return form->meter;
+	case RULE_EXPIRING_WIRE_IPV4:
+	case RULE_EXPIRING_WIRE_IPV6:
+		return form->vlan != 0;
 	case RULE_LIMITED_RECEIVER:
 		return form->limited_connections;
 	default:
@@ -60,7 +64,7 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 	}
 }
 
-enum { FLOW_ITEMS_MAX = 7, FLOW_ACTIONS_MAX = 10 }; // with END, which is what zeros say
+enum { FLOW_ITEMS_MAX = 7, FLOW_ACTIONS_MAX = 13 }; // with END, which is what zeros say
 
 // Points into itself: not to be copied.
 struct flow_words {

@@ -116,7 +116,8 @@ static bool choose_async(struct offload *offload)
 
 	if (offload->queue.size == 0)
 		return false;
-	preflight_run(preflight, offload->uplink, offload->first_function, true);
+	preflight_run(preflight, offload->uplink, offload->first_function, true,
+		      offload->router.vlan);
 	if (!preflight->usable) {
 		snprintf(offload->queue_why, sizeof(offload->queue_why), "%.*s",
 			 ENGINE_WHY_SIZE - 1, preflight->why_not);
@@ -141,7 +142,8 @@ static void choose_engine(struct offload *offload)
 	char why[ENGINE_WHY_SIZE];
 
 	if (offload->engine == NULL) {
-		preflight_run(preflight, offload->uplink, offload->first_function, false);
+		preflight_run(preflight, offload->uplink, offload->first_function, false,
+			      offload->router.vlan);
 		if (preflight->usable &&
 		    engine_sync_new(preflight->proxy, &preflight->form, &offload->engine) < 0)
 			snprintf(preflight->why_not, sizeof(preflight->why_not), "out of memory");
@@ -174,9 +176,10 @@ static void install_shared(struct offload *offload)
 	}
 	shared->outdated = false;
 	const struct flow_form *form = &offload->engine->form;
+	const struct program_wire wire = {offload->uplink, offload->router.vlan};
+	const bool connections = offload->connections != NULL && offload->engine->connections;
 	shared->count = program_shared(form->icmp6_type, form->udp_ports,
-				       offload->connections != NULL && offload->engine->connections,
-				       offload->uplink, rules);
+				       connections ? &wire : NULL, rules);
 	for (size_t i = 0; i < shared->count; i++)
 		shared->rules[i] = (struct installed){.rule = rules[i]};
 	transaction_install(offload, &shared, 1, INT64_MAX); // without them there is nothing

@@ -58,7 +58,8 @@ void offload_free(struct offload *offload);
 // has.
 struct offload_router {
 	struct mac mac;
-	uint32_t mtu; // of the pod network, bytes of layer 3
+	uint32_t mtu;  // of the pod network, bytes of layer 3
+	uint16_t vlan; // that the wire is on, 0: none; for connections with it
 };
 // The uplink port (transfer proxy) has been started, or started again: ask the NIC what it can do
 // (the preflight), choose how to program it, make the shared rules and those of the pods that were
@@ -172,5 +173,6 @@ struct offload_rule {
 	uint64_t packets, bytes; // if counted
 	uint64_t age_ms;         // since it was installed
 };
-// The first rule whose ID is greater than `after`. False: none.
+// The first rule whose ID is greater than `after`. False: none. Those of single connections are not among them: what leads
+// to a pod's says how many it has.
 bool offload_next_rule(struct offload *offload, uint64_t after, struct offload_rule *ret_rule);

@@ -144,6 +144,114 @@ static void a_nic_that_only_modifies_fields_is_told_so(void **state)
 	assert_int_equal(fake_rules_with("/128=fd000000"), 1);
 }
 
+static void begin_on_vlan(void)
+{
+	struct offload_router router = fake_router;
+
+	test_places = PLACES;
+	test_connections = 100;
+	prepare(4);
+	fake_start_uplink();
+	router.vlan = 42;
+	offload_begin(offload, &router);
+	add(0);
+	expect_full(0);
+}
+
+static void on_a_vlan_the_tag_comes_off_and_on(void **state)
+{
+	const struct offload_connection tcp = connection(0, false, true, 4000);
+	const struct offload_connection udp = connection(0, true, false, 4001);
+
+	begin_on_vlan();
+	assert_true(offload_connections_usable(offload, NULL));
+	assert_int_equal(offload_connection_add(offload, 0, &tcp), 0);
+	assert_int_equal(offload_connection_add(offload, 1, &udp), 0);
+	run();
+	assert_int_equal(connection_rules(), 4);
+	assert_string_equal(
+		fake_rule_with("tcp=4000-443"),
+		"g5 p0 port=9 type=0800 src=02:00:00:01:00:00 dst=02:00:00:00:00:01 untagged "
+		"frag=0000/3fff proto=6 ip.src=10.88.0.2 ip.dst=198.51.100.7 tcp=4000-443 "
+		"flags=10/17 > count push=8100 vid=42 pcp=0 set.ip.src=203.0.113.10 "
+		"set.ip.dst=198.51.100.7 set.port.src=50000 set.port.dst=443 "
+		"set.src=02:00:00:00:01:00 set.dst=02:00:00:00:02:00 dec_ttl to=0");
+	assert_string_equal(
+		fake_rule_with("udp=443-50001"),
+		"g5 p0 port=0 type=8100 dst=02:00:00:00:01:00 vlan=42 type=86dd proto=17 "
+		"ip.src=2001:db8::7 ip.dst=2001:db8::10 udp=443-50001 > pop count "
+		"set.ip.src=2001:db8::7 set.ip.dst=fd00::2 set.port.src=443 set.port.dst=4001 "
+		"set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:02 dec_ttl jump=6");
+	// No other tag leads there, nor none; and what expires is the agent's with this tag, too.
+	assert_int_equal(fake_rules_with("g1 p2 port=0 type=8100 vlan=42 type="), 2);
+	assert_int_equal(fake_rules_with("g1 p2 port=0 "), 2);
+	assert_int_equal(fake_rules_with("g1 p0 port=0 type=8100 vlan=42 type=0800 ttl="), 2);
+	assert_int_equal(fake_rules_with("g1 p0 port=0 type=8100 vlan=42 type=86dd ttl="), 2);
+	// The port counts tags.
+	fake_hit("udp=443-50001", 3, 300);
+	fake_wait(1000);
+	run();
+	struct offload_pod_status wire;
+	offload_read_pod(offload, port_slot(nic_port(fake_handle(), PORT_UPLINK, 0)), &wire);
+	assert_int_equal(wire.rx_bytes, 312);
+	assert_int_equal(answers[0].bytes_received, 300);
+}
+
+static void another_vlan_begins_anew(void **state)
+{
+	const struct offload_connection c = connection(0, false, true, 4000);
+	struct offload_router router = fake_router;
+
+	begin_on_vlan();
+	assert_int_equal(offload_connection_add(offload, 0, &c), 0);
+	run();
+	for (router.vlan = 0; router.vlan <= 7; router.vlan += 7) {
+		offload_end(offload);
+		assert_int_equal(fake_rule_count(), 0);
+		offload_begin(offload, &router);
+		run();
+		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
+		add(0);
+		assert_int_equal(offload_connection_add(offload, 0, &c), 0);
+		run();
+		assert_int_equal(connection_rules(), 2);
+		assert_int_equal(fake_rules_with("vlan=42"), 0);
+		assert_int_equal(fake_rules_with("push=8100 vid=7"), router.vlan == 7);
+	}
+}
+
+static void a_nic_that_knows_no_tags_carries_none_on_a_vlan_and_says_so(void **state)
+{
+	static const uint32_t actions[] = {RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN,
+					   RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID,
+					   RTE_FLOW_ACTION_TYPE_OF_POP_VLAN};
+	struct offload_router router = fake_router;
+	char why[LIMIT_TEXT + 1];
+
+	for (unsigned int i = 0; i <= 3; i++) {
+		test_places = PLACES;
+		test_connections = 100;
+		prepare(4);
+		if (i < 3)
+			fake.no_action[actions[i]] = true;
+		else
+			fake.no_item[RTE_FLOW_ITEM_TYPE_VLAN] = true;
+		fake_start_uplink();
+		router.vlan = 42;
+		offload_begin(offload, &router);
+		add(0);
+		expect_full(0);
+		assert_false(offload_connections_usable(offload, why));
+		assert_string_not_equal(why, "");
+		// Without a VLAN it does not matter.
+		offload_end(offload);
+		router.vlan = 0;
+		offload_begin(offload, &router);
+		assert_true(offload_connections_usable(offload, why));
+		end(state);
+	}
+}
+
 static void a_nic_that_cannot_forwards_between_pods_all_the_same(void **state)
 {
 	char why[LIMIT_TEXT + 1];
@@ -328,6 +436,41 @@ static void a_pods_are_gone_when_its_rules_are_and_others_stay(void **state)
 	assert_int_equal(connection_rules(), 80);
 	assert_int_equal(answer_count, 41);
 	assert_int_equal(status_of(1).state, OFFLOAD_FULL);
+}
+
+// ---- seeing them --------------------------------------------------------------------------------
+
+static size_t rules_told(uint32_t slot, const char *actions)
+{
+	struct offload_rule rule;
+	uint64_t after = 0;
+	size_t count = 0;
+
+	while (offload_next_rule(offload, after, &rule)) {
+		after = rule.id;
+		count += rule.has_slot && rule.slot == slot && strcmp(rule.actions, actions) == 0;
+	}
+	return count;
+}
+
+static void the_rules_of_a_pod_say_how_many_connections_it_has(void **state)
+{
+	const uint32_t slot = fake_pod(0).slot;
+
+	start(100);
+	const uint32_t rules = summary().rules;
+	for (uint32_t place = 0; place < 7; place++)
+		add_connection(place, place == 6);
+	run();
+	assert_int_equal(summary().rules, rules + 2 * 3);
+	assert_int_equal(rules_told(slot, "jump 5, of 6 connections"), 2);
+	assert_int_equal(rules_told(slot + 1, "jump 5, of 1 connections"), 2);
+	assert_int_equal(rules_told(slot, "count, set eth src 02:00:00:00:00:01, set eth dst "
+					  "02:00:00:01:00:00, to pf0vf0, of 6 connections"),
+			 1);
+	remove_pod(0);
+	assert_int_equal(summary().rules, rules - POD_RULES + 3);
+	assert_int_equal(rules_told(slot, "jump 5, of 6 connections"), 0);
 }
 
 // ---- limits -------------------------------------------------------------------------------------
@@ -566,6 +709,24 @@ static void a_slow_nic_gets_one_connection_in_a_round(void **state)
 	assert_int_equal(connection_rules(), 1000);
 }
 
+// Others' that leave meanwhile are not waited for.
+static void who_is_withdrawn_waits_for_its_own_only(void **state)
+{
+	start(1000);
+	for (uint32_t place = 0; place < 500; place++)
+		add_connection(place, place % 100 == 0 ? 1 : 0);
+	while (run() == 5)
+		;
+	remove_pod(0);
+	const uint32_t before = fake.removals;
+	offload_withdraw(offload, fake_pod(1).slot);
+	assert_int_equal(fake.removals - before, 2 * 5 + 3 + POD_RULES);
+	assert_int_equal(connection_rules(), 2 * 495);
+	while (run() == 5)
+		;
+	assert_int_equal(connection_rules(), 0);
+}
+
 // Whoever looks at all of a pod's packets must see these too.
 static void a_pods_are_out_while_its_rules_are(void **state)
 {
@@ -595,6 +756,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(the_rules_do_what_masquerade_would_have_done),
 		TEST(a_nic_that_only_modifies_fields_is_told_so),
+		TEST(on_a_vlan_the_tag_comes_off_and_on),
+		TEST(another_vlan_begins_anew),
+		TEST(a_nic_that_knows_no_tags_carries_none_on_a_vlan_and_says_so),
 		TEST(a_nic_that_cannot_forwards_between_pods_all_the_same),
 		TEST(none_are_wanted_unless_asked_for),
 		TEST(a_connection_whose_half_is_refused_is_not_carried),
@@ -604,6 +768,7 @@ int main(void)
 		TEST(packets_are_told_once_and_counted_for_the_ports),
 		TEST(who_has_no_room_for_answers_gets_them_later),
 		TEST(a_pods_are_gone_when_its_rules_are_and_others_stay),
+		TEST(the_rules_of_a_pod_say_how_many_connections_it_has),
 		TEST(what_a_limited_pod_gets_by_connections_passes_its_meter),
 		TEST(a_limited_pods_leave_before_its_rules_are_made_again),
 		TEST(a_limited_pod_has_none_where_the_nic_cannot_limit_them),
@@ -611,6 +776,7 @@ int main(void)
 		TEST(a_pod_that_comes_after_has_nothing_of_the_one_before),
 		TEST(what_the_nic_does_not_let_go_keeps_the_next_pod_out),
 		TEST(a_pod_whose_gate_is_refused_has_none),
+		TEST(who_is_withdrawn_waits_for_its_own_only),
 		TEST(a_pods_are_out_while_its_rules_are),
 		TEST(those_of_a_next_hop_leave_together),
 		TEST(a_reset_function_and_an_uplink_that_stops_end_theirs),

@@ -246,7 +246,8 @@ static void ask_connections(struct preflight *p)
 		p->form.nat = form;
 		r = 0;
 		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_ROUTE_FIRST; kind++) {
-			if (kind == RULE_LIMITED_RECEIVER) // asked with the meter
+			// That of limited pods is asked with the meter.
+			if (kind == RULE_LIMITED_RECEIVER || !flow_has_kind(&p->form, kind))
 				continue;
 			r = ask(p, &rule_shapes[kind], why);
 			if (r < 0)
@@ -401,7 +402,8 @@ static void ask_meter(struct preflight *p)
 			 "%s; without: pods with a limit take the slow path", why);
 }
 
-void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async)
+void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async,
+		   uint16_t vlan)
 {
 	struct preflight *p = ret_preflight;
 	struct rte_flow_error error = {0};
@@ -411,6 +413,7 @@ void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t fu
 	p->usable = true;
 	p->async = async;
 	p->port_id = function;
+	p->form.vlan = vlan;
 	int r = rte_flow_pick_transfer_proxy(uplink, &p->proxy, &error);
 	if (r < 0)
 		flow_explain(-r, &error, why, sizeof(why));

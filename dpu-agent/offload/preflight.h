@@ -24,8 +24,9 @@ struct preflight {
 	char why_not[LIMIT_TEXT + 1];
 };
 
-// `uplink`: the ethdev whose proxy is used. Fills *ret_preflight.
-void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async);
+// `uplink`: the ethdev whose proxy is used. `vlan`: that the wire is on, 0: none. Fills *ret_preflight.
+void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async,
+		   uint16_t vlan);
 
 // Was `r`, a negative errno, answered not for what the NIC is but for the state it is in?
 bool preflight_may_pass(int r);

@@ -13,7 +13,27 @@ enum {
 	DHCP6_CLIENT = 546,
 };
 
-size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections, uint16_t wire,
+// To the connections. Frames with a tag are none that the rules about expiring ones know.
+static size_t program_connections(const struct program_wire *wire, struct rule *ret_rules)
+{
+	const struct rule rule = {.port_id = wire->port_id, .vlan = wire->vlan};
+	size_t count = 0;
+
+	for (uint8_t limit = 0; wire->vlan != 0 && limit <= 1; limit++) {
+		for (unsigned int family = 0; family < 2; family++) {
+			ret_rules[count] = rule;
+			ret_rules[count].number = limit;
+			ret_rules[count++].kind = RULE_EXPIRING_WIRE_IPV4 + family;
+		}
+	}
+	for (unsigned int family = 0; family < 2; family++) {
+		ret_rules[count] = rule;
+		ret_rules[count++].kind = RULE_CONNECTIONS_IPV4 + family;
+	}
+	return count;
+}
+
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, const struct program_wire *wire,
 		      struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	size_t count = 0;
@@ -35,10 +55,8 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections, u
 						   .udp_source = DHCP6_SERVER,
 						   .udp_destination = DHCP6_CLIENT};
 	}
-	if (connections) {
-		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV4, .port_id = wire};
-		ret_rules[count++] = (struct rule){.kind = RULE_CONNECTIONS_IPV6, .port_id = wire};
-	}
+	if (wire != NULL)
+		count += program_connections(wire, ret_rules + count);
 	ret_rules[count++] = (struct rule){.kind = RULE_ENTRY};
 	return count;
 }

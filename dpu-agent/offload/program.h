@@ -12,10 +12,15 @@
 #include "offload/routes.h"
 #include "offload/rule.h"
 
-enum { PROGRAM_RULES_MAX = 14 }; // of a pod, or shared
+enum { PROGRAM_RULES_MAX = 18 }; // of a pod, or shared
 
-// by_...: the NIC can match it. connections: it carries some; wire: the uplink's ethdev.
-size_t program_shared(bool by_icmp6_type, bool by_udp_ports, bool connections, uint16_t wire,
+// From where connections come.
+struct program_wire {
+	uint16_t port_id; // the uplink's ethdev
+	uint16_t vlan;    // 0: none
+};
+// by_...: the NIC can match it. wire: NULL if it carries no connections.
+size_t program_shared(bool by_icmp6_type, bool by_udp_ports, const struct program_wire *wire,
 		      struct rule ret_rules[PROGRAM_RULES_MAX]);
 
 // The ID of the meter of this slot's pod. (BANDWIDTH_INGRESS or _EGRESS)

@@ -96,6 +96,14 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.family = RULE_IPV6, .priority = 2, .opens = true,
 		.match = MATCH_WIRE | MATCH_UNTAGGED | MATCH_INTACT,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_CONNECTION},
+	[RULE_EXPIRING_WIRE_IPV4] = {
+		.name = "expiring IPv4 from the wire", .group = RULE_GROUP_DESTINATION,
+		.family = RULE_IPV4, .match = MATCH_WIRE | MATCH_HOP_LIMIT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_EXPIRING_WIRE_IPV6] = {
+		.name = "expiring IPv6 from the wire", .group = RULE_GROUP_DESTINATION,
+		.family = RULE_IPV6, .match = MATCH_WIRE | MATCH_HOP_LIMIT,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
 	[RULE_SENDER_IPV4] = {
 		.name = "IPv4 connections of a pod", .group = RULE_GROUP_DESTINATION,
 		.family = RULE_IPV4, .priority = 2, .opens = true,
@@ -134,22 +142,22 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.actions = ACTION_COUNT | ACTION_TRANSLATE},
 	[RULE_RECEIVED_TCP_IPV4] = {
 		.name = "TCP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_TCP,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_TCP,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_TCP_IPV6] = {
 		.name = "TCP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_TCP,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_TCP,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_UDP_IPV4] = {
 		.name = "UDP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
-		.match = MATCH_CONNECTION,
+		.match = MATCH_CONNECTION | MATCH_WIRE,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_UDP_IPV6] = {
 		.name = "UDP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
-		.match = MATCH_CONNECTION,
+		.match = MATCH_CONNECTION | MATCH_WIRE,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_FROM_WIRE_IPV4] = {
@@ -409,11 +417,10 @@ void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text
 		add_mac(&text, "eth src ", &rule->mac);
 	if (match & MATCH_ETH_DST)
 		add_mac(&text, match & MATCH_ETH_SRC ? "dst " : "eth dst ", &rule->router);
-	if (match & MATCH_UNTAGGED)
-		text_add(&text, "untagged");
-	if ((match & MATCH_WIRE_TAG) && rule->vlan != 0)
+	if ((match & (MATCH_WIRE | MATCH_WIRE_TAG)) && rule->vlan != 0)
 		text_add(&text, "vlan %u", rule->vlan);
-	else if ((match & MATCH_WIRE_TAG) && !(left_out & MATCH_UNTAGGED))
+	else if ((match & MATCH_UNTAGGED) ||
+		 ((match & MATCH_WIRE_TAG) && !(left_out & MATCH_UNTAGGED)))
 		text_add(&text, "untagged");
 	add_ip(&text, rule);
 	if (match & MATCH_NO_OPTIONS)

@@ -48,7 +48,8 @@ enum {
 	// MAC address, with MATCH_TCP an ACK and none of SYN, FIN, RST; else UDP
 	MATCH_CONNECTION = 1 << 14,
 	MATCH_TCP = 1 << 15,
-	MATCH_WIRE = 1 << 16,     // from the uplink, whose ethdev is rule.port_id
+	MATCH_WIRE =
+		1 << 16, // from the uplink, whose ethdev is rule.port_id; on a VLAN with its tag
 	MATCH_RECEIVER = 1 << 17, // destination MAC address rule.receiver
 	// As of frames on the wire: tagged with rule.vlan, or untagged if that is 0.
 	MATCH_WIRE_TAG = 1 << 18,
@@ -66,6 +67,7 @@ enum {
 	ACTION_JUMP = 1 << 4,        // to shape.jump
 	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
 	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1; without a jump, out of its port.
+	// The wire's VLAN tag comes off, or on.
 	ACTION_TRANSLATE = 1 << 6,
 	ACTION_POP_TAG = 1 << 7,  // the first of all, if rule.vlan is not 0
 	ACTION_PUSH_TAG = 1 << 8, // of rule.vlan, if that is not 0
@@ -109,6 +111,8 @@ enum rule_kind {
 	RULE_LIMITED_OUTPUT_IPV6,
 	RULE_CONNECTIONS_IPV4, // from the wire to the connections: what may be one's packet at all
 	RULE_CONNECTIONS_IPV6,
+	RULE_EXPIRING_WIRE_IPV4, // on a VLAN: the other rules about it are of frames without a tag
+	RULE_EXPIRING_WIRE_IPV6,
 	RULE_SENDER_IPV4, // the same of what a pod sends that has some
 	RULE_SENDER_IPV6,
 	RULE_RECEIVER, // to a pod, what its connections have for it

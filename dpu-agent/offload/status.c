@@ -228,6 +228,7 @@ bool offload_next_rule(struct offload *offload, uint64_t after, struct offload_r
 	rule_print_match(&installed->rule, flow_left_out(&offload->engine->form), ret_rule->match,
 			 sizeof(ret_rule->match));
 	rule_print_actions(&installed->rule, ret_rule->actions, sizeof(ret_rule->actions));
+	gate_describe(offload, installed, set, ret_rule);
 	ret_rule->counted = shape->actions & ACTION_COUNT;
 	ret_rule->packets = installed->last.packets;
 	ret_rule->bytes = installed->last.bytes;

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import resource
 import selectors
+import signal
 import socket
 import struct
 import time
@@ -367,15 +368,62 @@ def test_an_agent_that_is_started_again_has_none_and_begins_anew(carried):
     talk.close()
 
 
-def test_on_a_vlan_connections_are_left_to_software(carried):
+def from_world(world, talk, sim, mark, hops=64, vlan=42):
+    """A frame as the world would send it to the pod by this flow, with that tag on the wire; None: without one."""
+    seen = next(c["seen_as"] for c in connections(sim)["connections"] if c["to"]["port"] == talk.port)
+    a = ADDRESSES[4]
+    ip = IP(src=a.world, dst=a.wire, ttl=hops) / UDP(sport=talk.port, dport=seen["port"]) / mark
+    link = json.loads(world.run("ip", "-json", "link", "show", "dev", world.ifname).stdout)[0]["address"]
+    agent = json.loads(world.run("ip", "-json", "neigh", "show", a.wire).stdout)[0]["lladdr"]
+    ether = Ether(src=link, dst=agent)
+    return bytes(ether / (Dot1Q(vlan=vlan) / ip if vlan is not None else ip))
+
+
+def test_on_a_vlan_connections_are_carried_with_its_tag(carried):
     sim, world = carried(uplink={"vlan": 42}, vlan=42)
     pod = sim.pod().add()
-    talk = Tcp(pod, world, ADDRESSES[4].world)
-    talk.talk(40)
-    told = connections(sim)
-    assert told["offload"]["why_not"] == "the uplink is on VLAN 42" and not any(c["offloaded"] for c in told["connections"])
-    assert "the e-switch carries none: the uplink is on VLAN 42" in sim.podportctl("connections").stdout
+    rules = rules_in_nic(sim)
+    assert connections(sim)["offload"]["why_not"] == "", sim.podportctl("offload").stdout
+    for family in FAMILIES:
+        for kind in Tcp, Udp:
+            talk = kind(pod, world, ADDRESSES[family].world)
+            until_carried(sim, talk)
+            before = slow_packets(sim, pod)
+            talk.talk(200)
+            assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
+            assert talk.peer[0] == ADDRESSES[family].wire
+            talk.close()
+        tcp_transfer(pod, world, ADDRESSES[family].world, MEGABYTE)
+    # Only what has that tag is the flow's; and what expires is answered, also with it.
+    talk = Udp(pod, world, ADDRESSES[4].world)
+    until_carried(sim, talk)
+    with raw_socket(world, world.wire) as raw:
+        for mark, vlan in ((b"none", None), (b"zero", 0), (b"other", 43)):
+            raw.send(from_world(world, talk, sim, mark, vlan=vlan))
+        raw.send(from_world(world, talk, sim, b"expires", hops=1))
+        first_frame(raw, lambda frame: expired(untagged(frame)), "time exceeded")
+        raw.send(from_world(world, talk, sim, b"two hops", hops=2))
+    assert talk.client.recv(100) == b"two hops"
     talk.close()
+    # Without it they go on, and anew.
+    world.run("ip", "address", "flush", "dev", world.ifname)
+    for family, a in ADDRESSES.items():
+        for address in (a.peer, a.gate):
+            world.run("ip", f"-{family}", "address", "add", f"{address}/{a.length}", "dev", world.wire, *(["nodad"] if family == 6 else []))
+    sim.configure(more=uplink_yaml() + "masquerade:\n  ipv4: true\n  ipv6: true\n")
+    sim.agent.send(signal.SIGHUP)
+    world.wait_for_agent()
+    talk = Udp(pod, world, ADDRESSES[4].world)
+    until_carried(sim, talk)
+    talk.talk(50)
+    talk.close()
+    pod.delete()
+    wait_until(lambda: rules_in_nic(sim) == rules - 6 - 4, lambda: f"{rules_in_nic(sim)} rules of {rules}")
+
+
+def untagged(frame):
+    """The kernel has taken the tag off, or not."""
+    return frame[:12] + frame[16:] if frame[12:14] == b"\x81\0" else frame
 
 
 def too_big(client, size):
