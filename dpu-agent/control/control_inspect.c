@@ -68,7 +68,7 @@ static void describe_virtio(const struct pods *pods, struct agent_status *agent)
 
 	agent->virtio_ports = pods->virtios.size;
 	agent->virtio_ports_used = pods->virtios.taken;
-	if (agent->virtio_ports > 0 && virtio_user_probe(&why) < 0)
+	if (agent->virtio_ports > 0 && virtio_user_look(&why) < 0)
 		snprintf(agent->virtio_error, sizeof(agent->virtio_error), "%.*s", LIMIT_TEXT,
 			 why.message);
 }

@@ -77,6 +77,11 @@ int virtio_user_probe(struct error *err)
 				     : 0;
 }
 
+int virtio_user_look(struct error *err)
+{
+	return virtio_user_probe(err);
+}
+
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 {
 	if (kind == PORT_FUNCTION && index < fake_nic.functions)

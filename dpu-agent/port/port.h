@@ -100,9 +100,11 @@ uint32_t nic_function_count(const struct nic *nic);
 uint32_t nic_vhost_count(const struct nic *nic);
 uint32_t nic_virtio_count(const struct nic *nic);
 
-// Can a PORT_VIRTIO be started on this machine now? Errors: CODE_UNSUPPORTED, with /dev/vhost-net and
-// what to do.
+// Can a PORT_VIRTIO be started on this machine now? The kernel may load its module to say so. Errors:
+// CODE_UNSUPPORTED, with /dev/vhost-net and what to do.
 int virtio_user_probe(struct error *err);
+// The same by the file alone, which changes nothing: for who only wants to know.
+int virtio_user_look(struct error *err);
 
 // The device is no longer on its bus: pulled out, reset under its driver, or the driver unloaded. Its ports
 // carry nothing any more, also when a device is there again: only another nic_open finds that. May ask the hardware: not for

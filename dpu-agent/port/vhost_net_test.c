@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "port/port_private.h"
 
@@ -57,6 +58,23 @@ static void who_may_not_open_it_is_told_so(void **state)
 	fails(EPERM, "let the agent open it");
 }
 
+// It may load the module, which an operator who looks has not asked for.
+static void a_look_does_not_open_it(void **state)
+{
+	struct error err = {0};
+
+	open_errno = 0;
+	opened = -2;
+	if (access("/dev/vhost-net", F_OK) < 0) {
+		assert_int_equal(-ENOENT, virtio_user_look(&err));
+		assert_int_equal(CODE_UNSUPPORTED, err.code);
+		assert_non_null(strstr(err.message, "modprobe vhost_net"));
+	} else {
+		assert_int_equal(0, virtio_user_look(&err));
+	}
+	assert_int_equal(-2, opened);
+}
+
 static void where_it_can_be_opened_it_is_closed_again(void **state)
 {
 	struct error err = {0};
@@ -72,6 +90,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_the_module_one_is_told_to_load_it),
 		cmocka_unit_test(who_may_not_open_it_is_told_so),
+		cmocka_unit_test(a_look_does_not_open_it),
 		cmocka_unit_test(where_it_can_be_opened_it_is_closed_again),
 	};
 
