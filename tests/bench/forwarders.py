@@ -188,6 +188,8 @@ class _Tool:
     source = ""
 
     def __init__(self, run):
+        if os.cpu_count() <= MEASURED_CPU:
+            raise RuntimeError("it takes two CPUs: one for what is measured, one for the generator")
         self.program = run.compile(self.source, "libdpdk", flags=FLAGS)
 
     def run(self, forwarder, timeout_s, *words):
