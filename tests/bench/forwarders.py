@@ -18,10 +18,10 @@ from suite import TOOLS
 from virtio import interface
 
 GENERATOR_CPU, MEASURED_CPU, OTHER_CPU = 0, 1, 0
-MEMORY_MB = 512
+MEMORY_MB, GENERATOR_MB = 512, 64
 HUGE_PAGES_MB = 3 * MEMORY_MB  # two of them, one being ended, and the generator
 UPLINK = "203.0.113.10"
-PORTS = (10000, 10001)  # that the generator sends to
+PORTS = (10000, 10001, 10002)  # that the generator sends to
 NEVER_BITS, BURST_BITS = 200 * 10**9, 34 * 10**9  # a limit that nothing here reaches
 SOMEBODY = ("02:00:00:00:00:01", "02:00:00:00:00:02", "10.1.0.2", "10.1.0.3")  # who sends to whom; his next hop's MAC
 TITLES = {"plain": "plain", "masquerade": "with masquerade", "metering": "with metering"}
@@ -29,10 +29,9 @@ FLAGS = ("-Wno-address-of-packed-member", "-lm")
 _numbers = itertools.count(1)
 
 
-def eal(name, *cpus, huge_pages=True):
+def eal(name, *cpus, memory_mb=MEMORY_MB):
     lcores = ",".join(f"{number}@{cpu}" for number, cpu in enumerate(cpus))
-    memory = ["--in-memory", "--single-file-segments"] if huge_pages else ["--no-huge", "--no-shconf"]
-    return [*memory, "-m", str(MEMORY_MB), "--no-pci", "--no-telemetry", "--log-level=error", f"--file-prefix=bench-{name}-{next(_numbers)}",
+    return ["--in-memory", "--single-file-segments", "-m", str(memory_mb), "--no-pci", "--no-telemetry", "--log-level=error", f"--file-prefix=bench-{name}-{next(_numbers)}",
             f"--lcores={lcores}"]
 
 
@@ -188,10 +187,12 @@ class _Tool:
     source = ""
 
     def __init__(self, run):
+        if os.cpu_count() <= MEASURED_CPU:
+            raise RuntimeError("it takes two CPUs: one for what is measured, one for the generator")
         self.program = run.compile(self.source, "libdpdk", flags=FLAGS)
 
     def run(self, forwarder, timeout_s, *words):
-        command = [self.program, *eal("generator", GENERATOR_CPU), "--", *forwarder.sockets, *forwarder.ends, *words]
+        command = [self.program, *eal("generator", GENERATOR_CPU, memory_mb=GENERATOR_MB), "--", *forwarder.sockets, *forwarder.ends, *words]
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=timeout_s)
         if result.returncode != 0:
             raise RuntimeError(f"{self.source} for {forwarder.name}: {result.stdout}{result.stderr}")

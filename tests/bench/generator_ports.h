@@ -18,7 +18,8 @@ enum {
 	MBUFS = 8191,
 	CONNECT_MS = 20000,
 	FCS = 4,
-	PORTS_PER_ADDRESS = 50000, // flows: by source port, then by destination port
+	PORTS_PER_ADDRESS =
+		34000, // flows: by source port, then by destination port; within a pod's share of ports
 	FIRST_PORT = 10000,
 };
 

@@ -5,7 +5,7 @@
 //
 //     handshakes EAL-OPTIONS... -- FROM-SOCKET TO-SOCKET FROM-MAC TO-MAC FROM-IPV4 TO-IPV4 COUNT IN-FLIGHT
 //
-//     COUNT        connections, each with ports of its own, at most 50,000 for each of the two destination ports
+//     COUNT        connections, each with ports of its own, at most 34,000 for each of the three destination ports
 //     IN-FLIGHT    so many are being made at once
 //
 // Prints one line of JSON: how many were begun and how many made, in how many seconds, and how many of each kind of frame

@@ -7,7 +7,7 @@ import math
 from figures import figures, number, quantile, shown
 
 BAR, GAP, LABEL, WIDTH, VALUE = 15, 10, 190, 860, 190
-FAR_APART = 30  # rows whose values are further apart than this have a scale each
+FAR_APART = 60  # rows whose values are further apart than this have a scale each
 POINTS = 120
 
 

@@ -40,6 +40,9 @@ def measure(run):
                     time.sleep(0.2)
                     counted = generator(running, run.seconds(1), flows=flows, size=size)
                     tables[feature].add(f"{title}, {flows:,} flow{'s' if flows > 1 else ''}", kind.name, counted["received_per_s"] / 1e6)
+            if kind is Podport:
+                refused = running.simulation.ask("nat")["masquerade"]
+                assert refused["refused_full"] == refused["refused_ports"] == 0, f"flows were refused, so their packets did not count: {refused}"
     ours, macswap, ovs = (tables["plain"].samples("64 B, 1 flow", kind.name) for kind in (Podport, TestpmdMacswap, OpenVswitch))
     run.budget("Slow path, one core, 64 B, of testpmd macswap", of_medians(ours, macswap), MACSWAP_BUDGET, at_most=False)
     run.budget("Slow path, one core, 64 B, of Open vSwitch with DPDK", of_medians(ours, ovs), OVS_BUDGET, at_most=False)
