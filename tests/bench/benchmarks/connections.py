@@ -16,7 +16,7 @@ GROUP = "data plane"
 PEERS = ["peers"]
 HUGE_PAGES_MB = forwarders.HUGE_PAGES_MB
 KINDS = (Podport, OpenVswitch)
-ROOM = (131072, 16384)
+ROOM = (262144, 16384)  # of which one pod may have two thirds
 RATE = 100000
 
 
