@@ -38,11 +38,6 @@ static bool holds(const struct offload_prefix *a, const struct offload_prefix *b
 	return a->length <= b->length && prefix_bits_equal(a->address, b->address, a->length);
 }
 
-static bool equal(const struct offload_prefix *a, const struct offload_prefix *b)
-{
-	return a->is_ipv6 == b->is_ipv6 && a->length == b->length && holds(a, b);
-}
-
 // ---- what nothing is routed to or from --------------------------------------------------------------
 
 static void keep_apart(struct family *family, const void *address, unsigned int length)
@@ -174,7 +169,7 @@ static bool is_in(const struct route_plan *plan, size_t first, size_t end,
 		  const struct offload_prefix *prefix)
 {
 	for (size_t i = first; i < end; i++) {
-		if (equal(&plan->routes[i].to, prefix))
+		if (offload_prefix_equal(&plan->routes[i].to, prefix))
 			return true;
 	}
 	return false;
@@ -247,7 +242,7 @@ static void add_source(struct offload_wire *wire, uint32_t first,
 		       const struct offload_prefix *prefix, bool forward)
 {
 	for (uint32_t i = first; i < wire->source_count; i++) {
-		if (equal(&wire->sources[i].from, prefix))
+		if (offload_prefix_equal(&wire->sources[i].from, prefix))
 			return;
 	}
 	wire->sources[wire->source_count++] =

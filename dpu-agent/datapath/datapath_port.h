@@ -29,13 +29,14 @@ struct rte_mbuf;
 // A port that is no ethdev: how a worker takes packets from it and gives it some. Called on the
 // workers' threads, of which one receives, arms and disarms, and all send. None of it blocks.
 struct datapath_device_ops {
-	// Up to `count` packets with the private area above; how many. To have received any disarms.
+	// Up to `count` packets with the private area above; how many.
 	uint16_t (*receive)(void *device, struct rte_mbuf **packets, uint16_t count);
 	// How many were taken, which are freed or the device's; the others are the last ones then.
 	uint16_t (*send)(void *device, uint32_t worker, struct rte_mbuf **packets, uint16_t count);
 	// Let what is received from now on wake the worker, by an fd that datapath_port_watch was told of.
 	// False: it cannot now, and is to be polled. Called before each sleep.
 	bool (*arm)(void *device);
+	// It has rung, or packets were received while it was armed: from now on it is polled.
 	void (*disarm)(void *device);
 	// What may be left to it now: DATAPATH_TX_ bits. It changes only while no worker is inside of a walk
 	// that has asked, or from nothing.

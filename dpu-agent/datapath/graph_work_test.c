@@ -258,18 +258,16 @@ static void published(void **state)
 static int set_up(void **state)
 {
 	static const struct {
-		const char *pod, *peer, *asked;
-	} known[] = {
-		{B4, WORLD4, GATE4}, {B6, WORLD6, GATE6}, {B4, FAR4, PEER4}, {B6, FAR6, PEER6}};
+		const char *pod, *peer, *next_hop;
+		const uint8_t *mac;
+	} known[] = {{B4, WORLD4, GATE4, gate_mac},
+		     {B6, WORLD6, GATE6, gate_mac},
+		     {B4, FAR4, PEER4, peer_mac},
+		     {B6, FAR6, PEER6, peer_mac}};
 	int r = wire_set_up(state);
 
 	for (size_t i = 0; i < RTE_DIM(known); i++) {
-		bool ipv6 = strchr(known[i].pod, ':') != NULL, gate = i < 2;
-
-		(ipv6 ? frame_udp6 : frame_udp4)(&out, POD_B, known[i].pod, known[i].peer, 1);
-		inject(POD_B, &out);
-		(ipv6 ? assert_asked6 : assert_asked4)(known[i].asked, NULL);
-		(ipv6 ? answer6 : answer4)(known[i].asked, gate ? gate_mac : peer_mac);
+		meet(POD_B, known[i].pod, known[i].peer, known[i].next_hop, known[i].mac);
 		assert_true(pull_frame(UPLINK, &out));
 	}
 	return r;

@@ -104,15 +104,9 @@ static int set_up(void **state)
 	int r = wire_set_up(state);
 
 	// The gate is known to all tests.
-	frame_udp4(&f, POD_B, B4, WORLD4, 1);
-	inject(POD_B, &f);
-	assert_asked4(GATE4, NULL);
-	answer4(GATE4, gate_mac);
+	meet(POD_B, B4, WORLD4, GATE4, gate_mac);
 	assert_true(pull_frame(UPLINK, &got));
-	frame_udp6(&f, POD_B, B6, WORLD6, 1);
-	inject(POD_B, &f);
-	assert_asked6(GATE6, NULL);
-	answer6(GATE6, gate_mac);
+	meet(POD_B, B6, WORLD6, GATE6, gate_mac);
 	assert_true(pull_frame(UPLINK, &got));
 	publish(1);
 	return r;

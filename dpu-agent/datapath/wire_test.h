@@ -27,6 +27,10 @@ void assert_asked6(const char *target, const uint8_t *mac);
 // A neighbour answers that.
 void answer4(const char *address, const uint8_t mac[6]);
 void answer6(const char *address, const uint8_t mac[6]);
+// A pod's first packet to somebody behind a neighbour, who is asked for and answers; the packet comes out of the uplink then,
+// for the caller to look at.
+void meet(unsigned int slot, const char *pod, const char *peer, const char *next_hop,
+	  const uint8_t mac[6]);
 // The same without being asked, to all.
 void tell4(const char *address, const uint8_t mac[6]);
 void tell6(const char *address, const uint8_t mac[6]);

@@ -146,3 +146,14 @@ void tell6(const char *address, const uint8_t mac[6])
 	advertise6(address, mac, 0x20, "ff02::1");
 	assert_no_drops(UPLINK);
 }
+
+void meet(unsigned int slot, const char *pod, const char *peer, const char *next_hop,
+	  const uint8_t mac[6])
+{
+	bool ipv6 = strchr(pod, ':') != NULL;
+
+	(ipv6 ? frame_udp6 : frame_udp4)(&f, slot, pod, peer, 1);
+	inject(slot, &f);
+	(ipv6 ? assert_asked6 : assert_asked4)(next_hop, NULL);
+	(ipv6 ? answer6 : answer4)(next_hop, mac);
+}

@@ -286,19 +286,13 @@ void offload_set_routes(struct offload *offload, const struct offload_route *lis
 	pods_tell(offload);
 }
 
-static bool same_prefix(const struct offload_prefix *a, const struct offload_prefix *b)
-{
-	return a->is_ipv6 == b->is_ipv6 && a->length == b->length &&
-	       memcmp(a->address, b->address, a->is_ipv6 ? 16 : 4) == 0;
-}
-
 static bool same_sources(const struct offload_wire *a, const struct offload_wire *b)
 {
 	if (a->source_count != b->source_count)
 		return false;
 	for (uint32_t i = 0; i < a->source_count; i++) {
 		if (a->sources[i].forward != b->sources[i].forward ||
-		    !same_prefix(&a->sources[i].from, &b->sources[i].from))
+		    !offload_prefix_equal(&a->sources[i].from, &b->sources[i].from))
 			return false;
 	}
 	return true;

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "offload/offload.h"
 
@@ -37,6 +38,13 @@ struct offload_prefix {
 	uint8_t length;
 	uint8_t address[16];
 };
+
+static inline bool offload_prefix_equal(const struct offload_prefix *a,
+					const struct offload_prefix *b)
+{
+	return a->is_ipv6 == b->is_ipv6 && a->length == b->length &&
+	       memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
 
 // What pods send to addresses of which this is the longest prefix that is told.
 struct offload_route {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_common.h>
@@ -222,29 +223,26 @@ void routes_outdate(struct offload *offload)
 
 // ---- in ---------------------------------------------------------------------------------------------
 
+static int compare_node(const void *rule, const void *place)
+{
+	const struct route_rule *const *node = place;
+
+	return routes_compare(rule, &(*node)->installed.rule);
+}
+
 // Is there an output of this prefix and next hop?
 static bool has_output(const struct routes *routes, const struct route_rule *route)
 {
 	struct rule wanted = route->installed.rule;
-	size_t low = 0, high = routes->count;
+	struct route_rule *const *found;
 
 	wanted.kind = wanted.kind == RULE_ROUTE_IPV4 ? RULE_TO_WIRE_IPV4 : RULE_TO_WIRE_IPV6;
 	wanted.router = routes->wire.mac;
 	wanted.vlan = routes->wire.vlan;
 	wanted.port_id = route->installed.rule.port_id;
-	while (low < high) {
-		const size_t middle = low + (high - low) / 2;
-		const struct route_rule *node = routes->in_order[middle];
-		const int r = routes_compare(&node->installed.rule, &wanted);
-
-		if (r == 0)
-			return node->installed.flow != NULL;
-		if (r < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	found = bsearch(&wanted, routes->in_order, routes->count, sizeof(routes->in_order[0]),
+			compare_node);
+	return found != NULL && (*found)->installed.flow != NULL;
 }
 
 // Is one of the same match still in, that is not wanted any more?

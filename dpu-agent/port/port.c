@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "datapath/datapath_port.h"
 #include "proto/base/log.h"
 
 const char *port_kind_name(enum port_kind kind)
@@ -24,6 +25,17 @@ const char *port_kind_name(enum port_kind kind)
 		return "virtio-user";
 	}
 	return "unknown";
+}
+
+void port_describe(const struct port_config *config, struct datapath_port *ret_port)
+{
+	ret_port->mac = config->mac;
+	ret_port->mtu = config->mtu;
+	ret_port->has_ipv4 = config->has_ipv4;
+	ret_port->has_ipv6 = config->has_ipv6;
+	ret_port->ipv4 = config->ipv4;
+	ret_port->ipv6 = config->ipv6;
+	memcpy(ret_port->limits, config->limits, sizeof(ret_port->limits));
 }
 
 int port_start(struct port *port, const struct port_config *config, struct error *err)

@@ -59,6 +59,10 @@ void port_choose_offloads(const struct rte_eth_dev_info *info, struct rte_eth_co
 // DATAPATH_TX_ bits of these RTE_ETH_TX_OFFLOAD_ ones.
 uint32_t port_device_tx_offloads(uint64_t tx_offloads);
 
+// What the datapath is told of every port, whatever is behind it: the parts of ret_port that the configuration has.
+struct datapath_port;
+void port_describe(const struct port_config *config, struct datapath_port *ret_port);
+
 const struct vhost_config *nic_vhost_config(const struct nic *nic);
 
 // The folder of the sockets, ready for use: made, locked (one agent each), and rid of what a killed

@@ -163,15 +163,9 @@ static int hand_over(const struct port *port, const struct port_config *config,
 		.tx_tso = (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0,
 		.tx_multi_segs = (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0,
 		.pool = nic_packet_pool(port->nic),
-		.mac = config->mac,
-		.mtu = config->mtu,
-		.has_ipv4 = config->has_ipv4,
-		.has_ipv6 = config->has_ipv6,
-		.ipv4 = config->ipv4,
-		.ipv6 = config->ipv6,
 	};
 
-	memcpy(datapath_port.limits, config->limits, sizeof(datapath_port.limits));
+	port_describe(config, &datapath_port);
 	// On the wire the agent goes by the device's own MAC address.
 	if (port->kind == PORT_UPLINK)
 		read_mac(port, &datapath_port.mac);

@@ -261,15 +261,9 @@ static int hand_over(const struct port *port, const struct port_config *config,
 		.ops = &vhost_device_ops,
 		.device = device,
 		.tx_multi_segs = true,
-		.mac = config->mac,
-		.mtu = config->mtu,
-		.has_ipv4 = config->has_ipv4,
-		.has_ipv6 = config->has_ipv6,
-		.ipv4 = config->ipv4,
-		.ipv6 = config->ipv6,
 	};
 
-	memcpy(datapath_port.limits, config->limits, sizeof(datapath_port.limits));
+	port_describe(config, &datapath_port);
 	return datapath_port_add(&datapath_port, err);
 }
 

@@ -49,8 +49,6 @@ static uint16_t receive(void *argument, struct rte_mbuf **packets, uint16_t coun
 								   (uint16_t)(count - total)));
 	}
 	device->receive_next++;
-	if (total > 0 && unlikely(atomic_load_explicit(&device->armed, memory_order_relaxed)))
-		disarm(device);
 	return total;
 }
 

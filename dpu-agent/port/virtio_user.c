@@ -92,8 +92,6 @@ static uint16_t receive(void *argument, struct rte_mbuf **packets, uint16_t coun
 							    (uint16_t)(count - total)));
 	}
 	device->receive_next++;
-	if (total > 0 && unlikely(device->armed))
-		set_interrupts(device, false);
 	return total;
 }
 
@@ -306,15 +304,9 @@ static int hand_over(const struct port *port, const struct port_config *config, 
 		.device = port->virtio,
 		.tx_multi_segs = true,
 		.pool = nic_packet_pool(port->nic),
-		.mac = config->mac,
-		.mtu = config->mtu,
-		.has_ipv4 = config->has_ipv4,
-		.has_ipv6 = config->has_ipv6,
-		.ipv4 = config->ipv4,
-		.ipv6 = config->ipv6,
 	};
 
-	memcpy(datapath_port.limits, config->limits, sizeof(datapath_port.limits));
+	port_describe(config, &datapath_port);
 	return datapath_port_add(&datapath_port, err);
 }
 

@@ -4,7 +4,6 @@
 // work_test.
 
 #include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -267,8 +266,6 @@ int main(int argc, char **argv)
 		return 2;
 	programs = argv;
 	test_host_enter();
-	// Mounts of its own: a sandbox's path is one.
-	if (unshare(CLONE_NEWNS) < 0 || test_run("mount --make-rprivate /") != 0)
-		return 1;
+	test_own_mounts();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,12 @@ void test_host_enter(void)
 	must(test_run("ip link set lo up") == 0, "ip link set lo up");
 }
 
+void test_own_mounts(void)
+{
+	must(unshare(CLONE_NEWNS) == 0, "unshare");
+	must(test_run("mount --make-rprivate /") == 0, "mount --make-rprivate /");
+}
+
 int test_sandbox_new(void)
 {
 	int host = open_own_netns(), fd;

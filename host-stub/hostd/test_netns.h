@@ -13,6 +13,9 @@
 // with a loud message if this is not root.
 void test_host_enter(void);
 
+// Mounts of its own besides, for sandboxes that have a path: it is one.
+void test_own_mounts(void);
+
 // A new netns; lo is up in it. The fd is the caller's.
 int test_sandbox_new(void);
 

@@ -3,7 +3,6 @@
 // Pods with virtio-user ports: the netdev that the agent has made on the host is the pod's, for as long as the pod is.
 // Arguments as work_test.
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -193,8 +192,6 @@ int main(int argc, char **argv)
 		return 2;
 	programs = argv;
 	test_host_enter();
-	// Mounts of its own: a sandbox's path is one.
-	if (unshare(CLONE_NEWNS) < 0 || test_run("mount --make-rprivate /") != 0)
-		return 1;
+	test_own_mounts();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -577,3 +577,20 @@ class Leaks:
             return "nothing is leaked: " + "; ".join(lines) + "\n" + self.simulation.logs()
 
         wait_until(lambda: not self.differences(), describe)
+
+
+@contextlib.contextmanager
+def measured(**options):
+    """A simulation for a module's fixture, which looks once for many tests: gone after the block, and nothing is leaked."""
+    simulation = Simulation(**options)
+    try:
+        simulation.start()
+        simulation.pod().add().close()
+        leaks = Leaks(simulation)
+        yield simulation
+        simulation.close_pods()
+        leaks.check()
+        simulation.stop()
+    except BaseException:
+        simulation.abandon()
+        raise

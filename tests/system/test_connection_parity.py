@@ -19,7 +19,7 @@ from scapy.packet import Raw
 
 from packets import fragments4
 from places import Place, WirePlace
-from simulation import Leaks, Simulation, wait_until
+from simulation import measured, wait_until
 from unfinished import Unfinished, leave
 from world import ADDRESSES, World, uplink_yaml
 
@@ -442,19 +442,8 @@ def all_passes(sim):
 
 @pytest.fixture(scope="module")
 def outcome():
-    sim = Simulation(mtu=MTU, agent_yaml=uplink_yaml() + YAML)
-    try:
-        sim.start()
-        sim.pod().add().close()
-        leaks = Leaks(sim)
-        result = all_passes(sim)
-        sim.close_pods()
-        leaks.check()
-        sim.stop()
-    except BaseException:
-        sim.abandon()
-        raise
-    return result
+    with measured(mtu=MTU, agent_yaml=uplink_yaml() + YAML) as sim:
+        return all_passes(sim)
 
 
 def describe(seen):

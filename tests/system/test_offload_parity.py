@@ -11,7 +11,7 @@ import pytest
 from packets import (ANSWERED, ANYTHING, CASES, COMES_BACK, DROPPED, FORWARDED, LARGE, MTU, ROUTER, RULES, SLOW, SMALL, TO_HOST,
                      Scene)
 from places import Place
-from simulation import Leaks, Simulation
+from simulation import measured
 from traffic import tcp_transfer, udp_echo, udp_segmented
 from unfinished import L3, Unfinished, finish_ipv4
 
@@ -172,19 +172,8 @@ def both_passes(sim):
 
 @pytest.fixture(scope="module")
 def outcome():
-    sim = Simulation(mtu=MTU, offload=True)
-    try:
-        sim.start()
-        sim.pod().add().close()
-        leaks = Leaks(sim)
-        result = both_passes(sim)
-        sim.close_pods()
-        leaks.check()
-        sim.stop()
-    except BaseException:
-        sim.abandon()
-        raise
-    return result
+    with measured(mtu=MTU, offload=True) as sim:
+        return both_passes(sim)
 
 
 def describe(at):
