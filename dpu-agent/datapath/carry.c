@@ -158,36 +158,21 @@ void carry_follow(struct masquerade *masquerade)
 
 // ---- control thread ------------------------------------------------------------------------------
 
-static struct carry *current(void)
-{
-	const struct masquerade *masquerade = datapath_masquerade();
-
-	return masquerade != NULL ? masquerade->carry : NULL;
-}
-
-uint32_t carry_places(void)
-{
-	return current() != NULL ? masquerade_configuration()->connections : 0;
-}
-
 int carry_event_fd(void)
 {
-	return current() != NULL ? current()->event_fd : -1;
+	return datapath_carry()->event_fd;
 }
 
 void carry_accept(bool accept)
 {
-	if (current() != NULL)
-		atomic_store(&current()->accepting, accept);
+	atomic_store(&datapath_carry()->accepting, accept);
 }
 
 bool carry_take(struct carry_event *ret_event)
 {
-	struct carry *carry = current();
+	struct carry *carry = datapath_carry();
 	uint64_t rings;
 
-	if (carry == NULL)
-		return false;
 	if (rte_ring_sc_dequeue_elem(carry->events, ret_event, sizeof(*ret_event)) == 0)
 		return true;
 	(void)!read(carry->event_fd, &rings, sizeof(rings));
@@ -197,14 +182,14 @@ bool carry_take(struct carry_event *ret_event)
 
 size_t carry_room(void)
 {
-	return current() != NULL ? rte_ring_free_count(current()->answers) : 0;
+	return rte_ring_free_count(datapath_carry()->answers);
 }
 
 void carry_answer(const struct carry_answer *answer)
 {
 	struct carry_answer copy = *answer;
 
-	rte_ring_sp_enqueue_elem(current()->answers, &copy, sizeof(copy));
+	rte_ring_sp_enqueue_elem(datapath_carry()->answers, &copy, sizeof(copy));
 }
 
 void carry_wake(void)

@@ -49,11 +49,10 @@ struct carry_answer {
 	uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
 };
 
-// How many connections there may be; 0: nothing is masqueraded, so nothing is ever offered.
-uint32_t carry_places(void);
-// Rings (poll for reading) when the worker has something to tell. -1: nothing is masqueraded.
+// Rings (poll for reading) when the worker has something to tell: nothing, as long as nothing is masqueraded or published.
+// Of datapath_start(), until datapath_stop().
 int carry_event_fd(void);
-// May the worker offer? At first it may not.
+// May the worker offer? At first it may not. Also of a table of connections that is made later.
 void carry_accept(bool accept);
 // What the worker tells, in its order. False: nothing more; then the descriptor rings for what comes later.
 bool carry_take(struct carry_event *ret_event);

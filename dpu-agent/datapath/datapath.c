@@ -30,6 +30,7 @@ static struct {
 	struct rte_ring *control_output; // to the first worker
 	bool has_masquerade_config;
 	struct masquerade_config masquerade_config;
+	struct carry *carry;
 	struct masquerade *masquerade;
 	uint64_t serial;
 	struct worker **workers;
@@ -130,6 +131,11 @@ void datapath_set_traces(const struct trace_set *set)
 	wait_for_workers();
 }
 
+struct carry *datapath_carry(void)
+{
+	return dp.carry;
+}
+
 struct masquerade *datapath_masquerade(void)
 {
 	return dp.masquerade;
@@ -141,8 +147,8 @@ int datapath_make_masquerade(struct error *err)
 		return 0;
 	if (!dp.has_masquerade_config)
 		return error_set(err, EINVAL, CODE_INTERNAL, "nothing is said of connections");
-	return masquerade_new(&dp.masquerade_config, dp.workers, dp.worker_count, &dp.masquerade,
-			      err);
+	return masquerade_new(&dp.masquerade_config, dp.carry, dp.workers, dp.worker_count,
+			      &dp.masquerade, err);
 }
 
 struct masquerade_config *datapath_masquerade_config(void)
@@ -430,7 +436,8 @@ static int make_tables(uint32_t worker_count, struct error *err)
 	if (dp.control_output == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "datapath: ring: %s",
 				 rte_strerror(rte_errno));
-	return neighbours_start(dp.publication.qsbr, &dp.neighbours, err);
+	int r = carry_new(&dp.carry, err);
+	return r < 0 ? r : neighbours_start(dp.publication.qsbr, &dp.neighbours, err);
 }
 
 static int make_worker(uint32_t index, unsigned int lcore, uint32_t count, struct error *err)
@@ -541,6 +548,7 @@ void datapath_stop(void)
 	}
 	worker_self = NULL; // of a test, which walks on this thread
 	masquerade_free(dp.masquerade);
+	carry_free(dp.carry);
 	free(dp.workers);
 	free(dp.starts);
 	free_control_output();

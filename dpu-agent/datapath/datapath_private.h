@@ -30,6 +30,7 @@ bool datapath_host_is_known(uint32_t slot);
 // Let a worker send a packet that the control thread has made: metadata as for port_tx. Consumes it.
 void datapath_send(struct rte_mbuf *m);
 
+struct carry *datapath_carry(void);
 // NULL: nothing is masqueraded or published.
 struct masquerade *datapath_masquerade(void);
 // Make it, if it is not there yet; workers see it in the next snapshot. Errors: CODE_INTERNAL.

@@ -34,14 +34,16 @@ static uint32_t clock_s(void)
 	return (uint32_t)(rte_rdtsc() / rte_get_tsc_hz());
 }
 
-int masquerade_new(const struct masquerade_config *config, struct worker **workers, uint32_t count,
-		   struct masquerade **ret_masquerade, struct error *err)
+int masquerade_new(const struct masquerade_config *config, struct carry *carry,
+		   struct worker **workers, uint32_t count, struct masquerade **ret_masquerade,
+		   struct error *err)
 {
 	struct masquerade *masquerade;
 
 	masquerade = calloc(1, sizeof(*masquerade));
 	if (masquerade == NULL)
 		return error_set(err, ENOMEM, CODE_INTERNAL, "masquerade: out of memory");
+	masquerade->carry = carry;
 	masquerade->workers = workers;
 	masquerade->worker_count = count;
 	masquerade->now_s = clock_s();
@@ -70,10 +72,6 @@ int masquerade_new(const struct masquerade_config *config, struct worker **worke
 				 "masquerade.connections): %s",
 				 config->connections, rte_strerror(rte_errno));
 	}
-	if (carry_new(&masquerade->carry, err) < 0) {
-		masquerade_free(masquerade);
-		return -ENOMEM;
-	}
 	*ret_masquerade = masquerade;
 	return 0;
 }
@@ -88,7 +86,6 @@ void masquerade_free(struct masquerade *masquerade)
 		rte_pktmbuf_free(m);
 	rte_ring_free(masquerade->handover);
 	conntrack_free(masquerade->table);
-	carry_free(masquerade->carry);
 	free(masquerade);
 }
 

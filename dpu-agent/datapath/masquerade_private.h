@@ -47,18 +47,19 @@ struct masquerade {
 	struct worker **workers;
 	uint32_t worker_count;
 	struct masquerade_question *_Atomic question;
-	struct carry *carry;
-	uint64_t published; // serial of the list that the table has, 0: none
-	uint64_t serial;    // of the snapshot that these are of
+	struct carry *carry; // datapath_carry()
+	uint64_t published;  // serial of the list that the table has, 0: none
+	uint64_t serial;     // of the snapshot that these are of
 	uint32_t generations
 		[DATAPATH_PORTS_MAX]; // of the pods whose connections the table has, 0: none
 	uint32_t now_s;
 	bool busy; // there was more to end
 };
 
-// `workers` stays the caller's.
-int masquerade_new(const struct masquerade_config *config, struct worker **workers, uint32_t count,
-		   struct masquerade **ret_masquerade, struct error *err);
+// `carry` and `workers` stay the caller's.
+int masquerade_new(const struct masquerade_config *config, struct carry *carry,
+		   struct worker **workers, uint32_t count, struct masquerade **ret_masquerade,
+		   struct error *err);
 void masquerade_free(struct masquerade *masquerade);
 
 static inline bool masquerade_is_mine(const struct worker *w)

@@ -44,12 +44,8 @@ static void on_timer(uv_timer_t *timer)
 int connection_loop_start(struct connection_loop *run, uv_loop_t *loop, struct control *control,
 			  struct error *err)
 {
-	const int fd = carry_event_fd();
-
 	*run = (struct connection_loop){.control = control, .again_ms = -1};
-	if (fd < 0)
-		return 0;
-	int r = uv_poll_init(loop, &run->events, fd);
+	int r = uv_poll_init(loop, &run->events, carry_event_fd());
 	if (r < 0)
 		return error_set(err, -r, CODE_INTERNAL, "event loop: %s", uv_strerror(r));
 	uv_timer_init(loop, &run->timer);

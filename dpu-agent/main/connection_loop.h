@@ -23,7 +23,7 @@ struct connection_loop {
 	int64_t again_ms; // as the last round has said
 };
 
-// After control_new. Nothing is done if nothing is masqueraded. Errors: CODE_INTERNAL.
+// After control_new. Errors: CODE_INTERNAL.
 int connection_loop_start(struct connection_loop *run, uv_loop_t *loop, struct control *control,
 			  struct error *err);
 // Before control_free; the handles are closed when the loop has run once more.

@@ -283,9 +283,8 @@ static int offload_module_start(struct agent *agent, struct error *err)
 	const struct offload_config config = {
 		.nic = agent->nic,
 		.enabled = agent->config.offload,
-		.places = masquerade_is_configured(&agent->config.masquerade)
-				  ? agent->config.masquerade.connections
-				  : 0,
+		// Whatever is configured just now: a port can be published, or masquerade be configured, later.
+		.places = agent->config.masquerade.connections,
 		.connections = agent->config.offload_connections,
 	};
 

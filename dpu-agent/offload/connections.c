@@ -112,7 +112,7 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	const char *why = "";
 
 	if (offload->connections == NULL)
-		why = "none were wanted, or nothing was masqueraded, when the agent started";
+		why = "none were wanted when the agent started (nic.offload_connections)";
 	else if (!offload_usable(offload))
 		why = "the NIC forwards nothing by itself";
 	else if (!offload->engine->connections)
@@ -126,8 +126,13 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection)
 {
 	struct connections *all = offload->connections;
-	struct carried *c = &all->places[place];
+	struct carried *c;
 
+	if (place >= all->size) {
+		all->refused_full++;
+		return -ENOSPC;
+	}
+	c = &all->places[place];
 	if (!gate_may_open(offload, connection->slot))
 		return -EBUSY;
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
@@ -153,7 +158,10 @@ static void leave(struct connections *all, struct carried *c)
 
 void offload_connection_leave(struct offload *offload, uint32_t place)
 {
-	leave(offload->connections, &offload->connections->places[place]);
+	struct connections *all = offload->connections;
+
+	if (place < all->size)
+		leave(all, &all->places[place]);
 }
 
 // ---- leaving together ---------------------------------------------------------------------------

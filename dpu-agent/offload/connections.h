@@ -58,12 +58,12 @@ struct offload_answer {
 // Can any connection be carried just now? False: *ret_why says why not.
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
 
-// Carry it. Errors: -ENOSPC, there are as many as there may be; -EBUSY, the pod's rules are withdrawn, or
+// Carry it. Errors: -ENOSPC, there are as many as there may be, or it has no place here; -EBUSY, the pod's rules are withdrawn, or
 // those of the pod before it in its slot are not yet gone, or the NIC cannot limit them as the pod is. No answer will
 // follow then.
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection);
-// Carry it no more. A place that is free: no effect.
+// Carry it no more. A place that is free, or none: no effect.
 void offload_connection_leave(struct offload *offload, uint32_t place);
 // The same of all that go by this next hop, or of all there are.
 void offload_connections_leave_next_hop(struct offload *offload, uint32_t next_hop);

@@ -31,15 +31,24 @@ ENOUGH = 12
 CHATTER = 30
 # Of each pod that has had connections in the e-switch: what leads to them, and on to the pod.
 GATE = 3
+ROUTES = 8  # their group
+
+
+MASQUERADE = {"ipv4": "true", "ipv6": "true"}
+
+
+def masquerade_yaml(masquerade):
+    if masquerade is None:
+        return ""
+    return "masquerade:\n" + "".join(f"  {key}: {value}\n" for key, value in (MASQUERADE | masquerade).items())
 
 
 @pytest.fixture
 def carried(make_sim):
-    """carried(connections=..., uplink={...}, masquerade={...}, **options): a simulation that masquerades, and the world."""
+    """carried(connections=..., uplink={...}, masquerade={...}, **options): a simulation that masquerades, but not if that is None, and the world."""
     with contextlib.ExitStack() as stack:
-        def make(connections=None, uplink=None, masquerade=None, mtu=1500, vlan=None, **options):
-            section = "masquerade:\n  ipv4: true\n  ipv6: true\n" + "".join(
-                f"  {key}: {value}\n" for key, value in (masquerade or {}).items())
+        def make(connections=None, uplink=None, masquerade=MASQUERADE, mtu=1500, vlan=None, **options):
+            section = masquerade_yaml(masquerade)
             if connections is not None:
                 assert "offload" not in options or options["offload"] == "true"
                 options["offload"] = f"true\n  offload_connections: {connections}"
@@ -177,8 +186,8 @@ def until_carried(sim, *talks):
 
 
 def rules_but_routes(sim):
-    """Rules in the NIC, without those that come and go with a neighbour on the wire: to it, and what leads there."""
-    return rules_in_nic(sim) - 2 * sum(flow["actions"].endswith("to the wire") for flow in flows(sim))
+    """Rules in the NIC, without those that come and go with a neighbour on the wire: to it, and the routes."""
+    return rules_in_nic(sim) - sum(flow["group"] == ROUTES or flow["actions"].endswith("to the wire") for flow in flows(sim))
 
 
 def until_none_carried(sim, rules):
@@ -213,8 +222,9 @@ def test_an_established_connection_stays_in_the_e_switch(carried, kind):
     assert connections(sim)["offload"]["why_not"] == ""
 
 
-# Where the world is masqueraded to, and where it sees pods as they are: then only answers by the published port are translated.
-@pytest.mark.parametrize("masquerade", [{}, {"exclude": "[192.0.2.0/24, \"2001:db8:ffff::/48\"]"}], ids=["masqueraded", "seen"])
+# Where the world is masqueraded to, and where it sees pods as they are: then only answers by the published port are translated,
+# and nothing is followed at all before the first port is published if nobody is masqueraded.
+@pytest.mark.parametrize("masquerade", [{}, {"exclude": "[192.0.2.0/24, \"2001:db8:ffff::/48\"]"}, None], ids=["masqueraded", "seen", "off"])
 @pytest.mark.parametrize("offload", ["true", "false"])
 def test_who_calls_a_published_port_stays_in_the_e_switch(carried, masquerade, offload):
     sim, world = carried(masquerade=masquerade, offload=offload)
@@ -247,6 +257,23 @@ def test_who_calls_a_published_port_stays_in_the_e_switch(carried, masquerade, o
         pod = publishing(sim, 8080)
         if offload == "true":
             until_none_carried(sim, rules)
+
+
+def test_who_is_masqueraded_only_later_has_connections_in_the_e_switch_too(carried):
+    sim, world = carried(masquerade=None)
+    pod = sim.pod().add()
+    assert connections(sim)["offload"]["why_not"] == ""
+    sim.configure(more=uplink_yaml() + masquerade_yaml({}))
+    sim.agent.send(signal.SIGHUP)
+    wait_until(lambda: "configuration taken again" in sim.agent.log.read_text(), sim.agent.tail)
+    for family in FAMILIES:
+        talk = Udp(pod, world, ADDRESSES[family].world)
+        until_carried(sim, talk)
+        before = slow_packets(sim, pod)
+        talk.talk(200)
+        assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
+        assert talk.peer[0] == ADDRESSES[family].wire
+        talk.close()
 
 
 def test_bytes_arrive_unchanged_while_connections_move(carried):
