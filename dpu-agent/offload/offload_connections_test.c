@@ -331,6 +331,22 @@ static void there_are_never_more_than_there_may_be(void **state)
 	assert_int_equal(told.refused_full, 3);
 }
 
+// The table may be larger than what was made room for at the start.
+static void who_has_no_place_stays_in_software(void **state)
+{
+	const struct offload_connection c = connection(0, false, false, 9);
+	struct offload_connections_summary told;
+
+	start(3);
+	assert_int_equal(offload_connection_add(offload, PLACES, &c), -ENOSPC);
+	offload_connection_leave(offload, PLACES);
+	run();
+	offload_connections_summary(offload, &told);
+	assert_int_equal(told.refused_full, 1);
+	assert_int_equal(told.carried + connection_rules(), 0);
+	end(state);
+}
+
 static void one_that_leaves_before_it_was_in_is_told_as_any_other(void **state)
 {
 	start(10);
@@ -763,6 +779,7 @@ int main(void)
 		TEST(none_are_wanted_unless_asked_for),
 		TEST(a_connection_whose_half_is_refused_is_not_carried),
 		TEST(there_are_never_more_than_there_may_be),
+		TEST(who_has_no_place_stays_in_software),
 		TEST(one_that_leaves_before_it_was_in_is_told_as_any_other),
 		TEST(a_rule_that_the_nic_does_not_let_go_keeps_its_place),
 		TEST(packets_are_told_once_and_counted_for_the_ports),
