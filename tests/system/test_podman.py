@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Real containers by podman with its CNI backend, which calls the plugin through libcni."""
 
+import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -11,6 +13,8 @@ import pytest
 
 from rootfs import make_rootfs, private_folders
 from simulation import BIN, wait_until
+from traffic import family_of
+from world import ADDRESSES, World, uplink_yaml
 
 NAMESPACE = os.environ.get("PODPORT_TEST_NAME", "podport-test")
 # Where packaging/packages unpacks what it does not install.
@@ -20,7 +24,7 @@ TOOLS = pathlib.Path(os.environ.get("PODPORT_CACHE", "/var/cache/podport")) / "t
 class Podman:
     """podman with all its state in a folder of the test's. It has no daemon: each call is a process of its own."""
 
-    def __init__(self, sim):
+    def __init__(self, sim, **capabilities):
         self.sim = sim
         folder = self.folder = sim.folder / "podman"
         folder.mkdir()
@@ -30,7 +34,7 @@ class Podman:
         networks.mkdir()
         (networks / "10-podport.conflist").write_text(json.dumps({
             "cniVersion": "1.0.0", "name": "podport",
-            "plugins": [{"type": "podport-cni", "socket": str(sim.hostd_socket)}]}))
+            "plugins": [{"type": "podport-cni", "socket": str(sim.hostd_socket), "capabilities": capabilities}]}))
         (folder / "containers.conf").write_text(
             '[network]\nnetwork_backend = "cni"\ndefault_network = "podport"\n'
             f'cni_plugin_dirs = ["{BIN}"]\nnetwork_config_dir = "{networks}"\n'
@@ -64,13 +68,21 @@ class Podman:
         shutil.rmtree(self.folder)
 
 
+@contextlib.contextmanager
+def podman_of(sim, **capabilities):
+    private_folders()
+    made = Podman(sim, **capabilities)
+    try:
+        yield made
+    finally:
+        made.stop()
+    wait_until(lambda: sim.attachments() == [], lambda: f"podman's DEL released all: {sim.attachments()}")
+
+
 @pytest.fixture
 def podman(sim):
-    private_folders()
-    made = Podman(sim)
-    yield made
-    made.stop()
-    wait_until(lambda: sim.attachments() == [], lambda: f"podman's DEL released all: {sim.attachments()}")
+    with podman_of(sim) as made:
+        yield made
 
 
 def attachment(podman, name):
@@ -128,3 +140,28 @@ def test_a_container_of_podmans_is_stopped_and_started_again(sim, podman):
     wait_until(lambda: sim.attachments() == [], lambda: f"a stopped container has no network: {sim.attachments()}")
     podman("start", "one")
     sim.host.ping(attachment(podman, "one")["ipv4"])
+
+
+def test_a_port_that_podman_publishes_is_reached_from_the_wire(make_sim):
+    sim = make_sim(agent_yaml=uplink_yaml())
+    with contextlib.closing(World(sim)) as world, podman_of(sim, portMappings=True) as podman:
+        world.wait_for_agent()
+        (podman.rootfs / "index.html").write_text("published by podman")
+        podman("run", "--detach", "--name", "web", "--cgroup-parent", f"/{NAMESPACE}", "--publish", "8080:80", "--rootfs", podman.rootfs,
+               "/bin/httpd", "-f", "-p", "80", "-h", "/")
+        published = sim.ask("nat")["published"]
+        assert len(published) == 2, published  # one for each family
+        assert all((p["host"]["port"], p["container"]["port"], p["protocol"]) == (8080, 80, "tcp") for p in published), published
+        for family in (4, 6):
+            client = http.client.HTTPConnection(ADDRESSES[family].wire, 8080)
+            client.sock = world.socket(family_of(ADDRESSES[family].wire))
+            client.sock.settimeout(30)
+            client.sock.connect((ADDRESSES[family].wire, 8080))
+            client.request("GET", "/index.html")
+            assert client.getresponse().read() == b"published by podman"
+            client.close()
+        refused = podman("run", "--name", "other", "--cgroup-parent", f"/{NAMESPACE}", "--publish", "8080:80", "--rootfs", podman.rootfs,
+                         "/bin/true", check=False)
+        assert refused.returncode != 0 and "8080" in refused.stderr, refused.stderr
+        podman("rm", "--force", "--time", "0", "web")
+        assert sim.ask("nat").get("published", []) == []
