@@ -119,6 +119,19 @@ static void forget_queues(struct vhost_device *device)
 	device->receive_pairs = device->send_pairs = 0;
 }
 
+// With those locks held, too, for which a worker does not wait when it receives. What it could not look at before it fell
+// asleep, it looks at now: the guest may have rung for it already.
+static enum rte_vhost_msg_result on_message(int vid, void *message)
+{
+	struct vhost_device *device = find(vid);
+
+	if (device != NULL)
+		look_again(device);
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED; // librte_vhost's result stands
+}
+
+static const struct rte_vhost_user_extern_ops messages = {.post_msg_handle = on_message};
+
 static int on_connection(int vid)
 {
 	struct vhost_device *device = find(vid);
@@ -127,6 +140,8 @@ static int on_connection(int vid)
 		return -1;
 	leave_guest(device);
 	forget_queues(device);
+	if (rte_vhost_extern_callback_register(vid, &messages, NULL) < 0)
+		return -1;
 	device->connection = vid;
 	return 0;
 }

@@ -17,6 +17,8 @@
 #include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_graph.h>
+#include <rte_graph_worker.h>
 #include <rte_mempool.h>
 
 #include "port/port_private.h"
@@ -347,6 +349,36 @@ static void a_sleeping_worker_wakes_for_every_packet_of_a_guest(void **state)
 	guest_end(&guest);
 }
 
+static uint64_t walks(void)
+{
+	return rte_graph_node_get_by_name("worker0", "podport_port_rx")->total_calls;
+}
+
+// Librte_vhost holds the queues' locks meanwhile, and a worker that meets one sees no packet.
+static void a_sleeping_worker_looks_again_after_what_a_guest_says(void **state)
+{
+	// VHOST_USER_GET_FEATURES, version 1, without a payload
+	static const uint32_t question[] = {1, 1, 0};
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	uint8_t answer[20];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.100s", config.socket_path);
+	assert_int_equal(0, connect(fd, (struct sockaddr *)&address, sizeof(address)));
+	for (unsigned int i = 0; i < 20; i++) {
+		uint64_t before;
+
+		do { // until it sleeps
+			before = walks();
+			rte_delay_us_sleep(20000);
+		} while (walks() != before);
+		assert_int_equal(sizeof(question), write(fd, question, sizeof(question)));
+		WAIT_UNTIL(walks() != before);
+		assert_int_equal(sizeof(answer), recv(fd, answer, sizeof(answer), MSG_WAITALL));
+	}
+	close(fd);
+}
+
 static void a_guest_may_go_and_come_again(void **state)
 {
 	struct guest guest;
@@ -535,6 +567,7 @@ int main(void)
 		TEST(all_of_a_guests_queues_are_heard),
 		TEST(a_flow_stays_in_one_of_a_guests_queues_and_in_order),
 		WITH_INTERRUPTS(a_sleeping_worker_wakes_for_every_packet_of_a_guest),
+		WITH_INTERRUPTS(a_sleeping_worker_looks_again_after_what_a_guest_says),
 		TEST(a_guest_may_go_and_come_again),
 		TEST(a_guest_takes_the_place_of_the_one_before),
 		TEST(a_port_may_be_stopped_under_a_guest),
