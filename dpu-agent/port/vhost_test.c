@@ -351,7 +351,9 @@ static void a_sleeping_worker_wakes_for_every_packet_of_a_guest(void **state)
 
 static uint64_t walks(void)
 {
-	return rte_graph_node_get_by_name("worker0", "podport_port_rx")->total_calls;
+	return __atomic_load_n(
+		&rte_graph_node_get_by_name("worker0", "podport_port_rx")->total_calls,
+		__ATOMIC_RELAXED);
 }
 
 // Librte_vhost holds the queues' locks meanwhile, and a worker that meets one sees no packet.
