@@ -27,8 +27,8 @@ struct engine_op {
 struct engine;
 
 // Of the connections that there may be, one in so many may be between two pods. They are few beside those with the wire, and
-// a NIC sets memory aside for all rules of a table when it is made: both rules of such a connection are in the same one of four
-// tables, which so has half the size of each of the others.
+// mlx5's hardware steering sets memory aside for all rules of a table when it is made (mlx5dr_matcher.c: alloc_log_sz, by
+// the number of rules). Both rules of such a connection are in the same one of four tables, each half as large as the eight others.
 enum { ENGINE_HAIRPIN_SHARE = 4 };
 
 struct engine_ops {
