@@ -24,7 +24,8 @@ class Call(Tcp):
 
     def __init__(self, client, server, family):  # pylint: disable=super-init-not-called
         with server.socket(family_of(ADDRESSES[family].wire)) as listener:
-            listener.bind(("", PORT))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((server.address(family), PORT))
             listener.listen(1)
             accepted = in_thread(listener.accept)
             self.client = client.socket(family_of(ADDRESSES[family].wire))
@@ -41,7 +42,7 @@ class CallUdp(Udp):
 
     def __init__(self, client, server, family):  # pylint: disable=super-init-not-called
         self.server = server.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM)
-        self.server.bind(("", PORT))
+        self.server.bind((server.address(family), PORT))
         self.client = client.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM)
         self.client.connect((ADDRESSES[family].wire, PORT))
         self.port = self.client.getsockname()[1]
