@@ -21,8 +21,7 @@ static bool is_open_tcp(const struct connection *c)
 static bool is_steady(const struct conntrack *table, const struct connection *c,
 		      const struct conntrack_packet *packet)
 {
-	// One end is a pod, the other one is on the wire; whoever has opened it.
-	if (c->ends[REPLY] != conntrack_wire(table) && c->ends[ORIGINAL] != conntrack_wire(table))
+	if (c->ends[ORIGINAL] == c->ends[REPLY]) // a pod that calls itself
 		return false;
 	if (!c->answered || packet->fragment || c->packets[0] + c->packets[1] < STEADY_PACKETS ||
 	    (int32_t)(c->carry_not_until - table->now_s) > 0)
@@ -64,7 +63,7 @@ void connection_weigh(struct conntrack *table, struct connection *c,
 	rewrite->place = (uint32_t)(c - table->connections);
 }
 
-// The direction in which a pod sends.
+// The direction in which a pod sends; between pods, who has opened it.
 static unsigned int inside_of(const struct conntrack *table, const struct connection *c)
 {
 	return c->ends[ORIGINAL] == conntrack_wire(table) ? REPLY : ORIGINAL;
@@ -73,14 +72,17 @@ static unsigned int inside_of(const struct conntrack *table, const struct connec
 void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_sides *ret_sides)
 {
 	struct connection *c = &table->connections[place];
+	const unsigned int first = inside_of(table, c);
 
 	c->carry = CARRY_ASKED;
 	c->was_liberal = c->tcp.liberal;
 	c->tcp.liberal = c->tcp.unseen = true;
-	*ret_sides = (struct conntrack_sides){
-		.inside = c->tuples[inside_of(table, c)],
-		.outside = c->tuples[!inside_of(table, c)],
-	};
+	for (unsigned int i = 0; i < 2; i++) {
+		const uint16_t end = c->ends[i == 0 ? first : !first];
+
+		ret_sides->sent[i] = c->tuples[i == 0 ? first : !first];
+		ret_sides->pods[i] = end == conntrack_wire(table) ? CONNTRACK_NO_POD : end;
+	}
 }
 
 void conntrack_carry_begin(struct conntrack *table, uint32_t place)

@@ -145,10 +145,12 @@ static void a_connection_is_known_by_what_its_packets_look_like_on_both_sides(vo
 
 	assert_true(last_rewrite.steady);
 	conntrack_carry(table, last_rewrite.place, &sides);
-	assert_int_equal(sides.inside.source_port, rte_cpu_to_be_16(pod.port));
-	assert_int_equal(sides.inside.destination_port, rte_cpu_to_be_16(peer.port));
-	assert_int_equal(sides.outside.source_port, rte_cpu_to_be_16(peer.port));
-	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(port));
+	assert_int_equal(sides.sent[0].source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(sides.sent[0].destination_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.sent[1].source_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.sent[1].destination_port, rte_cpu_to_be_16(port));
+	assert_int_equal(sides.pods[0], 0);
+	assert_int_equal(sides.pods[1], CONNTRACK_NO_POD);
 	// It is not offered twice, and shown as carried when it is.
 	assert_int_equal(udp_out(), CONNTRACK_PASS);
 	assert_false(last_rewrite.steady);
@@ -358,10 +360,10 @@ static void who_was_called_by_a_published_port_is_inside_all_the_same(void **sta
 	const struct conntrack_published_figures counted = published();
 
 	assert_int_equal(before.kind, CONNTRACK_PUBLISHED);
-	assert_int_equal(sides.inside.source_port, rte_cpu_to_be_16(pod.port));
-	assert_int_equal(sides.inside.destination_port, rte_cpu_to_be_16(peer.port));
-	assert_int_equal(sides.outside.source_port, rte_cpu_to_be_16(peer.port));
-	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(PUBLISHED));
+	assert_int_equal(sides.sent[0].source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(sides.sent[0].destination_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.sent[1].source_port, rte_cpu_to_be_16(peer.port));
+	assert_int_equal(sides.sent[1].destination_port, rte_cpu_to_be_16(PUBLISHED));
 	// Three by the pod, four to the pod, which is the other way round than it was opened.
 	conntrack_carry_note(table, place,
 			     &(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
@@ -392,6 +394,123 @@ static void a_port_that_is_published_no_more_has_its_connections_back(void **sta
 	assert_int_equal(published().packets_in, 1);
 }
 
+// The pod with this number calls the published port, which is pod 0's, and is answered.
+static enum conntrack_verdict hairpin_call(uint32_t number, struct test_end client)
+{
+	make_udp(&packet, client, (struct test_end){EXTERNAL4, PUBLISHED}, 10);
+	return send_hairpin(number, &packet);
+}
+
+static void talk_within(uint32_t number, struct test_end client)
+{
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_int_equal(hairpin_call(number, client), CONNTRACK_PASS);
+		make_udp(&packet, pod, (struct test_end){EXTERNAL4, external_port()}, 10);
+		assert_int_equal(send_hairpin(0, &packet), CONNTRACK_PASS);
+	}
+}
+
+static void what_a_pod_calls_of_another_has_two_pods_as_its_ends(void **state)
+{
+	const struct test_end client = {"10.0.0.2", 5000};
+	struct conntrack_sides sides;
+
+	publish(&by_port, 1);
+	talk_within(1, client);
+	assert_true(last_rewrite.steady);
+	const uint32_t place = last_rewrite.place;
+	const rte_be16_t to_caller = last_rewrite.to.destination_port;
+	conntrack_carry(table, place, &sides);
+	conntrack_carry_begin(table, place);
+	assert_int_equal(sides.pods[0], 1); // who has called
+	assert_int_equal(sides.pods[1], 0);
+	assert_int_equal(sides.sent[0].source_port, rte_cpu_to_be_16(client.port));
+	assert_int_equal(sides.sent[0].destination_port, rte_cpu_to_be_16(PUBLISHED));
+	assert_int_equal(sides.sent[1].source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(to_caller, rte_cpu_to_be_16(client.port));
+	assert_int_equal(entry_at(place).kind, CONNTRACK_HAIRPIN);
+	assert_true(entry_at(place).carried);
+	// By who has called, by who was called.
+	const struct conntrack_entry before = entry_at(place);
+	const struct conntrack_published_figures counted = published();
+	conntrack_carry_note(table, place,
+			     &(struct conntrack_unseen){.packets = {3, 4}, .bytes = {300, 400}});
+	assert_int_equal(entry_at(place).packets[0], before.packets[0] + 3);
+	assert_int_equal(entry_at(place).bytes[1], before.bytes[1] + 400);
+	assert_int_equal(published().packets_in, counted.packets_in + 3);
+	assert_int_equal(published().bytes_out, counted.bytes_out + 400);
+	conntrack_carry_end(table, place, &nothing, 0);
+	conntrack_check(table);
+}
+
+static void a_pod_that_calls_itself_is_never_steady(void **state)
+{
+	publish(&by_port, 1);
+	for (unsigned int i = 0; i < 20; i++) {
+		talk_within(0, (struct test_end){pod.address, 5000});
+		assert_false(last_rewrite.steady);
+	}
+}
+
+// Whichever goes: the pod that has called, or the port that it has called by.
+static void one_between_pods_is_asked_back_with_either_of_them(void **state)
+{
+	struct conntrack_sides sides;
+
+	for (uint32_t gone = 0; gone < 2; gone++) {
+		const struct test_end client = {"10.0.0.2", (uint16_t)(5000 + gone)};
+
+		publish(&by_port, 1);
+		talk_within(1, client);
+		const uint32_t place = last_rewrite.place;
+		conntrack_carry(table, place, &sides);
+		conntrack_carry_begin(table, place);
+		recalls = 0;
+		if (gone == 0)
+			publish(NULL, 0);
+		else
+			conntrack_forget_pod(table, 1);
+		pass_time(5);
+		assert_int_equal(recalls, 1);
+		assert_int_equal(recalled_place, place);
+		// Until it is let go nobody has its tuples.
+		make_udp(&packet, pod,
+			 (struct test_end){EXTERNAL4,
+					   rte_be_to_cpu_16(sides.sent[1].destination_port)},
+			 10);
+		assert_int_equal(send_hairpin(0, &packet), CONNTRACK_UNKNOWN);
+		conntrack_carry_end(table, place, &nothing, 0);
+		conntrack_check(table);
+	}
+}
+
+static void the_end_of_one_between_pods_brings_it_back(void **state)
+{
+	static const struct test_publication tcp = {1, IPPROTO_TCP, PUBLISHED, 0, 4000, false};
+	const struct test_end client = {"10.0.0.2", 5000}, node = {EXTERNAL4, PUBLISHED};
+	struct conntrack_sides sides;
+
+	publish(&tcp, 1);
+	make_tcp(&packet, client, node, &(struct test_tcp){TCP_SYN, 100, 0, 1000, -1, 0});
+	assert_int_equal(send_hairpin(1, &packet), CONNTRACK_PASS);
+	const struct test_end seen = {EXTERNAL4, external_port()};
+	make_tcp(&packet, pod, seen, &(struct test_tcp){TCP_SYN | TCP_ACK, 500, 101, 1000, -1, 0});
+	assert_int_equal(send_hairpin(0, &packet), CONNTRACK_PASS);
+	for (unsigned int i = 0; i < 10; i++) {
+		make_tcp(&packet, client, node, &(struct test_tcp){TCP_ACK, 101, 501, 1000, -1, 0});
+		assert_int_equal(send_hairpin(1, &packet), CONNTRACK_PASS);
+		make_tcp(&packet, pod, seen, &(struct test_tcp){TCP_ACK, 501, 101, 1000, -1, 0});
+		assert_int_equal(send_hairpin(0, &packet), CONNTRACK_PASS);
+	}
+	assert_true(last_rewrite.steady);
+	conntrack_carry(table, last_rewrite.place, &sides);
+	conntrack_carry_begin(table, last_rewrite.place);
+	make_tcp(&packet, pod, seen, &(struct test_tcp){TCP_FIN | TCP_ACK, 501, 101, 1000, -1, 0});
+	assert_int_equal(send_hairpin(0, &packet), CONNTRACK_PASS);
+	assert_int_equal(recalls, 1);
+	conntrack_carry_end(table, recalled_place, &nothing, 0);
+}
+
 // A pod that calls from behind its published port goes to the wire as any other does.
 static void what_leaves_from_behind_a_published_port_is_carried(void **state)
 {
@@ -407,8 +526,8 @@ static void what_leaves_from_behind_a_published_port_is_carried(void **state)
 	const uint32_t place = last_rewrite.place;
 	conntrack_carry(table, place, &sides);
 	conntrack_carry_begin(table, place);
-	assert_int_equal(sides.inside.source_port, rte_cpu_to_be_16(pod.port));
-	assert_int_equal(sides.outside.destination_port, rte_cpu_to_be_16(PUBLISHED));
+	assert_int_equal(sides.sent[0].source_port, rte_cpu_to_be_16(pod.port));
+	assert_int_equal(sides.sent[1].destination_port, rte_cpu_to_be_16(PUBLISHED));
 	const struct conntrack_published_figures counted = published();
 	conntrack_carry_end(table, place, &(struct conntrack_unseen){.packets = {3, 4}}, 0);
 	assert_int_equal(published().packets_in, counted.packets_in); // nobody came by it
@@ -433,6 +552,10 @@ int main(void)
 		TEST(who_was_called_by_a_published_port_is_inside_all_the_same),
 		TEST(a_port_that_is_published_no_more_has_its_connections_back),
 		TEST(what_leaves_from_behind_a_published_port_is_carried),
+		TEST(what_a_pod_calls_of_another_has_two_pods_as_its_ends),
+		TEST(a_pod_that_calls_itself_is_never_steady),
+		TEST(one_between_pods_is_asked_back_with_either_of_them),
+		TEST(the_end_of_one_between_pods_brings_it_back),
 	};
 
 	return cmocka_run_group_tests(tests, eal_setup, eal_teardown);

@@ -41,6 +41,7 @@ enum {
 	CONNTRACK_POOLS_MAX = 4,
 	CONNTRACK_PUBLISHED_MAX = 8192,
 	CONNTRACK_POD_ANY = UINT32_MAX,
+	CONNTRACK_NO_POD = UINT32_MAX, // of an end: the wire
 };
 
 struct conntrack_config {
@@ -191,16 +192,17 @@ uint32_t conntrack_released(struct conntrack *table, void **ret_packets, uint32_
 // its external address is gone: nobody else's packets can be taken for its own. In between, TCP's windows are not
 // enforced, since much is not seen.
 
-// The two tuples by which its packets are known: as the pod sends them, and as the answers come from the wire.
+// Who its ends are, and the tuples by which their packets are known: a pod, and the wire or another pod.
 struct conntrack_sides {
-	struct conntrack_tuple inside, outside;
+	uint32_t pods[2]; // the second: CONNTRACK_NO_POD if it is the wire
+	struct conntrack_tuple sent[2];
 };
 // It is asked for. `place`: of a rewrite that is steady.
 void conntrack_carry(struct conntrack *table, uint32_t place, struct conntrack_sides *ret_sides);
 // It is carried now.
 void conntrack_carry_begin(struct conntrack *table, uint32_t place);
 
-// What passed unseen, since the last time: by the pod, to the pod.
+// What the ends have sent unseen, in the order of conntrack_sides, since the last time.
 struct conntrack_unseen {
 	uint64_t packets[2], bytes[2];
 };

@@ -418,8 +418,10 @@ enum conntrack_verdict send_hairpin(uint32_t from, struct test_packet *packet)
 	struct conntrack_packet parsed;
 
 	parse(packet, &parsed);
-	return rewrite_if_passed(conntrack_hairpin(table, from, &parsed, &rewrite), packet, &parsed,
-				 &rewrite);
+	enum conntrack_verdict verdict = conntrack_hairpin(table, from, &parsed, &rewrite);
+	if (verdict == CONNTRACK_PASS)
+		last_rewrite = rewrite;
+	return rewrite_if_passed(verdict, packet, &parsed, &rewrite);
 }
 
 void publish(const struct test_publication *list, size_t count)

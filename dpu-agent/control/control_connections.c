@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Which of the connections with the wire the e-switch carries. The worker that has them offers those that are worth it
+// Which connections the e-switch carries. The worker that has them offers those that are worth it
 // (datapath/carry.h), here is decided, offload/connections.h has the rules. What is refused goes on in software and is
 // offered again later.
 //
@@ -92,20 +92,11 @@ static const struct pod *pod_of_slot(const struct control *control, uint32_t slo
 	return NULL;
 }
 
-static bool has_address(const struct attachment *a, const struct carry_event *offer)
+static bool has_address(const struct attachment *a, bool is_ipv6, const uint8_t *address)
 {
-	const uint8_t *source = offer->inside.source;
-
-	if (offer->is_ipv6)
-		return a->has_ipv6 && memcmp(&a->ipv6, source, sizeof(a->ipv6)) == 0;
-	return a->has_ipv4 && memcmp(&a->ipv4, source, sizeof(a->ipv4)) == 0;
-}
-
-// What the e-switch does to packets must be all that is done to them in software. Rules cannot match a size, so nothing
-// may be too large for the other side: the MTUs must be the same.
-static bool may_be_carried(const struct attachment *a, const struct port_state *uplink)
-{
-	return a->port == PORT_CHOICE_FUNCTION && a->mtu == uplink->mtu;
+	if (is_ipv6)
+		return a->has_ipv6 && memcmp(&a->ipv6, address, sizeof(a->ipv6)) == 0;
+	return a->has_ipv4 && memcmp(&a->ipv4, address, sizeof(a->ipv4)) == 0;
 }
 
 static struct offload_tuple tuple_of(const struct carry_tuple *from)
@@ -116,6 +107,24 @@ static struct offload_tuple tuple_of(const struct carry_tuple *from)
 	memcpy(to.source, from->source, sizeof(to.source));
 	memcpy(to.destination, from->destination, sizeof(to.destination));
 	return to;
+}
+
+// One end of what is offered. False: it is not what it was then, or no end that the e-switch reaches.
+static bool find_end(const struct control *control, const struct carry_event *offer,
+		     unsigned int number, struct offload_end *ret_end, uint32_t *ret_mtu)
+{
+	const struct carry_tuple *sent = &offer->sent[number];
+	const struct pod *pod = pod_of_slot(control, offer->slots[number]);
+
+	if (pod == NULL)
+		return false;
+	const struct attachment *a = &pod->record.attachment;
+	if (a->port != PORT_CHOICE_FUNCTION || !has_address(a, offer->is_ipv6, sent->source))
+		return false;
+	*ret_end = (struct offload_end){
+		.slot = offer->slots[number], .sent = tuple_of(sent), .mac = a->mac};
+	*ret_mtu = a->mtu;
+	return true;
 }
 
 static uint32_t find_next_hop(const struct control *control, const struct carry_event *offer,
@@ -135,32 +144,48 @@ static uint32_t find_next_hop(const struct control *control, const struct carry_
 	return number;
 }
 
+// The end on the wire, but for the next hop. Returns the MTU.
+static uint32_t take_wire(const struct control *control, const struct carry_event *offer,
+			  struct offload_connection *connection)
+{
+	struct port_state uplink = {0};
+
+	port_read_state(nic_port(control->config.nic, PORT_UPLINK, 0), &uplink);
+	connection->ends[1] =
+		(struct offload_end){.slot = OFFLOAD_WIRE, .sent = tuple_of(&offer->sent[1])};
+	connection->wire_mac = uplink.mac;
+	return uplink.mtu;
+}
+
 // Returns 0: it will be carried; or how many seconds it is not to be offered again.
 static uint16_t take_on(struct control *control, const struct carry_event *offer)
 {
-	const struct pod *pod = pod_of_slot(control, offer->slot);
-	struct port_state uplink = {0};
+	const bool to_wire = offer->slots[1] == CARRY_WIRE;
+	struct offload_connection connection = {
+		.is_ipv6 = offer->is_ipv6,
+		.is_tcp = offer->protocol == IPPROTO_TCP,
+	};
+	struct offload_end *ends = connection.ends;
+	uint32_t mtus[OFFLOAD_ENDS];
 	char why[LIMIT_TEXT + 1];
 
 	why_none(control, why);
-	if (why[0] != '\0' || pod == NULL || offer->wire != datapath_wire_generation())
+	if (why[0] != '\0' || offer->wire != datapath_wire_generation())
 		return PAUSE_S;
-	const struct attachment *a = &pod->record.attachment;
-	port_read_state(nic_port(control->config.nic, PORT_UPLINK, 0), &uplink);
-	if (!has_address(a, offer) || !may_be_carried(a, &uplink))
+	if (!find_end(control, offer, 0, &ends[0], &mtus[0]) ||
+	    (!to_wire && !find_end(control, offer, 1, &ends[1], &mtus[1])))
 		return PAUSE_REFUSED_S;
-	struct offload_connection connection = {
-		.slot = offer->slot,
-		.is_ipv6 = offer->is_ipv6,
-		.is_tcp = offer->protocol == IPPROTO_TCP,
-		.inside = tuple_of(&offer->inside),
-		.outside = tuple_of(&offer->outside),
-		.pod_mac = a->mac,
-		.wire_mac = uplink.mac,
-	};
-	connection.next_hop = find_next_hop(control, offer, &connection.next_hop_mac);
-	if (connection.next_hop == 0)
-		return PAUSE_S;
+	if (to_wire)
+		mtus[1] = take_wire(control, offer, &connection);
+	// What the e-switch does to packets must be all that is done to them in software. Rules cannot match a size, so
+	// nothing may be too large for the other side: the MTUs must be the same.
+	if (mtus[0] != mtus[1])
+		return PAUSE_REFUSED_S;
+	if (to_wire) {
+		connection.next_hop = find_next_hop(control, offer, &ends[1].mac);
+		if (connection.next_hop == 0)
+			return PAUSE_S;
+	}
 	return offload_connection_add(control->config.offload, offer->place, &connection) < 0
 		       ? PAUSE_REFUSED_S
 		       : 0;
@@ -238,10 +263,8 @@ static void give(void *context, const struct offload_answer *from)
 			: from->kind == OFFLOAD_NOTED ? CARRY_NOTED
 						      : CARRY_ENDED,
 		.pause_s = from->refused ? PAUSE_REFUSED_S : PAUSE_S,
-		.packets_sent = from->packets_sent,
-		.bytes_sent = from->bytes_sent,
-		.packets_received = from->packets_received,
-		.bytes_received = from->bytes_received,
+		.packets = {from->packets[0], from->packets[1]},
+		.bytes = {from->bytes[0], from->bytes[1]},
 	});
 	(*given)++;
 }

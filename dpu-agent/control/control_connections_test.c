@@ -45,14 +45,14 @@ static struct carry_event offer(uint32_t place)
 		.place = place,
 		.kind = CARRY_OFFERED,
 		.protocol = IPPROTO_TCP,
-		.slot = (uint16_t)pod.function.vf,
+		.slots = {(uint16_t)pod.function.vf, CARRY_WIRE},
 		.wire = fake_connections.wire,
-		.inside = {.source_port_be = htons(4000), .destination_port_be = htons(80)},
-		.outside = {.source_port_be = htons(80), .destination_port_be = htons(50000)},
+		.sent = {{.source_port_be = htons(4000), .destination_port_be = htons(80)},
+			 {.source_port_be = htons(80), .destination_port_be = htons(50000)}},
 		.next_hop = {192, 0, 2, 1},
 	};
 
-	memcpy(event.inside.source, &pod.ipv4, 4);
+	memcpy(event.sent[0].source, &pod.ipv4, 4);
 	return event;
 }
 
@@ -93,13 +93,13 @@ static void an_offer_is_made_a_connection_of_the_pod_by_its_next_hop(void **stat
 	assert_true(fake_connections.accepting);
 	expect_added(&event);
 	const struct offload_connection *added = &fake_connections.added;
-	assert_int_equal(added->slot, pod.function.vf);
+	assert_int_equal(added->ends[0].slot, pod.function.vf);
 	assert_int_equal(added->next_hop, fake_connections.hop);
 	assert_true(added->is_tcp && !added->is_ipv6);
-	assert_memory_equal(&added->next_hop_mac, &fake_connections.hop_mac, 6);
-	assert_memory_equal(&added->pod_mac, &pod.mac, 6);
-	assert_int_equal(added->outside.destination_port_be, htons(50000));
-	assert_memory_equal(added->inside.source, &pod.ipv4, 4);
+	assert_memory_equal(&added->ends[1].mac, &fake_connections.hop_mac, 6);
+	assert_memory_equal(&added->ends[0].mac, &pod.mac, 6);
+	assert_int_equal(added->ends[1].sent.destination_port_be, htons(50000));
+	assert_memory_equal(added->ends[0].sent.source, &pod.ipv4, 4);
 }
 
 static void what_is_not_as_it_was_when_it_was_offered_is_refused(void **state)
@@ -109,10 +109,10 @@ static void what_is_not_as_it_was_when_it_was_offered_is_refused(void **state)
 	event.wire++; // routed by an uplink that is not there any more
 	expect_refused(&event);
 	event = offer(2);
-	event.inside.source[3]++; // another pod's
+	event.sent[0].source[3]++; // another pod's
 	expect_refused(&event);
 	event = offer(3);
-	event.slot++; // nobody's
+	event.slots[0]++; // nobody's
 	expect_refused(&event);
 	event = offer(4);
 	fake_connections.hop = 0; // not known any more
@@ -148,11 +148,11 @@ static void connections_of_a_pod_with_a_limit_are_carried_as_any_others(void **s
 		call.request.body.attach.bandwidth = limits[i];
 		test_must_run(&agent, &call);
 		event = offer(i);
-		event.slot = (uint16_t)call.reply.body.attach.function.vf;
-		memcpy(event.inside.source, &call.reply.body.attach.ipv4, 4);
+		event.slots[0] = (uint16_t)call.reply.body.attach.function.vf;
+		memcpy(event.sent[0].source, &call.reply.body.attach.ipv4, 4);
 		expect_added(&event);
-		assert_memory_equal(&fake_connections.added.pod_mac, &call.reply.body.attach.mac,
-				    6);
+		assert_memory_equal(&fake_connections.added.ends[0].mac,
+				    &call.reply.body.attach.mac, 6);
 		test_call_clear(&call);
 	}
 }
@@ -186,6 +186,80 @@ static void the_e_switch_is_told_what_vlan_the_wire_is_on(void **state)
 	expect_added(&event);
 	assert_int_equal(0, control_set_uplink(agent.control, &agent.uplink, &err));
 	assert_int_equal(fake_offload.router.vlan, 0);
+}
+
+// ---- between pods --------------------------------------------------------------------------------
+
+static struct attachment other;
+
+// `pod` has called a port that `other` publishes.
+static struct carry_event offer_within(uint32_t place)
+{
+	struct carry_event event = offer(place);
+
+	event.slots[1] = (uint16_t)other.function.vf;
+	memset(event.next_hop, 0, sizeof(event.next_hop));
+	memcpy(event.sent[1].source, &other.ipv4, 4);
+	return event;
+}
+
+static void an_offer_between_pods_is_made_a_connection_of_both_without_a_next_hop(void **state)
+{
+	other = test_must_attach(&agent, "other");
+	const struct carry_event event = offer_within(12);
+
+	fake_connections.hop = 0; // the wire does not matter
+	expect_added(&event);
+	const struct offload_connection *added = &fake_connections.added;
+	assert_int_equal(added->ends[0].slot, pod.function.vf);
+	assert_int_equal(added->ends[1].slot, other.function.vf);
+	assert_memory_equal(&added->ends[0].mac, &pod.mac, 6);
+	assert_memory_equal(&added->ends[1].mac, &other.mac, 6);
+	assert_memory_equal(added->ends[1].sent.source, &other.ipv4, 4);
+	assert_int_equal(added->ends[1].sent.destination_port_be, htons(50000));
+	assert_int_equal(added->next_hop, 0);
+}
+
+static void what_of_either_pod_is_not_as_it_was_is_refused(void **state)
+{
+	other = test_must_attach(&agent, "other");
+	for (unsigned int end = 0; end < 2; end++) {
+		struct carry_event event = offer_within(1);
+
+		event.sent[end].source[3] ^= 0x40; // somebody else's address
+		expect_refused(&event);
+		event = offer_within(2);
+		event.slots[end] += 2; // nobody's port, or the host's
+		expect_refused(&event);
+	}
+	struct carry_event event = offer_within(3);
+	event.wire++; // the address that they met by is another one
+	expect_refused(&event);
+	event = offer_within(4);
+	expect_added(&event);
+}
+
+// Whoever sends a packet that is too large for the other must be told; the wire's MTU does not matter.
+static void pods_of_different_mtu_keep_their_connections_in_software(void **state)
+{
+	struct uplink uplink = agent.uplink;
+	struct test_call call;
+	struct error err;
+
+	test_attach(&call, "smaller");
+	call.request.body.attach.requested_mtu = pod.mtu - 100;
+	test_must_run(&agent, &call);
+	other = call.reply.body.attach;
+	assert_int_equal(other.mtu, pod.mtu - 100);
+	struct carry_event event = offer_within(1);
+	expect_refused(&event);
+	test_call_clear(&call);
+
+	other = test_must_attach(&agent, "as large");
+	uplink.mtu = pod.mtu - 100;
+	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
+	event = offer_within(2);
+	expect_added(&event);
 }
 
 static void another_uplink_sends_all_of_them_back(void **state)
@@ -242,7 +316,7 @@ static void a_next_hop_is_kept_confirmed_and_followed(void **state)
 	wait_for_next_look();
 	assert_int_equal(fake_connections.left_hop, 3);
 	expect_added(&later);
-	assert_memory_equal(&fake_connections.added.next_hop_mac, &fake_connections.hop_mac, 6);
+	assert_memory_equal(&fake_connections.added.ends[1].mac, &fake_connections.hop_mac, 6);
 	// And now it is gone.
 	fake_connections.used_hop = fake_connections.left_hop = 0;
 	fake_connections.hop = 0;
@@ -254,7 +328,7 @@ static void what_the_e_switch_says_is_passed_on(void **state)
 {
 	fake_connections.to_tell[0] = (struct offload_answer){.place = 1, .kind = OFFLOAD_BEGUN};
 	fake_connections.to_tell[1] = (struct offload_answer){
-		.place = 2, .kind = OFFLOAD_NOTED, .packets_sent = 3, .bytes_received = 400};
+		.place = 2, .kind = OFFLOAD_NOTED, .packets = {3}, .bytes = {0, 400}};
 	fake_connections.to_tell[2] = (struct offload_answer){.place = 3, .kind = OFFLOAD_ENDED};
 	fake_connections.to_tell[3] =
 		(struct offload_answer){.place = 4, .kind = OFFLOAD_ENDED, .refused = true};
@@ -264,8 +338,8 @@ static void what_the_e_switch_says_is_passed_on(void **state)
 	assert_int_equal(fake_connections.answer_count, 4);
 	assert_int_equal(answers[0].kind, CARRY_BEGUN);
 	assert_int_equal(answers[1].kind, CARRY_NOTED);
-	assert_int_equal(answers[1].packets_sent, 3);
-	assert_int_equal(answers[1].bytes_received, 400);
+	assert_int_equal(answers[1].packets[0], 3);
+	assert_int_equal(answers[1].bytes[1], 400);
 	assert_int_equal(answers[2].kind, CARRY_ENDED);
 	assert_true(answers[3].pause_s > answers[2].pause_s);
 }
@@ -295,6 +369,9 @@ int main(void)
 		TEST(connections_of_a_pod_with_a_limit_are_carried_as_any_others),
 		TEST(nothing_is_asked_for_while_it_could_not_be_carried),
 		TEST(the_e_switch_is_told_what_vlan_the_wire_is_on),
+		TEST(an_offer_between_pods_is_made_a_connection_of_both_without_a_next_hop),
+		TEST(what_of_either_pod_is_not_as_it_was_is_refused),
+		TEST(pods_of_different_mtu_keep_their_connections_in_software),
 		TEST(another_uplink_sends_all_of_them_back),
 		TEST(other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered),
 		TEST(a_next_hop_is_kept_confirmed_and_followed),

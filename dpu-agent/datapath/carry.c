@@ -97,9 +97,8 @@ static struct carry_tuple tuple_of(const struct conntrack_tuple *from)
 	return to;
 }
 
-void carry_offer(struct masquerade *masquerade, const struct rte_mbuf *m, uint32_t place)
+void carry_offer(struct masquerade *masquerade, const uint8_t *next_hop, uint32_t place)
 {
-	const struct packet_meta *meta = packet_meta(m);
 	const struct wire *wire = worker_self->snapshot->wire;
 	struct carry *carry = masquerade->carry;
 	struct conntrack_sides sides;
@@ -112,22 +111,25 @@ void carry_offer(struct masquerade *masquerade, const struct rte_mbuf *m, uint32
 	struct carry_event event = {
 		.place = place,
 		.kind = CARRY_OFFERED,
-		.protocol = sides.inside.protocol,
-		.is_ipv6 = sides.inside.family == 6,
-		.slot = meta->in_slot,
+		.protocol = sides.sent[0].protocol,
+		.is_ipv6 = sides.sent[0].family == 6,
 		.wire = wire->generation,
-		.inside = tuple_of(&sides.inside),
-		.outside = tuple_of(&sides.outside),
 	};
-	memcpy(event.next_hop, meta->next_hop, sizeof(event.next_hop));
+	for (unsigned int i = 0; i < 2; i++) {
+		event.slots[i] = sides.pods[i] == CONNTRACK_NO_POD ? (uint16_t)CARRY_WIRE
+								   : (uint16_t)sides.pods[i];
+		event.sent[i] = tuple_of(&sides.sent[i]);
+	}
+	if (next_hop != NULL)
+		memcpy(event.next_hop, next_hop, sizeof(event.next_hop));
 	tell(carry, &event);
 }
 
 static void hear(struct conntrack *table, const struct carry_answer *answer)
 {
 	const struct conntrack_unseen unseen = {
-		.packets = {answer->packets_sent, answer->packets_received},
-		.bytes = {answer->bytes_sent, answer->bytes_received},
+		.packets = {answer->packets[0], answer->packets[1]},
+		.bytes = {answer->bytes[0], answer->bytes[1]},
 	};
 
 	switch (answer->kind) {

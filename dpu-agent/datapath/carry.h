@@ -26,6 +26,8 @@ struct carry_tuple {
 	in_port_t source_port_be, destination_port_be;
 };
 
+enum { CARRY_WIRE = UINT16_MAX };
+
 enum carry_event_kind { CARRY_OFFERED, CARRY_RECALL };
 
 struct carry_event {
@@ -33,20 +35,20 @@ struct carry_event {
 	uint8_t kind;     // enum carry_event_kind; the rest is of CARRY_OFFERED
 	uint8_t protocol; // TCP or UDP
 	bool is_ipv6;
-	uint16_t slot;                      // the pod's port
-	uint32_t wire;                      // datapath_wire_generation() that it was routed by
-	struct carry_tuple inside, outside; // as the pod sends, as the answers come from the wire
-	uint8_t next_hop[16];               // neighbour on the wire
+	// Its two ends, and what they send: a pod, and the wire or another pod.
+	uint16_t slots[2]; // the pod's port; the second: CARRY_WIRE if it is the wire
+	struct carry_tuple sent[2];
+	uint32_t wire; // datapath_wire_generation() that it was routed by, or that has its address
+	uint8_t next_hop[16]; // neighbour on the wire; zeros if neither end is there
 };
 
 enum carry_answer_kind { CARRY_BEGUN, CARRY_NOTED, CARRY_ENDED };
 
 struct carry_answer {
 	uint32_t place;
-	uint8_t kind;     // enum carry_answer_kind
-	uint16_t pause_s; // ENDED: before it may be offered again
-	// By the pod, to the pod; since the last answer. Of NOTED and ENDED.
-	uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
+	uint8_t kind;                  // enum carry_answer_kind
+	uint16_t pause_s;              // ENDED: before it may be offered again
+	uint64_t packets[2], bytes[2]; // by which end; since the last answer. Of NOTED and ENDED
 };
 
 // Rings (poll for reading) when the worker has something to tell: nothing, as long as nothing is masqueraded or published.

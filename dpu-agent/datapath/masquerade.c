@@ -238,8 +238,10 @@ enum conntrack_verdict masquerade_translate(struct masquerade *masquerade, struc
 		if (unlikely(rewrite.renumber))
 			conntrack_packet_renumber(rte_pktmbuf_mtod(m, uint8_t *), rewrite.id);
 		*ret_release = rewrite.release;
-		if (unlikely(rewrite.steady) && (way == MASQUERADE_OUT || way == MASQUERADE_REPLY))
-			carry_offer(masquerade, m, rewrite.place);
+		if (unlikely(rewrite.steady) && way != MASQUERADE_IN)
+			carry_offer(masquerade,
+				    way == MASQUERADE_HAIRPIN ? NULL : packet_meta(m)->next_hop,
+				    rewrite.place);
 	}
 	if (verdict == CONNTRACK_HOLD && !conntrack_hold(masquerade->table, m))
 		return CONNTRACK_FRAGMENT_LOST;

@@ -101,8 +101,8 @@ enum drop_reason masquerade_drop_reason(enum conntrack_verdict verdict);
 
 int carry_new(struct carry **ret_carry, struct error *err);
 void carry_free(struct carry *carry); // NULL is fine
-// Worker. Offer the connection at this place, whose packet to the wire this is.
-void carry_offer(struct masquerade *masquerade, const struct rte_mbuf *m, uint32_t place);
+// Worker. Offer the connection at this place. next_hop: of its packet to the wire; NULL: neither end is there.
+void carry_offer(struct masquerade *masquerade, const uint8_t *next_hop, uint32_t place);
 // As struct conntrack_config has it.
 bool carry_recall(void *context, uint32_t place);
 // Hear what the control thread has answered.

@@ -109,20 +109,21 @@ static void a_steady_connection_is_offered_once_with_all_that_its_rules_need(voi
 	assert_true(carry_take(&event));
 	assert_int_equal(event.kind, CARRY_OFFERED);
 	assert_int_equal(event.protocol, IPPROTO_UDP);
-	assert_int_equal(event.slot, POD_A);
+	assert_int_equal(event.slots[0], POD_A);
+	assert_int_equal(event.slots[1], CARRY_WIRE);
 	assert_int_equal(event.wire, datapath_wire_generation());
 	assert_false(event.is_ipv6);
 	inet_pton(AF_INET, A4, address);
-	assert_memory_equal(event.inside.source, address, 4);
+	assert_memory_equal(event.sent[0].source, address, 4);
 	inet_pton(AF_INET, WORLD4, address);
-	assert_memory_equal(event.inside.destination, address, 4);
-	assert_memory_equal(event.outside.source, address, 4);
+	assert_memory_equal(event.sent[0].destination, address, 4);
+	assert_memory_equal(event.sent[1].source, address, 4);
 	inet_pton(AF_INET, WIRE4, address);
-	assert_memory_equal(event.outside.destination, address, 4);
+	assert_memory_equal(event.sent[1].destination, address, 4);
 	inet_pton(AF_INET, GATE4, address);
 	assert_memory_equal(event.next_hop, address, 4);
 	// As it is on the wire.
-	assert_memory_equal(&event.outside.destination_port_be, got.bytes + got.l4, 2);
+	assert_memory_equal(&event.sent[1].destination_port_be, got.bytes + got.l4, 2);
 	talk(STEADY);
 	assert_false(carry_take(&event));
 	assert_false(rings());
@@ -136,8 +137,8 @@ static void what_is_answered_is_heard_in_the_next_walk(void **state)
 	assert_true(carry_take(&event));
 	const size_t room = carry_room();
 	carry_answer(&(struct carry_answer){.place = event.place, .kind = CARRY_BEGUN});
-	carry_answer(&(struct carry_answer){
-		.place = event.place, .kind = CARRY_NOTED, .packets_sent = 5});
+	carry_answer(
+		&(struct carry_answer){.place = event.place, .kind = CARRY_NOTED, .packets = {5}});
 	assert_int_equal(carry_room(), room - 2);
 	run();
 	assert_int_equal(carry_room(), room);

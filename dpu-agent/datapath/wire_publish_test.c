@@ -244,13 +244,54 @@ static void who_calls_on_and_on_is_offered_to_the_e_switch(void **state)
 	carry_accept(false);
 	assert_true(carry_take(&event));
 	assert_int_equal(event.kind, CARRY_OFFERED);
-	assert_int_equal(event.slot, POD_A);
+	assert_int_equal(event.slots[0], POD_A);
+	assert_int_equal(event.slots[1], CARRY_WIRE);
 	assert_int_equal(1, inet_pton(AF_INET, A4, address));
-	assert_memory_equal(event.inside.source, address, 4);
-	assert_int_equal(event.inside.source_port_be, RTE_BE16(POD_PORT));
-	assert_int_equal(event.outside.destination_port_be, RTE_BE16(HOST_PORT));
+	assert_memory_equal(event.sent[0].source, address, 4);
+	assert_int_equal(event.sent[0].source_port_be, RTE_BE16(POD_PORT));
+	assert_int_equal(event.sent[1].destination_port_be, RTE_BE16(HOST_PORT));
 	assert_int_equal(1, inet_pton(AF_INET, GATE4, address));
 	assert_memory_equal(event.next_hop, address, 4);
+	assert_false(carry_take(&event));
+}
+
+// And so is what never sees the wire: with both pods' ports, and no next hop.
+static void who_calls_from_within_is_offered_with_both_pods(void **state)
+{
+	static const uint8_t none[16];
+	struct carry_event event;
+	uint8_t address[4];
+
+	carry_accept(true);
+	for (unsigned int i = 0; i < 8; i++)
+		call_from_within(POD_B, B4, WIRE4, A4);
+	carry_accept(false);
+	assert_true(carry_take(&event));
+	assert_int_equal(event.kind, CARRY_OFFERED);
+	assert_int_equal(event.protocol, IPPROTO_UDP);
+	assert_int_equal(event.wire, datapath_wire_generation());
+	assert_int_equal(event.slots[0], POD_B);
+	assert_int_equal(event.slots[1], POD_A);
+	assert_int_equal(1, inet_pton(AF_INET, B4, address));
+	assert_memory_equal(event.sent[0].source, address, 4);
+	assert_int_equal(event.sent[0].destination_port_be, RTE_BE16(HOST_PORT));
+	assert_int_equal(1, inet_pton(AF_INET, A4, address));
+	assert_memory_equal(event.sent[1].source, address, 4);
+	assert_int_equal(event.sent[1].source_port_be, RTE_BE16(POD_PORT));
+	assert_int_equal(1, inet_pton(AF_INET, WIRE4, address));
+	assert_memory_equal(event.sent[1].destination, address, 4);
+	assert_memory_equal(event.next_hop, none, sizeof(none));
+	assert_false(carry_take(&event));
+}
+
+static void a_pod_that_calls_itself_is_not_offered(void **state)
+{
+	struct carry_event event;
+
+	carry_accept(true);
+	for (unsigned int i = 0; i < 20; i++)
+		call_from_within(POD_A, A4, WIRE4, A4);
+	carry_accept(false);
 	assert_false(carry_take(&event));
 }
 
@@ -285,6 +326,8 @@ int main(void)
 		TEST(the_agents_own_errors_find_back),
 		TEST(the_pods_error_reaches_who_has_called),
 		TEST(who_calls_on_and_on_is_offered_to_the_e_switch),
+		TEST(who_calls_from_within_is_offered_with_both_pods),
+		TEST(a_pod_that_calls_itself_is_not_offered),
 		TEST(what_is_published_no_more_ends_at_once),
 	};
 

@@ -122,10 +122,38 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	return why[0] == '\0';
 }
 
+static bool may_open_gates(const struct offload *offload,
+			   const struct offload_connection *connection)
+{
+	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
+		const uint32_t slot = connection->ends[end].slot;
+
+		if (slot != OFFLOAD_WIRE && !gate_may_open(offload, slot))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t most_hairpins(const struct connections *all)
+{
+	return RTE_MAX(all->most / ENGINE_HAIRPIN_SHARE, 1U);
+}
+
+static void count_in(struct connections *all, const struct offload_connection *connection)
+{
+	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
+		if (connection->ends[end].slot != OFFLOAD_WIRE)
+			all->of_slot[connection->ends[end].slot]++;
+	}
+	all->of_next_hop[connection->next_hop]++;
+	all->hairpins += connection_is_hairpin(connection);
+}
+
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection)
 {
 	struct connections *all = offload->connections;
+	const bool hairpin = connection_is_hairpin(connection);
 	struct carried *c;
 
 	if (place >= all->size) {
@@ -133,19 +161,37 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 		return -ENOSPC;
 	}
 	c = &all->places[place];
-	if (!gate_may_open(offload, connection->slot))
+	if (hairpin && (offload->engine == NULL || !offload->engine->hairpin ||
+			connection->ends[0].slot == connection->ends[1].slot))
+		return -ENOTSUP;
+	if (!may_open_gates(offload, connection))
 		return -EBUSY;
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
-		    all->lists[LIST_LEAVING].count >=
-	    all->most) {
+			    all->lists[LIST_LEAVING].count >=
+		    all->most ||
+	    (hairpin && all->hairpins >= most_hairpins(all))) {
 		all->refused_full++;
 		return -ENOSPC;
 	}
 	*c = (struct carried){.connection = *connection, .since = all->clock};
-	all->of_slot[connection->slot]++;
-	all->of_next_hop[connection->next_hop]++;
+	count_in(all, connection);
 	connections_put(all, c, LIST_WAITING);
 	return 0;
+}
+
+void connections_let_go(struct connections *all, struct carried *c)
+{
+	const struct offload_connection *connection = &c->connection;
+
+	connections_take_out(all, c);
+	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
+		if (connection->ends[end].slot == OFFLOAD_WIRE)
+			continue;
+		all->of_slot[connection->ends[end].slot]--;
+		all->of_earlier[connection->ends[end].slot] -= connections_is_earlier(all, c, end);
+	}
+	all->of_next_hop[connection->next_hop]--;
+	all->hairpins -= connection_is_hairpin(connection);
 }
 
 static void leave(struct connections *all, struct carried *c)
@@ -168,8 +214,13 @@ void offload_connection_leave(struct offload *offload, uint32_t place)
 
 bool connections_is_outdated(const struct connections *all, const struct carried *c)
 {
-	return c->since < all->left_all || c->since < all->left_slot[c->connection.slot] ||
-	       c->since < all->left_next_hop[c->connection.next_hop];
+	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
+		const uint32_t slot = c->connection.ends[end].slot;
+
+		if (slot != OFFLOAD_WIRE && c->since < all->left_slot[slot])
+			return true;
+	}
+	return c->since < all->left_all || c->since < all->left_next_hop[c->connection.next_hop];
 }
 
 // All that are from before this.
@@ -285,7 +336,7 @@ void connections_forget(struct offload *offload)
 	while (all->lists[LIST_LEAVING].count > 0) {
 		struct carried *c = &all->places[all->lists[LIST_LEAVING].first];
 
-		c->flows[SENT] = c->flows[RECEIVED] = NULL;
+		memset(c->flows, 0, sizeof(c->flows));
 		all->ended++;
 		connections_put(all, c, LIST_GONE);
 	}

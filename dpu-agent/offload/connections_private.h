@@ -35,7 +35,7 @@ void connections_clear_count(struct offload *offload, uint32_t slot);
 enum { PLACE_NONE = UINT32_MAX };
 
 enum list { LIST_FREE, LIST_WAITING, LIST_CARRIED, LIST_LEAVING, LIST_GONE, LISTS };
-enum half { SENT, RECEIVED, HALVES };
+enum { HALVES = OFFLOAD_ENDS }; // one is what an end sends
 enum { GATE_SENT_IPV4, GATE_SENT_IPV6, GATE_RECEIVED, GATE_RULES };
 
 struct carried {
@@ -67,6 +67,7 @@ struct gate {
 struct connections {
 	struct carried *places;
 	uint32_t size, most;
+	uint32_t hairpins; // between pods, not free
 	struct queue lists[LISTS];
 	// Counts the orders to leave. A connection that is from before one that concerns it is to leave, and is found by
 	// a sweep over the places, a portion in each round.
@@ -75,8 +76,9 @@ struct connections {
 	uint32_t sweep_next, sweep_left;
 	struct gate gates[OFFLOAD_SLOTS];
 	uint32_t gates_closing;
-	uint32_t of_earlier[OFFLOAD_SLOTS]; // not free, and an earlier pod's
-	uint32_t of_slot[OFFLOAD_SLOTS], of_next_hop[OFFLOAD_NEXT_HOPS_MAX]; // not free
+	// Not free; one between pods is of both. And of those how many are an earlier pod's.
+	uint32_t of_slot[OFFLOAD_SLOTS], of_next_hop[OFFLOAD_NEXT_HOPS_MAX];
+	uint32_t of_earlier[OFFLOAD_SLOTS];
 	struct engine_count received[OFFLOAD_SLOTS],
 		sent[OFFLOAD_SLOTS]; // by the agent's port there
 	uint64_t begun, ended, refused_full, refused_nic;
@@ -86,14 +88,34 @@ struct connections {
 
 void connections_take_out(struct connections *all, struct carried *c);
 void connections_put(struct connections *all, struct carried *c, enum list list);
+// It has been told of: its place is free.
+void connections_let_go(struct connections *all, struct carried *c);
 // It was told to leave, or everybody was whom it is among.
 bool connections_is_outdated(const struct connections *all, const struct carried *c);
 // Find those, among so many places.
 void connections_sweep(struct connections *all, uint32_t places);
-// A pod that has left had it.
-static inline bool connections_is_earlier(const struct connections *all, const struct carried *c)
+static inline bool connection_is_hairpin(const struct offload_connection *connection)
 {
-	return c->since < all->pod_since[c->connection.slot];
+	return connection->ends[1].slot != OFFLOAD_WIRE;
+}
+
+static inline bool connection_has_slot(const struct offload_connection *connection, uint32_t slot)
+{
+	return connection->ends[0].slot == slot || connection->ends[1].slot == slot;
+}
+
+// This end of it is no pod's that is there: it has left.
+static inline bool connections_is_earlier(const struct connections *all, const struct carried *c,
+					  unsigned int end)
+{
+	const uint32_t slot = c->connection.ends[end].slot;
+
+	return slot != OFFLOAD_WIRE && c->since < all->pod_since[slot];
+}
+
+static inline bool carried_has_rules(const struct carried *c)
+{
+	return c->flows[0] != NULL || c->flows[1] != NULL;
 }
 
 // ---- connections_gate.c --------------------------------------------------------------------------

@@ -39,30 +39,30 @@ static void add(struct engine_count *sum, uint64_t packets, uint64_t bytes)
 	sum->bytes += bytes;
 }
 
-// What one half has counted, for the ports that its packets came in and went out by. What they have for a pod is counted
-// by the pod's gate, where a limit has taken its share.
-static void account(struct offload *offload, const struct carried *c, enum half half,
+// What one end has sent, for the ports that it came in and went out by. What is for a pod is counted by the pod's gate, where a
+// limit has taken its share.
+static void account(struct offload *offload, const struct carried *c, unsigned int end,
 		    uint64_t packets, uint64_t bytes)
 {
+	const uint32_t from = c->connection.ends[end].slot, to = c->connection.ends[!end].slot;
 	struct connections *all = offload->connections;
 	const uint32_t wire = offload->uplink_slot;
 	// Rules count without the tag, the port with it.
 	const uint64_t tags = offload->router.vlan != 0 ? packets * RTE_VLAN_HLEN : 0;
 
-	if (half == RECEIVED) {
+	if (from == OFFLOAD_WIRE)
 		add(&all->received[wire], packets, bytes + tags);
-		return;
-	}
-	add(&all->sent[wire], packets, bytes + tags);
-	if (!connections_is_earlier(all, c))
-		add(&all->received[c->connection.slot], packets, bytes);
+	else if (!connections_is_earlier(all, c, end))
+		add(&all->received[from], packets, bytes);
+	if (to == OFFLOAD_WIRE)
+		add(&all->sent[wire], packets, bytes + tags);
 }
 
 static void read_counters(struct offload *offload, struct carried *c)
 {
 	struct engine_count now;
 
-	for (enum half half = SENT; half < HALVES; half++) {
+	for (unsigned int half = 0; half < HALVES; half++) {
 		struct engine_count *read = &c->read[half];
 
 		if (c->flows[half] == NULL ||
@@ -92,33 +92,47 @@ static struct rule_side side_of(const struct offload_connection *c,
 	return side;
 }
 
-// Packets of the pod come as `inside` and leave as the answer to `outside`; and the other way round.
-static void write_down(const struct offload *offload, const struct offload_connection *c,
-		       enum half half, struct rule *rule, struct rule_connection *directions)
+static enum rule_kind kind_of(const struct offload_connection *c, unsigned int half)
 {
-	static const enum rule_kind kinds[HALVES][2][2] = {
-		[SENT] = {{RULE_SENT_UDP_IPV4, RULE_SENT_UDP_IPV6},
-			  {RULE_SENT_TCP_IPV4, RULE_SENT_TCP_IPV6}},
-		[RECEIVED] = {{RULE_RECEIVED_UDP_IPV4, RULE_RECEIVED_UDP_IPV6},
-			      {RULE_RECEIVED_TCP_IPV4, RULE_RECEIVED_TCP_IPV6}},
-	};
-	const struct port *port =
-		nic_port(offload->nic, PORT_FUNCTION, offload->vf_of_slot[c->slot]);
-	const uint16_t function = port_ethdev_id(port);
-	const struct mac *router = &offload->router.mac;
+	static const enum rule_kind sent[2][2] = {{RULE_SENT_UDP_IPV4, RULE_SENT_UDP_IPV6},
+						  {RULE_SENT_TCP_IPV4, RULE_SENT_TCP_IPV6}};
+	static const enum rule_kind received[2][2] = {
+		{RULE_RECEIVED_UDP_IPV4, RULE_RECEIVED_UDP_IPV6},
+		{RULE_RECEIVED_TCP_IPV4, RULE_RECEIVED_TCP_IPV6}};
+	static const enum rule_kind hairpin[2][2] = {
+		{RULE_HAIRPIN_UDP_IPV4, RULE_HAIRPIN_UDP_IPV6},
+		{RULE_HAIRPIN_TCP_IPV4, RULE_HAIRPIN_TCP_IPV6}};
 
-	*directions = half == SENT
-			      ? (struct rule_connection){.from = side_of(c, &c->inside, false),
-							 .to = side_of(c, &c->outside, true)}
-			      : (struct rule_connection){.from = side_of(c, &c->outside, false),
-							 .to = side_of(c, &c->inside, true)};
-	directions->from.port_id = half == SENT ? function : offload->uplink;
-	directions->from.source_mac = half == SENT ? c->pod_mac : c->next_hop_mac;
-	directions->from.destination_mac = half == SENT ? *router : c->wire_mac;
-	directions->to.port_id = half == SENT ? offload->uplink : function;
-	directions->to.source_mac = half == SENT ? c->wire_mac : *router;
-	directions->to.destination_mac = half == SENT ? c->next_hop_mac : gate_address(c->slot);
-	*rule = (struct rule){.kind = kinds[half][c->is_tcp][c->is_ipv6], .connection = directions};
+	if (connection_is_hairpin(c))
+		return hairpin[c->is_tcp][c->is_ipv6];
+	return (half == 0 ? sent : received)[c->is_tcp][c->is_ipv6];
+}
+
+static uint16_t port_of(const struct offload *offload, const struct offload_end *end)
+{
+	if (end->slot == OFFLOAD_WIRE)
+		return offload->uplink;
+	return port_ethdev_id(
+		nic_port(offload->nic, PORT_FUNCTION, offload->vf_of_slot[end->slot]));
+}
+
+// Packets come as one end sends them, and leave as the answers to what the other end sends.
+static void write_down(const struct offload *offload, const struct offload_connection *c,
+		       unsigned int half, struct rule *rule, struct rule_connection *directions)
+{
+	const struct offload_end *from = &c->ends[half], *to = &c->ends[!half];
+	const struct mac *router = &offload->router.mac;
+	const bool from_wire = from->slot == OFFLOAD_WIRE, to_wire = to->slot == OFFLOAD_WIRE;
+
+	*directions = (struct rule_connection){.from = side_of(c, &from->sent, false),
+					       .to = side_of(c, &to->sent, true)};
+	directions->from.port_id = port_of(offload, from);
+	directions->from.source_mac = from->mac;
+	directions->from.destination_mac = from_wire ? c->wire_mac : *router;
+	directions->to.port_id = port_of(offload, to);
+	directions->to.source_mac = to_wire ? c->wire_mac : *router;
+	directions->to.destination_mac = to_wire ? to->mac : gate_address(to->slot);
+	*rule = (struct rule){.kind = kind_of(c, half), .connection = directions};
 }
 
 struct chunk {
@@ -159,7 +173,7 @@ static void remove_chunk(struct offload *offload, struct chunk *chunk)
 	chunk->op_count = 0;
 	for (size_t i = 0; i < chunk->count; i++) {
 		read_counters(offload, chunk->connections[i]);
-		for (enum half half = SENT; half < HALVES; half++) {
+		for (unsigned int half = 0; half < HALVES; half++) {
 			if (chunk->connections[i]->flows[half] != NULL)
 				add_op(chunk, false, &chunk->connections[i]->flows[half]);
 		}
@@ -181,7 +195,7 @@ static void finish_removal(struct offload *offload, struct chunk *chunk)
 	for (size_t i = 0; i < chunk->count; i++) {
 		struct carried *c = chunk->connections[i];
 
-		if (c->flows[SENT] != NULL || c->flows[RECEIVED] != NULL) {
+		if (carried_has_rules(c)) {
 			connections_put(all, c, LIST_LEAVING);
 			continue;
 		}
@@ -195,7 +209,7 @@ static void install_chunk(struct offload *offload, struct chunk *chunk, bool ret
 {
 	chunk->op_count = 0;
 	for (size_t i = 0; i < chunk->count; i++) {
-		for (enum half half = SENT; half < HALVES; half++) {
+		for (unsigned int half = 0; half < HALVES; half++) {
 			size_t at = chunk->op_count;
 
 			write_down(offload, &chunk->connections[i]->connection, half,
@@ -207,8 +221,8 @@ static void install_chunk(struct offload *offload, struct chunk *chunk, bool ret
 	for (size_t i = 0; i < chunk->count; i++) {
 		const struct engine_op *ops = &chunk->ops[i * HALVES];
 
-		ret_whole[i] = ops[SENT].result == 0 && ops[RECEIVED].result == 0;
-		for (enum half half = SENT; half < HALVES; half++) {
+		ret_whole[i] = ops[0].result == 0 && ops[1].result == 0;
+		for (unsigned int half = 0; half < HALVES; half++) {
 			offload->failed += ops[half].result < 0;
 			if (ops[half].result < 0)
 				snprintf(offload->connections_why, sizeof(offload->connections_why),
@@ -264,7 +278,7 @@ void connections_remove_of(struct offload *offload, uint32_t slot)
 	for (uint32_t place = 0; place < all->size && offload->engine != NULL; place++) {
 		struct carried *c = &all->places[place];
 
-		if (c->list == LIST_FREE || c->connection.slot != slot)
+		if (c->list == LIST_FREE || !connection_has_slot(&c->connection, slot))
 			continue;
 		if (c->list == LIST_WAITING)
 			connections_put(all, c, LIST_GONE);
@@ -289,9 +303,7 @@ static void refuse(struct offload *offload, struct carried *c)
 	all->refused_nic++;
 	c->refused = true;
 	// A half that is in is removed by what removes all others.
-	connections_put(all, c,
-			c->flows[SENT] != NULL || c->flows[RECEIVED] != NULL ? LIST_LEAVING
-									     : LIST_GONE);
+	connections_put(all, c, carried_has_rules(c) ? LIST_LEAVING : LIST_GONE);
 }
 
 typedef void (*answer_function)(void *context, const struct offload_answer *answer);
@@ -301,12 +313,24 @@ static void tell(struct connections *all, struct carried *c, enum offload_answer
 {
 	struct offload_answer a = {.place = place_of(all, c), .kind = kind, .refused = c->refused};
 
-	a.packets_sent = c->read[SENT].packets - c->told[SENT].packets;
-	a.bytes_sent = c->read[SENT].bytes - c->told[SENT].bytes;
-	a.packets_received = c->read[RECEIVED].packets - c->told[RECEIVED].packets;
-	a.bytes_received = c->read[RECEIVED].bytes - c->told[RECEIVED].bytes;
+	for (unsigned int half = 0; half < HALVES; half++) {
+		a.packets[half] = c->read[half].packets - c->told[half].packets;
+		a.bytes[half] = c->read[half].bytes - c->told[half].bytes;
+	}
 	memcpy(c->told, c->read, sizeof(c->told));
 	answer(context, &a);
+}
+
+static int open_gates(struct offload *offload, const struct offload_connection *connection)
+{
+	int r = 0;
+
+	for (unsigned int end = 0; r == 0 && end < OFFLOAD_ENDS; end++) {
+		if (connection->ends[end].slot != OFFLOAD_WIRE)
+			r = gate_open(offload, connection->ends[end].slot,
+				      offload->connections_why);
+	}
+	return r;
 }
 
 // The first of those that wait for which the e-switch is ready; others are refused, or leave before they were in.
@@ -322,7 +346,7 @@ static void collect_waiting(struct offload *offload, size_t size, struct chunk *
 		next = c->next;
 		if (connections_is_outdated(all, c))
 			connections_put(all, c, LIST_GONE);
-		else if ((r = gate_open(offload, c->connection.slot, offload->connections_why)) < 0)
+		else if ((r = open_gates(offload, &c->connection)) < 0)
 			refuse(offload, c);
 		else
 			chunk->connections[chunk->count++] = c;
@@ -369,10 +393,7 @@ static size_t tell_gone(struct offload *offload, size_t room, answer_function an
 		struct carried *c = &all->places[all->lists[LIST_GONE].first];
 
 		tell(all, c, OFFLOAD_ENDED, answer, context);
-		connections_take_out(all, c);
-		all->of_slot[c->connection.slot]--;
-		all->of_earlier[c->connection.slot] -= connections_is_earlier(all, c);
-		all->of_next_hop[c->connection.next_hop]--;
+		connections_let_go(all, c);
 	}
 	return told;
 }
@@ -391,8 +412,8 @@ static void read_some(struct offload *offload, int64_t deadline_us, size_t room,
 
 		read_counters(offload, c);
 		connections_put(all, c, LIST_CARRIED);
-		if (c->read[SENT].packets + c->read[RECEIVED].packets >
-		    c->told[SENT].packets + c->told[RECEIVED].packets) {
+		if (c->read[0].packets + c->read[1].packets >
+		    c->told[0].packets + c->told[1].packets) {
 			tell(all, c, OFFLOAD_NOTED, answer, context);
 			room--;
 		}

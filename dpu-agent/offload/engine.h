@@ -26,6 +26,11 @@ struct engine_op {
 
 struct engine;
 
+// Of the connections that there may be, one in so many may be between two pods. They are few beside those with the wire, and
+// mlx5's hardware steering sets memory aside for all rules of a table when it is made (mlx5dr_matcher.c: alloc_log_sz, by
+// the number of rules). Both rules of such a connection are in the same one of four tables, each half as large as the eight others.
+enum { ENGINE_HAIRPIN_SHARE = 4 };
+
 struct engine_ops {
 	const char *name; // "synchronous"
 	// Many operations given at once take less time than one after the other.
@@ -46,6 +51,7 @@ struct engine {
 	uint16_t port_id; // the transfer proxy
 	struct flow_form form;
 	bool connections; // it takes the rules of connections
+	bool hairpin;     // also of those between pods; at most ENGINE_HAIRPIN_SHARE of all
 };
 
 // -ENOMEM.
@@ -62,7 +68,8 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 			   struct engine_queue *ret_queue, char ret_why[ENGINE_WHY_SIZE]);
 
 // Templates and tables for all shapes, with room for the rules of `functions` pods and, if the form has them, of
-// queue->connections; without room for those, engine.connections is false and *ret_why says why. Errors:
+// queue->connections; without room for those, engine.connections is false and *ret_why says why, and the same of
+// engine.hairpin. Errors:
 // -ENOMEM, or what the NIC answered, with *ret_why; nothing is left behind.
 int engine_async_new(uint16_t port_id, const struct flow_form *form,
 		     const struct engine_queue *queue, uint32_t functions,

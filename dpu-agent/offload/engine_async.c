@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <rte_common.h>
 #include <rte_errno.h>
 
 #include "offload/engine.h"
@@ -94,9 +95,13 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 
 // ---- tables -------------------------------------------------------------------------------------
 
-// How many rules of this shape there may be.
-static uint32_t table_size(const struct rule_shape *shape, uint32_t functions, uint32_t connections)
+// How many rules of this kind there may be.
+static uint32_t table_size(enum rule_kind kind, uint32_t functions, uint32_t connections)
 {
+	const struct rule_shape *shape = &rule_shapes[kind];
+
+	if (kind >= RULE_HAIRPIN_FIRST && kind < RULE_ROUTE_FIRST)
+		return RTE_MAX(connections / ENGINE_HAIRPIN_SHARE, 1U) * RULES_PER_CONNECTION;
 	if (shape->match & MATCH_CONNECTION)
 		return connections;
 	if (shape->match & MATCH_PREFIX)
@@ -121,8 +126,7 @@ static struct rte_flow_template_table *table_of(struct async_engine *async, stru
 		return table->table;
 	flow_say(rule_shape(rule), rule, &async->engine.form, &words);
 	op->result = flow_table_create(async->engine.port_id, &words,
-				       table_size(rule_shape(rule), async->functions, 0), table,
-				       op->why);
+				       table_size(rule->kind, async->functions, 0), table, op->why);
 	return table->table;
 }
 
@@ -289,24 +293,38 @@ static int create_table(struct async_engine *async, unsigned int kind, uint32_t 
 
 	flow_say(&rule_shapes[kind], &rule, &async->engine.form, &words);
 	return flow_table_create(async->engine.port_id, &words,
-				 table_size(&rule_shapes[kind], functions, connections),
-				 &async->tables[kind], ret_why);
+				 table_size(kind, functions, connections), &async->tables[kind],
+				 ret_why);
 }
 
-// All tables of connections, or none of them.
-static void create_connection_tables(struct async_engine *async, uint32_t functions,
-				     uint32_t connections, char ret_why[ENGINE_WHY_SIZE])
+// All tables from `first` up to `end`, or none of them: false.
+static bool create_tables(struct async_engine *async, unsigned int first, unsigned int end,
+			  uint32_t functions, uint32_t connections, char ret_why[ENGINE_WHY_SIZE])
 {
 	unsigned int kind;
 
-	for (kind = RULE_CONNECTION_FIRST; kind < RULE_ROUTE_FIRST; kind++) {
+	for (kind = first; kind < end; kind++) {
 		if (flow_has_kind(&async->engine.form, kind) &&
 		    create_table(async, kind, functions, connections, ret_why) < 0)
 			break;
 	}
-	async->engine.connections = kind == RULE_ROUTE_FIRST;
-	while (!async->engine.connections && kind-- > RULE_CONNECTION_FIRST)
+	if (kind == end)
+		return true;
+	while (kind-- > first)
 		flow_table_destroy(async->engine.port_id, &async->tables[kind]);
+	return false;
+}
+
+static void create_connection_tables(struct async_engine *async, uint32_t functions,
+				     uint32_t connections, char ret_why[ENGINE_WHY_SIZE])
+{
+	struct engine *engine = &async->engine;
+
+	engine->connections = create_tables(async, RULE_CONNECTION_FIRST, RULE_HAIRPIN_FIRST,
+					    functions, connections, ret_why);
+	engine->hairpin = engine->connections && engine->form.hairpin &&
+			  create_tables(async, RULE_HAIRPIN_FIRST, RULE_ROUTE_FIRST, functions,
+					connections, ret_why);
 }
 
 int engine_async_new(uint16_t port_id, const struct flow_form *form,

@@ -65,7 +65,8 @@ int engine_sync_new(uint16_t port_id, const struct flow_form *form, struct engin
 	*engine = (struct engine){.ops = &sync_ops,
 				  .port_id = port_id,
 				  .form = *form,
-				  .connections = form->connections};
+				  .connections = form->connections,
+				  .hairpin = form->connections && form->hairpin};
 	*ret_engine = engine;
 	return 0;
 }

@@ -195,6 +195,11 @@ void fake_forget_history(void)
 	history_count = 0;
 }
 
+bool fake_is_hairpin(uint32_t group, bool by_source_mac, uint32_t jump)
+{
+	return fake.no_hairpin && group == 5 && by_source_mac && jump == 6;
+}
+
 // ---- the synchronous API ------------------------------------------------------------------------
 
 int fake_error(struct rte_flow_error *error, int errno_value, const char *message)
@@ -221,7 +226,12 @@ int __wrap_rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
 	fake.asked++;
 	if (fake.no_sync)
 		return fake_error(e, ENOTSUP, "templates only");
-	return fake_describe(&rule, attr, items, actions, e);
+	if (fake_describe(&rule, attr, items, actions, e) < 0)
+		return -rte_errno;
+	if (fake_is_hairpin(attr->group, strstr(rule.text, " src=") != NULL,
+			    strstr(rule.text, " jump=6") != NULL ? 6 : 0))
+		return fake_error(e, ENOTSUP, "not from there to there");
+	return 0;
 }
 
 struct rte_flow *__wrap_rte_flow_create(uint16_t port, const struct rte_flow_attr *attr,

@@ -37,6 +37,7 @@ struct fake_nic {
 	bool no_untagged, no_subtract;
 	bool no_item[FAKE_ITEM_TYPES], no_action[FAKE_ACTION_TYPES];
 	bool no_meters;
+	bool no_hairpin;    // from function to function with both ends rewritten
 	uint32_t queue_max; // 0: does not say
 	uint32_t tables_max;
 

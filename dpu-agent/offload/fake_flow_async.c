@@ -226,6 +226,19 @@ int __wrap_rte_flow_actions_template_destroy(uint16_t port,
 	return 0;
 }
 
+static bool is_hairpin(const struct rte_flow_template_table_attr *attr,
+		       const struct rte_flow_pattern_template *pattern,
+		       const struct rte_flow_actions_template *actions)
+{
+	bool by_source_mac = false;
+
+	for (size_t i = 0; i < pattern->count; i++) {
+		if (pattern->types[i] == RTE_FLOW_ITEM_TYPE_ETH && pattern->has_mask[i])
+			by_source_mac |= pattern->masks[i].eth.hdr.src_addr.addr_bytes[0] != 0;
+	}
+	return fake_is_hairpin(attr->flow_attr.group, by_source_mac, actions->jump.group);
+}
+
 struct rte_flow_template_table *__wrap_rte_flow_template_table_create(
 	uint16_t port, const struct rte_flow_template_table_attr *attr,
 	struct rte_flow_pattern_template *patterns[], uint8_t pattern_count,
@@ -238,6 +251,10 @@ struct rte_flow_template_table *__wrap_rte_flow_template_table_create(
 	assert_int_equal(pattern_count, 1);
 	assert_int_equal(actions_count, 1);
 	fake.asked++;
+	if (is_hairpin(attr, patterns[0], actions[0])) {
+		fake_error(e, ENOTSUP, "not from there to there");
+		return NULL;
+	}
 	if (queue.tables >= fake.tables_max) {
 		fake_error(e, ENOMEM, "no more tables");
 		return NULL;

@@ -46,6 +46,8 @@ int fake_describe(struct rte_flow *rule, const struct rte_flow_attr *attr,
 // Sets *e, which may be NULL, and rte_errno; returns -errno_value. message may be NULL.
 int fake_error(struct rte_flow_error *e, int errno_value, const char *message);
 
+// Group 5, the source's MAC address, and a jump to group 6.
+bool fake_is_hairpin(uint32_t group, bool by_source_mac, uint32_t jump);
 void fake_async_reset(void);
 
 // What stands in for DPDK, by the linker's --wrap.

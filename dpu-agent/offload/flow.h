@@ -20,6 +20,7 @@ struct flow_form {
 	bool udp_ports;           // can match these
 	bool meter;               // can meter what a pod sends, and what it gets from whomever
 	bool connections;         // takes the shapes from RULE_CONNECTION_FIRST on
+	bool hairpin;             // and those from RULE_HAIRPIN_FIRST on
 	bool limited_connections; // with those of pods that have a limit
 	bool routes;              // takes those from RULE_ROUTE_FIRST on
 	bool tagged_routes;       // and for a wire on a VLAN

@@ -130,6 +130,10 @@ static bool choose_async(struct offload *offload)
 	if (r == 0 && !offload->engine->connections)
 		snprintf(offload->connections_why, sizeof(offload->connections_why),
 			 "the NIC has no room for rules of connections: %.64s", offload->queue_why);
+	else if (r == 0 && preflight->form.hairpin && offload->queue.connections > 0 &&
+		 !offload->engine->hairpin)
+		preflight_note(preflight, "room for connections between pods", false,
+			       offload->queue_why);
 	if (r == 0)
 		offload->queue_why[0] = '\0';
 	return preflight_may_pass(r);

@@ -45,28 +45,31 @@ static struct offload_connection connection(uint32_t vf, bool is_ipv6, bool is_t
 {
 	const struct offload_pod pod = fake_pod(vf);
 	struct offload_connection c = {
-		.slot = FAKE_FIRST_SLOT + vf,
+		.ends = {{.slot = FAKE_FIRST_SLOT + vf,
+			  .sent = {.source_port_be = htons(port),
+				   .destination_port_be = htons(443)},
+			  .mac = pod.mac},
+			 {.slot = OFFLOAD_WIRE,
+			  .sent = {.source_port_be = htons(443),
+				   .destination_port_be = htons((uint16_t)(46000 + port))},
+			  .mac = {{2, 0, 0, 0, 2, 0}}}},
 		.next_hop = HOP,
 		.is_ipv6 = is_ipv6,
 		.is_tcp = is_tcp,
-		.inside = {.source_port_be = htons(port), .destination_port_be = htons(443)},
-		.outside = {.source_port_be = htons(443),
-			    .destination_port_be = htons((uint16_t)(46000 + port))},
-		.pod_mac = pod.mac,
 		.wire_mac = {{2, 0, 0, 0, 1, 0}},
-		.next_hop_mac = {{2, 0, 0, 0, 2, 0}},
 	};
+	struct offload_tuple *inside = &c.ends[0].sent, *outside = &c.ends[1].sent;
 
 	if (is_ipv6) {
-		memcpy(c.inside.source, &pod.ipv6, 16);
-		inet_pton(AF_INET6, "2001:db8::7", c.inside.destination);
-		inet_pton(AF_INET6, "2001:db8::10", c.outside.destination);
+		memcpy(inside->source, &pod.ipv6, 16);
+		inet_pton(AF_INET6, "2001:db8::7", inside->destination);
+		inet_pton(AF_INET6, "2001:db8::10", outside->destination);
 	} else {
-		memcpy(c.inside.source, &pod.ipv4, 4);
-		inet_pton(AF_INET, "198.51.100.7", c.inside.destination);
-		inet_pton(AF_INET, "203.0.113.10", c.outside.destination);
+		memcpy(inside->source, &pod.ipv4, 4);
+		inet_pton(AF_INET, "198.51.100.7", inside->destination);
+		inet_pton(AF_INET, "203.0.113.10", outside->destination);
 	}
-	memcpy(c.outside.source, c.inside.destination, 16);
+	memcpy(outside->source, inside->destination, 16);
 	return c;
 }
 
@@ -194,7 +197,7 @@ static void on_a_vlan_the_tag_comes_off_and_on(void **state)
 	struct offload_pod_status wire;
 	offload_read_pod(offload, port_slot(nic_port(fake_handle(), PORT_UPLINK, 0)), &wire);
 	assert_int_equal(wire.rx_bytes, 312);
-	assert_int_equal(answers[0].bytes_received, 300);
+	assert_int_equal(answers[0].bytes[1], 300);
 }
 
 static void another_vlan_begins_anew(void **state)
@@ -392,8 +395,8 @@ static void packets_are_told_once_and_counted_for_the_ports(void **state)
 	fake_wait(1000);
 	run();
 	assert_int_equal(answers[0].kind, OFFLOAD_NOTED);
-	assert_int_equal(answers[0].packets_sent, 5);
-	assert_int_equal(answers[0].bytes_received, 7000);
+	assert_int_equal(answers[0].packets[0], 5);
+	assert_int_equal(answers[0].bytes[1], 7000);
 	fake_wait(1000);
 	run();
 	assert_int_equal(answer_count, 0);
@@ -408,7 +411,7 @@ static void packets_are_told_once_and_counted_for_the_ports(void **state)
 	offload_connection_leave(offload, 3);
 	run();
 	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
-	assert_int_equal(answers[0].packets_sent, 2);
+	assert_int_equal(answers[0].packets[0], 2);
 	assert_int_equal(status_of(0).rx_packets, 7);
 }
 

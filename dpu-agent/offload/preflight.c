@@ -236,6 +236,23 @@ static void ask_shapes(struct preflight *p)
 	need(p, "take the rules as a whole", r, remark);
 }
 
+// Asked when those of connections with the wire are known: with the form that these have.
+static void ask_hairpin(struct preflight *p)
+{
+	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
+	int r = 0;
+
+	for (int kind = RULE_HAIRPIN_FIRST; r == 0 && kind < RULE_ROUTE_FIRST; kind++) {
+		r = ask(p, &rule_shapes[kind], why);
+		if (r < 0)
+			snprintf(remark, sizeof(remark),
+				 "%s: %s; without: these take the slow path",
+				 rule_shapes[kind].name, why);
+	}
+	p->form.hairpin = r == 0;
+	preflight_note(p, "carry connections between pods", r == 0, remark);
+}
+
 // Connections to the wire are carried if all of it is there.
 static void ask_connections(struct preflight *p)
 {
@@ -245,7 +262,8 @@ static void ask_connections(struct preflight *p)
 	for (int form = FLOW_NAT_SET; r < 0 && form <= FLOW_NAT_MODIFY; form++) {
 		p->form.nat = form;
 		r = 0;
-		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_ROUTE_FIRST; kind++) {
+		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_HAIRPIN_FIRST;
+		     kind++) {
 			// That of limited pods is asked with the meter.
 			if (kind == RULE_LIMITED_RECEIVER || !flow_has_kind(&p->form, kind))
 				continue;
@@ -258,6 +276,8 @@ static void ask_connections(struct preflight *p)
 	}
 	p->form.connections = r == 0;
 	preflight_note(p, "carry masqueraded connections", r == 0, r == 0 ? "" : remark);
+	if (r == 0)
+		ask_hairpin(p);
 }
 
 // The same of what is routed to the wire and from there; `vlan`: that it is on, 0: none.

@@ -160,6 +160,30 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_CONNECTION | MATCH_WIRE,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
+	[RULE_HAIRPIN_TCP_IPV4] = {
+		.name = "TCP between pods over IPv4", .group = RULE_GROUP_CONNECTION,
+		.family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
+	[RULE_HAIRPIN_TCP_IPV6] = {
+		.name = "TCP between pods over IPv6", .group = RULE_GROUP_CONNECTION,
+		.family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
+	[RULE_HAIRPIN_UDP_IPV4] = {
+		.name = "UDP between pods over IPv4", .group = RULE_GROUP_CONNECTION,
+		.family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
+	[RULE_HAIRPIN_UDP_IPV6] = {
+		.name = "UDP between pods over IPv6", .group = RULE_GROUP_CONNECTION,
+		.family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
 	[RULE_FROM_WIRE_IPV4] = {
 		.name = "IPv4 from the wire", .family = RULE_IPV4,
 		.group = RULE_GROUP_DESTINATION, .priority = 1, .opens = true,

@@ -125,6 +125,10 @@ enum rule_kind {
 	RULE_RECEIVED_TCP_IPV6,
 	RULE_RECEIVED_UDP_IPV4,
 	RULE_RECEIVED_UDP_IPV6,
+	RULE_HAIRPIN_TCP_IPV4, // by a pod, to a pod
+	RULE_HAIRPIN_TCP_IPV6,
+	RULE_HAIRPIN_UDP_IPV4,
+	RULE_HAIRPIN_UDP_IPV6,
 	// What is routed between pods and the wire: see routes.h.
 	RULE_FROM_WIRE_IPV4, // to a pod
 	RULE_FROM_WIRE_IPV6,
@@ -153,7 +157,9 @@ enum rule_kind {
 	RULE_KINDS,
 	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 	RULE_CONNECTION_FIRST =
-		RULE_CONNECTIONS_IPV4,          // those of connections, which a NIC need not know
+		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
+	RULE_HAIRPIN_FIRST =
+		RULE_HAIRPIN_TCP_IPV4,          // of these, of connections between pods, nor these
 	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes
 };
 

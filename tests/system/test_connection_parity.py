@@ -55,7 +55,10 @@ class Kind:
 KINDS = [
     Kind("masqueraded", "pod", "world", lambda f: ADDRESSES[f].world, carried=("untagged", )),
     Kind("published", "world", "publisher", lambda f: ADDRESSES[f].wire, HOST_PORT, 80, masqueraded=False),
-    Kind("published to a pod", "pod", "publisher", lambda f: ADDRESSES[f].wire, HOST_PORT, 80, vlan=False),
+    Kind("published to a pod", "pod", "publisher", lambda f: ADDRESSES[f].wire, HOST_PORT, 80, carried=("untagged", "VLAN")),
+    Kind("published to a limited pod", "limited", "publisher", lambda f: ADDRESSES[f].wire, HOST_PORT, 80, carried=("untagged", ), vlan=False),
+    Kind("published by a limited pod to a pod", "pod", "limited", lambda f: ADDRESSES[f].wire, HOST_PORT + 1, 80, carried=("untagged", ),
+         vlan=False),
     Kind("published to itself", "publisher", "publisher", lambda f: ADDRESSES[f].wire, HOST_PORT, 80, vlan=False),
     Kind("masqueraded of a limited pod", "limited", "world", lambda f: ADDRESSES[f].world, vlan=False),
     Kind("published by a limited pod", "world", "limited", lambda f: ADDRESSES[f].wire, HOST_PORT + 1, 80, masqueraded=False, vlan=False),

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Connections that never see the wire, of a pod to a port that another one publishes on the node's address: in the e-switch as those
+with the wire are. That packets meet the same there is test_connection_parity's."""
+
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from eswitch import flows
+from simulation import wait_until
+from test_connection_offload import CHATTER, ENOUGH, FAMILIES, Tcp, Udp, connections, publishing, slow_packets, uplink
+from traffic import family_of, first_frame, in_thread, raw_socket
+from watching import Watching
+from world import ADDRESSES, World, uplink_yaml
+
+PORT = 8080
+MEGABYTE = 1 << 20
+
+
+class Call(Tcp):
+    """A connection from a pod to the port that another one publishes."""
+
+    def __init__(self, client, server, family):  # pylint: disable=super-init-not-called
+        with server.socket(family_of(ADDRESSES[family].wire)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((server.address(family), PORT))
+            listener.listen(1)
+            accepted = in_thread(listener.accept)
+            self.client = client.socket(family_of(ADDRESSES[family].wire))
+            self.client.connect((ADDRESSES[family].wire, PORT))
+            self.server, self.peer = accepted()
+        self.port = self.client.getsockname()[1]
+        for end in (self.client, self.server):
+            end.settimeout(30)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class CallUdp(Udp):
+    """The same of datagrams."""
+
+    def __init__(self, client, server, family):  # pylint: disable=super-init-not-called
+        self.server = server.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM)
+        self.server.bind((server.address(family), PORT))
+        self.client = client.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM)
+        self.client.connect((ADDRESSES[family].wire, PORT))
+        self.port = self.client.getsockname()[1]
+        for end in (self.client, self.server):
+            end.settimeout(30)
+
+
+@pytest.fixture
+def node(make_sim):
+    """node(**options): a simulation with an uplink, and nobody on it that matters."""
+    with contextlib.ExitStack() as stack:
+        def make(**options):
+            sim = make_sim(agent_yaml=uplink_yaml() + "masquerade:\n  ipv4: true\n  ipv6: true\n", **options)
+            world = World(sim)
+            stack.callback(world.close)
+            world.wait_for_agent()
+            return sim
+
+        yield make
+
+
+def of_call(sim, talk):
+    return next((c for c in connections(sim)["connections"] if c["from"]["port"] == talk.port), None)
+
+
+def until_carried(sim, talk):
+    def is_carried():
+        talk.talk(1)
+        return (of_call(sim, talk) or {"offloaded": False})["offloaded"]
+
+    talk.talk(ENOUGH)
+    wait_until(is_carried, lambda: f"it is carried: {connections(sim)}\n{sim.podportctl('offload').stdout}\n{sim.logs()}")
+
+
+def until_none_carried(sim):
+    wait_until(lambda: connections(sim)["offload"]["carried"] == 0, lambda: f"none is carried: {connections(sim)}")
+
+
+def bulk(talk, size):
+    """So many bytes through a connection that is open, each way."""
+    for sender, receiver in ((talk.client, talk.server), (talk.server, talk.client)):
+        def receive(end=receiver):
+            got = bytearray()
+            while len(got) < size:
+                got += end.recv(1 << 18)
+            return bytes(got)
+
+        payload = bytes(i * 7 % 251 for i in range(1 << 16)) * (size >> 16)
+        received = in_thread(receive)
+        sender.sendall(payload)
+        assert received() == payload
+
+
+@pytest.mark.parametrize("kind", [Call, CallUdp])
+def test_who_calls_another_pod_by_the_nodes_address_stays_in_the_e_switch(node, kind):
+    sim = node()
+    client, server = sim.pod().add(), publishing(sim, PORT)
+    for family in FAMILIES:
+        talk = kind(client, server, family)
+        until_carried(sim, talk)
+        assert talk.peer[0] == ADDRESSES[family].wire  # who has called is not seen
+        for pod in client, server:
+            gate = [flow["actions"] for flow in flows(sim, pod) if "connections" in flow["actions"]]
+            assert len(gate) == 3 and all("of 1 connections" in actions for actions in gate), gate
+        before = slow_packets(sim, client), slow_packets(sim, server), uplink(sim)["tx_packets"]
+        ports = [sim.port_of(pod) for pod in (client, server)]
+        talk.talk(500)
+        if kind is Call:
+            bulk(talk, MEGABYTE)
+        after = slow_packets(sim, client), slow_packets(sim, server), uplink(sim)["tx_packets"]
+        assert all(new - old <= CHATTER for old, new in zip(before, after)), (before, after, sim.ports())
+        # What the e-switch counts is told as if the agent had forwarded it: of the connection, of its port, of both pods.
+        wait_until(lambda talk=talk: of_call(sim, talk)["packets_sent"] >= 500 and of_call(sim, talk)["packets_received"] >= 500,
+                   lambda: f"the packets are counted: {connections(sim)}")
+        for pod, old in zip((client, server), ports):
+            new = sim.port_of(pod)
+            assert all(new[f"offloaded_{way}_packets"] - old[f"offloaded_{way}_packets"] >= 500 for way in ("rx", "tx")), (old, new)
+        talk.close()
+        if kind is Call:  # by its FIN, long before its time is up
+            until_none_carried(sim)
+        else:  # nothing says that it is over, but that either pod goes
+            (client if family == 4 else server).delete()
+            until_none_carried(sim)
+            client = sim.pod().add() if family == 4 else client
+    assert connections(sim)["offload"]["why_not"] == ""
+
+
+def test_nothing_arrives_any_more_when_the_pod_that_publishes_is_gone(node):
+    sim = node(functions=2)
+    for family in FAMILIES:
+        client, server = sim.pod().add(), publishing(sim, PORT)
+        talk = CallUdp(client, server, family)
+        until_carried(sim, talk)
+        function = sim.port_of(server)["function"]
+        server.delete()
+        newcomer = sim.pod().add()
+        assert sim.port_of(newcomer)["function"] == function
+        with raw_socket(newcomer, newcomer.ifname) as raw, client.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM) as other:
+            for i in range(100):
+                with contextlib.suppress(ConnectionRefusedError):
+                    talk.client.send(struct.pack("!I", i) + b"late")
+            # The router answers behind all that went to the agent; what follows by the e-switch comes behind what went by that.
+            client.ping(sim.gateway(4), count=1)
+            other.sendto(b"last", (newcomer.address(family), PORT))
+            late = []
+            first_frame(raw, lambda frame, late=late: late.append(frame) or frame.endswith(b"last"), "what is sent last")
+            assert not any(frame.endswith(b"late") for frame in late)
+        talk.close()
+        until_none_carried(sim)
+        # Its port leads nowhere, and to the next one that publishes it.
+        newcomer.delete()
+        talk = CallUdp(client, publishing(sim, PORT), family)
+        until_carried(sim, talk)
+        talk.close()
+        for pod in list(sim.pods):
+            if pod.result:
+                pod.try_delete()
+
+
+@pytest.mark.parametrize("traced", ["client", "server"])
+def test_a_trace_of_either_pod_sees_what_was_carried(node, traced):
+    sim = node()
+    client, server = sim.pod().add(), publishing(sim, PORT)
+    talk = Call(client, server, 4)
+    until_carried(sim, talk)
+    with Watching(sim, "trace", client if traced == "client" else server, "--all", "--count", 4, "tcp") as watching:
+        talk.talk(4)
+        told = watching.wait()
+    assert len(told["packets"]) == 4 and told["withdrawn"] and "masquerade_hairpin" in str(told), told
+    talk.talk(1)
+    talk.close()
+    until_none_carried(sim)
