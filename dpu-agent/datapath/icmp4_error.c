@@ -19,7 +19,7 @@ enum {
 struct icmp4_error_headers {
 	struct rte_ipv4_hdr ip;
 	struct icmp_header icmp;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 // RFC 1812 section 4.3.2.7: no error about an error, about a fragment but the first, about what went to many.
 static bool deserves_error(struct rte_mbuf *m, const struct rte_ipv4_hdr *ip)

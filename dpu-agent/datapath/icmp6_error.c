@@ -18,7 +18,7 @@ enum {
 struct icmp6_error_headers {
 	struct rte_ipv6_hdr ip;
 	struct icmp_header icmp;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 // RFC 4443 section 2.4 (e): no error about an error or a redirect, nor about what went to many, but
 // for packet too big.

@@ -26,7 +26,7 @@ struct advertisement {
 	struct rte_ipv6_hdr ip;
 	struct nd_header nd;
 	struct nd_option_mac option;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 static const uint8_t unspecified[16];
 static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};

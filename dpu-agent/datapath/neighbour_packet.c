@@ -24,7 +24,7 @@ struct nd_packet {
 	struct rte_ipv6_hdr ip;
 	struct nd_header nd;
 	struct nd_option_mac option;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 // Who asks or tells, on one port.
 struct speaker {

@@ -14,6 +14,21 @@
 #include <rte_thread.h>
 #include <rte_version.h>
 
+// An address in an IPv6 header, in an initializer.
+#if RTE_VERSION < RTE_VERSION_NUM(24, 11, 0, 0)
+#define IPV6(...)                                                                                  \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+#else
+#define IPV6(...)                                                                                  \
+	{                                                                                          \
+		{                                                                                  \
+			__VA_ARGS__                                                                \
+		}                                                                                  \
+	}
+#endif
+
 // A thread outside of the lcores, on the CPUs that EAL leaves to such threads, and out of the way of the
 // application's signals. Its function starts with control_thread_begin().
 #if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)

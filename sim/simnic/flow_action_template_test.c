@@ -101,8 +101,9 @@ static void of_a_modification_only_the_value_is_a_rules(void **state)
 		   ACTIONS(ACTION(MODIFY_FIELD, &mask_of_value), ACTION(DROP)),
 		   ACTIONS(ACTION(MODIFY_FIELD, &other), ACTION(DROP)),
 		   ACTIONS(ACTION(MODIFY_FIELD, &own), ACTION(DROP)));
-	pointing.src = (struct rte_flow_action_modify_data){.field = RTE_FLOW_FIELD_POINTER,
-							    .pvalue = address};
+	memset(&pointing.src, 0, sizeof(pointing.src));
+	pointing.src.field = RTE_FLOW_FIELD_POINTER;
+	pointing.src.pvalue = address;
 	check_rule(ACTIONS(ACTION(MODIFY_FIELD, &pointing), ACTION(DROP)),
 		   ACTIONS(ACTION(MODIFY_FIELD, &mask_of_value), ACTION(DROP)),
 		   ACTIONS(ACTION(MODIFY_FIELD), ACTION(DROP)),

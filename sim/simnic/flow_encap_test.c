@@ -10,6 +10,7 @@
 #include <rte_udp.h>
 #include <rte_vxlan.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/test_rewrite.h"
 
 #define ITEM(kind, ...)                                                                            \
@@ -54,8 +55,9 @@ static const struct rte_flow_item_vlan outer_vlan = {.hdr.vlan_tci = RTE_BE16(0x
 static const struct rte_flow_item_ipv4 outer_ipv4 = {.hdr = {.src_addr = RTE_BE32(0xc0000201),
 							     .dst_addr = RTE_BE32(0xc0000202),
 							     .type_of_service = 0xb8}};
-static const struct rte_flow_item_ipv6 outer_ipv6 = {
-	.hdr = {.src_addr = {0x20, 1, [15] = 1}, .dst_addr = {0x20, 1, [15] = 2}, .hop_limits = 9}};
+static const struct rte_flow_item_ipv6 outer_ipv6 = {.hdr = {.src_addr = IPV6(0x20, 1, [15] = 1),
+							     .dst_addr = IPV6(0x20, 1, [15] = 2),
+							     .hop_limits = 9}};
 static const struct rte_flow_item_udp outer_udp = {.hdr.dst_port = 0},
 				      outer_udp_ports = {.hdr = {.src_port = RTE_BE16(5000),
 								 .dst_port = RTE_BE16(4789)}};

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/flow_match_test.h"
 
 // ---- good patterns --------------------------------------------------------------------------------------
@@ -260,14 +261,15 @@ static const struct good_pattern {
 	 expect_ipv6_all_fields,
 	 {ITEM(IPV6,
 	       .spec = HDR(ipv6, .vtc_flow = RTE_BE32(0x6b812345), .proto = 58, .hop_limits = 64,
-			   .src_addr = {0x20, 0x01, 0xff}, .dst_addr = {0x20, 0x01, [15] = 7}),
+			   .src_addr = IPV6(0x20, 0x01, 0xff),
+			   .dst_addr = IPV6(0x20, 0x01, [15] = 7)),
 	       .mask = OF(ipv6,
 			  .hdr = {.vtc_flow = RTE_BE32(0x0ff00000),
 				  .proto = 0xff,
 				  .hop_limits = 0xff,
-				  .src_addr = {0xff, 0xff},
-				  .dst_addr = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-					       0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
+				  .src_addr = IPV6(0xff, 0xff),
+				  .dst_addr = IPV6(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+						   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)},
 			  .has_frag_ext = 1)),
 	  END}},
 	{"IPV6_FRAG_EXT",
@@ -475,7 +477,8 @@ static const struct bad_pattern {
 	BAD("range of MACs", ENOTSUP, ITEM_LAST, 0,
 	    ITEM(ETH, .spec = HDR(eth, .dst_addr = {{2}}), .last = HDR(eth, .dst_addr = {{3}}))),
 	BAD("range of IPv6 addresses", ENOTSUP, ITEM_LAST, 0,
-	    ITEM(IPV6, .spec = HDR(ipv6, .dst_addr = {2}), .last = HDR(ipv6, .dst_addr = {3}))),
+	    ITEM(IPV6, .spec = HDR(ipv6, .dst_addr = IPV6(2)),
+		 .last = HDR(ipv6, .dst_addr = IPV6(3)))),
 	BAD("range of a flag", ENOTSUP, ITEM_LAST, 0,
 	    ITEM(ETH, .spec = OF(eth, .has_vlan = 0), .last = OF(eth, .has_vlan = 1),
 		 .mask = OF(eth, .has_vlan = 1))),

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/test_device.h"
 #include "sim/simnic/test_flow.h"
 
@@ -44,8 +45,8 @@ static void router_make(void)
 	for (unsigned int i = 0; i < 2; i++) {
 		const struct rte_ether_addr pod = {{0x02, 0, 0, 0, 0, i + 1}};
 		const rte_be32_t address = htonl(0x0a090001 + i);
-		const struct rte_flow_item_ipv6 spec6 = {
-			.hdr.dst_addr = {0xfd, 0x09, [15] = i + 1}};
+		const struct rte_flow_item_ipv6 spec6 = {.hdr.dst_addr =
+								 IPV6(0xfd, 0x09, [15] = i + 1)};
 		struct rte_flow_item_ipv6 mask6 = {0};
 		const struct rte_flow_action *actions = ACTIONS(
 			ACTION(SET_MAC_SRC, .conf = &router), ACTION(SET_MAC_DST, .conf = &pod),
@@ -314,8 +315,8 @@ static void a_pod_talks_to_a_vxlan_endpoint_over_ipv4(void **state)
 // The kernel takes no packets without a checksum here.
 static void a_pod_talks_to_a_vxlan_endpoint_over_ipv6(void **state)
 {
-	const struct rte_flow_item_ipv6 spec = {
-		.hdr = {.src_addr = {0xfd, 0x20, [15] = 1}, .dst_addr = {0xfd, 0x20, [15] = 2}}};
+	const struct rte_flow_item_ipv6 spec = {.hdr = {.src_addr = IPV6(0xfd, 0x20, [15] = 1),
+							.dst_addr = IPV6(0xfd, 0x20, [15] = 2)}};
 
 	pod_and_endpoint_talk(PORT_PLAIN, &ITEM(IPV6, .spec = &spec), "fd20::1",
 			      "fd20::2/64 dev eth0 nodad");
