@@ -274,6 +274,7 @@ int device_new(struct rte_device *rte_device, const struct device_config *config
 	strlcpy(device->name, rte_device->name, sizeof(device->name));
 	device->rte_device = rte_device;
 	device->async = config->async;
+	device->pipeline.uring = config->uring;
 	device->card_fd = -1;
 	pthread_mutex_init(&device->fd_lock, NULL);
 	pthread_mutex_init(&device->dress_lock, NULL);

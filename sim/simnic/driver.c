@@ -22,8 +22,8 @@
 #include "sim/simnic/compat.h"
 #include "sim/simnic/simnic.h"
 
-static const char *const known_arguments[] = {"card", "vfs",   "name",        "pf",
-					      "wire", "async", "representor", NULL};
+static const char *const known_arguments[] = {"card",  "vfs",   "name",        "pf", "wire",
+					      "async", "uring", "representor", NULL};
 
 static int copy_name(const char *key, const char *value, void *name)
 {
@@ -78,7 +78,8 @@ static int parse_config(const struct rte_kvargs *arguments, struct device_config
 	    rte_kvargs_process(arguments, "name", copy_name, config->card.name) < 0 ||
 	    rte_kvargs_process(arguments, "pf", copy_name, config->card.pf) < 0 ||
 	    rte_kvargs_process(arguments, "wire", copy_name, config->card.wire) < 0 ||
-	    rte_kvargs_process(arguments, "async", copy_switch, &config->async) < 0)
+	    rte_kvargs_process(arguments, "async", copy_switch, &config->async) < 0 ||
+	    rte_kvargs_process(arguments, "uring", copy_switch, &config->uring) < 0)
 		return -EINVAL;
 	card_config_defaults(&config->card);
 	return 0;
@@ -146,7 +147,7 @@ static int simnic_probe(struct rte_vdev_device *vdev)
 {
 	const char *text = rte_vdev_device_args(vdev);
 	struct rte_eth_devargs wanted = {0};
-	struct device_config config = {.async = true};
+	struct device_config config = {.async = true, .uring = true};
 	struct rte_kvargs *arguments;
 	struct device *device;
 	char why[CARD_TEXT_SIZE];
@@ -160,7 +161,7 @@ static int simnic_probe(struct rte_vdev_device *vdev)
 	if (arguments == NULL) {
 		SIMNIC_LOG(ERR,
 			   "%s: device arguments are card=, vfs=, name=, pf=, wire=, async=, "
-			   "representor=; "
+			   "uring=, representor=; "
 			   "not '%s'",
 			   rte_vdev_device_name(vdev), text);
 		return -EINVAL;
@@ -207,4 +208,5 @@ RTE_PMD_REGISTER_PARAM_STRING(net_simnic, "card=<path> "
 					  "pf=<string> "
 					  "wire=<string> "
 					  "async=<0|1> "
+					  "uring=<0|1> "
 					  "representor=<list>");

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_atomic.h>
@@ -20,6 +21,7 @@
 
 #include "sim/simnic/card_link.h"
 #include "sim/simnic/compat.h"
+#include "sim/simnic/delivery.h"
 #include "sim/simnic/eswitch.h"
 #include "sim/simnic/frame.h"
 #include "sim/simnic/pipeline.h"
@@ -27,7 +29,9 @@
 #include "sim/simnic/tap.h"
 
 enum {
-	BURST = 32,  // frames of one function, or Tx queue, before it is another's turn
+	BURST = BATCH_MAX, // frames of one function, or Tx queue, before it is another's turn
+	// A burst of long frames stays about in a CPU's cache, as it is copied twice.
+	BURST_BYTES = 512 << 10,
 	EVENTS = 64, // taken from the kernel at once
 	// Who an epoll event is from: a function's index, or one of these.
 	EVENT_KICK = CARD_INDEX_MAX,
@@ -92,155 +96,10 @@ static void run_call(struct pipeline *pipeline)
 	sem_post(&call->done);
 }
 
-// ---- delivery -------------------------------------------------------------------------------------------
-
-static void deliver_to_port(const struct frame *frame, struct port *port)
-{
-	struct counters *counters = &port->counters;
-	struct rx_queue *rx = &port->rx;
-	struct rte_mbuf *mbuf;
-	uint64_t one = 1;
-
-	if (!port->started) {
-		counter_add(&counters->rx_dropped_stopped, 1);
-		return;
-	}
-	switch (frame_to_mbuf(frame, port, &mbuf)) {
-	case FRAME_OK:
-		break;
-	case FRAME_NO_MBUF:
-		counter_add(&counters->rx_missed_no_mbuf, 1);
-		return;
-	case FRAME_OVERSIZE:
-		counter_add(&counters->rx_error_oversize, 1);
-		return;
-	default:
-		counter_add(&counters->rx_error_offload, 1);
-		return;
-	}
-	if (rte_ring_sp_enqueue(rx->ring, mbuf) < 0) {
-		rte_pktmbuf_free(mbuf);
-		counter_add(&counters->rx_missed_ring_full, 1);
-		return;
-	}
-	counter_add(&counters->rx_packets, 1);
-	counter_add(&counters->rx_bytes, frame->length);
-	// Pairs with the barrier in rx_queue_intr_enable: either it sees the mbuf, or this sees
-	// that it is armed.
-	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&rx->armed, __ATOMIC_RELAXED) &&
-	    __atomic_exchange_n(&rx->armed, false, __ATOMIC_SEQ_CST))
-		(void)!write(rx->event_fd, &one, sizeof(one));
-}
-
-// 0 or a negative errno: -ENODEV it is gone, -EIO down.
-static int deliver_to_function(const struct frame *frame, struct function *function)
-{
-	if (function->fd < 0)
-		return -ENODEV;
-	if (!function_has_carrier(function))
-		return -EIO;
-	if (writev(function->fd, frame->iov, frame->parts) >= 0)
-		return 0;
-	switch (errno) {
-	case EIO:
-		function_look(function);
-		return -EIO;
-	case EBADFD:
-		function_lost(function);
-		return -ENODEV;
-	default:
-		return -errno;
-	}
-}
-
-static void count_sent(struct counters *counters, const struct frame *frame, int error)
-{
-	switch (error) {
-	case 0:
-		counter_add(&counters->tx_packets, 1);
-		counter_add(&counters->tx_bytes, frame->length);
-		break;
-	case -EIO:
-		counter_add(&counters->tx_error_function_down, 1);
-		break;
-	case -ENODEV:
-		counter_add(&counters->tx_error_function_gone, 1);
-		break;
-	default:
-		counter_add(&counters->tx_error_refused, 1);
-		break;
-	}
-}
-
-// What rules send out of a function is not the traffic of its port: the application knows nothing of it.
-static void count_by_rule(const struct frame *frame, const struct verdict *verdict, int error)
-{
-	struct counters *from = &frame->origin->port.counters,
-			*to = &verdict->target->port.counters;
-
-	switch (error) {
-	case 0:
-		counter_add(&to->rule_to_packets, verdict->on_wire.packets);
-		counter_add(&to->rule_to_bytes, verdict->on_wire.bytes);
-		if (frame->from_port)
-			break;
-		counter_add(&from->rule_from_packets, verdict->on_wire.packets);
-		counter_add(&from->rule_from_bytes, verdict->on_wire.bytes);
-		break;
-	case -EMSGSIZE:
-		counter_add(&to->rule_error_oversize, 1);
-		break;
-	case -EIO:
-		counter_add(&to->rule_error_function_down, 1);
-		break;
-	case -ENODEV:
-		counter_add(&to->rule_error_function_gone, 1);
-		break;
-	default:
-		counter_add(&to->rule_error_refused, 1);
-		break;
-	}
-}
-
-static void deliver_by_rule(const struct frame *frame, const struct verdict *verdict)
-{
-	const struct port *port = &verdict->target->port;
-	int error = -EMSGSIZE;
-
-	if (frame_fits_mtu(frame, verdict->on_wire.longest, port->mtu))
-		error = deliver_to_function(frame, verdict->target);
-	count_by_rule(frame, verdict, error);
-	if (frame->from_port)
-		count_sent(&frame->origin->port.counters, frame, 0);
-}
-
-static void forward(struct frame_buffer *buffer)
-{
-	const struct frame *frame = &buffer->frame;
-	struct verdict verdict = eswitch(buffer);
-
-	switch (verdict.kind) {
-	case TO_PORT:
-		deliver_to_port(frame, &verdict.target->port);
-		if (frame->from_port)
-			count_sent(&frame->origin->port.counters, frame, 0);
-		break;
-	case TO_FUNCTION:
-		if (verdict.by_rule)
-			deliver_by_rule(frame, &verdict);
-		else
-			count_sent(&frame->origin->port.counters, frame,
-				   deliver_to_function(frame, verdict.target));
-		break;
-	case TO_NOBODY:
-		break;
-	}
-}
-
 // ---- receive, transmit ----------------------------------------------------------------------------------
 
-static void receive_one(struct function *function, struct frame_buffer *buffer, size_t size)
+static void receive_one(struct pipeline *pipeline, struct function *function,
+			struct frame_buffer *buffer, size_t size)
 {
 	struct counters *counters = &function->port.counters;
 
@@ -250,7 +109,7 @@ static void receive_one(struct function *function, struct frame_buffer *buffer, 
 	}
 	switch (frame_from_netdev(buffer, function, size)) {
 	case FRAME_OK:
-		forward(buffer);
+		forward(pipeline, buffer);
 		break;
 	case FRAME_RUNT:
 		counter_add(&counters->rx_error_runt, 1);
@@ -264,49 +123,90 @@ static void receive_one(struct function *function, struct frame_buffer *buffer, 
 	}
 }
 
-// A burst from one function; it leaves the list when it has no more.
-static void receive_burst(struct function *function, struct frame_buffer *buffer)
-{
-	for (unsigned int i = 0; i < BURST && function->readable; i++) {
-		ssize_t size = read(function->fd, &buffer->received, sizeof(buffer->received));
+// What functions have, as much as there are buffers: who is read, and what came of it.
+struct receipt {
+	unsigned int count;
+	struct function *functions[BURST];
+	struct iovec iov[BURST];
+	struct batch_call calls[BURST];
+};
 
-		if (size >= 0)
-			receive_one(function, buffer, size);
-		else if (errno == EAGAIN)
-			function_rest(function);
-		else if (errno == EBADFD)
+// Ask one function for as many frames as it probably has. More than one, as the call that finds nothing must be made anyway.
+static void ask(struct receipt *receipt, struct function *function, struct frame_buffer *buffers)
+{
+	unsigned int want = RTE_MIN(RTE_MAX(function->expected, 2U), BURST - receipt->count);
+
+	for (; want > 0; want--) {
+		unsigned int i = receipt->count++;
+
+		receipt->functions[i] = function;
+		receipt->iov[i] = (struct iovec){.iov_base = &buffers[i].received,
+						 .iov_len = sizeof(buffers[i].received)};
+		receipt->calls[i] = (struct batch_call){
+			.fd = function->fd, .iov = &receipt->iov[i], .parts = 1};
+	}
+}
+
+// What one function was asked for, from receipt->calls[first] on, has come. Returns where that of the next one starts.
+static unsigned int take(struct pipeline *pipeline, const struct receipt *receipt,
+			 unsigned int first)
+{
+	struct function *function = receipt->functions[first];
+	unsigned int got = 0, i;
+	size_t bytes = 0;
+
+	for (i = first; i < receipt->count && receipt->functions[i] == function; i++) {
+		int result = receipt->calls[i].result;
+
+		if (result >= 0) {
+			got++;
+			bytes += result;
+			receive_one(pipeline, function, &pipeline->buffers[i], result);
+		} else if (result == -EBADFD && function->fd == receipt->calls[i].fd) {
 			function_lost(function);
-		else if (errno != EINTR)
+		} else if (result != -EINTR) {
 			function_rest(
 				function); // nothing that waiting for the next event would not repair
+		}
 	}
+	function->expected = got < i - first ? got : 2 * got;
+	if (bytes > BURST_BYTES)
+		function->expected = RTE_MIN(function->expected, got / 2);
+	return i;
 }
 
 // Every function on the list once, the served ones behind those not served yet.
 static void receive(struct pipeline *pipeline)
 {
 	struct function *function;
+	struct receipt receipt;
 
-	for (unsigned int left = pipeline->readable_count; left > 0; left--) {
-		function = TAILQ_FIRST(&pipeline->readable);
-		if (function == NULL)
-			break; // those after the served one were lost meanwhile
-		receive_burst(function, pipeline->buffer);
-		if (!function->readable)
-			continue;
-		TAILQ_REMOVE(&pipeline->readable, function, readable_next);
-		TAILQ_INSERT_TAIL(&pipeline->readable, function, readable_next);
+	for (unsigned int left = pipeline->readable_count; left > 0;) {
+		receipt.count = 0;
+		while (left > 0 && receipt.count < BURST &&
+		       (function = TAILQ_FIRST(&pipeline->readable)) != NULL) {
+			left--;
+			TAILQ_REMOVE(&pipeline->readable, function, readable_next);
+			TAILQ_INSERT_TAIL(&pipeline->readable, function, readable_next);
+			ask(&receipt, function, pipeline->buffers);
+		}
+		if (receipt.count == 0)
+			break; // all were lost meanwhile
+		batch_run(&pipeline->batch, receipt.calls, receipt.count);
+		for (unsigned int i = 0; i < receipt.count;)
+			i = take(pipeline, &receipt, i);
+		delivery_flush(pipeline);
 	}
 }
 
-static void transmit_one(struct function *function, struct frame_buffer *buffer,
-			 const struct rte_mbuf *mbuf)
+static void transmit_one(struct pipeline *pipeline, struct function *function,
+			 struct frame_buffer *buffer, const struct rte_mbuf *mbuf)
 {
 	struct counters *counters = &function->port.counters;
 
 	switch (frame_from_mbuf(buffer, function, mbuf)) {
 	case FRAME_OK:
-		forward(buffer);
+		forward(pipeline, buffer);
 		break;
 	case FRAME_RUNT:
 		counter_add(&counters->tx_error_runt, 1);
@@ -321,7 +221,7 @@ static void transmit_one(struct function *function, struct frame_buffer *buffer,
 }
 
 // A burst from each Tx queue of a port. True: there is more.
-static bool transmit_port(struct function *function, struct frame_buffer *buffer)
+static bool transmit_port(struct pipeline *pipeline, struct function *function)
 {
 	struct rte_mbuf *mbufs[BURST];
 	bool more = false;
@@ -332,7 +232,8 @@ static bool transmit_port(struct function *function, struct frame_buffer *buffer
 			count = rte_ring_sc_dequeue_burst(ring, (void **)mbufs, BURST, &left);
 
 		for (unsigned int j = 0; j < count; j++)
-			transmit_one(function, buffer, mbufs[j]);
+			transmit_one(pipeline, function, &pipeline->buffers[j], mbufs[j]);
+		delivery_flush(pipeline);
 		rte_pktmbuf_free_bulk(mbufs, count);
 		more |= left > 0;
 	}
@@ -352,7 +253,7 @@ static void transmit(struct device *device)
 		for (; bits != 0; bits &= bits - 1) {
 			uint16_t index = word * 64 + __builtin_ctzll(bits);
 
-			if (transmit_port(&device->functions[index], pipeline->buffer))
+			if (transmit_port(pipeline, &device->functions[index]))
 				__atomic_fetch_or(&pipeline->tx_ready[word], bits & -bits,
 						  __ATOMIC_SEQ_CST);
 		}
@@ -431,6 +332,7 @@ static control_thread_result pipeline_main(void *argument)
 	struct pipeline *pipeline = &device->pipeline;
 
 	control_thread_begin();
+	batch_init(&pipeline->batch, pipeline->uring);
 	while (!pipeline->quit) {
 		take_events(device);
 		run_call(pipeline);
@@ -457,10 +359,14 @@ int pipeline_init(struct device *device)
 	pipeline->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pipeline->epoll_fd < 0 || pipeline->kick_fd < 0)
 		return -errno;
-	if (posix_memalign((void **)&pipeline->buffer, RTE_CACHE_LINE_SIZE,
-			   sizeof(*pipeline->buffer)) != 0)
+	// The kernel gives memory to what is used of it, and few frames are long.
+	pipeline->buffers = mmap(NULL, BURST * sizeof(*pipeline->buffers), PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pipeline->buffers == MAP_FAILED)
+		pipeline->buffers = NULL;
+	pipeline->deliveries = calloc(BURST, sizeof(*pipeline->deliveries));
+	if (pipeline->buffers == NULL || pipeline->deliveries == NULL)
 		return -ENOMEM;
-	memset(pipeline->buffer, 0, sizeof(*pipeline->buffer));
 	return watch(pipeline, pipeline->kick_fd, EVENT_KICK);
 }
 
@@ -495,6 +401,9 @@ void pipeline_fini(struct device *device)
 		close(pipeline->epoll_fd);
 	if (pipeline->kick_fd >= 0)
 		close(pipeline->kick_fd);
-	free(pipeline->buffer);
+	batch_fini(&pipeline->batch);
+	free(pipeline->deliveries);
+	if (pipeline->buffers != NULL)
+		munmap(pipeline->buffers, BURST * sizeof(*pipeline->buffers));
 	pthread_mutex_destroy(&pipeline->call_lock);
 }

@@ -3,8 +3,10 @@
 // The NIC's hardware: one thread that carries frames between functions and ports and blocks when
 // there are none.
 //
-//     function ─ read(2) ─► frame buffer ─► e-switch ─┬─► mbufs on a port's Rx ring
-//     port ─ Tx ring ─────► frame ───────► e-switch ─┴─► function: writev(2)
+//     function ─ read ─► frame buffer ─► e-switch ─┬─► mbufs on a port's Rx ring
+//     port ─ Tx ring ──► frame ────────► e-switch ─┴─► function: write
+//
+// A burst of reads, or of writes, is one system call where the kernel has io_uring (batch.h).
 //
 // Everything about functions and ports that the thread uses is its own; control threads do their
 // changes in it, by pipeline_call(). So there are no locks on the way of a frame.
@@ -17,8 +19,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sim/simnic/batch.h"
 #include "sim/simnic/card_protocol.h"
 
+struct delivery;
 struct device;
 struct function;
 struct frame_buffer;
@@ -36,7 +40,11 @@ struct pipeline {
 	pthread_mutex_t call_lock;                     // one call at a time
 	TAILQ_HEAD(function_list, function) readable;  // (P) functions that may have frames
 	unsigned int readable_count;                   // (P)
-	struct frame_buffer *buffer;                   // (P)
+	bool uring;                                    // wanted; whether there is one: batch
+	struct batch batch;                            // (P)
+	struct frame_buffer *buffers;                  // (P) BATCH_MAX of them
+	struct delivery *deliveries;                   // (P) of this burst
+	unsigned int delivery_count;                   // (P)
 };
 
 // Make ready for function_set_fd(), without the thread yet; pipeline_call() runs the call itself.

@@ -90,6 +90,7 @@ struct function {
 	unsigned int offloads; // (P) TAP_*: what the netdev's stack may leave to us
 	bool link_up;          // atomic: as last seen; see function_look()
 	bool readable;         // (P) on pipeline.readable
+	unsigned int expected; // (P) frames, by how many there were the last time
 	TAILQ_ENTRY(function) readable_next;
 	struct port port;
 };
@@ -133,6 +134,7 @@ struct device_config {
 	const char *card_path; // NULL: a card of our own, as `card` says
 	struct card_config card;
 	bool async; // the firmware has rte_flow's asynchronous API
+	bool uring; // as in struct pipeline
 };
 // Connect to the card (or make one), get its functions, start the pipeline. ret_why: for people.
 int device_new(struct rte_device *rte_device, const struct device_config *config,

@@ -48,6 +48,11 @@ static void add_device(struct device *device, struct rte_tel_data *answer)
 	pipeline_call(device, summarise, &summary);
 	rte_tel_data_add_dict_string(answer, "name", device->name);
 	rte_tel_data_add_dict_string(answer, "card", device->card != NULL ? "own" : "process");
+	rte_tel_data_add_dict_string(answer, "io",
+				     batch_by_uring(&device->pipeline.batch) ? "io_uring"
+									     : "single calls");
+	rte_tel_data_add_dict_uint(answer, "io_calls",
+				   counter_read(&device->pipeline.batch.system_calls));
 	rte_tel_data_add_dict_uint(answer, "vfs", device->vfs);
 	rte_tel_data_add_dict_uint(answer, "functions_present", summary.present);
 	rte_tel_data_add_dict_uint(answer, "functions_up", summary.up);

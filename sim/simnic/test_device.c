@@ -21,6 +21,7 @@ uint16_t ports[PORTS];
 const char *const netdevs[PORTS] = {"simnic0v0", "simnic0v1", "simnic0v2",
 				    "simnic0v3", "simnic0w",  "podport0"};
 char folder[] = "/tmp/simnic-device-test.XXXXXX";
+const char *device_arguments = "";
 
 int device_tests_run(const struct CMUnitTest *tests, size_t count)
 {
@@ -50,7 +51,11 @@ void find_ports(void)
 
 int probe(void **state)
 {
-	assert_int_equal(rte_eal_hotplug_add("vdev", DEVICE, "vfs=4,representor=vf[0-3,65535]"), 0);
+	char arguments[100];
+
+	snprintf(arguments, sizeof(arguments), "vfs=4,representor=vf[0-3,65535],%s",
+		 device_arguments);
+	assert_int_equal(rte_eal_hotplug_add("vdev", DEVICE, arguments), 0);
 	find_ports();
 	return 0;
 }

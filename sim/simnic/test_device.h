@@ -15,7 +15,8 @@ enum { PORTS = 6, UPLINK = 4, PF = 5, VF_OF_PF = 65535 };
 extern struct rte_mempool *pool;
 extern uint16_t ports[PORTS]; // VFs 0..3, the uplink, the PF
 extern const char *const netdevs[PORTS];
-extern char folder[]; // for files, and EAL's
+extern char folder[];                // for files, and EAL's
+extern const char *device_arguments; // more of them, for probe()
 
 // In a fresh netns, with EAL: run the tests. The result is main's.
 int device_tests_run(const struct CMUnitTest *tests, size_t count);

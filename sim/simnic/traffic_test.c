@@ -531,7 +531,8 @@ static void no_frame_waits_for_the_next_one(void **state)
 	WAIT_FOR(port_stats(ports[0]).opackets == sent);
 }
 
-int main(void)
+// With the device's arguments, if there is more to say about it.
+int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_frame_of_a_function_comes_to_its_port_alone),
@@ -548,5 +549,7 @@ int main(void)
 		TEST(no_frame_waits_for_the_next_one),
 	};
 
+	if (argument_count > 1)
+		device_arguments = arguments[1];
 	return device_tests_run(tests, RTE_DIM(tests));
 }
