@@ -17,6 +17,7 @@
 
 #include "sim/simnic/simnic.h"
 #include "sim/simnic/test_device.h"
+#include "sim/simnic/test_flow.h"
 
 enum {
 	FRAMES = 256,
@@ -145,11 +146,60 @@ static uint64_t transmit_burst(void)
 	return system_calls() - before;
 }
 
+// From a function to another by a rule, in and out.
+static uint64_t forward_burst(void)
+{
+	int from = netns_packet_socket(0, netdevs[0]), to = netns_packet_socket(0, netdevs[1]);
+	uint8_t frame[64], expected[64];
+	struct hold hold;
+	uint64_t before;
+
+	rule_of(ports[UPLINK], PATTERN(FROM(ports[0]), OURS), ACTIONS(TO(ports[1])));
+	hold_begin(&hold);
+	before = system_calls();
+	for (uint32_t i = 0; i < FRAMES; i++)
+		assert_int_equal(send(from, frame, make_frame(frame, sizeof(frame), i), 0),
+				 sizeof(frame));
+	hold_end(&hold);
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		make_frame(expected, sizeof(expected), i);
+		WAIT_FOR(read_ours(to, frame, sizeof(frame)) == sizeof(frame));
+		assert_memory_equal(frame, expected, sizeof(frame));
+	}
+	close(from);
+	close(to);
+	return system_calls() - before;
+}
+
+// A frame of each VF, which are read together.
+static uint64_t receive_one_of_each(void)
+{
+	int packets[4];
+	uint8_t frame[64];
+	struct hold hold;
+	uint64_t before;
+
+	for (unsigned int i = 0; i < RTE_DIM(packets); i++)
+		packets[i] = netns_packet_socket(0, netdevs[i]);
+	hold_begin(&hold);
+	before = system_calls();
+	for (uint32_t i = 0; i < RTE_DIM(packets); i++)
+		assert_int_equal(send(packets[i], frame, make_frame(frame, sizeof(frame), i), 0),
+				 sizeof(frame));
+	hold_end(&hold);
+	for (uint32_t i = 0; i < RTE_DIM(packets); i++) {
+		rte_pktmbuf_free(receive_ours(ports[i]));
+		close(packets[i]);
+	}
+	return system_calls() - before;
+}
+
 static void up(void)
 {
 	start_all(PORT_PLAIN);
 	all_up();
-	WAIT_FOR(link_is_up(ports[0]));
+	for (unsigned int i = 0; i < PORTS; i++)
+		WAIT_FOR(link_is_up(ports[i]));
 }
 
 static void a_burst_takes_few_system_calls(void **state)
@@ -162,6 +212,8 @@ static void a_burst_takes_few_system_calls(void **state)
 		skip();
 	assert_in_range(receive_burst(), 1, READS_BY_URING + MORE);
 	assert_in_range(transmit_burst(), 1, WRITES_BY_URING + MORE);
+	assert_in_range(receive_one_of_each(), 1, 1 + MORE);
+	assert_in_range(forward_burst(), 1, 2 * READS_BY_URING + MORE);
 }
 
 static void without_io_uring_a_burst_takes_a_system_call_for_each_frame(void **state)
@@ -170,6 +222,8 @@ static void without_io_uring_a_burst_takes_a_system_call_for_each_frame(void **s
 	assert_false(batch_by_uring(&device_next(NULL)->pipeline.batch));
 	assert_in_range(receive_burst(), FRAMES, FRAMES + 2 * READS_BY_URING);
 	assert_in_range(transmit_burst(), FRAMES, FRAMES + MORE);
+	assert_in_range(receive_one_of_each(), 4, 8 + MORE);
+	assert_in_range(forward_burst(), 2 * FRAMES, 2 * FRAMES + 2 * READS_BY_URING);
 }
 
 int main(void)
