@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -40,7 +41,7 @@ class Podport:
 
     name = "podport"
 
-    def __init__(self, _folder, feature="plain", functions=2, huge_pages=True, agent_yaml="", telemetry=False, connections=262144, memory_mb=MEMORY_MB):
+    def __init__(self, _folder, feature="plain", functions=2, huge_pages=True, agent_yaml="", telemetry=False, connections=262144, memory_mb=MEMORY_MB, build=None):
         self.socket_dir = pathlib.Path(f"/run/vhost-{next(_numbers)}")
         self.simulation = Simulation(functions=functions, vhost_dir=self.socket_dir, memory_mb=memory_mb, agent_yaml=(
             f"vhost:\n  socket_dir: {self.socket_dir}\n  ports: 2\n"
@@ -51,6 +52,9 @@ class Podport:
         if huge_pages:
             text = text.replace("huge_pages: false", "huge_pages: true")
         self.simulation.agent_config.write_text(text)
+        if build:  # another one's agent, with the driver that it was built with
+            self.simulation.agent.command = (pathlib.Path(build) / "bin" / "podport-agent", *self.simulation.agent.command[1:])
+            shutil.copy(f"{build}/lib/librte_net_simnic.so", self.simulation.folder)
         self.simulation.start()
         runtime = {"portMappings": [{"hostPort": port, "containerPort": port, "protocol": protocol} for port in PORTS for protocol in ("udp", "tcp")]}
         if feature == "metering":
