@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What offload brings in the simulator, and what rules cost.
 
-Pod to pod by the e-switch's rules, by the agent's graph (offload off), and over a bare veth pair. The e-switch is a thread of the
-simulated NIC: what it saves on silicon is the agent's CPU, which here another CPU of the same machine pays for. Then, of the simulated
-NIC alone: how fast rules go in, and what finding a frame's rule costs with 1 to 100,000 of them."""
+Pod to pod by the e-switch's rules, by the same with a system call for each frame, as where there is no io_uring ("single calls"), by the
+agent's graph (offload off), and over a bare veth pair. The e-switch is a thread of the simulated NIC: what it saves on silicon is the
+agent's CPU, which here another CPU of the same machine pays for. Then, of the simulated NIC alone: how fast rules go in, and what finding
+a frame's rule costs with 1 to 100,000 of them."""
 
 import re
 import subprocess
@@ -25,12 +26,13 @@ def packets_seen(simulation):
 
 def measure(run):
     left, right, addresses = veth_pair()
-    by_rules, by_graph = Simulation().start(), Simulation(offload=False).start()
+    by_rules, single, by_graph = Simulation().start(), Simulation(device_arguments=",uring=0").start(), Simulation(offload=False).start()
     ways = {"veth pair": lambda family, rate: rate(left, right, addresses[family], run.seconds(2, quick=1))}
-    for name, simulation in (("e-switch", by_rules), ("agent", by_graph)):
+    for name, simulation in (("e-switch", by_rules), ("single calls", single), ("agent", by_graph)):
         a, b = simulation.pod().add(), simulation.pod().add()
         ways[name] = lambda family, rate, a=a, b=b: rate(a, b, b.address(family), run.seconds(2, quick=1))
-    columns, ratios = ["e-switch", "agent", "veth pair"], [("e-switch", "veth pair"), ("agent", "veth pair")]
+    columns = ["e-switch", "single calls", "agent", "veth pair"]
+    ratios = [("e-switch", "veth pair"), ("e-switch", "single calls"), ("agent", "veth pair")]
     tcp = run.table("Pod to pod, TCP by iperf3", "Gbit/s of payload", columns, ratios=ratios)
     udp = run.table("Pod to pod, UDP in frames of 64 B", "1,000 packets a second received", columns, ratios=ratios)
     for table, what, family, rate in ((tcp, "IPv4", 4, tcp_gbps), (tcp, "IPv6", 6, tcp_gbps), (udp, "IPv4", 4, udp_kpps)):
@@ -40,7 +42,7 @@ def measure(run):
                BUDGET_RATIO, at_most=False)
     sent, offloaded = packets_seen(by_rules)
     run.note(f"With rules the e-switch forwarded {offloaded:,} of {sent:,} packets by itself.")
-    for simulation in (by_rules, by_graph):
+    for simulation in (by_rules, single, by_graph):
         simulation.close_pods()
         simulation.stop()
     measure_rules(run)
