@@ -144,7 +144,10 @@ static void close_call(struct wire_client *client, struct client_call *call)
 		call->link->unanswered = true;
 	}
 	LIST_REMOVE(call, entry);
-	pthread_cond_broadcast(&client->changed);
+	// Whoever waits does so for the calls of a link that is being left, or for one that answers nothing. The others are
+	// not woken: they would take the processor before the caller has its answer.
+	if (call->unanswered || call->link != client->link || call->link->ended)
+		pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&wire_client_mutex);
 	nng_aio_free(call->aio);
 }
@@ -324,7 +327,7 @@ int wire_client_call(struct wire_client *client, const struct request *request, 
 
 	// From here on the client may be gone.
 	pthread_mutex_lock(&wire_client_mutex);
-	if (--client->callers == 0)
+	if (--client->callers == 0 && client->closing)
 		pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&wire_client_mutex);
 	return r;

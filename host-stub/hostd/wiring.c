@@ -5,6 +5,10 @@
 // A dress is three netlink batches: on the host the alias, then MAC, MTU, group, move and rename; in the
 // sandbox, after the IPv6 sysctls, up, addresses, neighbours, routes. Undoing any
 // part of it is one thing: the netdev back to the host, which takes the rest with it.
+//
+// To move a netdev the kernel waits for RCU grace periods, 10 to 20 ms, and holds the lock that all of netlink takes.
+// Many at once would get in each other's way there, one message after the other, and all would be ready at the end. So whoever
+// changes a sandbox waits for its turn, and then does the whole of it.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,8 +101,13 @@ int wiring_undress(const struct wiring *wiring, int netns_fd, const struct attac
 	if (r < 0)
 		return r;
 	r = wiring_find_ours(wiring, &sandbox, key, &link, function_name, err);
-	if (r == 0)
+	if (r == 0) {
+		bool has_turn = turn_wait(wiring->turn);
+
 		r = give_back(wiring, &sandbox, &link, function_name, err);
+		if (has_turn)
+			turn_end(wiring->turn);
+	}
 	netlink_close(&sandbox);
 	return r == -ENODEV ? 0 : r;
 }
@@ -130,8 +139,9 @@ struct dress {
 	uint64_t deadline_ms;
 	char function_name[IFNAMSIZ];
 	struct netlink host, sandbox;
-	struct netlink_link link; // the interface in the sandbox
-	bool present;             // it was there before
+	struct netlink_link function; // on the host, before it is moved
+	struct netlink_link link;     // the interface in the sandbox
+	bool present;                 // it was there before
 };
 
 // What of MAC, MTU, group the link has not yet. (A VF may refuse to be given even the MAC it has.)
@@ -176,27 +186,25 @@ static int move_into_sandbox(struct dress *dress, struct error *err)
 	struct netlink_link_change mark = {.netns_fd = -1, .down = true};
 	struct netlink_link_change set = {.netns_fd = -1};
 	struct netlink_link_change move = {.netns_fd = dress->netns_fd, .ifname = ifname};
+	const struct netlink_link *function = &dress->function;
 	struct netlink_batch batch = {0};
-	struct netlink_link link;
 	char alias[IFALIAS_SIZE];
-	int r = wiring_find_function(dress->wiring, &dress->host, dress->function_name,
-				     dress->deadline_ms, &link, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	// The alias first, and nothing without it: with it, the netdev is found wherever the rest ends.
 	wiring_format_alias(dress->function_name, &dress->attachment->key, alias);
 	mark.ifalias = alias;
-	netlink_add_link_change(&batch, link.ifindex, &mark, "set alias of %s", link.ifname);
+	netlink_add_link_change(&batch, function->ifindex, &mark, "set alias of %s",
+				function->ifname);
 	r = netlink_send(&dress->host, &batch, err);
 	if (r < 0)
 		return r;
 	crash_point("hostd:add:marked");
-	add_differences(dress, &link, &set);
-	netlink_add_link_change(&batch, link.ifindex, &set, "set MAC, MTU and group of %s",
-				link.ifname);
-	netlink_add_link_change(&batch, link.ifindex, &move, "move %s into the sandbox as %s",
-				link.ifname, ifname);
+	add_differences(dress, function, &set);
+	netlink_add_link_change(&batch, function->ifindex, &set, "set MAC, MTU and group of %s",
+				function->ifname);
+	netlink_add_link_change(&batch, function->ifindex, &move, "move %s into the sandbox as %s",
+				function->ifname, ifname);
 	r = netlink_send(&dress->host, &batch, err);
 	if (r < 0)
 		return r;
@@ -337,6 +345,39 @@ static int open_dress(struct dress *dress, struct error *err)
 	return r;
 }
 
+static int take_turn(struct dress *dress, struct error *err)
+{
+	bool has_turn = turn_wait(dress->wiring->turn);
+	int r = 0;
+
+	if (!dress->present)
+		r = move_into_sandbox(dress, err);
+	if (r == 0)
+		r = dress_interface(dress, err);
+	if (has_turn)
+		turn_end(dress->wiring->turn);
+	return r;
+}
+
+static int change_sandbox(struct dress *dress, struct error *err)
+{
+	int r = 0;
+
+	if (!dress->present) // not in our turn: the sandbox that still has it may wait for its own
+		r = wiring_find_function(dress->wiring, &dress->host, dress->function_name,
+					 dress->deadline_ms, &dress->function, err);
+	if (r == 0)
+		r = take_turn(dress, err);
+	if (r == 0 && dress->attachment->has_ipv6)
+		r = wait_for_ipv6(dress, err);
+	// What was there before is an earlier ADD's: its pod may be running.
+	if (r < 0 && !dress->present) {
+		roll_back(dress);
+		crash_point("hostd:add:rolled-back");
+	}
+	return r;
+}
+
 int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachment *attachment,
 		 uint64_t deadline_ms, bool *ret_created, struct error *err)
 {
@@ -352,19 +393,8 @@ int wiring_dress(const struct wiring *wiring, int netns_fd, const struct attachm
 	if (r < 0)
 		return r;
 	r = look_into_sandbox(&dress, err);
-	if (r == 0) {
-		if (!dress.present)
-			r = move_into_sandbox(&dress, err);
-		if (r == 0)
-			r = dress_interface(&dress, err);
-		if (r == 0 && attachment->has_ipv6)
-			r = wait_for_ipv6(&dress, err);
-		// What was there before is an earlier ADD's: its pod may be running.
-		if (r < 0 && !dress.present) {
-			roll_back(&dress);
-			crash_point("hostd:add:rolled-back");
-		}
-	}
+	if (r == 0)
+		r = change_sandbox(&dress, err);
 	netlink_close(&dress.host);
 	netlink_close(&dress.sandbox);
 	if (r < 0)

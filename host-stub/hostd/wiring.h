@@ -15,17 +15,19 @@
 // set before the move and cleared after the move back: an interface in a sandbox without it is not
 // ours and is never touched.
 //
-// Worker threads and the link's, any number at once (for different attachments); nothing global is held.
+// Worker threads and the link's, any number at once (for different attachments); they take turns in changing sandboxes.
 
 #pragma once
 
 #include <stdbool.h>
 
 #include "hostd/netns.h"
+#include "hostd/turn.h"
 #include "proto/message.h"
 
 struct wiring {
 	struct host_netns host;
+	struct turn *turn;                       // who changes a sandbox
 	char prefix[IFNAMSIZ], suffix[IFNAMSIZ]; // of a function's netdev, around the VF's number
 };
 

@@ -21,6 +21,9 @@ enum { LOOK_MIN_MS = 2, LOOK_MAX_MS = 50 };
 // has just died: then the agent, which looks every two seconds, makes it anew.
 enum { VIRTIO_WAIT_MS = 3000 };
 
+// What is done in a turn takes 20 ms; ten times that on a machine that is busy. After that, somebody is stuck.
+enum { TURN_MAX_MS = 200 };
+
 int wiring_parse_pattern(const char *pattern, struct wiring *wiring, struct error *err)
 {
 	const char *number = strstr(pattern, "%u");
@@ -54,12 +57,19 @@ int wiring_open(const char *function_netdev, struct wiring *ret_wiring, struct e
 	r = host_netns_open(&wiring.host, err);
 	if (r < 0)
 		return r;
+	r = turn_open(TURN_MAX_MS, &wiring.turn, err);
+	if (r < 0) {
+		host_netns_close(&wiring.host);
+		return r;
+	}
 	*ret_wiring = wiring;
 	return 0;
 }
 
 void wiring_close(struct wiring *wiring)
 {
+	turn_close(wiring->turn);
+	wiring->turn = NULL;
 	host_netns_close(&wiring->host);
 }
 

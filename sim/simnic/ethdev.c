@@ -31,6 +31,7 @@ static const uint64_t tx_offloads_known =
 struct netdev_wish {
 	struct function *function;
 	int fd;
+	unsigned int netdev;
 	unsigned int offloads;
 	bool carrier;
 };
@@ -40,8 +41,29 @@ static void get_wish(void *argument)
 	struct netdev_wish *wish = argument;
 
 	wish->fd = wish->function->fd >= 0 ? dup(wish->function->fd) : -1;
+	wish->netdev = wish->function->netdevs;
 	wish->offloads = wish->function->offloads;
 	wish->carrier = function_has_carrier(wish->function);
+}
+
+// Only what is new: each is a wait for the rtnl lock, which who moves netdevs between netns holds for 10 ms and more.
+static int fulfil(const struct netdev_wish *wish)
+{
+	struct function *function = wish->function;
+	bool all = function->dressed.netdev != wish->netdev;
+	int error = 0;
+
+	function->dressed.netdev = 0; // until it is known again
+	if (all || function->dressed.offloads != wish->offloads)
+		error = tap_set_offloads(wish->fd, wish->offloads);
+	if (error == 0 && (all || function->dressed.carrier != wish->carrier))
+		error = tap_set_carrier(wish->fd, wish->carrier);
+	if (error < 0)
+		return error;
+	function->dressed.netdev = wish->netdev;
+	function->dressed.offloads = wish->offloads;
+	function->dressed.carrier = wish->carrier;
+	return 0;
 }
 
 int simnic_dress_netdev(struct function *function)
@@ -52,9 +74,7 @@ int simnic_dress_netdev(struct function *function)
 	pthread_mutex_lock(&function->device->dress_lock);
 	pipeline_call(function->device, get_wish, &wish);
 	if (wish.fd >= 0) {
-		error = tap_set_offloads(wish.fd, wish.offloads);
-		if (error == 0)
-			error = tap_set_carrier(wish.fd, wish.carrier);
+		error = fulfil(&wish);
 		close(wish.fd);
 	}
 	pthread_mutex_unlock(&function->device->dress_lock);

@@ -117,6 +117,7 @@ void function_set_fd(struct function *function, int fd)
 	}
 	pthread_mutex_lock(&function->device->fd_lock);
 	function->fd = fd;
+	function->netdevs++;
 	pthread_mutex_unlock(&function->device->fd_lock);
 	if (fd >= 0 && epoll_ctl(pipeline->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		SIMNIC_LOG(ERR, "cannot watch function netdev=%s: %s", function->netdev,

@@ -84,10 +84,16 @@ struct function {
 	struct rte_ether_addr mac;
 	char netdev[IF_NAMESIZE]; // (P)
 	int fd;                   // (P), changed under fd_lock; -1: the function is gone for now
+	unsigned int netdevs;     // (P) how many it has had: another descriptor, another netdev
 	int closing_fd;           // atomic: a descriptor of before, for the news thread to close
 	bool carrier; // written by (P), read by all: what rte_eth_dev_set_link_up/down asked for
 	unsigned int down_by;  // the same: FAULT_DOWN_*, what else keeps its carrier off
 	unsigned int offloads; // (P) TAP_*: what the netdev's stack may leave to us
+	struct {
+		unsigned int netdev; // which, as counted above
+		unsigned int offloads;
+		bool carrier;
+	} dressed;             // under dress_lock: what the kernel was last told of it
 	bool link_up;          // atomic: as last seen; see function_look()
 	bool readable;         // (P) on pipeline.readable
 	unsigned int expected; // (P) frames, by how many there were the last time
