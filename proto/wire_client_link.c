@@ -6,8 +6,8 @@
 // The keeper also renews certificates. A link with the new ones is made beside the old one, which serves until the new one is
 // up, and after that until the last of its calls has ended. If the peer refuses the new ones, the old link goes on.
 //
-// It does the same with a link that is up, and takes calls, but answers nothing: seldom, after certificates were renewed under load,
-// nng's listener has such connections. The peer may as well be slow, so calls under way keep their link. While one link is
+// It does the same with a link that is up, and takes calls, but answers nothing, as one to a listener that accepts no more.
+// The peer may as well be slow, so calls under way keep their link. While one link is
 // being left, the next waits for that to end, unless the one between them answers nothing.
 
 #include <errno.h>
@@ -25,8 +25,8 @@
 enum {
 	RENEW_DOUBLINGS = 5,
 	RENEW_MIN_MS = 1000, // a link is not replaced before it was down for so long
-	// Nor before so many times the longest wait of nng's dialer. It is not rare: a dialer whose peer takes the connection and
-	// is gone before our first bytes takes that (EPIPE) for its own end, and never dials again.
+	// Nor before so many times the longest wait of nng's dialer, which dials again by itself but where it takes an error for
+	// its own end.
 	RENEW_BACKOFFS = 2,
 };
 

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <nng/nng.h>
@@ -187,6 +188,27 @@ static void answer_raw(nng_socket peer, const void *data, size_t size)
 	nng_msg_clear(message);
 	assert_int_equal(nng_msg_append(message, data, size), 0);
 	assert_int_equal(nng_sendmsg(peer, message, 0), 0);
+}
+
+// nng then writes to nobody, which it takes for its own end.
+static void who_comes_and_is_gone_at_once_does_not_deafen_the_server(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct wire_server *server = start_server(2);
+	struct wire_client *client;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", harness_url + strlen("ipc://"));
+	for (unsigned int i = 0; i < 20; i++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)),
+				 0);
+		close(fd);
+	}
+	client = open_client();
+	call_now(client);
+	wire_client_close(client);
+	wire_server_stop(server);
 }
 
 static void an_answer_that_is_none_is_an_error(void **state)
@@ -389,6 +411,7 @@ int main(void)
 		cmocka_unit_test(a_late_answer_is_not_sent),
 		cmocka_unit_test(a_huge_message_ends_that_connection_only),
 		cmocka_unit_test(what_does_not_speak_nng_does_no_harm),
+		cmocka_unit_test(who_comes_and_is_gone_at_once_does_not_deafen_the_server),
 		cmocka_unit_test(an_answer_that_is_none_is_an_error),
 		cmocka_unit_test(the_socket_has_the_mode_that_was_asked_for),
 		cmocka_unit_test(a_stale_socket_is_taken_over_a_live_one_is_not),

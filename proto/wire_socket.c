@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What both ends need beside nng: its errors as ours, the clock, waiting until a time, and an nng_close
-// that comes back.
+// What both ends need beside nng: its errors as ours, the clock, waiting until a time, an nng_close that
+// comes back, and a peer's end that it does not take for its own.
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <nng/nng.h>
@@ -18,6 +20,28 @@
 enum {
 	CLOSE_TIMEOUT_MS = 2000, // nng needs milliseconds, or does not finish at all
 };
+
+// ---- what a program that is linked with this calls in the place of libc's ------------------------------
+
+// nng 1.5 makes NNG_ECLOSED of EPIPE, which means to it that it was closed itself. A listener that meets it with a connection
+// that is just being made, whose peer is gone already, never accepts another one; a dialer never dials again. For all else
+// that sends, these two are the same.
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	static _Atomic(ssize_t(*)(int, const struct msghdr *, int)) next;
+	ssize_t (*send)(int, const struct msghdr *, int) = atomic_load(&next);
+
+	if (send == NULL) {
+		*(void **)&send = dlsym(RTLD_NEXT, "sendmsg");
+		atomic_store(&next, send);
+	}
+	ssize_t sent = send(fd, message, flags);
+	if (sent < 0 && errno == EPIPE)
+		errno = ECONNRESET;
+	return sent;
+}
+
+// ---- errors and time ---------------------------------------------------------------------------------
 
 int64_t wire_now_ms(void)
 {

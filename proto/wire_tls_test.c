@@ -22,6 +22,10 @@
 #include "proto/wire_harness.h"
 #include "proto/wire_private.h"
 
+// What nng still takes apart in the background is no leak when nng_fini() returns; but that takes memory from connections that
+// are being made, if there are some yet.
+enum { FINI_S = 1 };
+
 static char folder[] = "/tmp/podport-tls-test-XXXXXX";
 static unsigned int port;
 
@@ -64,6 +68,7 @@ static int remove_folder(void **state)
 {
 	char command[128];
 
+	nanosleep(&(const struct timespec){.tv_sec = FINI_S}, NULL);
 	nng_fini();
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	return system(command);
@@ -253,29 +258,6 @@ static void a_client_finds_a_restarted_tls_server(void **state)
 	wire_client_close(client);
 }
 
-// A call that got no answer as the connection changed is made again, as runtimes do. Seldom, and only on loaded machines: a new
-// connection then answers nothing, why is not known, and the next one takes its place when the last call on the former one ends.
-static void call_soon(struct wire_client *client)
-{
-	enum { TRIES = 4, TRY_MS = 5000 };
-	struct request request = detach("now", 77);
-	struct error err = {0};
-	struct reply reply;
-	int r = -1;
-
-	for (int i = 0; r < 0 && i < TRIES; i++) {
-		if (i == TRIES / 2)
-			answer_held();
-		r = wire_client_call(client, &request, TRY_MS, &reply, &err);
-		if (r < 0)
-			print_message("again: %s%s\n", err.message,
-				      wire_reaper_works() ? "" : " (nng's reaper is stuck)");
-	}
-	if (r < 0)
-		fail_msg("%s", err.message);
-	assert_int_equal(reply.code, CODE_OK);
-}
-
 static void calls_under_way_survive_a_renewal_of_both_ends(void **state)
 {
 	struct wire_server *server = NULL;
@@ -298,7 +280,7 @@ static void calls_under_way_survive_a_renewal_of_both_ends(void **state)
 		tls = tls_of(&files, "ours", "host", "host");
 		assert_int_equal(wire_client_renew(client, &tls, &err), 0);
 		for (int i = 0; i < 5; i++)
-			call_soon(client);
+			call_now(client);
 		answer_held();
 		pthread_join(caller.thread, NULL);
 		assert_int_equal(caller.r, 0);
