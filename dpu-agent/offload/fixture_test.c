@@ -162,3 +162,25 @@ void expect_one_family(uint32_t vf, const char *reason)
 	assert_int_equal(rules_of(vf), FAMILY_RULES);
 	assert_true(rules_of_family(vf, 4) == 0 || rules_of_family(vf, 6) == 0);
 }
+
+// ---- connections ----------------------------------------------------------------------------------
+
+struct offload_answer answers[ANSWERS_MAX];
+size_t answer_count;
+
+void take_answer(void *context, const struct offload_answer *answer)
+{
+	assert_true(answer_count < ANSWERS_MAX);
+	answers[answer_count++] = *answer;
+}
+
+int64_t run_connections(void)
+{
+	answer_count = 0;
+	return offload_connections_run(offload, ROUND_US, ANSWERS_MAX, take_answer, NULL);
+}
+
+size_t connection_rules(void)
+{
+	return fake_rules_with("g5 ");
+}

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "offload/connections.h"
 #include "offload/fake_flow.h"
 
 enum {
@@ -44,5 +45,14 @@ void expect_one_family(uint32_t vf, const char *reason);
 size_t rules_of(uint32_t vf);
 // Of one family.
 size_t rules_of_family(uint32_t vf, int family);
+
+// A round of work on connections, and what was told in it.
+enum { ROUND_US = 1000, ANSWERS_MAX = 1000 };
+extern struct offload_answer answers[ANSWERS_MAX];
+extern size_t answer_count;
+void take_answer(void *context, const struct offload_answer *answer);
+int64_t run_connections(void);
+// Their rules in the NIC.
+size_t connection_rules(void);
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)

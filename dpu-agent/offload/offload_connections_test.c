@@ -10,26 +10,10 @@
 
 #include <rte_ethdev.h>
 
-#include "offload/connections.h"
 #include "offload/fixture_test.h"
 #include "port/port_dpdk.h"
 
-enum { PLACES = 4096, BUDGET_US = 1000, ROOM = 1000, HOP = 7 };
-
-static struct offload_answer answers[ROOM];
-static size_t answer_count;
-
-static void take_answer(void *context, const struct offload_answer *answer)
-{
-	assert_true(answer_count < ROOM);
-	answers[answer_count++] = *answer;
-}
-
-static int64_t run(void)
-{
-	answer_count = 0;
-	return offload_connections_run(offload, BUDGET_US, ROOM, take_answer, NULL);
-}
+enum { PLACES = 4096, HOP = 7 };
 
 static void start(uint32_t most)
 {
@@ -80,11 +64,6 @@ static void add_connection(uint32_t place, uint32_t vf)
 	assert_int_equal(offload_connection_add(offload, place, &c), 0);
 }
 
-static size_t connection_rules(void)
-{
-	return fake_rules_with("g5 ");
-}
-
 // ---- rules --------------------------------------------------------------------------------------
 
 static void the_rules_do_what_masquerade_would_have_done(void **state)
@@ -95,7 +74,7 @@ static void the_rules_do_what_masquerade_would_have_done(void **state)
 	start(100);
 	assert_int_equal(offload_connection_add(offload, 0, &tcp), 0);
 	assert_int_equal(offload_connection_add(offload, 1, &udp), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 4);
 	// Whole packets with an ACK and none of SYN, FIN, RST; from the pod by its own MAC address.
 	assert_string_equal(
@@ -141,7 +120,7 @@ static void a_nic_that_only_modifies_fields_is_told_so(void **state)
 	add(0);
 	assert_true(offload_connections_usable(offload, NULL));
 	assert_int_equal(offload_connection_add(offload, 0, &c), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	assert_int_equal(fake_rules_with("set.port"), 0);
 	assert_int_equal(fake_rules_with("/128=fd000000"), 1);
@@ -170,7 +149,7 @@ static void on_a_vlan_the_tag_comes_off_and_on(void **state)
 	assert_true(offload_connections_usable(offload, NULL));
 	assert_int_equal(offload_connection_add(offload, 0, &tcp), 0);
 	assert_int_equal(offload_connection_add(offload, 1, &udp), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 4);
 	assert_string_equal(
 		fake_rule_with("tcp=4000-443"),
@@ -193,7 +172,7 @@ static void on_a_vlan_the_tag_comes_off_and_on(void **state)
 	// The port counts tags.
 	fake_hit("udp=443-50001", 3, 300);
 	fake_wait(1000);
-	run();
+	run_connections();
 	struct offload_pod_status wire;
 	offload_read_pod(offload, port_slot(nic_port(fake_handle(), PORT_UPLINK, 0)), &wire);
 	assert_int_equal(wire.rx_bytes, 312);
@@ -207,16 +186,16 @@ static void another_vlan_begins_anew(void **state)
 
 	begin_on_vlan();
 	assert_int_equal(offload_connection_add(offload, 0, &c), 0);
-	run();
+	run_connections();
 	for (router.vlan = 0; router.vlan <= 7; router.vlan += 7) {
 		offload_end(offload);
 		assert_int_equal(fake_rule_count(), 0);
 		offload_begin(offload, &router);
-		run();
+		run_connections();
 		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 		add(0);
 		assert_int_equal(offload_connection_add(offload, 0, &c), 0);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 2);
 		assert_int_equal(fake_rules_with("vlan=42"), 0);
 		assert_int_equal(fake_rules_with("push=8100 vid=7"), router.vlan == 7);
@@ -281,7 +260,7 @@ static void none_are_wanted_unless_asked_for(void **state)
 	assert_false(offload_connections_usable(offload, why));
 	offload_connections_summary(offload, &told);
 	assert_int_equal(told.most, 0);
-	assert_int_equal(run(), -1);
+	assert_int_equal(run_connections(), -1);
 	offload_connections_leave_all(offload);
 }
 
@@ -294,12 +273,12 @@ static void a_connection_whose_half_is_refused_is_not_carried(void **state)
 	for (unsigned int half = 1; half <= 2; half++) {
 		start(100);
 		add_connection(4, 0); // what the pod's connections need besides is in
-		run();
+		run_connections();
 		add_connection(5, 0);
 		fake.fail_insert = half;
 		fake.fail_late = is_asynchronous() && half == 2;
-		run();
-		run();
+		run_connections();
+		run_connections();
 		assert_int_equal(connection_rules(), 2);
 		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 		assert_int_equal(answers[0].place, 5);
@@ -320,14 +299,14 @@ static void there_are_never_more_than_there_may_be(void **state)
 	for (uint32_t place = 0; place < 3; place++)
 		add_connection(place, 0);
 	assert_int_equal(offload_connection_add(offload, 9, &c), -ENOSPC);
-	run();
+	run_connections();
 	assert_int_equal(offload_connection_add(offload, 9, &c), -ENOSPC);
 	// Those that leave count until they are gone.
 	offload_connection_leave(offload, 1);
 	assert_int_equal(offload_connection_add(offload, 9, &c), -ENOSPC);
-	run();
+	run_connections();
 	assert_int_equal(offload_connection_add(offload, 9, &c), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 6);
 	offload_connections_summary(offload, &told);
 	assert_int_equal(told.carried, 3);
@@ -343,7 +322,7 @@ static void who_has_no_place_stays_in_software(void **state)
 	start(3);
 	assert_int_equal(offload_connection_add(offload, PLACES, &c), -ENOSPC);
 	offload_connection_leave(offload, PLACES);
-	run();
+	run_connections();
 	offload_connections_summary(offload, &told);
 	assert_int_equal(told.refused_full, 1);
 	assert_int_equal(told.carried + connection_rules(), 0);
@@ -354,7 +333,7 @@ static void one_that_leaves_before_it_was_in_is_told_as_any_other(void **state)
 	start(10);
 	add_connection(3, 0);
 	offload_connection_leave(offload, 3);
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 1);
 	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 	assert_false(answers[0].refused);
@@ -362,7 +341,7 @@ static void one_that_leaves_before_it_was_in_is_told_as_any_other(void **state)
 	// The place is free.
 	offload_connection_leave(offload, 3);
 	add_connection(3, 1);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
 }
 
@@ -370,13 +349,13 @@ static void a_rule_that_the_nic_does_not_let_go_keeps_its_place(void **state)
 {
 	start(10);
 	add_connection(3, 0);
-	run();
+	run_connections();
 	offload_connection_leave(offload, 3);
 	fake.fail_removals = true;
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 0);
 	fake.fail_removals = false;
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 1);
 	assert_int_equal(connection_rules(), 0);
 }
@@ -387,18 +366,18 @@ static void packets_are_told_once_and_counted_for_the_ports(void **state)
 {
 	start(10);
 	add_connection(3, 0);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
 	fake_hit("tcp=4-443", 5, 500);
 	fake_hit("tcp=443-46004", 7, 7000);
 	fake_hit("g6 ", 6, 6000); // one met the pod's limit
 	fake_wait(1000);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_NOTED);
 	assert_int_equal(answers[0].packets[0], 5);
 	assert_int_equal(answers[0].bytes[1], 7000);
 	fake_wait(1000);
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 0);
 	assert_int_equal(status_of(0).rx_packets, 5);
 	assert_int_equal(status_of(0).tx_bytes, 6000);
@@ -409,7 +388,7 @@ static void packets_are_told_once_and_counted_for_the_ports(void **state)
 	// The last ones are told with the end.
 	fake_hit("tcp=4-443", 2, 200);
 	offload_connection_leave(offload, 3);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 	assert_int_equal(answers[0].packets[0], 2);
 	assert_int_equal(status_of(0).rx_packets, 7);
@@ -421,17 +400,17 @@ static void who_has_no_room_for_answers_gets_them_later(void **state)
 	for (uint32_t place = 0; place < 10; place++)
 		add_connection(place, 0);
 	answer_count = 0;
-	assert_true(offload_connections_run(offload, BUDGET_US, 4, take_answer, NULL) >= 0);
+	assert_true(offload_connections_run(offload, ROUND_US, 4, take_answer, NULL) >= 0);
 	assert_int_equal(answer_count, 4);
 	assert_int_equal(connection_rules(), 8);
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 6);
 	offload_connections_leave_all(offload);
 	answer_count = 0;
 	offload_connections_run(offload, INT64_MAX / 2, 0, take_answer, NULL);
 	assert_int_equal(connection_rules(), 0);
 	assert_int_equal(answer_count, 0);
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 10);
 }
 
@@ -442,7 +421,7 @@ static void a_pods_are_gone_when_its_rules_are_and_others_stay(void **state)
 	start(100);
 	for (uint32_t place = 0; place < 80; place++)
 		add_connection(place, place % 2);
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 	assert_int_equal(connection_rules(), 160);
 	add_connection(100, 0); // not yet in
@@ -450,7 +429,7 @@ static void a_pods_are_gone_when_its_rules_are_and_others_stay(void **state)
 	// Nothing leads to them, nor from them to the function.
 	assert_int_equal(fake_rules_with("g1 p2 port=9 "), 0);
 	assert_int_equal(fake_rules_with("to=9"), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 80);
 	assert_int_equal(answer_count, 41);
 	assert_int_equal(status_of(1).state, OFFLOAD_FULL);
@@ -479,7 +458,7 @@ static void the_rules_of_a_pod_say_how_many_connections_it_has(void **state)
 	const uint32_t rules = summary().rules;
 	for (uint32_t place = 0; place < 7; place++)
 		add_connection(place, place == 6);
-	run();
+	run_connections();
 	assert_int_equal(summary().rules, rules + 2 * 3);
 	assert_int_equal(rules_told(slot, "jump 5, of 6 connections"), 2);
 	assert_int_equal(rules_told(slot + 1, "jump 5, of 1 connections"), 2);
@@ -514,7 +493,7 @@ static void what_a_limited_pod_gets_by_connections_passes_its_meter(void **state
 	limit(3, false, true); // what it sends is metered where it comes in
 	add_connection(0, 2);
 	add_connection(1, 3);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 4);
 	snprintf(text, sizeof(text), "g6 p0 dst=0e:70:6f:64:00:04 > meter=%u count",
 		 meter + BANDWIDTH_INGRESS);
@@ -525,7 +504,7 @@ static void what_a_limited_pod_gets_by_connections_passes_its_meter(void **state
 	// The meter is in use until the last rule that leads through it is gone.
 	remove_pod(2);
 	assert_false(fake_has_meter(meter + BANDWIDTH_INGRESS));
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 }
 
@@ -535,16 +514,16 @@ static void a_limited_pods_leave_before_its_rules_are_made_again(void **state)
 	start(100);
 	limit(2, true, false);
 	add_connection(0, 2);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	struct offload_pod other = fake_pod(2);
 	other.limits[BANDWIDTH_INGRESS] = (struct bandwidth_limit){3000000, 20000};
 	add_pod(&other);
 	assert_int_equal(connection_rules(), 0);
 	assert_int_equal(status_of(2).state, OFFLOAD_FULL);
-	run();
+	run_connections();
 	add_connection(0, 2);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 }
 
@@ -563,7 +542,7 @@ static void a_limited_pod_has_none_where_the_nic_cannot_limit_them(void **state)
 	assert_true(offload_connections_usable(offload, NULL));
 	assert_int_equal(offload_connection_add(offload, 0, &limited), -EBUSY);
 	assert_int_equal(offload_connection_add(offload, 0, &unlimited), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 }
 
@@ -577,7 +556,7 @@ static void a_pod_leaves_with_a_constant_number_of_operations(void **state)
 	start(PLACES);
 	for (uint32_t place = 0; place < 1000; place++)
 		add_connection(place, place % 500 == 0 ? 1 : 0);
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 	assert_int_equal(connection_rules(), 2000);
 	const uint32_t removals = fake.removals, queries = fake.queries;
@@ -587,7 +566,7 @@ static void a_pod_leaves_with_a_constant_number_of_operations(void **state)
 	fake.remove_ms = 1;
 	for (; connection_rules() > 4; rounds++) {
 		const uint32_t before = fake.removals;
-		const int64_t again_ms = run();
+		const int64_t again_ms = run_connections();
 
 		assert_true(again_ms == 5 || connection_rules() == 4);
 		// What one takes is not known in the first one.
@@ -605,7 +584,7 @@ static void a_pod_that_comes_after_has_nothing_of_the_one_before(void **state)
 	start(100);
 	for (uint32_t place = 0; place < 40; place++)
 		add_connection(place, 0);
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 	fake_hit("tcp=4-443", 5, 500);
 	remove_pod(0);
@@ -614,12 +593,12 @@ static void a_pod_that_comes_after_has_nothing_of_the_one_before(void **state)
 	assert_int_equal(fake_rules_with("g6 "), 0);
 	assert_int_equal(offload_connection_add(offload, 50, &again), -EBUSY);
 	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
-	run();
+	run_connections();
 	// What is counted last was the other one's.
 	assert_int_equal(status_of(0).rx_packets, 0);
 	assert_int_equal(connection_rules(), 0);
 	assert_int_equal(offload_connection_add(offload, 50, &again), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	assert_int_equal(fake_rules_with("g1 p2 port=9 "), 2);
 	assert_int_equal(fake_rules_with("g6 "), 1);
@@ -631,19 +610,19 @@ static void what_the_nic_does_not_let_go_keeps_the_next_pod_out(void **state)
 
 	start(100);
 	add_connection(0, 0);
-	run();
+	run_connections();
 	fake.fail_removals = true;
 	remove_pod(0);
 	assert_int_equal(fake_rules_with("g6 "), 1);
-	run();
+	run_connections();
 	assert_int_equal(offload_connection_add(offload, 1, &again), -EBUSY);
 	fake.fail_removals = false;
-	assert_int_equal(run(), -1);
+	assert_int_equal(run_connections(), -1);
 	assert_int_equal(fake_rules_with("g6 "), 0);
 	offload_retry(offload); // the pod's own rules
 	add(0);
 	assert_int_equal(offload_connection_add(offload, 1, &again), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 }
 
@@ -654,8 +633,8 @@ static void a_pod_whose_gate_is_refused_has_none(void **state)
 		const size_t rules = fake_rule_count();
 		add_connection(0, 0);
 		fake.fail_insert = refused;
-		run();
-		run();
+		run_connections();
+		run_connections();
 		assert_int_equal(fake_rule_count(), rules);
 		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 		assert_true(answers[0].refused);
@@ -671,10 +650,10 @@ static void those_of_a_next_hop_leave_together(void **state)
 	start(100);
 	add_connection(0, 0);
 	assert_int_equal(offload_connection_add(offload, 1, &other), 0);
-	run();
+	run_connections();
 	assert_true(offload_connections_by_next_hop(offload, HOP));
 	offload_connections_leave_next_hop(offload, HOP);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	assert_false(offload_connections_by_next_hop(offload, HOP));
 	assert_true(offload_connections_by_next_hop(offload, HOP + 1));
@@ -685,9 +664,9 @@ static void a_reset_function_and_an_uplink_that_stops_end_theirs(void **state)
 	start(100);
 	add_connection(0, 0);
 	add_connection(1, 1);
-	run();
+	run_connections();
 	fake_event(FAKE_FIRST_FUNCTION, RTE_ETH_EVENT_INTR_RESET);
-	run(); // it is not for the next retry to see that
+	run_connections(); // it is not for the next retry to see that
 	assert_int_equal(answer_count, 1);
 	assert_int_equal(answers[0].place, 0);
 	assert_int_equal(connection_rules(), 2);
@@ -697,11 +676,11 @@ static void a_reset_function_and_an_uplink_that_stops_end_theirs(void **state)
 	offload_end(offload);
 	assert_int_equal(fake_rule_count(), 0);
 	fake_stop_uplink();
-	run();
+	run_connections();
 	assert_int_equal(answer_count, 1);
 	begin_prepared();
 	add_connection(0, 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 }
 
@@ -714,15 +693,15 @@ static void a_slow_nic_gets_one_connection_in_a_round(void **state)
 	fake.insert_ms = 1;
 	for (uint32_t place = 0; place < 500; place++)
 		add_connection(place, 0);
-	run(); // what it takes is not known yet
+	run_connections(); // what it takes is not known yet
 	for (unsigned int round = 0; round < 20; round++) {
 		const uint32_t before = fake.inserts;
 
-		assert_true(run() > 0);
+		assert_true(run_connections() > 0);
 		assert_in_range(fake.inserts - before, 2, 4);
 	}
 	fake.insert_ms = 0;
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 	assert_int_equal(connection_rules(), 1000);
 }
@@ -733,14 +712,14 @@ static void who_is_withdrawn_waits_for_its_own_only(void **state)
 	start(1000);
 	for (uint32_t place = 0; place < 500; place++)
 		add_connection(place, place % 100 == 0 ? 1 : 0);
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 	remove_pod(0);
 	const uint32_t before = fake.removals;
 	offload_withdraw(offload, fake_pod(1).slot);
 	assert_int_equal(fake.removals - before, 2 * 5 + 3 + POD_RULES);
 	assert_int_equal(connection_rules(), 2 * 495);
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 	assert_int_equal(connection_rules(), 0);
 }
@@ -754,16 +733,16 @@ static void a_pods_are_out_while_its_rules_are(void **state)
 	start(100);
 	add_connection(0, 0);
 	add_connection(1, 1);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 4);
 	offload_withdraw(offload, slot);
 	assert_int_equal(connection_rules(), 2);
 	assert_int_equal(offload_connection_add(offload, 2, &again), -EBUSY);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	offload_restore(offload, slot);
 	assert_int_equal(offload_connection_add(offload, 2, &again), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 4);
 }
 

@@ -10,30 +10,14 @@
 
 #include <rte_ethdev.h>
 
-#include "offload/connections.h"
 #include "offload/fixture_test.h"
 #include "port/port_dpdk.h"
 
-enum { PLACES = 1024, BUDGET_US = 1000, ROOM = 1000, GATE = 3 };
-
-static struct offload_answer answers[ROOM];
-static size_t answer_count;
-
-static void take_answer(void *context, const struct offload_answer *answer)
-{
-	assert_true(answer_count < ROOM);
-	answers[answer_count++] = *answer;
-}
-
-static int64_t run(void)
-{
-	answer_count = 0;
-	return offload_connections_run(offload, BUDGET_US, ROOM, take_answer, NULL);
-}
+enum { PLACES = 1024, GATE = 3 };
 
 static void run_until_done(void)
 {
-	while (run() == 5)
+	while (run_connections() == 5)
 		;
 }
 
@@ -114,11 +98,6 @@ static void add_to_wire(uint32_t place, uint32_t vf)
 	assert_int_equal(offload_connection_add(offload, place, &c), 0);
 }
 
-static size_t connection_rules(void)
-{
-	return fake_rules_with("g5 ");
-}
-
 // ---- rules --------------------------------------------------------------------------------------
 
 static void each_pod_is_led_to_the_gate_of_the_other(void **state)
@@ -129,7 +108,7 @@ static void each_pod_is_led_to_the_gate_of_the_other(void **state)
 	start(100);
 	assert_int_equal(offload_connection_add(offload, 0, &tcp), 0);
 	assert_int_equal(offload_connection_add(offload, 1, &udp), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 4);
 	assert_string_equal(
 		fake_rule_with("tcp=4000-8080"),
@@ -176,7 +155,7 @@ static void a_vlan_of_the_wire_is_no_matter_of_theirs(void **state)
 	add(0);
 	add(1);
 	assert_int_equal(offload_connection_add(offload, 0, &udp), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	assert_int_equal(fake_rules_with("g5 p0 port=9 type=0800 src=02:00:00:01:00:00 "
 					 "dst=02:00:00:00:00:01 untagged"),
@@ -184,7 +163,7 @@ static void a_vlan_of_the_wire_is_no_matter_of_theirs(void **state)
 	assert_int_equal(fake_rules_with("g5 ") - fake_rules_with("untagged frag"), 0);
 	fake_hit("udp=4000-8080", 3, 300);
 	fake_wait(1000);
-	run();
+	run_connections();
 	assert_int_equal(status_of(0).rx_bytes, 300);
 }
 
@@ -194,7 +173,7 @@ static void a_pod_that_calls_itself_is_not_carried(void **state)
 
 	start(100);
 	assert_int_equal(offload_connection_add(offload, 0, &c), -ENOTSUP);
-	assert_int_equal(run(), -1);
+	assert_int_equal(run_connections(), -1);
 	assert_int_equal(connection_rules(), 0);
 }
 
@@ -218,7 +197,7 @@ static void expect_those_with_the_wire_alone(void)
 	assert_true(offload_connections_usable(offload, NULL));
 	assert_int_equal(offload_connection_add(offload, 0, &c), -ENOTSUP);
 	add_to_wire(1, 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
 }
@@ -276,16 +255,16 @@ static void there_are_never_more_than_their_share(void **state)
 		assert_int_equal(offload_connection_add(offload, 9, &more), -ENOSPC);
 		for (uint32_t place = share; place < most; place++)
 			add_to_wire(place, 0);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 2 * most);
 		offload_connections_summary(offload, &told);
 		assert_int_equal(told.carried, most);
 		assert_int_equal(told.refused_full, 1);
 		// One goes, and there is room for another.
 		offload_connection_leave(offload, 0);
-		run();
+		run_connections();
 		assert_int_equal(offload_connection_add(offload, 9, &more), 0);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 2 * most);
 		assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
 		end(state);
@@ -299,19 +278,19 @@ static void one_whose_half_is_refused_is_not_carried(void **state)
 	for (unsigned int half = 1; half <= 2; half++) {
 		start(100);
 		add_call(4, 0, 1);
-		run();
+		run_connections();
 		add_call(5, 0, 1);
 		fake.fail_insert = half;
 		fake.fail_late = is_asynchronous() && half == 2;
-		run();
-		run();
+		run_connections();
+		run_connections();
 		assert_int_equal(connection_rules(), 2);
 		assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 		assert_int_equal(answers[0].place, 5);
 		assert_true(answers[0].refused);
 		// What was counted for it is given back.
 		add_call(5, 0, 1);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 4);
 		end(state);
 	}
@@ -324,8 +303,8 @@ static void both_gates_must_open(void **state)
 		const size_t rules = fake_rule_count();
 		add_call(0, 0, 1);
 		fake.fail_insert = refused;
-		run();
-		run();
+		run_connections();
+		run_connections();
 		assert_int_equal(connection_rules(), 0);
 		// The first one's is there for its next connection; the second one's is not half open.
 		assert_int_equal(fake_rule_count(), rules + (refused > GATE ? GATE : 0));
@@ -343,14 +322,14 @@ static void packets_are_told_by_who_has_sent_them_and_counted_for_both_pods(void
 
 	start(100);
 	add_call(3, 0, 1);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_BEGUN);
 	fake_hit("tcp=4-8080", 5, 500);
 	fake_hit("tcp=80-46004", 7, 7000);
 	fake_hit("g6 p0 dst=0e:70:6f:64:00:02", 6, 6000); // one met the pod's limit
 	fake_hit("g6 p0 dst=0e:70:6f:64:00:03", 5, 500);
 	fake_wait(1000);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_NOTED);
 	assert_int_equal(answers[0].packets[0], 5);
 	assert_int_equal(answers[0].bytes[0], 500);
@@ -364,7 +343,7 @@ static void packets_are_told_by_who_has_sent_them_and_counted_for_both_pods(void
 	assert_int_equal(wire.rx_packets + wire.tx_packets, 0);
 	fake_hit("tcp=80-46004", 2, 200);
 	offload_connection_leave(offload, 3);
-	run();
+	run_connections();
 	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
 	assert_int_equal(answers[0].packets[1], 2);
 	assert_int_equal(status_of(1).rx_packets, 9);
@@ -379,7 +358,7 @@ static void it_is_a_connection_of_both_pods(void **state)
 	start(100);
 	add_call(0, 0, 1);
 	add_call(1, 0, 2);
-	run();
+	run_connections();
 	while (offload_next_rule(offload, after, &rule)) {
 		after = rule.id;
 		told += rule.has_slot && rule.slot == fake_pod(0).slot &&
@@ -401,7 +380,7 @@ static void it_ends_with_either_pod_and_others_stay(void **state)
 		add_call(2, 1, 2);
 		add_to_wire(3, 0);
 		add_to_wire(4, 1);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 10);
 		add_call(5, 0, 1); // not yet in
 		const uint32_t removals = fake.removals;
@@ -411,7 +390,7 @@ static void it_ends_with_either_pod_and_others_stay(void **state)
 		assert_int_equal(fake_rules_with(leaves == 0 ? "g1 p2 port=9 " : "g1 p2 port=10 "),
 				 0);
 		assert_int_equal(fake_rules_with(leaves == 0 ? " to=9" : " to=10"), 0);
-		run();
+		run_connections();
 		// Those between the two, with the third one, with the wire; and the one that was not in.
 		assert_int_equal(connection_rules(), 4);
 		assert_int_equal(answer_count, 4);
@@ -462,7 +441,7 @@ static void a_pod_that_comes_after_has_nothing_of_the_one_before(void **state)
 		assert_int_equal(status_of(stays).rx_packets, before + (stays == 0 ? 5 : 7));
 		assert_int_equal(connection_rules(), 0);
 		assert_int_equal(offload_connection_add(offload, 50, &again), 0);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 2);
 		end(state);
 	}
@@ -474,11 +453,11 @@ static void what_the_nic_does_not_let_go_keeps_both_next_pods_out(void **state)
 
 	start(100);
 	add_call(0, 0, 1);
-	run();
+	run_connections();
 	fake.fail_removals = true;
 	remove_pod(0);
 	remove_pod(1);
-	run();
+	run_connections();
 	fake.fail_removals = false;
 	offload_retry(offload); // the pods' own rules
 	add(0);
@@ -487,7 +466,7 @@ static void what_the_nic_does_not_let_go_keeps_both_next_pods_out(void **state)
 	run_until_done();
 	assert_int_equal(fake_rules_with("g6 ") + connection_rules(), 0);
 	assert_int_equal(offload_connection_add(offload, 1, &again), 0);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 }
 
@@ -500,15 +479,15 @@ static void it_is_out_while_the_rules_of_either_pod_are(void **state)
 		start(100);
 		add_call(0, 0, 1);
 		add_call(1, 1 - vf, 2); // of the other one
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 4);
 		offload_withdraw(offload, fake_pod(vf).slot);
 		assert_int_equal(connection_rules(), 2);
 		assert_int_equal(offload_connection_add(offload, 5, &again), -EBUSY);
-		run();
+		run_connections();
 		offload_restore(offload, fake_pod(vf).slot);
 		assert_int_equal(offload_connection_add(offload, 5, &again), 0);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 4);
 		end(state);
 	}
@@ -520,9 +499,9 @@ static void a_reset_function_ends_it_whichever_it_is(void **state)
 		start(100);
 		add_call(0, 0, 1);
 		add_call(1, 1 - vf, 2);
-		run();
+		run_connections();
 		fake_event((uint16_t)(FAKE_FIRST_FUNCTION + vf), RTE_ETH_EVENT_INTR_RESET);
-		run();
+		run_connections();
 		assert_int_equal(answer_count, 1);
 		assert_int_equal(answers[0].place, 0);
 		assert_int_equal(connection_rules(), 2);
@@ -554,7 +533,7 @@ static void what_pods_send_and_get_passes_the_meters_of_both(void **state)
 		add_pod(&pod);
 	}
 	add_call(0, 0, 1);
-	run();
+	run_connections();
 	assert_int_equal(connection_rules(), 2);
 	for (uint32_t vf = 0; vf < 2; vf++) {
 		const uint32_t meter = meters + vf * BANDWIDTH_DIRECTIONS;
@@ -577,15 +556,15 @@ static void it_leaves_before_another_limit_of_either_pod(void **state)
 		start(100);
 		add_pod(&pod);
 		add_call(0, 0, 1);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 2);
 		pod = limited_pod(vf, 3000000);
 		add_pod(&pod);
 		assert_int_equal(connection_rules(), 0);
 		assert_int_equal(status_of(vf).state, OFFLOAD_FULL);
-		run();
+		run_connections();
 		add_call(0, 0, 1);
-		run();
+		run_connections();
 		assert_int_equal(connection_rules(), 2);
 		end(state);
 	}

@@ -220,62 +220,63 @@ static void ask_hop_limit(struct preflight *p)
 	need(p, "decrement TTL and hop limit", r, r == 0 ? names[p->form.ttl] : why);
 }
 
+// Would it take all of these kinds that it is to have, by a wire on this VLAN (0: untagged)? Else what it answered to the first
+// that it does not take, which *ret_remark says, with what follows from that.
+static int ask_kinds(const struct preflight *p, int first, int end, uint16_t vlan,
+		     const char *consequence, char ret_remark[LIMIT_TEXT + 1])
+{
+	char why[ENGINE_WHY_SIZE] = "";
+	struct rule rule = sample(p);
+	struct flow_words words;
+	int r = 0;
+
+	rule.vlan = vlan;
+	ret_remark[0] = '\0';
+	for (int kind = first; r == 0 && kind < end; kind++) {
+		// Connections of limited pods are asked with the meter.
+		if (kind == RULE_LIMITED_RECEIVER || !flow_has_kind(&p->form, kind))
+			continue;
+		flow_say(&rule_shapes[kind], &rule, &p->form, &words);
+		r = ask_words(p, &words, why);
+		if (r < 0)
+			snprintf(ret_remark, LIMIT_TEXT + 1, "%s: %s%s", rule_shapes[kind].name,
+				 why, consequence);
+	}
+	return r;
+}
+
 // Parts that are taken one by one may still be refused together.
 static void ask_shapes(struct preflight *p)
 {
-	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
-	int r = 0;
+	char remark[LIMIT_TEXT + 1];
+	int r = ask_kinds(p, 0, RULE_CONNECTION_FIRST, 0, "", remark);
 
-	for (int kind = 0; r == 0 && kind < RULE_CONNECTION_FIRST; kind++) {
-		if (!flow_has_kind(&p->form, kind))
-			continue;
-		r = ask(p, &rule_shapes[kind], why);
-		if (r < 0)
-			snprintf(remark, sizeof(remark), "%s: %s", rule_shapes[kind].name, why);
-	}
 	need(p, "take the rules as a whole", r, remark);
 }
 
 // Asked when those of connections with the wire are known: with the form that these have.
 static void ask_hairpin(struct preflight *p)
 {
-	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
-	int r = 0;
+	char remark[LIMIT_TEXT + 1];
 
-	for (int kind = RULE_HAIRPIN_FIRST; r == 0 && kind < RULE_ROUTE_FIRST; kind++) {
-		r = ask(p, &rule_shapes[kind], why);
-		if (r < 0)
-			snprintf(remark, sizeof(remark),
-				 "%s: %s; without: these take the slow path",
-				 rule_shapes[kind].name, why);
-	}
-	p->form.hairpin = r == 0;
-	preflight_note(p, "carry connections between pods", r == 0, remark);
+	p->form.hairpin = ask_kinds(p, RULE_HAIRPIN_FIRST, RULE_ROUTE_FIRST, 0,
+				    "; without: these take the slow path", remark) == 0;
+	preflight_note(p, "carry connections between pods", p->form.hairpin, remark);
 }
 
 // Connections to the wire are carried if all of it is there.
 static void ask_connections(struct preflight *p)
 {
-	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
+	char remark[LIMIT_TEXT + 1];
 	int r = -1;
 
 	for (int form = FLOW_NAT_SET; r < 0 && form <= FLOW_NAT_MODIFY; form++) {
 		p->form.nat = form;
-		r = 0;
-		for (int kind = RULE_CONNECTION_FIRST; r == 0 && kind < RULE_HAIRPIN_FIRST;
-		     kind++) {
-			// That of limited pods is asked with the meter.
-			if (kind == RULE_LIMITED_RECEIVER || !flow_has_kind(&p->form, kind))
-				continue;
-			r = ask(p, &rule_shapes[kind], why);
-			if (r < 0)
-				snprintf(remark, sizeof(remark),
-					 "%s: %s; without: all of them take the slow path",
-					 rule_shapes[kind].name, why);
-		}
+		r = ask_kinds(p, RULE_CONNECTION_FIRST, RULE_HAIRPIN_FIRST, 0,
+			      "; without: all of them take the slow path", remark);
 	}
 	p->form.connections = r == 0;
-	preflight_note(p, "carry masqueraded connections", r == 0, r == 0 ? "" : remark);
+	preflight_note(p, "carry masqueraded connections", r == 0, remark);
 	if (r == 0)
 		ask_hairpin(p);
 }
@@ -283,22 +284,10 @@ static void ask_connections(struct preflight *p)
 // The same of what is routed to the wire and from there; `vlan`: that it is on, 0: none.
 static bool ask_route_shapes(struct preflight *p, const char *name, uint16_t vlan)
 {
-	char why[ENGINE_WHY_SIZE] = "", remark[LIMIT_TEXT + 1] = "";
-	struct rule rule = sample(p);
-	struct flow_words words;
-	int r = 0;
+	char remark[LIMIT_TEXT + 1];
+	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_KINDS, vlan,
+			  "; without: all of that takes the slow path", remark);
 
-	rule.vlan = vlan;
-	for (int kind = RULE_ROUTE_FIRST; r == 0 && kind < RULE_KINDS; kind++) {
-		if (!flow_has_kind(&p->form, kind))
-			continue;
-		flow_say(&rule_shapes[kind], &rule, &p->form, &words);
-		r = ask_words(p, &words, why);
-		if (r < 0)
-			snprintf(remark, sizeof(remark),
-				 "%s: %s; without: all of that takes the slow path",
-				 rule_shapes[kind].name, why);
-	}
 	preflight_note(p, name, r == 0, remark);
 	return r == 0;
 }

@@ -138,13 +138,14 @@ class Udp:
 class CallTcp(Tcp):
     """A connection from the world to a port that a pod publishes."""
 
-    def __init__(self, pod, world, family, host_port, port):  # pylint: disable=super-init-not-called
+    def __init__(self, pod, caller, family, host_port, port, source=None):  # pylint: disable=super-init-not-called
         with pod.socket(family_of(ADDRESSES[family].world)) as listener:
-            listener.bind(("", port))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((pod.address(family), port))
             listener.listen(1)
             accepted = in_thread(listener.accept)
-            self.client = world.socket(family_of(ADDRESSES[family].world))
-            self.client.bind((ADDRESSES[family].world, 0))
+            self.client = caller.socket(family_of(ADDRESSES[family].world))
+            self.client.bind((source or ADDRESSES[family].world, 0))
             self.client.connect((ADDRESSES[family].wire, host_port))
             self.server, self.peer = accepted()
         self.port = self.client.getsockname()[1]
@@ -156,11 +157,11 @@ class CallTcp(Tcp):
 class CallUdp(Udp):
     """The same of datagrams."""
 
-    def __init__(self, pod, world, family, host_port, port):  # pylint: disable=super-init-not-called
+    def __init__(self, pod, caller, family, host_port, port, source=None):  # pylint: disable=super-init-not-called
         self.server = pod.socket(family_of(ADDRESSES[family].world), socket.SOCK_DGRAM)
-        self.server.bind(("", port))
-        self.client = world.socket(family_of(ADDRESSES[family].world), socket.SOCK_DGRAM)
-        self.client.bind((ADDRESSES[family].world, 0))
+        self.server.bind((pod.address(family), port))
+        self.client = caller.socket(family_of(ADDRESSES[family].world), socket.SOCK_DGRAM)
+        self.client.bind((source or ADDRESSES[family].world, 0))
         self.client.connect((ADDRESSES[family].wire, host_port))
         self.port = self.client.getsockname()[1]
         for end in (self.client, self.server):
@@ -183,6 +184,16 @@ def until_carried(sim, *talks):
     for talk in talks:
         talk.talk()
         wait_until(lambda talk=talk: is_carried(sim, talk), lambda: f"it is carried: {connections(sim)}\n{sim.logs()}")
+
+
+def assert_masqueraded_in_the_e_switch(sim, pod, talk, family):
+    """This connection of the pod's with the world goes on there; it is over then."""
+    until_carried(sim, talk)
+    before = slow_packets(sim, pod)
+    talk.talk(200)
+    assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
+    assert talk.peer[0] == ADDRESSES[family].wire
+    talk.close()
 
 
 def rules_but_routes(sim):
@@ -267,13 +278,7 @@ def test_who_is_masqueraded_only_later_has_connections_in_the_e_switch_too(carri
     sim.agent.send(signal.SIGHUP)
     wait_until(lambda: "configuration taken again" in sim.agent.log.read_text(), sim.agent.tail)
     for family in FAMILIES:
-        talk = Udp(pod, world, ADDRESSES[family].world)
-        until_carried(sim, talk)
-        before = slow_packets(sim, pod)
-        talk.talk(200)
-        assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
-        assert talk.peer[0] == ADDRESSES[family].wire
-        talk.close()
+        assert_masqueraded_in_the_e_switch(sim, pod, Udp(pod, world, ADDRESSES[family].world), family)
 
 
 def test_bytes_arrive_unchanged_while_connections_move(carried):
@@ -418,13 +423,7 @@ def test_on_a_vlan_connections_are_carried_with_its_tag(carried):
     assert connections(sim)["offload"]["why_not"] == "", sim.podportctl("offload").stdout
     for family in FAMILIES:
         for kind in Tcp, Udp:
-            talk = kind(pod, world, ADDRESSES[family].world)
-            until_carried(sim, talk)
-            before = slow_packets(sim, pod)
-            talk.talk(200)
-            assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
-            assert talk.peer[0] == ADDRESSES[family].wire
-            talk.close()
+            assert_masqueraded_in_the_e_switch(sim, pod, kind(pod, world, ADDRESSES[family].world), family)
         tcp_transfer(pod, world, ADDRESSES[family].world, MEGABYTE)
     # Only what has that tag is the flow's; and what expires is answered, also with it.
     talk = Udp(pod, world, ADDRESSES[4].world)

@@ -10,7 +10,7 @@ import pytest
 
 from eswitch import flows
 from simulation import wait_until
-from test_connection_offload import CHATTER, ENOUGH, FAMILIES, Tcp, Udp, connections, publishing, slow_packets, uplink
+from test_connection_offload import CHATTER, ENOUGH, FAMILIES, CallTcp, CallUdp, connections, publishing, slow_packets, uplink
 from traffic import family_of, first_frame, in_thread, raw_socket
 from watching import Watching
 from world import ADDRESSES, World, uplink_yaml
@@ -19,35 +19,9 @@ PORT = 8080
 MEGABYTE = 1 << 20
 
 
-class Call(Tcp):
+def call(kind, client, server, family):
     """A connection from a pod to the port that another one publishes."""
-
-    def __init__(self, client, server, family):  # pylint: disable=super-init-not-called
-        with server.socket(family_of(ADDRESSES[family].wire)) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((server.address(family), PORT))
-            listener.listen(1)
-            accepted = in_thread(listener.accept)
-            self.client = client.socket(family_of(ADDRESSES[family].wire))
-            self.client.connect((ADDRESSES[family].wire, PORT))
-            self.server, self.peer = accepted()
-        self.port = self.client.getsockname()[1]
-        for end in (self.client, self.server):
-            end.settimeout(30)
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-class CallUdp(Udp):
-    """The same of datagrams."""
-
-    def __init__(self, client, server, family):  # pylint: disable=super-init-not-called
-        self.server = server.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM)
-        self.server.bind((server.address(family), PORT))
-        self.client = client.socket(family_of(ADDRESSES[family].wire), socket.SOCK_DGRAM)
-        self.client.connect((ADDRESSES[family].wire, PORT))
-        self.port = self.client.getsockname()[1]
-        for end in (self.client, self.server):
-            end.settimeout(30)
+    return kind(server, client, family, PORT, PORT, client.address(family))
 
 
 @pytest.fixture
@@ -96,12 +70,12 @@ def bulk(talk, size):
         assert received() == payload
 
 
-@pytest.mark.parametrize("kind", [Call, CallUdp])
+@pytest.mark.parametrize("kind", [CallTcp, CallUdp])
 def test_who_calls_another_pod_by_the_nodes_address_stays_in_the_e_switch(node, kind):
     sim = node()
     client, server = sim.pod().add(), publishing(sim, PORT)
     for family in FAMILIES:
-        talk = kind(client, server, family)
+        talk = call(kind, client, server, family)
         until_carried(sim, talk)
         assert talk.peer[0] == ADDRESSES[family].wire  # who has called is not seen
         for pod in client, server:
@@ -110,7 +84,7 @@ def test_who_calls_another_pod_by_the_nodes_address_stays_in_the_e_switch(node, 
         before = slow_packets(sim, client), slow_packets(sim, server), uplink(sim)["tx_packets"]
         ports = [sim.port_of(pod) for pod in (client, server)]
         talk.talk(500)
-        if kind is Call:
+        if kind is CallTcp:
             bulk(talk, MEGABYTE)
         after = slow_packets(sim, client), slow_packets(sim, server), uplink(sim)["tx_packets"]
         assert all(new - old <= CHATTER for old, new in zip(before, after)), (before, after, sim.ports())
@@ -121,7 +95,7 @@ def test_who_calls_another_pod_by_the_nodes_address_stays_in_the_e_switch(node, 
             new = sim.port_of(pod)
             assert all(new[f"offloaded_{way}_packets"] - old[f"offloaded_{way}_packets"] >= 500 for way in ("rx", "tx")), (old, new)
         talk.close()
-        if kind is Call:  # by its FIN, long before its time is up
+        if kind is CallTcp:  # by its FIN, long before its time is up
             until_none_carried(sim)
         else:  # nothing says that it is over, but that either pod goes
             (client if family == 4 else server).delete()
@@ -134,7 +108,7 @@ def test_nothing_arrives_any_more_when_the_pod_that_publishes_is_gone(node):
     sim = node(functions=2)
     for family in FAMILIES:
         client, server = sim.pod().add(), publishing(sim, PORT)
-        talk = CallUdp(client, server, family)
+        talk = call(CallUdp, client, server, family)
         until_carried(sim, talk)
         function = sim.port_of(server)["function"]
         server.delete()
@@ -154,7 +128,7 @@ def test_nothing_arrives_any_more_when_the_pod_that_publishes_is_gone(node):
         until_none_carried(sim)
         # Its port leads nowhere, and to the next one that publishes it.
         newcomer.delete()
-        talk = CallUdp(client, publishing(sim, PORT), family)
+        talk = call(CallUdp, client, publishing(sim, PORT), family)
         until_carried(sim, talk)
         talk.close()
         for pod in list(sim.pods):
@@ -166,7 +140,7 @@ def test_nothing_arrives_any_more_when_the_pod_that_publishes_is_gone(node):
 def test_a_trace_of_either_pod_sees_what_was_carried(node, traced):
     sim = node()
     client, server = sim.pod().add(), publishing(sim, PORT)
-    talk = Call(client, server, 4)
+    talk = call(CallTcp, client, server, 4)
     until_carried(sim, talk)
     with Watching(sim, "trace", client if traced == "client" else server, "--all", "--count", 4, "tcp") as watching:
         talk.talk(4)
