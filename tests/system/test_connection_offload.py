@@ -136,7 +136,7 @@ class Udp:
 
 
 class CallTcp(Tcp):
-    """A connection from the world to a port that a pod publishes."""
+    """A connection from the world, or from a caller with that source, to a port that a pod publishes."""
 
     def __init__(self, pod, caller, family, host_port, port, source=None):  # pylint: disable=super-init-not-called
         with pod.socket(family_of(ADDRESSES[family].world)) as listener:
