@@ -21,8 +21,6 @@ static bool is_open_tcp(const struct connection *c)
 static bool is_steady(const struct conntrack *table, const struct connection *c,
 		      const struct conntrack_packet *packet)
 {
-	if (c->ends[ORIGINAL] == c->ends[REPLY]) // a pod that calls itself
-		return false;
 	if (!c->answered || packet->fragment || c->packets[0] + c->packets[1] < STEADY_PACKETS ||
 	    (int32_t)(c->carry_not_until - table->now_s) > 0)
 		return false;

@@ -23,7 +23,7 @@
 enum {
 	BUDGET_US = 1000,   // of a round, for the NIC
 	EVENTS_ROUND = 256, // heard in a round: each costs a few lookups
-	NEXT_HOPS_MS = 200, // between two looks at the next hops' MAC addresses
+	LOOK_MS = 200, // between two looks at the MAC addresses of next hops and the host
 	PAUSE_S = 1,        // before it is offered again, if it is still steady
 	PAUSE_REFUSED_S = 10,
 };
@@ -109,13 +109,49 @@ static struct offload_tuple tuple_of(const struct carry_tuple *from)
 	return to;
 }
 
-// One end of what is offered. False: it is not what it was then, or no end that the e-switch reaches.
-static bool find_end(const struct control *control, const struct carry_event *offer,
-		     unsigned int number, struct offload_end *ret_end, uint32_t *ret_mtu)
+static bool is_gateway(const struct pod_network *network, bool is_ipv6, const uint8_t *address)
 {
+	if (is_ipv6)
+		return network->has_ipv6 &&
+		       memcmp(&network->gateway_ipv6, address, sizeof(network->gateway_ipv6)) == 0;
+	return network->has_ipv4 &&
+	       memcmp(&network->gateway_ipv4, address, sizeof(network->gateway_ipv4)) == 0;
+}
+
+// The e-switch knows the host by the MAC address that it has sent from last. False: it has sent nothing.
+static bool follow_host(struct control *control, struct mac *ret_mac)
+{
+	const struct port *port = nic_port(control->config.nic, PORT_HOST, 0);
+	const bool known = port != NULL && datapath_host_mac(port_slot(port), ret_mac);
+
+	offload_set_host(control->config.offload, known ? ret_mac : NULL);
+	return known;
+}
+
+// What is for the host is what is for the gateway's address.
+static bool find_host(struct control *control, const struct carry_event *offer, unsigned int number,
+		      struct offload_end *ret_end, uint32_t *ret_mtu)
+{
+	const struct pod_network *network = &control->pods->network.common;
+	const struct carry_tuple *sent = &offer->sent[number];
+
+	if (!is_gateway(network, offer->is_ipv6, sent->source))
+		return false;
+	*ret_end = (struct offload_end){.slot = offer->slots[number], .sent = tuple_of(sent)};
+	*ret_mtu = network->mtu;
+	return follow_host(control, &ret_end->mac);
+}
+
+// One end of what is offered. False: it is not what it was then, or no end that the e-switch reaches.
+static bool find_end(struct control *control, const struct carry_event *offer, unsigned int number,
+		     struct offload_end *ret_end, uint32_t *ret_mtu)
+{
+	const struct port *host = nic_port(control->config.nic, PORT_HOST, 0);
 	const struct carry_tuple *sent = &offer->sent[number];
 	const struct pod *pod = pod_of_slot(control, offer->slots[number]);
 
+	if (host != NULL && offer->slots[number] == port_slot(host))
+		return find_host(control, offer, number, ret_end, ret_mtu);
 	if (pod == NULL)
 		return false;
 	const struct attachment *a = &pod->record.attachment;
@@ -274,11 +310,13 @@ int64_t control_connections_run(struct control *control)
 {
 	size_t room = carry_room(), given = hear(control, room);
 	const int64_t start_ms = now_ms();
+	struct mac host;
 	int64_t again_ms;
 
-	if (start_ms - control->next_hops_ms >= NEXT_HOPS_MS) {
+	if (start_ms - control->next_hops_ms >= LOOK_MS) {
 		control->next_hops_ms = start_ms;
 		look_at_next_hops(control);
+		follow_host(control, &host);
 	}
 	again_ms = offload_connections_run(control->config.offload, BUDGET_US, room - given, give,
 					   &given);

@@ -262,6 +262,98 @@ static void pods_of_different_mtu_keep_their_connections_in_software(void **stat
 	expect_added(&event);
 }
 
+// ---- with the host -------------------------------------------------------------------------------
+
+// The host has called a port that `pod` publishes.
+static struct carry_event offer_of_host(uint32_t place)
+{
+	struct carry_event event = offer(place);
+	struct in_addr gateway = {htonl(0x0a580001)};
+
+	event.slots[0] = FAKE_FUNCTIONS_MAX;
+	event.slots[1] = (uint16_t)pod.function.vf;
+	memset(event.next_hop, 0, sizeof(event.next_hop));
+	memcpy(event.sent[0].source, &gateway, sizeof(gateway));
+	memcpy(event.sent[1].source, &pod.ipv4, 4);
+	return event;
+}
+
+static void the_host_is_an_end_by_what_it_has_sent_from(void **state)
+{
+	const struct carry_event event = offer_of_host(12);
+
+	fake_connections.hop = 0; // the wire does not matter
+	expect_refused(&event);   // how would the e-switch address it?
+	assert_false(fake_connections.has_host);
+	fake_connections.host_heard = true;
+	expect_added(&event);
+	const struct offload_connection *added = &fake_connections.added;
+	assert_int_equal(added->ends[0].slot, FAKE_FUNCTIONS_MAX);
+	assert_int_equal(added->ends[1].slot, pod.function.vf);
+	assert_memory_equal(&added->ends[0].mac, &fake_connections.host_mac, 6);
+	assert_memory_equal(&added->ends[1].mac, &pod.mac, 6);
+	assert_true(fake_connections.has_host);
+	assert_memory_equal(&fake_connections.host, &fake_connections.host_mac, 6);
+}
+
+// What it sends from elsewhere has its answers there.
+static void the_host_by_another_address_than_the_gateways_is_refused(void **state)
+{
+	struct carry_event event = offer_of_host(1);
+
+	fake_connections.host_heard = true;
+	event.sent[0].source[3]++;
+	expect_refused(&event);
+	event = offer_of_host(2);
+	event.is_ipv6 = true; // the gateway's is fd00::1
+	expect_refused(&event);
+	memset(event.sent, 0, sizeof(event.sent));
+	event.sent[0].source[0] = 0xfd;
+	event.sent[0].source[15] = 1;
+	memcpy(event.sent[1].source, &pod.ipv6, 16);
+	expect_added(&event);
+}
+
+static void the_hosts_address_is_followed(void **state)
+{
+	const struct carry_event event = offer_of_host(1);
+
+	fake_connections.host_heard = true;
+	expect_added(&event);
+	fake_connections.host_mac.bytes[5]++;
+	for (unsigned int i = 0;
+	     i < 100 && memcmp(&fake_connections.host, &fake_connections.host_mac, 6) != 0; i++) {
+		usleep(10000);
+		control_connections_run(agent.control);
+	}
+	assert_memory_equal(&fake_connections.host, &fake_connections.host_mac, 6);
+}
+
+// Its rules are gone before its port is stopped: fake_offload.c looks.
+static void another_gateway_has_the_host_leave(void **state)
+{
+	const struct carry_event event = offer_of_host(1);
+	struct set_pod_network_request *set;
+	struct test_call call;
+
+	fake_connections.host_heard = true;
+	expect_added(&event);
+	assert_true(fake_connections.has_host);
+	test_simple(&call, CALL_SET_POD_NETWORK);
+	set = &call.request.body.set_pod_network;
+	set->has_ipv4 = true;
+	set->ipv4.s_addr = htonl(0x0a580000);
+	set->ipv4_prefix_length = 16;
+	set->has_ipv6 = true;
+	set->ipv6.s6_addr[0] = 0xfd;
+	set->ipv6_prefix_length = 64;
+	set->mtu = 1400;
+	test_must_run(&agent, &call);
+	test_call_clear(&call);
+	assert_int_equal(fake_nic.ports[FAKE_FUNCTIONS_MAX].config.mtu, 1400);
+	assert_false(fake_connections.has_host);
+}
+
 static void another_uplink_sends_all_of_them_back(void **state)
 {
 	const struct carry_event event = offer(1);
@@ -372,6 +464,10 @@ int main(void)
 		TEST(an_offer_between_pods_is_made_a_connection_of_both_without_a_next_hop),
 		TEST(what_of_either_pod_is_not_as_it_was_is_refused),
 		TEST(pods_of_different_mtu_keep_their_connections_in_software),
+		TEST(the_host_is_an_end_by_what_it_has_sent_from),
+		TEST(the_host_by_another_address_than_the_gateways_is_refused),
+		TEST(the_hosts_address_is_followed),
+		TEST(another_gateway_has_the_host_leave),
 		TEST(another_uplink_sends_all_of_them_back),
 		TEST(other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered),
 		TEST(a_next_hop_is_kept_confirmed_and_followed),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "datapath/datapath.h"
 #include "datapath/neighbour.h"
 
 struct fake_connections fake_connections;
@@ -19,6 +20,7 @@ void fake_connections_reset(void)
 		.room = FAKE_EVENTS_MAX,
 		.hop = 3,
 		.hop_mac = {{2, 0, 0, 0, 0, 9}},
+		.host_mac = {{2, 0, 0, 0, 0, 0x66}},
 	};
 }
 
@@ -59,6 +61,12 @@ uint32_t datapath_wire_generation(void)
 	return fake_connections.wire;
 }
 
+bool datapath_host_mac(uint32_t slot, struct mac *ret_mac)
+{
+	*ret_mac = fake_connections.host_mac;
+	return fake_connections.host_heard;
+}
+
 uint32_t neighbours_find(uint32_t slot, bool is_ipv6, const uint8_t address[16],
 			 struct mac *ret_mac)
 {
@@ -78,6 +86,13 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	snprintf(ret_why, LIMIT_TEXT + 1, "%s",
 		 fake_connections.unusable != NULL ? fake_connections.unusable : "");
 	return fake_connections.unusable == NULL;
+}
+
+void offload_set_host(struct offload *offload, const struct mac *mac)
+{
+	fake_connections.has_host = mac != NULL;
+	if (mac != NULL)
+		fake_connections.host = *mac;
 }
 
 int offload_connection_add(struct offload *offload, uint32_t place,

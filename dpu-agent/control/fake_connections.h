@@ -15,6 +15,8 @@ struct fake_connections {
 	size_t room;          // for answers
 	const char *unusable; // why nothing can be carried; NULL: it can
 	bool full;
+	bool host_heard; // on its port
+	struct mac host_mac;
 	uint32_t hop; // number of the neighbour on the wire; 0: it is not there
 	struct mac hop_mac;
 
@@ -30,6 +32,8 @@ struct fake_connections {
 	bool hop_is_used;                               // there are connections by it
 	struct offload_answer to_tell[FAKE_EVENTS_MAX]; // by the next round
 	size_t to_tell_count;
+	bool has_host; // the e-switch has been told who the host is
+	struct mac host;
 };
 
 extern struct fake_connections fake_connections;

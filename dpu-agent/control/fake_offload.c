@@ -5,6 +5,8 @@
 
 #include "control/fake_offload.h"
 
+#include "control/fake_connections.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,9 @@ void fake_offload_port_stops(uint32_t slot)
 {
 	if (slot < FAKE_FUNCTIONS_MAX)
 		must(!fake_offload.slots[slot].present, "a port stops before its rules are gone");
+	else if (slot == FAKE_FUNCTIONS_MAX)
+		must(!fake_offload.alive || !fake_connections.has_host,
+		     "the host's port stops before its rules are gone");
 	else if (fake_nic.ports[slot].started && slot == FAKE_FUNCTIONS_MAX + 1)
 		must(!fake_offload.begun, "the uplink stops before the rules are gone");
 }

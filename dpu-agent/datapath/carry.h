@@ -35,8 +35,8 @@ struct carry_event {
 	uint8_t kind;     // enum carry_event_kind; the rest is of CARRY_OFFERED
 	uint8_t protocol; // TCP or UDP
 	bool is_ipv6;
-	// Its two ends, and what they send: a pod, and the wire or another pod.
-	uint16_t slots[2]; // the pod's port; the second: CARRY_WIRE if it is the wire
+	// Its two ends, and what they send: a pod, and the wire; or who calls within the node, a pod or the host, and a pod.
+	uint16_t slots[2]; // of their ports; the second: CARRY_WIRE if it is the wire
 	struct carry_tuple sent[2];
 	uint32_t wire; // datapath_wire_generation() that it was routed by, or that has its address
 	uint8_t next_hop[16]; // neighbour on the wire; zeros if neither end is there

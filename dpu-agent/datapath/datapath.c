@@ -168,12 +168,15 @@ void datapath_wake_workers(void)
 		worker_wake(dp.workers[i]);
 }
 
-bool datapath_host_is_known(uint32_t slot)
+bool datapath_host_mac(uint32_t slot, struct mac *ret_mac)
 {
 	const struct graph_port *port = current()->ports[slot];
+	uint64_t learned = 0;
 
-	return port != NULL && port->config.role == DATAPATH_ROLE_HOST &&
-	       atomic_load_explicit(&port->learned_mac, memory_order_relaxed) != 0;
+	if (port != NULL && port->config.role == DATAPATH_ROLE_HOST)
+		learned = atomic_load_explicit(&port->learned_mac, memory_order_relaxed);
+	memcpy(ret_mac->bytes, &learned, sizeof(ret_mac->bytes));
+	return learned != 0;
 }
 
 void datapath_send(struct rte_mbuf *m)

@@ -71,6 +71,9 @@ struct datapath_limits {
 // May be set again while ports run. Until then there is no limit.
 void datapath_set_limits(const struct datapath_limits *limits);
 
+// The MAC address that the host has sent from last. False: it has sent nothing, or the port in this slot is not the host's.
+bool datapath_host_mac(uint32_t slot, struct mac *ret_mac);
+
 // Counters of one port since the agent started (kept over stop and start of the port), summed over
 // workers.
 struct datapath_counters {

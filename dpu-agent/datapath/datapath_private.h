@@ -24,8 +24,6 @@ uint32_t datapath_worker_count(void);
 // Publish the same with other traces; NULL: none.
 void datapath_set_traces(const struct trace_set *set);
 
-// Has the host been heard? False also if the port in this slot is not the host's.
-bool datapath_host_is_known(uint32_t slot);
 
 // Let a worker send a packet that the control thread has made: metadata as for port_tx. Consumes it.
 void datapath_send(struct rte_mbuf *m);

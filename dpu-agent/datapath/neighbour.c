@@ -162,11 +162,18 @@ static struct neighbour *make_room(void)
 	return oldest;
 }
 
+static bool host_is_known(uint32_t slot)
+{
+	struct mac ignored;
+
+	return datapath_host_mac(slot, &ignored);
+}
+
 static void wanted(const struct neighbour_key *key)
 {
 	struct neighbour *n;
 
-	if (find(key) != NULL || datapath_host_is_known(key->slot)) {
+	if (find(key) != NULL || host_is_known(key->slot)) {
 		let_waiting_look(); // it came while the event was on its way
 		return;
 	}
@@ -224,7 +231,7 @@ static void time_is_up(struct neighbour *n)
 {
 	switch (n->state) {
 	case NEIGHBOUR_INCOMPLETE:
-		if (datapath_host_is_known(n->key.slot))
+		if (host_is_known(n->key.slot))
 			forget(n);
 		else if (n->tries < NEIGHBOUR_TRIES)
 			ask(n);

@@ -255,44 +255,61 @@ static void who_calls_on_and_on_is_offered_to_the_e_switch(void **state)
 	assert_false(carry_take(&event));
 }
 
-// And so is what never sees the wire: with both pods' ports, and no next hop.
-static void who_calls_from_within_is_offered_with_both_pods(void **state)
+// And so is what never sees the wire: with the ports of both, and no next hop.
+static void who_calls_from_within_is_offered_with_both_ends(void **state)
 {
+	static const struct {
+		uint16_t slot;
+		const char *address;
+	} callers[] = {{POD_B, B4}, {HOST, GATEWAY4}, {POD_A, A4}};
 	static const uint8_t none[16];
-	struct carry_event event;
-	uint8_t address[4];
 
-	carry_accept(true);
-	for (unsigned int i = 0; i < 8; i++)
-		call_from_within(POD_B, B4, WIRE4, A4);
-	carry_accept(false);
-	assert_true(carry_take(&event));
-	assert_int_equal(event.kind, CARRY_OFFERED);
-	assert_int_equal(event.protocol, IPPROTO_UDP);
-	assert_int_equal(event.wire, datapath_wire_generation());
-	assert_int_equal(event.slots[0], POD_B);
-	assert_int_equal(event.slots[1], POD_A);
-	assert_int_equal(1, inet_pton(AF_INET, B4, address));
-	assert_memory_equal(event.sent[0].source, address, 4);
-	assert_int_equal(event.sent[0].destination_port_be, RTE_BE16(HOST_PORT));
-	assert_int_equal(1, inet_pton(AF_INET, A4, address));
-	assert_memory_equal(event.sent[1].source, address, 4);
-	assert_int_equal(event.sent[1].source_port_be, RTE_BE16(POD_PORT));
-	assert_int_equal(1, inet_pton(AF_INET, WIRE4, address));
-	assert_memory_equal(event.sent[1].destination, address, 4);
-	assert_memory_equal(event.next_hop, none, sizeof(none));
-	assert_false(carry_take(&event));
+	for (size_t i = 0; i < sizeof(callers) / sizeof(callers[0]); i++) {
+		struct carry_event event;
+		uint8_t address[4];
+
+		carry_accept(true);
+		for (unsigned int packets = 0; packets < 16; packets += 2)
+			call_from_within(callers[i].slot, callers[i].address, WIRE4, A4);
+		carry_accept(false);
+		assert_true(carry_take(&event));
+		assert_int_equal(event.kind, CARRY_OFFERED);
+		assert_int_equal(event.protocol, IPPROTO_UDP);
+		assert_int_equal(event.wire, datapath_wire_generation());
+		assert_int_equal(event.slots[0], callers[i].slot);
+		assert_int_equal(event.slots[1], POD_A);
+		assert_int_equal(1, inet_pton(AF_INET, callers[i].address, address));
+		assert_memory_equal(event.sent[0].source, address, 4);
+		assert_int_equal(event.sent[0].source_port_be, RTE_BE16(4000));
+		assert_int_equal(event.sent[0].destination_port_be, RTE_BE16(HOST_PORT));
+		assert_int_equal(1, inet_pton(AF_INET, A4, address));
+		assert_memory_equal(event.sent[1].source, address, 4);
+		assert_int_equal(event.sent[1].source_port_be, RTE_BE16(POD_PORT));
+		assert_int_equal(1, inet_pton(AF_INET, WIRE4, address));
+		assert_memory_equal(event.sent[1].destination, address, 4);
+		assert_memory_equal(event.next_hop, none, sizeof(none));
+		assert_false(carry_take(&event));
+	}
 }
 
-static void a_pod_that_calls_itself_is_not_offered(void **state)
+// As whom the e-switch addresses the host.
+static void the_host_is_known_by_what_it_sent_last(void **state)
 {
-	struct carry_event event;
+	static const struct mac another = {{2, 0, 0, 0, 0x77, 1}};
+	struct mac mac, before;
 
-	carry_accept(true);
-	for (unsigned int i = 0; i < 20; i++)
-		call_from_within(POD_A, A4, WIRE4, A4);
-	carry_accept(false);
-	assert_false(carry_take(&event));
+	assert_false(datapath_host_mac(POD_A, &mac));
+	assert_false(datapath_host_mac(DATAPATH_PORTS_MAX - 1, &mac));
+	assert_true(datapath_host_mac(HOST, &before));
+	call_from_within(HOST, GATEWAY4, WIRE4, A4);
+	assert_true(datapath_host_mac(HOST, &mac));
+	assert_memory_equal(&mac, &before, sizeof(mac));
+	make_udp(HOST, GATEWAY4, WIRE4, 4000, HOST_PORT);
+	memcpy(f.bytes + 6, another.bytes, 6);
+	inject(HOST, &f);
+	assert_out(POD_A, WIRE4, A4, 0, POD_PORT);
+	assert_true(datapath_host_mac(HOST, &mac));
+	assert_memory_equal(&mac, &another, sizeof(mac));
 }
 
 static void what_is_published_no_more_ends_at_once(void **state)
@@ -326,8 +343,8 @@ int main(void)
 		TEST(the_agents_own_errors_find_back),
 		TEST(the_pods_error_reaches_who_has_called),
 		TEST(who_calls_on_and_on_is_offered_to_the_e_switch),
-		TEST(who_calls_from_within_is_offered_with_both_pods),
-		TEST(a_pod_that_calls_itself_is_not_offered),
+		TEST(who_calls_from_within_is_offered_with_both_ends),
+		TEST(the_host_is_known_by_what_it_sent_last),
 		TEST(what_is_published_no_more_ends_at_once),
 	};
 

@@ -45,6 +45,7 @@ struct agent_config {
 	bool host_port;
 	bool offload;
 	uint32_t offload_connections; // that the e-switch carries at once; 0: none
+	bool offload_loopback;        // the NIC sends a packet back to where it came from
 
 	struct vhost_section vhost;
 	uint32_t virtio_ports;

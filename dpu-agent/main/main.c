@@ -286,6 +286,7 @@ static int offload_module_start(struct agent *agent, struct error *err)
 		// Whatever is configured just now: a port can be published, or masquerade be configured, later.
 		.places = agent->config.masquerade.connections,
 		.connections = agent->config.offload_connections,
+		.loopback = agent->config.offload_loopback,
 	};
 
 	return offload_new(&config, &agent->offload, err);

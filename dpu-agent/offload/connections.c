@@ -122,7 +122,7 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	return why[0] == '\0';
 }
 
-static bool may_open_gates(const struct offload *offload,
+static bool may_open_gates(struct offload *offload,
 			   const struct offload_connection *connection)
 {
 	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
@@ -142,7 +142,7 @@ static uint32_t most_hairpins(const struct connections *all)
 static void count_in(struct connections *all, const struct offload_connection *connection)
 {
 	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
-		if (connection->ends[end].slot != OFFLOAD_WIRE)
+		if (connection_counts(connection, end))
 			all->of_slot[connection->ends[end].slot]++;
 	}
 	all->of_next_hop[connection->next_hop]++;
@@ -162,7 +162,7 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 	}
 	c = &all->places[place];
 	if (hairpin && (offload->engine == NULL || !offload->engine->hairpin ||
-			connection->ends[0].slot == connection->ends[1].slot))
+			(connection->ends[0].slot == connection->ends[1].slot && !offload->loopback)))
 		return -ENOTSUP;
 	if (!may_open_gates(offload, connection))
 		return -EBUSY;
@@ -185,7 +185,7 @@ void connections_let_go(struct connections *all, struct carried *c)
 
 	connections_take_out(all, c);
 	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {
-		if (connection->ends[end].slot == OFFLOAD_WIRE)
+		if (!connection_counts(connection, end))
 			continue;
 		all->of_slot[connection->ends[end].slot]--;
 		all->of_earlier[connection->ends[end].slot] -= connections_is_earlier(all, c, end);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Connections in the e-switch, between a pod and the wire or another pod: two rules each, that rewrite what the agent would have
+// Connections in the e-switch, between a pod and the wire, another pod or the host: two rules each, that rewrite what the agent would have
 // rewritten, count and forward; and, of each pod that has some, what stands in front of them and behind.
 //
 //     group 1  untagged and intact, for no pod's address: from the wire              -> jump 5    (shared)
 //              the same from this function, by its MAC address                       -> jump 5    (pod, family)
 //     group 5  this tuple, from this function, by this MAC address -> count, rewrite, to the wire (connection)
 //              this tuple, from the wire            -> count, rewrite, to the pod's number, jump 6 (connection)
-//              of one between pods, twice: matched as the first, done with as the second
+//              of one within the node, twice: matched as the first, done with as the second
 //     group 6  to the pod's number                  -> meter if it has a limit, count, its MAC addresses, out (pod)
 //     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers. In group 6
 //     there is one only while a pod's connections are leaving after it; it is for nobody, and the agent drops it.
@@ -36,13 +36,13 @@ struct offload_tuple {
 enum { OFFLOAD_WIRE = UINT32_MAX, OFFLOAD_ENDS = 2 };
 
 struct offload_end {
-	uint32_t slot; // of the pod's port, which is a function's; or OFFLOAD_WIRE
+	uint32_t slot; // of the pod's port, which is a function's, or of the host's; or OFFLOAD_WIRE
 	struct offload_tuple sent;
-	struct mac mac; // the pod's, or the next hop's
+	struct mac mac; // the pod's, the host's, or the next hop's
 };
 
 struct offload_connection {
-	struct offload_end ends[OFFLOAD_ENDS]; // two pods, or a pod and, behind it, the wire
+	struct offload_end ends[OFFLOAD_ENDS]; // two within the node, or a pod and, behind it, the wire
 	bool is_ipv6;
 	bool is_tcp; // else UDP
 	// Of one with the wire: the caller's number, for offload_connections_leave_next_hop(); and the uplink's. Else zero.
@@ -66,8 +66,8 @@ struct offload_answer {
 // Can any connection be carried just now? False: *ret_why says why not.
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
 
-// Carry it. Errors: -ENOSPC, there are as many as there may be, or it has no place here; -ENOTSUP, both ends are one pod, or pods
-// and the NIC carries none between them; -EBUSY, a pod's rules are withdrawn, or those of the pod before it in its slot are not
+// Carry it. Errors: -ENOSPC, there are as many as there may be, or it has no place here; -ENOTSUP, both ends are within
+// the node, and the NIC carries none such, or one pod, and it sends none back; -EBUSY, a pod's rules are withdrawn, or those of the pod before it in its slot are not
 // yet gone, or the NIC cannot limit them as the pod is. No answer will follow then.
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection);

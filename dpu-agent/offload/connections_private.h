@@ -67,7 +67,7 @@ struct gate {
 struct connections {
 	struct carried *places;
 	uint32_t size, most;
-	uint32_t hairpins; // between pods, not free
+	uint32_t hairpins; // within the node, not free
 	struct queue lists[LISTS];
 	// Counts the orders to leave. A connection that is from before one that concerns it is to leave, and is found by
 	// a sweep over the places, a portion in each round.
@@ -76,7 +76,7 @@ struct connections {
 	uint32_t sweep_next, sweep_left;
 	struct gate gates[OFFLOAD_SLOTS];
 	uint32_t gates_closing;
-	// Not free; one between pods is of both. And of those how many are an earlier pod's.
+	// Not free; one within the node is of both ends, if these are two. And of those how many are an earlier pod's.
 	uint32_t of_slot[OFFLOAD_SLOTS], of_next_hop[OFFLOAD_NEXT_HOPS_MAX];
 	uint32_t of_earlier[OFFLOAD_SLOTS];
 	struct engine_count received[OFFLOAD_SLOTS],
@@ -113,6 +113,13 @@ static inline bool connections_is_earlier(const struct connections *all, const s
 	return slot != OFFLOAD_WIRE && c->since < all->pod_since[slot];
 }
 
+// Does it count for the slot of this end? The second end of a pod that calls itself does not.
+static inline bool connection_counts(const struct offload_connection *connection, unsigned int end)
+{
+	return connection->ends[end].slot != OFFLOAD_WIRE &&
+	       (end == 0 || connection->ends[0].slot != connection->ends[1].slot);
+}
+
 static inline bool carried_has_rules(const struct carried *c)
 {
 	return c->flows[0] != NULL || c->flows[1] != NULL;
@@ -125,7 +132,7 @@ struct mac gate_address(uint32_t slot);
 // 0: it is open, or was opened. -EBUSY: it cannot be for now; or what the NIC answered. *ret_why says which.
 int gate_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE]);
 // It is open, or can be if the NIC takes its rules.
-bool gate_may_open(const struct offload *offload, uint32_t slot);
+bool gate_may_open(struct offload *offload, uint32_t slot);
 void gate_close(struct offload *offload, uint32_t slot);
 // Try again those that the NIC has not let go.
 void gates_close_again(struct offload *offload);

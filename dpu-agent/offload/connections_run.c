@@ -112,8 +112,7 @@ static uint16_t port_of(const struct offload *offload, const struct offload_end 
 {
 	if (end->slot == OFFLOAD_WIRE)
 		return offload->uplink;
-	return port_ethdev_id(
-		nic_port(offload->nic, PORT_FUNCTION, offload->vf_of_slot[end->slot]));
+	return offload->ethdev_of_slot[end->slot];
 }
 
 // Packets come as one end sends them, and leave as the answers to what the other end sends.

@@ -51,7 +51,7 @@ struct engine {
 	uint16_t port_id; // the transfer proxy
 	struct flow_form form;
 	bool connections; // it takes the rules of connections
-	bool hairpin;     // also of those between pods; at most ENGINE_HAIRPIN_SHARE of all
+	bool hairpin;     // also of those within the node; at most ENGINE_HAIRPIN_SHARE of all
 };
 
 // -ENOMEM.

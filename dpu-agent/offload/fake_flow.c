@@ -24,7 +24,7 @@ struct port {
 };
 
 struct nic {
-	struct port ports[FUNCTIONS_MAX + 1];
+	struct port ports[FUNCTIONS_MAX + 2]; // of functions, uplink, host
 	void (*hook)(void *argument);
 	void *hook_argument;
 };
@@ -399,7 +399,14 @@ uint32_t nic_function_count(const struct nic *nic)
 
 struct port *nic_port(struct nic *nic, enum port_kind kind, uint32_t index)
 {
-	return &nic->ports[kind == PORT_UPLINK ? FUNCTIONS_MAX : index];
+	switch (kind) {
+	case PORT_UPLINK:
+		return &nic->ports[FUNCTIONS_MAX];
+	case PORT_HOST:
+		return fake.no_host ? NULL : &nic->ports[FUNCTIONS_MAX + 1];
+	default:
+		return &nic->ports[index];
+	}
 }
 
 uint32_t port_slot(const struct port *port)
@@ -427,6 +434,7 @@ void fake_reset(uint32_t functions, bool async)
 		the_nic.ports[vf] = (struct port){.slot = FAKE_FIRST_SLOT + vf,
 						  .port_id = (uint16_t)(FAKE_FIRST_FUNCTION + vf)};
 	the_nic.ports[FUNCTIONS_MAX] = (struct port){.port_id = FAKE_UPLINK};
+	the_nic.ports[FUNCTIONS_MAX + 1] = (struct port){.slot = FAKE_HOST, .port_id = FAKE_HOST};
 	fake_started = false;
 	fake_forget_history();
 	fake_async_reset();

@@ -20,6 +20,7 @@
 
 enum {
 	FAKE_UPLINK = 0,         // ethdev
+	FAKE_HOST = 1,           // ethdev and slot
 	FAKE_FIRST_FUNCTION = 9, // ethdev of function 0
 	FAKE_FIRST_SLOT = 2,
 	FAKE_ITEM_TYPES = 128,
@@ -30,6 +31,7 @@ enum {
 struct fake_nic {
 	// What it is.
 	uint32_t functions;
+	bool no_host; // it has no port for the host
 	bool no_flow; // the driver has no rte_flow at all
 	bool async;   // takes the asynchronous API
 	bool no_sync; // and nothing but that

@@ -9,6 +9,7 @@
 
 struct offload *offload;
 uint32_t test_places, test_connections;
+bool test_loopback, test_no_host;
 static bool asynchronous;
 
 int use_synchronous(void **state)
@@ -35,10 +36,12 @@ void prepare(uint32_t functions)
 		.enabled = true,
 		.places = test_places,
 		.connections = test_connections,
+		.loopback = test_loopback,
 	};
 	struct error err = {0};
 
 	fake_reset(functions, asynchronous);
+	fake.no_host = test_no_host;
 	assert_int_equal(offload_new(&config, &offload, &err), 0);
 }
 
@@ -65,6 +68,7 @@ int end(void **state)
 	offload_free(offload);
 	offload = NULL;
 	test_places = test_connections = 0;
+	test_loopback = test_no_host = false;
 	assert_int_equal(fake_rule_count(), 0);
 	assert_int_equal(fake.templates, 0);
 	assert_int_equal(fake.handles, 0);

@@ -42,6 +42,11 @@ bool offload_off(const struct offload *offload)
 	       (offload->begun && offload->engine == NULL && !offload->passing);
 }
 
+struct rule_set *offload_set_of(struct offload *offload, uint32_t slot)
+{
+	return slot == offload->host_slot ? &offload->host : &offload->pods[slot];
+}
+
 // ---- the engine ---------------------------------------------------------------------------------
 
 // Every rule, the shared ones last: they lead to the others, but to no frame's harm.
@@ -132,7 +137,7 @@ static bool choose_async(struct offload *offload)
 			 "the NIC has no room for rules of connections: %.64s", offload->queue_why);
 	else if (r == 0 && preflight->form.hairpin && offload->queue.connections > 0 &&
 		 !offload->engine->hairpin)
-		preflight_note(preflight, "room for connections between pods", false,
+		preflight_note(preflight, "room for connections within the node", false,
 			       offload->queue_why);
 	if (r == 0)
 		offload->queue_why[0] = '\0';
@@ -234,6 +239,19 @@ void offload_end(struct offload *offload)
 	offload->begun = false;
 }
 
+void offload_set_host(struct offload *offload, const struct mac *mac)
+{
+	struct rule_set *host = &offload->host;
+
+	if (offload->host_slot == NO_SLOT || (mac == NULL && !host->wanted) ||
+	    (mac != NULL && host->wanted && memcmp(mac, &host->pod.mac, sizeof(*mac)) == 0))
+		return;
+	connections_close_slot(offload, offload->host_slot);
+	host->wanted = mac != NULL;
+	if (mac != NULL)
+		host->pod.mac = *mac;
+}
+
 // ---- life ---------------------------------------------------------------------------------------
 
 // EAL's interrupt thread.
@@ -256,20 +274,28 @@ static int on_event(uint16_t port_id, enum rte_eth_event_type type, void *argume
 
 static const enum rte_eth_event_type watched[] = {RTE_ETH_EVENT_INTR_RESET, RTE_ETH_EVENT_INTR_RMV};
 
+static void know_port(struct offload *offload, const struct port *port, uint16_t vf)
+{
+	offload->slot_of_port[port_ethdev_id(port)] = port_slot(port);
+	offload->ethdev_of_slot[port_slot(port)] = port_ethdev_id(port);
+	offload->vf_of_slot[port_slot(port)] = vf;
+}
+
 static void find_ports(struct offload *offload)
 {
 	const struct port *uplink = nic_port(offload->nic, PORT_UPLINK, 0);
+	const struct port *host = nic_port(offload->nic, PORT_HOST, 0);
 
 	for (uint32_t port_id = 0; port_id < RTE_MAX_ETHPORTS; port_id++)
 		offload->slot_of_port[port_id] = NO_SLOT;
 	offload->uplink = port_ethdev_id(uplink);
 	offload->uplink_slot = port_slot(uplink);
 	offload->slot_of_port[offload->uplink] = offload->uplink_slot;
-	for (uint32_t vf = 0; vf < nic_function_count(offload->nic); vf++) {
-		const struct port *port = nic_port(offload->nic, PORT_FUNCTION, vf);
-
-		offload->slot_of_port[port_ethdev_id(port)] = port_slot(port);
-		offload->vf_of_slot[port_slot(port)] = (uint16_t)vf;
+	for (uint32_t vf = 0; vf < nic_function_count(offload->nic); vf++)
+		know_port(offload, nic_port(offload->nic, PORT_FUNCTION, vf), (uint16_t)vf);
+	if (host != NULL) {
+		offload->host_slot = offload->host.slot = port_slot(host);
+		know_port(offload, host, RULE_HOST);
 	}
 	offload->first_function = port_ethdev_id(nic_port(offload->nic, PORT_FUNCTION, 0));
 }
@@ -283,6 +309,8 @@ int offload_new(const struct offload_config *config, struct offload **ret_offloa
 		return error_set(err, ENOMEM, CODE_INTERNAL, "offload: out of memory");
 	offload->nic = config->nic;
 	offload->enabled = config->enabled;
+	offload->loopback = config->loopback;
+	offload->host_slot = NO_SLOT;
 	offload->shared.slot = NO_SLOT;
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		offload->pods[slot].slot = slot;

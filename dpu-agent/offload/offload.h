@@ -42,6 +42,9 @@ struct offload;
 struct offload_config {
 	struct nic *nic; // open; its ports not started yet
 	bool enabled;    // false: no rule is ever made, state is OFFLOAD_OFF
+	// The NIC sends a packet back out of the function that it came from, which it cannot be asked: connections of a pod
+	// with itself may be carried.
+	bool loopback;
 	// Of connections (connections.h): their places, and how many may be carried at once. 0: none.
 	uint32_t places, connections;
 };
@@ -100,6 +103,10 @@ void offload_remove(struct offload *offload, uint32_t slot);
 void offload_withdraw(struct offload *offload, uint32_t slot);
 // Make them again; what does not go in, offload_retry does.
 void offload_restore(struct offload *offload, uint32_t slot);
+// Who the host is on its port, which must be known while connections with it are to be carried. Those by another address
+// leave. NULL: it is not known, or its port is about to be stopped; when that returns no frame goes by them. No effect if the
+// NIC has no such port.
+void offload_set_host(struct offload *offload, const struct mac *mac);
 // Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when
 // nothing is; to be called every few seconds. Blocks for 0.1 s, or for one answer of the NIC.
 void offload_retry(struct offload *offload);
@@ -127,7 +134,7 @@ struct offload_pod_status {
 	bool metered;
 	struct bandwidth_count meters[BANDWIDTH_DIRECTIONS];
 };
-// Of a slot that is not there: off and zeros; of the uplink's, what connections and routes have sent and received.
+// Of a slot that is not there: off and zeros; but of the uplink's and the host's, what connections and routes have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 

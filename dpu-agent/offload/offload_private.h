@@ -85,9 +85,10 @@ struct routes;
 struct offload {
 	struct nic *nic;
 	bool enabled;
+	bool loopback; // the NIC sends a packet back to where it came from
 	bool begun;
 	uint16_t uplink, first_function; // ethdevs
-	uint32_t uplink_slot;
+	uint32_t uplink_slot, host_slot; // host_slot: NO_SLOT, there is no such port
 	struct offload_router router;
 	struct preflight preflight;
 	struct engine_queue queue; // of the asynchronous API; size 0: it was refused
@@ -98,6 +99,7 @@ struct offload {
 
 	struct rule_set shared;
 	struct rule_set pods[OFFLOAD_SLOTS]; // by slot
+	struct rule_set host;                // no rules of its own; its connections have some
 	uint32_t cursor;                     // where retry goes on
 	bool told_missing;                   // the log knows that rules are missing
 
@@ -120,7 +122,8 @@ struct offload {
 	// Set by ethdev's event callback on EAL's interrupt thread.
 	_Atomic bool event[OFFLOAD_SLOTS];
 	_Atomic bool any_event;
-	uint16_t vf_of_slot[OFFLOAD_SLOTS];
+	uint16_t vf_of_slot[OFFLOAD_SLOTS]; // RULE_HOST: the host's
+	uint16_t ethdev_of_slot[OFFLOAD_SLOTS];
 	uint32_t slot_of_port[RTE_MAX_ETHPORTS]; // NO_SLOT: not ours
 };
 
@@ -129,6 +132,8 @@ int64_t offload_now_us(void);
 bool offload_usable(const struct offload *offload);
 // Nothing will ever be installed.
 bool offload_off(const struct offload *offload);
+// Of the pod in this slot, or the host's if it is that one's.
+struct rule_set *offload_set_of(struct offload *offload, uint32_t slot);
 // Choose an engine if there is none, and make the shared rules if they are not in place.
 void offload_set_up(struct offload *offload);
 

@@ -261,7 +261,7 @@ static void ask_hairpin(struct preflight *p)
 
 	p->form.hairpin = ask_kinds(p, RULE_HAIRPIN_FIRST, RULE_ROUTE_FIRST, 0,
 				    "; without: these take the slow path", remark) == 0;
-	preflight_note(p, "carry connections between pods", p->form.hairpin, remark);
+	preflight_note(p, "carry connections within the node", p->form.hairpin, remark);
 }
 
 // Connections to the wire are carried if all of it is there.

@@ -161,25 +161,25 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_TCP_IPV4] = {
-		.name = "TCP between pods over IPv4", .group = RULE_GROUP_CONNECTION,
+		.name = "TCP within the node over IPv4", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV4,
 		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_TCP_IPV6] = {
-		.name = "TCP between pods over IPv6", .group = RULE_GROUP_CONNECTION,
+		.name = "TCP within the node over IPv6", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV6,
 		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_UDP_IPV4] = {
-		.name = "UDP between pods over IPv4", .group = RULE_GROUP_CONNECTION,
+		.name = "UDP within the node over IPv4", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV4,
 		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_UDP_IPV6] = {
-		.name = "UDP between pods over IPv6", .group = RULE_GROUP_CONNECTION,
+		.name = "UDP within the node over IPv6", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV6,
 		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
@@ -389,6 +389,14 @@ static void add_mac(struct text *text, const char *before, const struct mac *mac
 		 mac->bytes[2], mac->bytes[3], mac->bytes[4], mac->bytes[5]);
 }
 
+static void add_function(struct text *text, const char *before, const struct rule *rule)
+{
+	if (rule->vf == RULE_HOST)
+		text_add(text, "%spf0", before);
+	else
+		text_add(text, "%spf0vf%u", before, rule->vf);
+}
+
 static void add_ip(struct text *text, const struct rule *rule)
 {
 	const struct rule_shape *shape = rule_shape(rule);
@@ -428,9 +436,9 @@ void rule_print_match(const struct rule *rule, uint32_t left_out, char *ret_text
 	if (match & MATCH_ANY_FUNCTION)
 		text_add(&text, "from any function");
 	if (match & MATCH_FUNCTION)
-		text_add(&text, "from pf0vf%u", rule->vf);
+		add_function(&text, "from ", rule);
 	if (match & MATCH_AGENT)
-		text_add(&text, "from the agent for pf0vf%u", rule->vf);
+		add_function(&text, "from the agent for ", rule);
 	if (match & MATCH_WIRE)
 		text_add(&text, "from the wire");
 	if (match & MATCH_RECEIVER)
@@ -477,7 +485,7 @@ void rule_print_actions(const struct rule *rule, char *ret_text, size_t size)
 		text_add(&text, shape->jump == RULE_GROUP_SLOW ? "slow path" : "jump %u",
 			 shape->jump);
 	if (shape->actions & ACTION_TO_FUNCTION)
-		text_add(&text, "to pf0vf%u", rule->vf);
+		add_function(&text, "to ", rule);
 	if (shape->actions & ACTION_TO_WIRE)
 		text_add(&text, "to the wire");
 }

@@ -113,9 +113,9 @@ enum rule_kind {
 	RULE_CONNECTIONS_IPV6,
 	RULE_EXPIRING_WIRE_IPV4, // on a VLAN: the other rules about it are of frames without a tag
 	RULE_EXPIRING_WIRE_IPV6,
-	RULE_SENDER_IPV4, // the same of what a pod sends that has some
+	RULE_SENDER_IPV4, // the same of what a pod sends that has some, or the host
 	RULE_SENDER_IPV6,
-	RULE_RECEIVER, // to a pod, what its connections have for it
+	RULE_RECEIVER, // to a pod or the host, what its connections have for it
 	RULE_LIMITED_RECEIVER,
 	RULE_SENT_TCP_IPV4, // by a pod
 	RULE_SENT_TCP_IPV6,
@@ -125,7 +125,7 @@ enum rule_kind {
 	RULE_RECEIVED_TCP_IPV6,
 	RULE_RECEIVED_UDP_IPV4,
 	RULE_RECEIVED_UDP_IPV6,
-	RULE_HAIRPIN_TCP_IPV4, // by a pod, to a pod
+	RULE_HAIRPIN_TCP_IPV4, // by a pod or the host, to a pod or the host
 	RULE_HAIRPIN_TCP_IPV6,
 	RULE_HAIRPIN_UDP_IPV4,
 	RULE_HAIRPIN_UDP_IPV6,
@@ -159,7 +159,7 @@ enum rule_kind {
 	RULE_CONNECTION_FIRST =
 		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
 	RULE_HAIRPIN_FIRST =
-		RULE_HAIRPIN_TCP_IPV4,          // of these, of connections between pods, nor these
+		RULE_HAIRPIN_TCP_IPV4,          // of these, of connections within the node, nor these
 	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes
 };
 
@@ -181,10 +181,12 @@ struct rule_connection {
 	struct rule_side from, to;
 };
 
+enum { RULE_HOST = UINT16_MAX }; // for a VF's number
+
 struct rule {
 	enum rule_kind kind;
 	uint16_t port_id; // of the function's ethdev
-	uint16_t vf;      // the function, for people
+	uint16_t vf;      // the function, for people; RULE_HOST: the host's
 	struct mac mac;   // the pod's
 	struct mac router;
 	struct mac receiver; // what the pod is addressed by within the e-switch

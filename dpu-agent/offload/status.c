@@ -113,6 +113,8 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 	memset(ret_status, 0, sizeof(*ret_status));
 	if (slot == offload->uplink_slot)
 		add_wire(offload, ret_status);
+	if (slot == offload->host_slot)
+		add_connections(offload, slot, ret_status);
 	if (!set->wanted)
 		return;
 	ret_status->state = state_of(offload, set);
