@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Connections that never see the wire, of a pod to a port that another one publishes on the node's address: in the e-switch as those
-with the wire are. That packets meet the same there is test_connection_parity's."""
+"""Connections that never see the wire, of a pod or the host to a port that a pod publishes on the node's address: in the e-switch as
+those with the wire are. That packets meet the same there is test_connection_parity's."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from eswitch import flows
 from simulation import wait_until
-from test_connection_offload import CHATTER, ENOUGH, FAMILIES, CallTcp, CallUdp, connections, publishing, slow_packets, uplink
+from test_connection_offload import CHATTER, ENOUGH, FAMILIES, CallTcp, CallUdp, connections, publishing, uplink
 from traffic import family_of, first_frame, in_thread, raw_socket
 from watching import Watching
 from world import ADDRESSES, World, uplink_yaml
@@ -70,37 +70,66 @@ def bulk(talk, size):
         assert received() == payload
 
 
+def port_of(sim, end):
+    """The agent's port of a pod, or of the host."""
+    return sim.port_of(end) if end is not sim.host else next(port for port in sim.ports() if port["kind"] == "host")
+
+
+def slow(sim, *ends):
+    """What the agent itself has received and sent for each of them, and for the wire."""
+    return [sum(port[f"{way}_packets"] - port[f"offloaded_{way}_packets"] for way in ("rx", "tx"))
+            for port in [port_of(sim, end) for end in ends] + [uplink(sim)]]
+
+
+def gate_of(sim, end):
+    if end is not sim.host:
+        return [flow["actions"] for flow in flows(sim, end) if "connections" in flow["actions"]]
+    return [flow["actions"] for flow in sim.ask("flows")["flows"] if "connections" in flow["actions"] and
+            ("from pf0 " in flow["match"] or "to pf0," in flow["actions"])]
+
+
 @pytest.mark.parametrize("kind", [CallTcp, CallUdp])
-def test_who_calls_another_pod_by_the_nodes_address_stays_in_the_e_switch(node, kind):
+@pytest.mark.parametrize("who", ["another pod", "the host", "itself"])
+def test_who_calls_a_pod_by_the_nodes_address_stays_in_the_e_switch(node, who, kind):
     sim = node()
-    client, server = sim.pod().add(), publishing(sim, PORT)
+    server = publishing(sim, PORT)
+
+    def caller():
+        return {"another pod": lambda: sim.pod().add(), "the host": lambda: sim.host, "itself": lambda: server}[who]()
+
+    client = caller()
     for family in FAMILIES:
-        talk = call(kind, client, server, family)
+        talk = kind(server, client, family, PORT, PORT, sim.gateway(family) if client is sim.host else client.address(family))
         until_carried(sim, talk)
         assert talk.peer[0] == ADDRESSES[family].wire  # who has called is not seen
-        for pod in client, server:
-            gate = [flow["actions"] for flow in flows(sim, pod) if "connections" in flow["actions"]]
+        ends = [client] if client is server else [client, server]
+        for end in ends:
+            gate = gate_of(sim, end)
             assert len(gate) == 3 and all("of 1 connections" in actions for actions in gate), gate
-        before = slow_packets(sim, client), slow_packets(sim, server), uplink(sim)["tx_packets"]
-        ports = [sim.port_of(pod) for pod in (client, server)]
+        before, wire = slow(sim, *ends), uplink(sim)["tx_packets"]
+        ports = [port_of(sim, end) for end in ends]
         talk.talk(500)
         if kind is CallTcp:
             bulk(talk, MEGABYTE)
-        after = slow_packets(sim, client), slow_packets(sim, server), uplink(sim)["tx_packets"]
+        after = slow(sim, *ends)
         assert all(new - old <= CHATTER for old, new in zip(before, after)), (before, after, sim.ports())
-        # What the e-switch counts is told as if the agent had forwarded it: of the connection, of its port, of both pods.
+        assert uplink(sim)["tx_packets"] - wire <= CHATTER
+        # What the e-switch counts is told as if the agent had forwarded it: of the connection, of its port, of both ends.
         wait_until(lambda talk=talk: of_call(sim, talk)["packets_sent"] >= 500 and of_call(sim, talk)["packets_received"] >= 500,
                    lambda: f"the packets are counted: {connections(sim)}")
-        for pod, old in zip((client, server), ports):
-            new = sim.port_of(pod)
-            assert all(new[f"offloaded_{way}_packets"] - old[f"offloaded_{way}_packets"] >= 500 for way in ("rx", "tx")), (old, new)
+        for end, old in zip(ends, ports):
+            new = port_of(sim, end)
+            assert all(new[f"offloaded_{way}_packets"] - old[f"offloaded_{way}_packets"] >= 1000 // len(ends) for way in ("rx", "tx")), (old, new)
         talk.close()
         if kind is CallTcp:  # by its FIN, long before its time is up
             until_none_carried(sim)
         else:  # nothing says that it is over, but that either pod goes
-            (client if family == 4 else server).delete()
+            gone = client if family == 4 and client is not sim.host else server
+            gone.delete()
             until_none_carried(sim)
-            client = sim.pod().add() if family == 4 else client
+            if gone is server:
+                server = publishing(sim, PORT)
+            client = caller()
     assert connections(sim)["offload"]["why_not"] == ""
 
 
@@ -149,3 +178,33 @@ def test_a_trace_of_either_pod_sees_what_was_carried(node, traced):
     talk.talk(1)
     talk.close()
     until_none_carried(sim)
+
+
+def test_a_host_that_changes_its_address_goes_on_and_is_carried_again(node):
+    sim = node()
+    server = publishing(sim, PORT)
+    talk = CallTcp(server, sim.host, 4, PORT, PORT, sim.gateway(4))
+    until_carried(sim, talk)
+    sim.host.run("ip", "link", "set", "podport0", "address", "02:00:00:00:77:01")
+    talk.talk(50)
+    wait_until(lambda: any("02:00:00:00:77:01" in flow["match"] + flow["actions"] for flow in sim.ask("flows")["flows"]) or talk.talk(1),
+               lambda: f"the e-switch knows it: {sim.ask('flows')}")
+    until_carried(sim, talk)
+    before = slow(sim, sim.host)
+    talk.talk(500)
+    assert all(new - old <= CHATTER for old, new in zip(before, slow(sim, sim.host))), sim.ports()
+    talk.close()
+    until_none_carried(sim)
+
+
+def test_who_calls_itself_stays_in_software_where_the_nic_sends_nothing_back(node):
+    sim = node(loopback=False)
+    other, server = sim.pod().add(), publishing(sim, PORT)
+    for client, carried in ((other, True), (server, False)):
+        talk = CallTcp(server, client, 4, PORT, PORT, client.address(4))
+        if carried:
+            until_carried(sim, talk)
+        talk.talk(500)
+        assert of_call(sim, talk)["offloaded"] == carried
+        talk.close()
+        until_none_carried(sim)
