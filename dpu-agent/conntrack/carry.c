@@ -9,7 +9,6 @@ enum {
 	// A connection that has come so far most likely goes on: a name looked up or a short request is over by then,
 	// and to carry it costs more than a handful of packets.
 	STEADY_PACKETS = 10,
-	DNS_PORT = 53,
 };
 
 static bool is_open_tcp(const struct connection *c)
@@ -28,7 +27,7 @@ static bool is_steady(const struct conntrack *table, const struct connection *c,
 	case CONNTRACK_KIND_TCP:
 		return is_open_tcp(c) && !(packet->tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST));
 	case CONNTRACK_KIND_UDP:
-		return c->tuples[0].destination_port != RTE_BE16(DNS_PORT);
+		return true;
 	default:
 		return false;
 	}

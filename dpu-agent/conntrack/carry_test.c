@@ -127,14 +127,14 @@ static void only_what_goes_both_ways_and_on_is_steady(void **state)
 	assert_int_equal(udp_in(external_port()), CONNTRACK_PASS);
 	assert_int_equal(udp_out(), CONNTRACK_PASS);
 	assert_true(last_rewrite.steady);
-	// Names are looked up by a packet or two; a ping has no ports to match.
+	// A name is looked up by a packet or two; who asks on and on from the same port is as any other.
 	const struct test_end dns = {"198.51.100.7", 53};
-	for (unsigned int i = 0; i < 20; i++) {
+	for (unsigned int i = 0; i < 10; i++) {
 		make_udp(&packet, pod, dns, 10);
 		assert_int_equal(send_out(0, &packet), CONNTRACK_PASS);
+		assert_int_equal(last_rewrite.steady, i >= 5);
 		make_udp(&packet, dns, (struct test_end){EXTERNAL4, external_port()}, 10);
 		assert_int_equal(send_in(&packet, NULL), CONNTRACK_PASS);
-		assert_false(last_rewrite.steady);
 	}
 }
 

@@ -23,7 +23,6 @@ static const struct masquerade_config config = {
 
 static struct frame f, got, answer;
 
-// Not to port 53, which is never steady.
 static void frame_to_world(void)
 {
 	frame_ether(&f, POD_A);
