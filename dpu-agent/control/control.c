@@ -15,12 +15,12 @@
 #include "control/control_private.h"
 #include "proto/base/log.h"
 
-static uint64_t now_ms(void)
+int64_t control_now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000 + (int64_t)now.tv_nsec / 1000000;
 }
 
 int control_new(const struct control_config *config, struct restored *restored,
@@ -49,7 +49,7 @@ int control_new(const struct control_config *config, struct restored *restored,
 	control->host_count = restored->host_count;
 	control->last_host = restored->host_count > 0 ? restored->host_count - 1 : 0;
 	control->restore_notice = restored->notice;
-	control->started_ms = now_ms();
+	control->started_ms = control_now_ms();
 	TAILQ_INIT(&control->leaving);
 	ports_start(control);
 	*ret_control = control;

@@ -77,8 +77,8 @@ int64_t control_connections_run(struct control *control);
 // none goes there that was offered before.
 void control_connections_reconsider(struct control *control);
 
-// A neighbour may have become another: packets to the wire go by those that there are now. To be called when
-// neighbours_run() has been.
+// A neighbour may have become another: packets to the wire, and to the host, go by those that there are now. To be called
+// when neighbours_run() has been.
 void control_neighbours_changed(struct control *control);
 
 // The configuration's uplink is this from now on. Pods keep what they have. Errors: CODE_CONFLICT, it

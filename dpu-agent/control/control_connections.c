@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/control_private.h"
 #include "datapath/carry.h"
@@ -23,7 +22,7 @@
 enum {
 	BUDGET_US = 1000,   // of a round, for the NIC
 	EVENTS_ROUND = 256, // heard in a round: each costs a few lookups
-	LOOK_MS = 200, // between two looks at the MAC addresses of next hops and the host
+	NEXT_HOPS_MS = 200, // between two looks at the next hops' MAC addresses
 	PAUSE_S = 1,        // before it is offered again, if it is still steady
 	PAUSE_REFUSED_S = 10,
 };
@@ -36,14 +35,6 @@ struct next_hop {
 	uint8_t address[16];
 	struct mac mac;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int connections_new_state(struct control *control)
 {
@@ -118,16 +109,6 @@ static bool is_gateway(const struct pod_network *network, bool is_ipv6, const ui
 	       memcmp(&network->gateway_ipv4, address, sizeof(network->gateway_ipv4)) == 0;
 }
 
-// The e-switch knows the host by the MAC address that it has sent from last. False: it has sent nothing.
-static bool follow_host(struct control *control, struct mac *ret_mac)
-{
-	const struct port *port = nic_port(control->config.nic, PORT_HOST, 0);
-	const bool known = port != NULL && datapath_host_mac(port_slot(port), ret_mac);
-
-	offload_set_host(control->config.offload, known ? ret_mac : NULL);
-	return known;
-}
-
 // What is for the host is what is for the gateway's address.
 static bool find_host(struct control *control, const struct carry_event *offer, unsigned int number,
 		      struct offload_end *ret_end, uint32_t *ret_mtu)
@@ -139,7 +120,10 @@ static bool find_host(struct control *control, const struct carry_event *offer, 
 		return false;
 	*ret_end = (struct offload_end){.slot = offer->slots[number], .sent = tuple_of(sent)};
 	*ret_mtu = network->mtu;
-	return follow_host(control, &ret_end->mac);
+	if (!rules_follow_host(control))
+		return false;
+	ret_end->mac = control->host_mac;
+	return true;
 }
 
 // One end of what is offered. False: it is not what it was then, or no end that the e-switch reaches.
@@ -309,14 +293,12 @@ static void give(void *context, const struct offload_answer *from)
 int64_t control_connections_run(struct control *control)
 {
 	size_t room = carry_room(), given = hear(control, room);
-	const int64_t start_ms = now_ms();
-	struct mac host;
+	const int64_t start_ms = control_now_ms();
 	int64_t again_ms;
 
-	if (start_ms - control->next_hops_ms >= LOOK_MS) {
+	if (start_ms - control->next_hops_ms >= NEXT_HOPS_MS) {
 		control->next_hops_ms = start_ms;
 		look_at_next_hops(control);
-		follow_host(control, &host);
 	}
 	again_ms = offload_connections_run(control->config.offload, BUDGET_US, room - given, give,
 					   &given);

@@ -264,6 +264,11 @@ static void pods_of_different_mtu_keep_their_connections_in_software(void **stat
 
 // ---- with the host -------------------------------------------------------------------------------
 
+static const struct fake_offload_slot *host_rules(void)
+{
+	return &fake_offload.slots[FAKE_FUNCTIONS_MAX];
+}
+
 // The host has called a port that `pod` publishes.
 static struct carry_event offer_of_host(uint32_t place)
 {
@@ -284,7 +289,7 @@ static void the_host_is_an_end_by_what_it_has_sent_from(void **state)
 
 	fake_connections.hop = 0; // the wire does not matter
 	expect_refused(&event);   // how would the e-switch address it?
-	assert_false(fake_connections.has_host);
+	assert_false(host_rules()->present);
 	fake_connections.host_heard = true;
 	expect_added(&event);
 	const struct offload_connection *added = &fake_connections.added;
@@ -292,8 +297,8 @@ static void the_host_is_an_end_by_what_it_has_sent_from(void **state)
 	assert_int_equal(added->ends[1].slot, pod.function.vf);
 	assert_memory_equal(&added->ends[0].mac, &fake_connections.host_mac, 6);
 	assert_memory_equal(&added->ends[1].mac, &pod.mac, 6);
-	assert_true(fake_connections.has_host);
-	assert_memory_equal(&fake_connections.host, &fake_connections.host_mac, 6);
+	assert_true(host_rules()->present);
+	assert_memory_equal(&host_rules()->pod.mac, &fake_connections.host_mac, 6);
 }
 
 // What it sends from elsewhere has its answers there.
@@ -314,21 +319,6 @@ static void the_host_by_another_address_than_the_gateways_is_refused(void **stat
 	expect_added(&event);
 }
 
-static void the_hosts_address_is_followed(void **state)
-{
-	const struct carry_event event = offer_of_host(1);
-
-	fake_connections.host_heard = true;
-	expect_added(&event);
-	fake_connections.host_mac.bytes[5]++;
-	for (unsigned int i = 0;
-	     i < 100 && memcmp(&fake_connections.host, &fake_connections.host_mac, 6) != 0; i++) {
-		usleep(10000);
-		control_connections_run(agent.control);
-	}
-	assert_memory_equal(&fake_connections.host, &fake_connections.host_mac, 6);
-}
-
 // Its rules are gone before its port is stopped: fake_offload.c looks.
 static void another_gateway_has_the_host_leave(void **state)
 {
@@ -338,7 +328,7 @@ static void another_gateway_has_the_host_leave(void **state)
 
 	fake_connections.host_heard = true;
 	expect_added(&event);
-	assert_true(fake_connections.has_host);
+	assert_true(host_rules()->present);
 	test_simple(&call, CALL_SET_POD_NETWORK);
 	set = &call.request.body.set_pod_network;
 	set->has_ipv4 = true;
@@ -351,7 +341,7 @@ static void another_gateway_has_the_host_leave(void **state)
 	test_must_run(&agent, &call);
 	test_call_clear(&call);
 	assert_int_equal(fake_nic.ports[FAKE_FUNCTIONS_MAX].config.mtu, 1400);
-	assert_false(fake_connections.has_host);
+	assert_false(host_rules()->present);
 }
 
 static void another_uplink_sends_all_of_them_back(void **state)
@@ -466,7 +456,6 @@ int main(void)
 		TEST(pods_of_different_mtu_keep_their_connections_in_software),
 		TEST(the_host_is_an_end_by_what_it_has_sent_from),
 		TEST(the_host_by_another_address_than_the_gateways_is_refused),
-		TEST(the_hosts_address_is_followed),
 		TEST(another_gateway_has_the_host_leave),
 		TEST(another_uplink_sends_all_of_them_back),
 		TEST(other_rules_of_masquerade_send_back_what_is_carried_and_what_was_offered),

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/control_private.h"
 #include "datapath/datapath.h"
@@ -51,10 +50,7 @@ void list_call(struct control *control, struct control_call *call)
 
 static uint64_t uptime_ms(const struct control *control)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - control->started_ms;
+	return (uint64_t)(control_now_ms() - control->started_ms);
 }
 
 static uint32_t free_of(const struct ipam *ipam)

@@ -12,6 +12,8 @@
 #include "datapath/datapath.h"
 #include "proto/base/text.h"
 
+enum { HOST_STAYS_MS = 1000 };
+
 // ---- rules come and go -----------------------------------------------------------------------------
 
 // The e-switch has a way to functions only. What other pods send to the rest finds no rule for its
@@ -56,6 +58,53 @@ void rules_add(struct control *control, struct pod *const *pods, size_t count)
 		offload_add(control->config.offload, control->offload_wanted, wanted);
 }
 
+// False: nobody knows where it is.
+static bool find_host(const struct control *control, struct offload_pod *ret_host)
+{
+	const struct pod_network *network = &control->pods->network.common;
+	struct port *port = nic_port(control->config.nic, PORT_HOST, 0);
+
+	if (port == NULL)
+		return false;
+	*ret_host = (struct offload_pod){
+		.slot = port_slot(port),
+		.port = port,
+		.mtu = network->mtu,
+		.has_ipv4 = network->has_ipv4,
+		.has_ipv6 = network->has_ipv6,
+		.ipv4 = network->gateway_ipv4,
+		.ipv6 = network->gateway_ipv6,
+	};
+	return datapath_host_mac(ret_host->slot, &ret_host->mac);
+}
+
+// One with several addresses, which are heard in turn, is not followed to each of them.
+bool rules_follow_host(struct control *control)
+{
+	const int64_t now_ms = control_now_ms();
+	struct offload_pod host;
+
+	if (!control->offload_begun || !find_host(control, &host))
+		return control->host_offloaded;
+	if (control->host_offloaded &&
+	    (memcmp(&host.mac, &control->host_mac, sizeof(host.mac)) == 0 ||
+	     now_ms - control->host_ms < HOST_STAYS_MS))
+		return true;
+	control->host_offloaded = true;
+	control->host_mac = host.mac;
+	control->host_ms = now_ms;
+	offload_add(control->config.offload, &host, 1);
+	return true;
+}
+
+void rules_leave_host(struct control *control)
+{
+	if (control->host_offloaded)
+		offload_remove(control->config.offload,
+			       port_slot(nic_port(control->config.nic, PORT_HOST, 0)));
+	control->host_offloaded = false;
+}
+
 int rules_check(struct control *control, const struct pod *pod, struct error *err)
 {
 	struct offload_pod wanted;
@@ -80,6 +129,7 @@ void rules_begin(struct control *control)
 	offload_begin(control->config.offload, &router);
 	control->offload_begun = true;
 	connections_follow(control);
+	rules_follow_host(control);
 	rules_add(control, control->pods->sorted, control->pods->count);
 }
 
@@ -96,6 +146,7 @@ void rules_retry(struct control *control)
 
 	if (!control->offload_begun)
 		return;
+	rules_follow_host(control);
 	offload_read_summary(control->config.offload, &summary);
 	control->counts.offload_retries += summary.rules_missing > 0;
 	offload_retry(control->config.offload);

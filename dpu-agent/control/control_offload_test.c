@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/control_private.h"
+#include "control/fake_connections.h"
 #include "control/test_agent.h"
 #include "pod/fault_vfs.h"
 
@@ -66,6 +68,60 @@ static void a_batch_of_attaches_is_offloaded_at_once_before_anybody_is_answered(
 	assert_memory_equal(&agent.network.common.router_mac, &fake_offload.router.mac, 6);
 	assert_int_equal(1500, fake_offload.router.mtu);
 	test_assert_consistent(&agent, true);
+}
+
+// It has the gateway's addresses, and is heard of some time after its port has started, if ever.
+static void the_host_is_offloaded_as_a_pod_when_it_is_heard(void **state)
+{
+	const struct pod_network *network = &agent.network.common;
+	const struct fake_offload_slot *host = &fake_offload.slots[FAKE_FUNCTIONS_MAX];
+
+	control_neighbours_changed(agent.control);
+	control_retry(agent.control);
+	assert_false(host->present);
+	fake_connections.host_heard = true;
+	control_neighbours_changed(agent.control);
+	assert_true(host->present);
+	assert_memory_equal(&host->pod.mac, &fake_connections.host_mac, 6);
+	assert_int_equal(host->pod.mtu, 1500);
+	assert_true(host->pod.has_ipv4 && host->pod.has_ipv6 && !host->pod.publishes);
+	assert_int_equal(host->pod.ipv4.s_addr, network->gateway_ipv4.s_addr);
+	assert_memory_equal(&host->pod.ipv6, &network->gateway_ipv6, 16);
+	const unsigned int adds = fake_offload.adds;
+	control_neighbours_changed(agent.control);
+	control_retry(agent.control);
+	assert_int_equal(fake_offload.adds, adds);
+	// A restarted agent knows nothing of it.
+	fake_connections.host_heard = false;
+	test_agent_restart(&agent);
+	assert_false(host->present);
+	fake_connections.host_heard = true; // where nobody rings, it is found a little later
+	control_retry(agent.control);
+	assert_true(host->present);
+	test_assert_consistent(&agent, true);
+}
+
+// Nobody has the NIC changed a thousand times a second by sending from two addresses.
+static void a_host_at_another_address_is_followed_and_not_too_often(void **state)
+{
+	const struct fake_offload_slot *host = &fake_offload.slots[FAKE_FUNCTIONS_MAX];
+	const struct mac first = fake_connections.host_mac;
+
+	fake_connections.host_heard = true;
+	control_neighbours_changed(agent.control);
+	const unsigned int adds = fake_offload.adds;
+	const int64_t start_ms = control_now_ms();
+	fake_connections.host_mac.bytes[5]++;
+	for (unsigned int i = 0; i < 100; i++)
+		control_neighbours_changed(agent.control);
+	if (control_now_ms() - start_ms < 500) // else the machine was too slow to tell
+		assert_memory_equal(&host->pod.mac, &first, 6);
+	for (unsigned int i = 0; i < 500 && fake_offload.adds == adds; i++) {
+		usleep(10000);
+		control_retry(agent.control);
+	}
+	assert_int_equal(fake_offload.adds, adds + 1);
+	assert_memory_equal(&host->pod.mac, &fake_connections.host_mac, 6);
 }
 
 // The pod has its network all the same.
@@ -378,6 +434,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_batch_of_attaches_is_offloaded_at_once_before_anybody_is_answered),
+		TEST(the_host_is_offloaded_as_a_pod_when_it_is_heard),
+		TEST(a_host_at_another_address_is_followed_and_not_too_often),
 		TEST(check_does_not_mind_what_the_nic_did_not_take),
 		TEST(check_tells_of_rules_that_the_nic_has_lost_and_has_them_made_again),
 		TEST(a_restart_offloads_all_pods_in_one_call),

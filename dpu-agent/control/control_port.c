@@ -299,7 +299,7 @@ void ports_change_network(struct control *control, const struct pod_network *bef
 	wire_apply(control);
 	publish_apply(control, NULL);
 	if (control->config.host_port && (mtu_differs || gateway_differs)) {
-		offload_set_host(control->config.offload, NULL); // its connections go first
+		rules_leave_host(control);
 		stop_fixed(control, PORT_HOST);
 		start_fixed(control, PORT_HOST, &control->host_port_error);
 	}

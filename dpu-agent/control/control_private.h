@@ -37,7 +37,7 @@ struct control {
 	size_t host_count;
 	size_t last_host;            // which of them said Hello last, if there is any
 	struct error restore_notice; // as struct restored has it
-	uint64_t started_ms;         // CLOCK_MONOTONIC
+	int64_t started_ms;          // control_now_ms()
 
 	// Pods whose port is stopped and whose release is not recorded yet. Their record says
 	// STORE_DETACHING in memory; they hold what they hold until it is.
@@ -50,6 +50,9 @@ struct control {
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
+	bool host_offloaded;                        // as being at host_mac, since host_ms
+	struct mac host_mac;
+	int64_t host_ms;
 	size_t retry_cursor;                        // index in pods->sorted
 	// Drops are what was counted for attachments whose slots others have now.
 	struct control_counts counts;
@@ -77,6 +80,8 @@ struct operation {
 	bool late, failed;
 	struct error error; // if failed
 };
+
+int64_t control_now_ms(void); // CLOCK_MONOTONIC
 
 // ---- answers (control.c) -----------------------------------------------------------------------
 
@@ -234,6 +239,11 @@ void rules_add(struct control *control, struct pod *const *pods, size_t count);
 int rules_check(struct control *control, const struct pod *pod, struct error *err);
 // Shared rules, and those of all pods.
 void rules_begin(struct control *control);
+// The host is to the e-switch a pod with the gateway's addresses, at the MAC address that it has sent from last. Whenever
+// that may be another one. False: nothing was heard of it.
+bool rules_follow_host(struct control *control);
+// Before its port is stopped.
+void rules_leave_host(struct control *control);
 // Before the uplink is stopped; rules_begin makes them again.
 void rules_end(struct control *control);
 // Try again what the NIC has not taken.

@@ -90,6 +90,7 @@ void control_neighbours_changed(struct control *control)
 {
 	struct route_state *state = control->routes;
 
+	rules_follow_host(control);
 	if (!control->offload_begun || !is_served(control) || !read_neighbours(control))
 		return;
 	plan(control);

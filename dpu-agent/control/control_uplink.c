@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/control_private.h"
 #include "datapath/masquerade.h"
@@ -89,14 +88,6 @@ void wire_watch(struct control *control)
 // ---- what is there -------------------------------------------------------------------------------
 
 // As main has it that runs them.
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static uint32_t count_neighbours(uint32_t slot)
 {
 	static struct neighbour_info infos[NEIGHBOURS_MAX];
@@ -160,7 +151,7 @@ void list_neighbours_call(struct control *control, struct control_call *call)
 	struct reply reply = {.call = CALL_LIST_NEIGHBOURS};
 	struct neighbours_reply *body = &reply.body.neighbours;
 	struct neighbour_info infos[LIMIT_NEIGHBOURS_PAGE + 1];
-	size_t count = neighbours_list(wanted->after, now_ms(), infos, wanted->limit + 1);
+	size_t count = neighbours_list(wanted->after, control_now_ms(), infos, wanted->limit + 1);
 
 	body->neighbours = calloc(wanted->limit, sizeof(*body->neighbours));
 	if (body->neighbours == NULL) {

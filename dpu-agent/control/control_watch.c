@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "control/control_private.h"
 #include "control/trace_text.h"
@@ -24,14 +23,6 @@ enum {
 	LINGER_MS = 7000, // what was taken last is given this long to leave the graph
 	END_MS = 2000,    // the workers this long, to hand in what is under way at an end
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 // ---- life ----------------------------------------------------------------------------------------
 
@@ -116,7 +107,7 @@ static void come_to_end(struct control *control, struct watch *watch, const char
 {
 	if (watch->over || watch->ending_ms != 0)
 		return;
-	watch->ending_ms = now_ms();
+	watch->ending_ms = control_now_ms();
 	snprintf(watch->reason, sizeof(watch->reason), "%s", reason);
 	trace_end(watch->trace);
 	look_after(control, watch);
@@ -132,15 +123,15 @@ static void look_after(struct control *control, struct watch *watch)
 		return;
 	trace_read_figures(watch->trace, &figures);
 	if (figures.full && watch->full_ms == 0)
-		watch->full_ms = now_ms();
+		watch->full_ms = control_now_ms();
 	if (watch->ending_ms != 0) {
-		if (figures.taken == figures.done || now_ms() >= watch->ending_ms + END_MS)
+		if (figures.taken == figures.done || control_now_ms() >= watch->ending_ms + END_MS)
 			stop(control, watch, watch->reason);
-	} else if (now_ms() >= watch->ends_ms) {
+	} else if (control_now_ms() >= watch->ends_ms) {
 		snprintf(reason, sizeof(reason), "%u s are over", watch->seconds);
 		come_to_end(control, watch, reason);
 	} else if (figures.full &&
-		   (figures.taken == figures.done || now_ms() >= watch->full_ms + LINGER_MS)) {
+		   (figures.taken == figures.done || control_now_ms() >= watch->full_ms + LINGER_MS)) {
 		snprintf(reason, sizeof(reason), "as many packets or bytes as were asked for");
 		stop(control, watch, reason);
 	}
@@ -154,7 +145,7 @@ void watches_expire(struct control *control)
 		if (watch->trace == NULL)
 			continue;
 		look_after(control, watch);
-		if (now_ms() < watch->asked_ms + LEASE_MS)
+		if (control_now_ms() < watch->asked_ms + LEASE_MS)
 			continue;
 		log_info("nobody reads a capture or trace any more, it is ended", "slot=%u",
 			 watch->slot);
@@ -249,7 +240,7 @@ static int begin(struct control *control, struct control_call *call, const struc
 		return r;
 	}
 	snprintf(watch->host_id, sizeof(watch->host_id), "%s", call_host(control, call));
-	watch->asked_ms = now_ms();
+	watch->asked_ms = control_now_ms();
 	watch->ends_ms = watch->asked_ms + wanted->seconds * INT64_C(1000);
 	offload_read_pod(control->config.offload, slot, &status);
 	watch->offloaded_before = status.rx_packets + status.tx_packets;
@@ -425,7 +416,7 @@ void read_watch_call(struct control *control, struct control_call *call)
 		answer_no_memory(control, call);
 		return;
 	}
-	watch->asked_ms = now_ms();
+	watch->asked_ms = control_now_ms();
 	forget(watch, wanted->after);
 	if (wanted->end)
 		come_to_end(control, watch, "it was ended");

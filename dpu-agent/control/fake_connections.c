@@ -88,13 +88,6 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	return fake_connections.unusable == NULL;
 }
 
-void offload_set_host(struct offload *offload, const struct mac *mac)
-{
-	fake_connections.has_host = mac != NULL;
-	if (mac != NULL)
-		fake_connections.host = *mac;
-}
-
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection)
 {

@@ -32,8 +32,6 @@ struct fake_connections {
 	bool hop_is_used;                               // there are connections by it
 	struct offload_answer to_tell[FAKE_EVENTS_MAX]; // by the next round
 	size_t to_tell_count;
-	bool has_host; // the e-switch has been told who the host is
-	struct mac host;
 };
 
 extern struct fake_connections fake_connections;

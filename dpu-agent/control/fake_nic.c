@@ -109,6 +109,8 @@ int port_start(struct port *port, const struct port_config *config, struct error
 	if (fake_nic.fail_all_starts ||
 	    (fake_nic.fail_start_in > 0 && --fake_nic.fail_start_in == 0))
 		return error_set(err, EIO, CODE_NIC, "port %u refuses to start", index_of(port));
+	if (index_of(port) == HOST)
+		fake_connections.host_heard = false; // a new port has to learn
 	fake->started = true;
 	fake->lost = false;
 	fake->config = *config;

@@ -5,8 +5,6 @@
 
 #include "control/fake_offload.h"
 
-#include "control/fake_connections.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +49,8 @@ size_t fake_offload_pod_count(void)
 
 void fake_offload_port_stops(uint32_t slot)
 {
-	if (slot < FAKE_FUNCTIONS_MAX)
+	if (slot <= FAKE_FUNCTIONS_MAX)
 		must(!fake_offload.slots[slot].present, "a port stops before its rules are gone");
-	else if (slot == FAKE_FUNCTIONS_MAX)
-		must(!fake_offload.alive || !fake_connections.has_host,
-		     "the host's port stops before its rules are gone");
 	else if (fake_nic.ports[slot].started && slot == FAKE_FUNCTIONS_MAX + 1)
 		must(!fake_offload.begun, "the uplink stops before the rules are gone");
 }
@@ -111,7 +106,7 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 		struct fake_offload_slot *slot = &fake_offload.slots[pods[i].slot];
 
 		must(fake_nic.ports[pods[i].slot].started, "a pod added before its port starts");
-		must(!slot->present, "a pod added twice");
+		must(!slot->present || pods[i].slot == FAKE_FUNCTIONS_MAX, "a pod added twice");
 		slot->present = true;
 		slot->pod = pods[i];
 		slot->rules_wanted =
@@ -124,7 +119,7 @@ void offload_remove(struct offload *offload, uint32_t index)
 {
 	struct fake_offload_slot *slot = &fake_offload.slots[index];
 
-	must(fake_offload.alive && index < FAKE_FUNCTIONS_MAX, "removed where there is nothing");
+	must(fake_offload.alive && index <= FAKE_FUNCTIONS_MAX, "removed where there is nothing");
 	fake_offload.rules -= slot->rules;
 	memset(slot, 0, sizeof(*slot));
 }
@@ -133,7 +128,7 @@ void offload_withdraw(struct offload *offload, uint32_t index)
 {
 	struct fake_offload_slot *slot = &fake_offload.slots[index];
 
-	must(fake_offload.alive && index < FAKE_FUNCTIONS_MAX, "withdrawn where there is nothing");
+	must(fake_offload.alive && index <= FAKE_FUNCTIONS_MAX, "withdrawn where there is nothing");
 	slot->withdrawn = true;
 	fake_offload.rules -= slot->rules;
 	slot->rules = 0;
@@ -143,7 +138,7 @@ void offload_restore(struct offload *offload, uint32_t index)
 {
 	struct fake_offload_slot *slot = &fake_offload.slots[index];
 
-	must(fake_offload.alive && index < FAKE_FUNCTIONS_MAX, "restored where there is nothing");
+	must(fake_offload.alive && index <= FAKE_FUNCTIONS_MAX, "restored where there is nothing");
 	slot->withdrawn = false;
 	if (slot->present)
 		install(slot);
@@ -218,7 +213,7 @@ void offload_read_pod(struct offload *offload, uint32_t index,
 {
 	static const struct fake_offload_slot nobody;
 	const struct fake_offload_slot *slot =
-		index < FAKE_FUNCTIONS_MAX ? &fake_offload.slots[index] : &nobody;
+		index <= FAKE_FUNCTIONS_MAX ? &fake_offload.slots[index] : &nobody;
 
 	*ret_status = (struct offload_pod_status){
 		.state = state_of(slot),

@@ -30,7 +30,7 @@ struct fake_offload {
 
 	bool alive, begun; // between new and free; after begin
 	struct offload_router router;
-	struct fake_offload_slot slots[FAKE_FUNCTIONS_MAX];
+	struct fake_offload_slot slots[FAKE_FUNCTIONS_MAX + 1]; // the last is the host's
 	unsigned int adds, retries;
 	size_t last_add; // pods in the last offload_add
 	uint32_t rules;  // of pods, installed

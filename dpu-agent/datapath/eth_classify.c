@@ -4,6 +4,7 @@
 // Ethernet header off, on the uplink with its VLAN tag.
 
 #include "datapath/meter.h"
+#include "datapath/neighbour_private.h"
 #include "datapath/worker.h"
 
 enum { EDGE_ARP = 1, EDGE_IP4, EDGE_IP6, EDGES };
@@ -17,19 +18,21 @@ static uint64_t mac_as_number(const struct rte_ether_addr *mac)
 }
 
 // False: the frame does not come from whom it may come.
-static bool check_sender(const struct snapshot *s, const struct graph_port *port,
+static bool check_sender(struct worker *w, const struct graph_port *port,
 			 const struct rte_ether_addr *source)
 {
 	if (port->config.role == DATAPATH_ROLE_POD)
 		return rte_is_same_ether_addr(source, &port->mac);
 	if (!rte_is_unicast_ether_addr(source) || rte_is_zero_ether_addr(source) ||
-	    rte_is_same_ether_addr(source, &s->router_mac))
+	    rte_is_same_ether_addr(source, &w->snapshot->router_mac))
 		return false;
 	// Of the host only one MAC address is behind the port: the last one heard.
 	uint64_t number = mac_as_number(source);
-	_Atomic uint64_t *learned = &s->ports[port->config.slot]->learned_mac;
-	if (atomic_load_explicit(learned, memory_order_relaxed) != number)
+	_Atomic uint64_t *learned = &w->snapshot->ports[port->config.slot]->learned_mac;
+	if (unlikely(atomic_load_explicit(learned, memory_order_relaxed) != number)) {
 		atomic_store_explicit(learned, number, memory_order_relaxed);
+		neighbour_host_moved(w);
+	}
 	return true;
 }
 
@@ -78,16 +81,16 @@ static rte_edge_t check_wire(const struct snapshot *s, struct rte_mbuf *m,
 }
 
 // The same of all other ports.
-static rte_edge_t check_function(const struct snapshot *s, struct rte_mbuf *m,
+static rte_edge_t check_function(struct worker *w, struct rte_mbuf *m,
 				 const struct graph_port *port)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	struct packet_meta *meta = packet_meta(m);
 
 	meta->link_multicast = rte_is_multicast_ether_addr(&eth->dst_addr);
-	if (!meta->link_multicast && !rte_is_same_ether_addr(&eth->dst_addr, &s->router_mac))
+	if (!meta->link_multicast && !rte_is_same_ether_addr(&eth->dst_addr, &w->snapshot->router_mac))
 		return drop(m, DROP_WRONG_MAC);
-	if (!check_sender(s, port, &eth->src_addr))
+	if (!check_sender(w, port, &eth->src_addr))
 		return drop(m, DROP_SPOOFED_MAC);
 	return EDGES;
 }
@@ -105,7 +108,7 @@ static rte_edge_t eth_classify_one(struct worker *w, struct rte_mbuf *m)
 	if (unlikely(port->config.role == DATAPATH_ROLE_UPLINK))
 		edge = check_wire(s, m, port);
 	else
-		edge = check_function(s, m, port);
+		edge = check_function(w, m, port);
 	if (unlikely(edge != EDGES))
 		return edge;
 

@@ -18,15 +18,25 @@ static struct neighbour_key key_of(const struct rte_mbuf *m)
 }
 
 // The event ring is read all at once, so it is rung only when nobody has since it was.
-static bool tell(struct neighbours *neighbours, struct neighbour_event *event)
+static void ring(struct neighbours *neighbours)
 {
 	uint64_t one = 1;
 
-	if (rte_ring_mp_enqueue_elem(neighbours->events, event, sizeof(*event)) != 0)
-		return false;
 	if (!atomic_exchange(&neighbours->rung, true))
 		(void)!write(neighbours->event_fd, &one, sizeof(one));
+}
+
+static bool tell(struct neighbours *neighbours, struct neighbour_event *event)
+{
+	if (rte_ring_mp_enqueue_elem(neighbours->events, event, sizeof(*event)) != 0)
+		return false;
+	ring(neighbours);
 	return true;
+}
+
+void neighbour_host_moved(struct worker *w)
+{
+	ring(w->neighbours);
 }
 
 // The host is asked for by the gateway's address, which is its own.

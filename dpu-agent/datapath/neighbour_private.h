@@ -74,6 +74,9 @@ static inline enum neighbour_answer neighbour_find(struct worker *w, struct rte_
 	return neighbour_look_up(w, m, out);
 }
 
+// The host sends from another MAC address than before: have the control thread look (datapath_host_mac).
+void neighbour_host_moved(struct worker *w);
+
 // Ask the control thread to find whom the packet is for. False: its ring is full.
 bool neighbour_want(struct worker *w, const struct rte_mbuf *m);
 

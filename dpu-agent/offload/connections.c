@@ -122,7 +122,7 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 	return why[0] == '\0';
 }
 
-static bool may_open_gates(struct offload *offload,
+static bool may_open_gates(const struct offload *offload,
 			   const struct offload_connection *connection)
 {
 	for (unsigned int end = 0; end < OFFLOAD_ENDS; end++) {

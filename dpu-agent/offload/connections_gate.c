@@ -21,7 +21,7 @@ struct mac gate_address(uint32_t slot)
 
 void gate_read(struct offload *offload, uint32_t slot)
 {
-	transaction_read(offload, offload_set_of(offload, slot),
+	transaction_read(offload, &offload->pods[slot],
 			 &offload->connections->gates[slot].rules[GATE_RECEIVED]);
 }
 
@@ -145,14 +145,14 @@ static void write_down(const struct offload *offload, const struct rule_set *set
 
 // May the pod in this slot have connections? What it had before must be gone, or would be let through, too; and the
 // limits of one that has some must be the NIC's.
-static int may_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE])
+static int may_open(const struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE])
 {
 	const struct connections *all = offload->connections;
-	const struct rule_set *set = offload_set_of(offload, slot);
+	const struct rule_set *set = &offload->pods[slot];
 	const char *why = NULL;
 
 	if (!set->wanted || set->withdrawn)
-		why = slot == offload->host_slot ? "the host has not been heard"
+		why = slot == offload->host_slot ? "nothing was heard of the host"
 						 : "the pod is to have no rules";
 	else if (all->of_earlier[slot] > 0 || all->gates[slot].state == GATE_CLOSING)
 		why = "connections of the pod before are not yet gone";
@@ -165,7 +165,7 @@ static int may_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_
 	return -EBUSY;
 }
 
-bool gate_may_open(struct offload *offload, uint32_t slot)
+bool gate_may_open(const struct offload *offload, uint32_t slot)
 {
 	char ignored[ENGINE_WHY_SIZE];
 
@@ -185,7 +185,7 @@ static void put_in(struct offload *offload, struct rule_set *set, struct install
 int gate_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE])
 {
 	struct connections *all = offload->connections;
-	struct rule_set *set = offload_set_of(offload, slot);
+	struct rule_set *set = &offload->pods[slot];
 	struct gate *gate = &all->gates[slot];
 	struct engine_op ops[GATE_RULES];
 

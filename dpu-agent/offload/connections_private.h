@@ -132,7 +132,7 @@ struct mac gate_address(uint32_t slot);
 // 0: it is open, or was opened. -EBUSY: it cannot be for now; or what the NIC answered. *ret_why says which.
 int gate_open(struct offload *offload, uint32_t slot, char ret_why[ENGINE_WHY_SIZE]);
 // It is open, or can be if the NIC takes its rules.
-bool gate_may_open(struct offload *offload, uint32_t slot);
+bool gate_may_open(const struct offload *offload, uint32_t slot);
 void gate_close(struct offload *offload, uint32_t slot);
 // Try again those that the NIC has not let go.
 void gates_close_again(struct offload *offload);

@@ -22,7 +22,6 @@ enum {
 	QUEUE_SIZE = 512, // operations under way; a restart with 1,000 pods has 6,000
 	COUNTERS_PER_POD =
 		5, // both directions of both families, and what its connections have for it
-	COUNTERS_OF_HOST = 1, // the last one
 	COUNTERS_OF_ROUTES = OFFLOAD_ROUTES_MAX + OFFLOAD_SOURCES_MAX,
 	METERS_PER_POD = 2, // both directions
 	RULES_PER_CONNECTION = 2,
@@ -61,8 +60,7 @@ static int64_t now_ms(void)
 int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connections,
 			   struct engine_queue *ret_queue, char ret_why[ENGINE_WHY_SIZE])
 {
-	const uint32_t of_others =
-		functions * COUNTERS_PER_POD + COUNTERS_OF_HOST + COUNTERS_OF_ROUTES;
+	const uint32_t of_pods = functions * COUNTERS_PER_POD + COUNTERS_OF_ROUTES;
 	struct rte_flow_port_info port = {0};
 	struct rte_flow_queue_info queue = {0};
 	struct rte_flow_error error = {0};
@@ -72,7 +70,7 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	struct rte_flow_queue_attr queue_attr = {.size = QUEUE_SIZE};
 	struct rte_flow_port_attr port_attr = {
-		.nb_counters = of_others + connections * RULES_PER_CONNECTION,
+		.nb_counters = of_pods + connections * RULES_PER_CONNECTION,
 		.nb_meters = functions * METERS_PER_POD,
 	};
 	const struct rte_flow_queue_attr *queues[] = {&queue_attr};
@@ -89,8 +87,8 @@ int engine_async_configure(uint16_t port_id, uint32_t functions, uint32_t connec
 	if (r < 0)
 		return flow_explain(-r, &error, ret_why, ENGINE_WHY_SIZE);
 	ret_queue->size = queue_attr.size;
-	ret_queue->connections = port_attr.nb_counters > of_others
-					 ? (port_attr.nb_counters - of_others) / RULES_PER_CONNECTION
+	ret_queue->connections = port_attr.nb_counters > of_pods
+					 ? (port_attr.nb_counters - of_pods) / RULES_PER_CONNECTION
 					 : 0;
 	return 0;
 }
@@ -108,9 +106,8 @@ static uint32_t table_size(enum rule_kind kind, uint32_t functions, uint32_t con
 		return connections;
 	if (shape->match & MATCH_PREFIX)
 		return OFFLOAD_ROUTES_MAX;
-	if (kind >= RULE_SENDER_IPV4 && kind <= RULE_LIMITED_RECEIVER)
-		return functions + 1; // and the host
-	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT)
+	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT |
+			       MATCH_RECEIVER)
 		       ? functions
 		       : TABLES_SHARED_ROOM;
 }

@@ -4,6 +4,7 @@
 
 #include "offload/fixture_test.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -187,4 +188,38 @@ int64_t run_connections(void)
 size_t connection_rules(void)
 {
 	return fake_rules_with("g5 ");
+}
+
+// The address as which pods reach each other: the node's.
+static void set_addresses(struct offload_tuple *tuple, uint32_t vf, bool is_ipv6)
+{
+	const struct offload_pod pod = fake_pod(vf);
+
+	if (is_ipv6) {
+		memcpy(tuple->source, &pod.ipv6, 16);
+		inet_pton(AF_INET6, "2001:db8::10", tuple->destination);
+	} else {
+		memcpy(tuple->source, &pod.ipv4, 4);
+		inet_pton(AF_INET, "203.0.113.10", tuple->destination);
+	}
+}
+
+struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is_tcp, uint16_t port)
+{
+	struct offload_connection c = {
+		.ends = {{.slot = FAKE_FIRST_SLOT + from,
+			  .sent = {.source_port_be = htons(port),
+				   .destination_port_be = htons(8080)},
+			  .mac = fake_pod(from).mac},
+			 {.slot = FAKE_FIRST_SLOT + to,
+			  .sent = {.source_port_be = htons(80),
+				   .destination_port_be = htons((uint16_t)(46000 + port))},
+			  .mac = fake_pod(to).mac}},
+		.is_ipv6 = is_ipv6,
+		.is_tcp = is_tcp,
+	};
+
+	set_addresses(&c.ends[0].sent, from, is_ipv6);
+	set_addresses(&c.ends[1].sent, to, is_ipv6);
+	return c;
 }

@@ -42,11 +42,6 @@ bool offload_off(const struct offload *offload)
 	       (offload->begun && offload->engine == NULL && !offload->passing);
 }
 
-struct rule_set *offload_set_of(struct offload *offload, uint32_t slot)
-{
-	return slot == offload->host_slot ? &offload->host : &offload->pods[slot];
-}
-
 // ---- the engine ---------------------------------------------------------------------------------
 
 // Every rule, the shared ones last: they lead to the others, but to no frame's harm.
@@ -87,6 +82,12 @@ static void drop_engine(struct offload *offload)
 	offload->engine = NULL;
 }
 
+// Pods', and the host's.
+static uint32_t function_count(const struct offload *offload)
+{
+	return nic_function_count(offload->nic) + (offload->host_slot != NO_SLOT);
+}
+
 // The uplink is configured: for the first time, or again after a stop, which ends its rules unless
 // the device keeps them.
 static void on_uplink_configured(void *argument)
@@ -109,7 +110,7 @@ static void on_uplink_configured(void *argument)
 		snprintf(offload->queue_why, sizeof(offload->queue_why),
 			 "the transfer proxy is not the uplink but port %u", proxy);
 	else
-		engine_async_configure(proxy, nic_function_count(offload->nic),
+		engine_async_configure(proxy, function_count(offload),
 				       offload->most_connections, &offload->queue,
 				       offload->queue_why);
 }
@@ -130,7 +131,7 @@ static bool choose_async(struct offload *offload)
 	}
 	offload->queue_why[0] = '\0';
 	int r = engine_async_new(preflight->proxy, &preflight->form, &offload->queue,
-				 nic_function_count(offload->nic), &offload->engine,
+				 function_count(offload), &offload->engine,
 				 offload->queue_why);
 	if (r == 0 && !offload->engine->connections)
 		snprintf(offload->connections_why, sizeof(offload->connections_why),
@@ -239,19 +240,6 @@ void offload_end(struct offload *offload)
 	offload->begun = false;
 }
 
-void offload_set_host(struct offload *offload, const struct mac *mac)
-{
-	struct rule_set *host = &offload->host;
-
-	if (offload->host_slot == NO_SLOT || (mac == NULL && !host->wanted) ||
-	    (mac != NULL && host->wanted && memcmp(mac, &host->pod.mac, sizeof(*mac)) == 0))
-		return;
-	connections_close_slot(offload, offload->host_slot);
-	host->wanted = mac != NULL;
-	if (mac != NULL)
-		host->pod.mac = *mac;
-}
-
 // ---- life ---------------------------------------------------------------------------------------
 
 // EAL's interrupt thread.
@@ -294,7 +282,7 @@ static void find_ports(struct offload *offload)
 	for (uint32_t vf = 0; vf < nic_function_count(offload->nic); vf++)
 		know_port(offload, nic_port(offload->nic, PORT_FUNCTION, vf), (uint16_t)vf);
 	if (host != NULL) {
-		offload->host_slot = offload->host.slot = port_slot(host);
+		offload->host_slot = port_slot(host);
 		know_port(offload, host, RULE_HOST);
 	}
 	offload->first_function = port_ethdev_id(nic_port(offload->nic, PORT_FUNCTION, 0));

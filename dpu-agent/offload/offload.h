@@ -72,12 +72,12 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 // The uplink port is about to be stopped for a while: all rules go, and come back with offload_begin.
 void offload_end(struct offload *offload);
 
-// A pod whose port is started. Of a pod whose MTU is below the pod network's only what it sends is
+// A pod whose port is started; or the host, which is to the e-switch a pod with the gateway's addresses. Of a pod whose MTU is below the pod network's only what it sends is
 // offloaded; of one above, only what it receives: rules cannot match a packet's size, so nothing
 // oversize may reach a rule.
 struct offload_pod {
 	uint32_t slot;     // port_slot(): names the pod here
-	struct port *port; // its function's
+	struct port *port; // its function's, or the host's
 	struct mac mac;
 	uint32_t mtu;
 	bool has_ipv4, has_ipv6;
@@ -103,10 +103,6 @@ void offload_remove(struct offload *offload, uint32_t slot);
 void offload_withdraw(struct offload *offload, uint32_t slot);
 // Make them again; what does not go in, offload_retry does.
 void offload_restore(struct offload *offload, uint32_t slot);
-// Who the host is on its port, which must be known while connections with it are to be carried. Those by another address
-// leave. NULL: it is not known, or its port is about to be stopped; when that returns no frame goes by them. No effect if the
-// NIC has no such port.
-void offload_set_host(struct offload *offload, const struct mac *mac);
 // Try again what is missing: after the NIC was full, refused, or a function was reset. Cheap when
 // nothing is; to be called every few seconds. Blocks for 0.1 s, or for one answer of the NIC.
 void offload_retry(struct offload *offload);
@@ -134,7 +130,7 @@ struct offload_pod_status {
 	bool metered;
 	struct bandwidth_count meters[BANDWIDTH_DIRECTIONS];
 };
-// Of a slot that is not there: off and zeros; but of the uplink's and the host's, what connections and routes have sent and received.
+// Of a slot that is not there: off and zeros; of the uplink's, what connections and routes have sent and received.
 void offload_read_pod(struct offload *offload, uint32_t slot,
 		      struct offload_pod_status *ret_status);
 
@@ -158,8 +154,8 @@ struct offload_summary {
 	char why_not[LIMIT_TEXT + 1]; // if enabled and not usable
 	char api[LIMIT_ID + 1];       // "asynchronous", "synchronous", "" if neither
 	uint32_t rules;               // installed, shared ones included
-	uint32_t rules_missing;       // wanted by pods, not installed
-	uint32_t pods_full, pods_partial, pods_none;
+	uint32_t rules_missing;       // wanted by pods and the host, not installed
+	uint32_t pods_full, pods_partial, pods_none; // without the host
 	uint64_t inserted, removed, failed;  // rule operations since start
 	char missing_reason[LIMIT_TEXT + 1]; // of the last refusal, while rules are missing
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Connections within the node in the e-switch, of a pod or the host with a pod: by rules of which each leads from one pod to the gate of the other, so that
+// Connections within the node in the e-switch: by rules of which each leads from one pod to the gate of the other, so that
 // neither pod has anything of them without either; and that a NIC which cannot carries those with the wire all the same.
 
 #include <arpa/inet.h>
@@ -35,42 +35,6 @@ static void start(uint32_t most)
 	for (uint32_t vf = 0; vf < 3; vf++)
 		add(vf);
 	fake_forget_history();
-}
-
-// The address as which pods reach each other: the node's.
-static void set_addresses(struct offload_tuple *tuple, uint32_t vf, bool is_ipv6)
-{
-	const struct offload_pod pod = fake_pod(vf);
-
-	if (is_ipv6) {
-		memcpy(tuple->source, &pod.ipv6, 16);
-		inet_pton(AF_INET6, "2001:db8::10", tuple->destination);
-	} else {
-		memcpy(tuple->source, &pod.ipv4, 4);
-		inet_pton(AF_INET, "203.0.113.10", tuple->destination);
-	}
-}
-
-// The pod `from` has called port 8080, behind which `to` has port 80.
-static struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is_tcp,
-				      uint16_t port)
-{
-	struct offload_connection c = {
-		.ends = {{.slot = FAKE_FIRST_SLOT + from,
-			  .sent = {.source_port_be = htons(port),
-				   .destination_port_be = htons(8080)},
-			  .mac = fake_pod(from).mac},
-			 {.slot = FAKE_FIRST_SLOT + to,
-			  .sent = {.source_port_be = htons(80),
-				   .destination_port_be = htons((uint16_t)(46000 + port))},
-			  .mac = fake_pod(to).mac}},
-		.is_ipv6 = is_ipv6,
-		.is_tcp = is_tcp,
-	};
-
-	set_addresses(&c.ends[0].sent, from, is_ipv6);
-	set_addresses(&c.ends[1].sent, to, is_ipv6);
-	return c;
 }
 
 static struct offload_connection to_wire(uint32_t vf, uint16_t port)
@@ -548,188 +512,6 @@ static void a_reset_function_ends_it_whichever_it_is(void **state)
 	}
 }
 
-// ---- the host -----------------------------------------------------------------------------------
-
-static const struct mac host_mac = {{0x02, 0, 0, 0, 0, 0x66}};
-
-// The host, by the gateway's address, has called a port of `to`.
-static struct offload_connection host_call(uint32_t to, bool is_ipv6, const struct mac *mac,
-					   uint16_t port)
-{
-	struct offload_connection c = call(3, to, is_ipv6, true, port);
-
-	c.ends[0].slot = FAKE_HOST;
-	c.ends[0].mac = *mac;
-	if (is_ipv6)
-		inet_pton(AF_INET6, "fd00::1", c.ends[0].sent.source);
-	else
-		inet_pton(AF_INET, "10.88.0.1", c.ends[0].sent.source);
-	return c;
-}
-
-static struct offload_pod_status status_of_host(void)
-{
-	struct offload_pod_status status;
-
-	offload_read_pod(offload, FAKE_HOST, &status);
-	return status;
-}
-
-static void add_host_call(uint32_t place, uint32_t to)
-{
-	const struct offload_connection c = host_call(to, place % 2, &host_mac, (uint16_t)(4000 + place));
-
-	assert_int_equal(offload_connection_add(offload, place, &c), 0);
-}
-
-static void the_host_is_an_end_as_a_pod_is(void **state)
-{
-	struct offload_rule rule;
-	uint64_t after = 0;
-	size_t told = 0;
-
-	start(100);
-	const size_t rules = fake_rule_count();
-	offload_set_host(offload, &host_mac);
-	assert_int_equal(fake_rule_count(), rules); // it has none without connections
-	assert_int_equal(summary().pods_none + summary().pods_full, 3);
-	add_host_call(0, 0);
-	add_host_call(1, 0);
-	run_connections();
-	assert_string_equal(
-		fake_rule_with("ip.src=10.88.0.1 "),
-		"g5 p0 port=1 type=0800 src=02:00:00:00:00:66 dst=02:00:00:00:00:01 untagged "
-		"frag=0000/3fff proto=6 ip.src=10.88.0.1 ip.dst=203.0.113.10 tcp=4000-8080 "
-		"flags=10/17 > count set.ip.src=203.0.113.10 set.ip.dst=10.88.0.2 "
-		"set.port.src=50000 set.port.dst=80 set.src=02:00:00:00:00:01 "
-		"set.dst=0e:70:6f:64:00:02 dec_ttl jump=6");
-	assert_int_equal(fake_rules_with("set.ip.dst=10.88.0.1 set.port.src=8080 set.port.dst=4000 "
-					 "set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:01"),
-			 1);
-	assert_int_equal(fake_rules_with("set.ip.dst=fd00::1 "), 1);
-	assert_int_equal(fake_rules_with("g1 p2 port=1 "), 2);
-	assert_int_equal(fake_rules_with("g6 p0 dst=0e:70:6f:64:00:01 > count "
-					 "set.src=02:00:00:00:00:01 set.dst=02:00:00:00:00:66 to=1"),
-			 1);
-	while (offload_next_rule(offload, after, &rule)) {
-		after = rule.id;
-		told += rule.has_slot && rule.slot == FAKE_HOST &&
-			strstr(rule.match, "from pf0 ") != NULL;
-		told += strstr(rule.actions, "to pf0, of 2 connections") != NULL;
-	}
-	assert_int_equal(told, 3);
-	assert_int_equal(status_of_host().state, OFFLOAD_OFF);
-	fake_hit("ip.src=10.88.0.1 ", 5, 500);
-	fake_hit("g6 p0 dst=0e:70:6f:64:00:01", 4, 400);
-	fake_wait(1000);
-	run_connections();
-	assert_int_equal(status_of_host().rx_packets, 5);
-	assert_int_equal(status_of_host().tx_bytes, 400);
-	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
-}
-
-static void a_host_that_was_not_heard_is_none(void **state)
-{
-	const struct offload_connection c = host_call(0, false, &host_mac, 4000);
-
-	start(100);
-	assert_int_equal(offload_connection_add(offload, 0, &c), -EBUSY);
-}
-
-static void a_nic_without_a_host_port_is_told_of_none(void **state)
-{
-	const struct offload_connection c = host_call(0, false, &host_mac, 4000);
-
-	test_no_host = true;
-	start(100);
-	offload_set_host(offload, &host_mac);
-	offload_set_host(offload, NULL);
-	assert_int_equal(status_of_host().rx_packets, 0);
-	assert_int_equal(offload_connection_add(offload, 0, &c), -EBUSY);
-	add_call(1, 0, 1);
-	run_connections();
-	assert_int_equal(connection_rules(), 2);
-}
-
-// By its former address it gets nothing any more, nor what it sends is taken from there; and then by the new one.
-static void a_host_by_another_address_has_nothing_of_the_one_before(void **state)
-{
-	static const struct mac new_mac = {{0x02, 0, 0, 0, 0, 0x67}};
-	const struct offload_connection c = host_call(0, false, &new_mac, 4000);
-
-	start(100);
-	offload_set_host(offload, &host_mac);
-	add_host_call(0, 0);
-	add_call(1, 1, 0);
-	run_connections();
-	assert_int_equal(connection_rules(), 4);
-	offload_set_host(offload, &host_mac); // nothing new
-	assert_int_equal(fake_rules_with("g1 p2 port=1 "), 2);
-	offload_set_host(offload, &new_mac);
-	assert_int_equal(fake_rules_with("g1 p2 port=1 ") + fake_rules_with("set.dst=02:00:00:00:00:66 to=1"), 0);
-	assert_int_equal(offload_connection_add(offload, 2, &c), -EBUSY);
-	run_until_done();
-	assert_int_equal(connection_rules(), 2); // the other pod's
-	assert_int_equal(answers[0].kind, OFFLOAD_ENDED);
-	assert_int_equal(offload_connection_add(offload, 2, &c), 0);
-	run_connections();
-	assert_int_equal(connection_rules(), 4);
-	assert_int_equal(fake_rules_with("set.dst=02:00:00:00:00:67 to=1"), 1);
-}
-
-static void a_host_whose_port_stops_leaves_at_once(void **state)
-{
-	start(100);
-	offload_set_host(offload, &host_mac);
-	add_host_call(0, 0);
-	add_host_call(2, 1);
-	run_connections();
-	const uint32_t removals = fake.removals;
-	offload_set_host(offload, NULL);
-	assert_int_equal(fake.removals - removals, GATE);
-	assert_int_equal(fake_rules_with("g1 p2 port=1 ") + fake_rules_with("set.dst=02:00:00:00:00:66 to=1"), 0);
-	offload_set_host(offload, NULL);
-	run_until_done();
-	assert_int_equal(connection_rules(), 0);
-	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
-}
-
-static void the_hosts_rules_come_back_after_a_reset_and_a_new_uplink(void **state)
-{
-	start(100);
-	offload_set_host(offload, &host_mac);
-	add_host_call(0, 0);
-	run_connections();
-	fake_event(FAKE_HOST, RTE_ETH_EVENT_INTR_RESET);
-	run_connections();
-	assert_int_equal(connection_rules(), 0);
-	offload_retry(offload);
-	add_host_call(0, 0);
-	run_connections();
-	assert_int_equal(connection_rules(), 2);
-	offload_begin(offload, &fake_router);
-	run_until_done();
-	assert_int_equal(fake_rules_with("port=1 "), 0);
-	add_host_call(0, 0);
-	run_connections();
-	assert_int_equal(connection_rules(), 2);
-	assert_int_equal(fake_rules_with("g1 p2 port=1 "), 2);
-}
-
-// With as many functions as there are, the tables have room for the host, too.
-static void there_is_room_for_every_pod_and_the_host(void **state)
-{
-	start(100);
-	add(3);
-	offload_set_host(offload, &host_mac);
-	for (uint32_t vf = 0; vf < 4; vf++)
-		add_host_call(2 * vf, vf);
-	run_until_done();
-	assert_int_equal(connection_rules(), 8);
-	assert_int_equal(fake_rules_with("g6 "), 5);
-	assert_int_equal(fake_rules_with("g1 p2 "), 10 + 2); // and from the wire
-}
-
 // ---- limits -------------------------------------------------------------------------------------
 
 static struct offload_pod limited_pod(uint32_t vf, uint64_t bytes_per_s)
@@ -829,13 +611,6 @@ int main(void)
 		TEST(what_the_nic_does_not_let_go_keeps_both_next_pods_out),
 		TEST(it_is_out_while_the_rules_of_either_pod_are),
 		TEST(a_reset_function_ends_it_whichever_it_is),
-		TEST(the_host_is_an_end_as_a_pod_is),
-		TEST(a_host_that_was_not_heard_is_none),
-		TEST(a_nic_without_a_host_port_is_told_of_none),
-		TEST(a_host_by_another_address_has_nothing_of_the_one_before),
-		TEST(a_host_whose_port_stops_leaves_at_once),
-		TEST(the_hosts_rules_come_back_after_a_reset_and_a_new_uplink),
-		TEST(there_is_room_for_every_pod_and_the_host),
 		TEST(what_pods_send_and_get_passes_the_meters_of_both),
 		TEST(it_leaves_before_another_limit_of_either_pod),
 		TEST(a_limited_pod_has_none_where_the_nic_cannot_limit_them),

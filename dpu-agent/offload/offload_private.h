@@ -99,7 +99,6 @@ struct offload {
 
 	struct rule_set shared;
 	struct rule_set pods[OFFLOAD_SLOTS]; // by slot
-	struct rule_set host;                // no rules of its own; its connections have some
 	uint32_t cursor;                     // where retry goes on
 	bool told_missing;                   // the log knows that rules are missing
 
@@ -132,8 +131,6 @@ int64_t offload_now_us(void);
 bool offload_usable(const struct offload *offload);
 // Nothing will ever be installed.
 bool offload_off(const struct offload *offload);
-// Of the pod in this slot, or the host's if it is that one's.
-struct rule_set *offload_set_of(struct offload *offload, uint32_t slot);
 // Choose an engine if there is none, and make the shared rules if they are not in place.
 void offload_set_up(struct offload *offload);
 

@@ -76,7 +76,7 @@ static bool program(struct offload *offload, struct rule_set *set)
 		set->count = 0;
 		return false;
 	}
-	set->count = program_pod(&set->pod, &offload->router, port_ethdev_id(set->pod.port),
+	set->count = program_pod(&set->pod, &offload->router, offload->ethdev_of_slot[set->slot],
 				 offload->vf_of_slot[set->slot], routes_wire(offload),
 				 offload->uplink, rules);
 	for (size_t i = 0; i < set->count; i++)

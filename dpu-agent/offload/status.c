@@ -113,8 +113,6 @@ void offload_read_pod(struct offload *offload, uint32_t slot, struct offload_pod
 	memset(ret_status, 0, sizeof(*ret_status));
 	if (slot == offload->uplink_slot)
 		add_wire(offload, ret_status);
-	if (slot == offload->host_slot)
-		add_connections(offload, slot, ret_status);
 	if (!set->wanted)
 		return;
 	ret_status->state = state_of(offload, set);
@@ -161,6 +159,8 @@ static void add_pod(const struct offload *offload, const struct rule_set *set,
 		summary->rules_missing += wanted;
 	else if (!set->withdrawn)
 		summary->rules_missing += wanted - (uint32_t)set->installed;
+	if (set->slot == offload->host_slot)
+		return;
 	switch (state_of(offload, set)) {
 	case OFFLOAD_FULL:
 		summary->pods_full++;

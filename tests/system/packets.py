@@ -153,7 +153,16 @@ for F in (4, 6):
     case(f"{V} with one byte of padding", RULES, FORWARDED, lambda s, F=F: padded(to_router(s) / ip(F, s) / udp(), b"\0"))
     case(f"{V} a hundred in a row", RULES, FORWARDED, lambda s, F=F: [
         to_router(s) / ip(F, s) / udp(MARK + bytes([n])) for n in range(100)])
-    case(f"{V} from the host to a pod", SLOW, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="host")
+    case(f"{V} from the host to a pod", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="host")
+    case(f"{V} as long as the MTU from the host", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU), sender="host")
+    case(f"{V} in segments from the host", RULES, FORWARDED,
+         lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(bytes(i % 251 for i in range(5000))), mss=1000), sender="host")
+    case(f"{V} from another address of the host's", SLOW, FORWARDED,
+         lambda s, F=F: to_router(s) / ip(F, s, src="192.0.2.77" if F == 4 else "2001:db8::77") / udp(), sender="host")
+    case(f"{V} from the host by another pod's address", SLOW, DROPPED,
+         lambda s, F=F: to_router(s) / ip(F, s, src=s.c.address(F)) / udp(), sender="host")
+    case(f"{V} from the host to itself", EITHER, ANYTHING, lambda s, F=F: to_router(s) / ip(F, s, dst=s.a.address(F)) / udp(), sender="host")
+    case(f"{V} from the host to a smaller pod", SLOW, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="host", receiver="small")
     case(f"{V} with no hop to go from the host", SLOW, ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s, **limit(F, 1)) / udp(), sender="host")
 
@@ -229,7 +238,7 @@ for F in (4, 6):
     NOBODY, OUTSIDE = ("10.88.200.200", "192.0.2.1") if F == 4 else ("fd00:10:88::dead", "2001:db8::1")
     case(f"{V} to an address nobody has", SLOW, ANSWERED, lambda s, F=F, D=NOBODY: to_router(s) / ip(F, s, dst=D) / udp())
     case(f"{V} to outside of the pod network", SLOW, ANSWERED, lambda s, F=F, D=OUTSIDE: to_router(s) / ip(F, s, dst=D) / udp())
-    case(f"{V} to the gateway", SLOW, TO_HOST, lambda s, F=F: to_router(s) / ip(F, s, dst=s.host.address(F)) / udp())
+    case(f"{V} to the gateway", RULES, TO_HOST, lambda s, F=F: to_router(s) / ip(F, s, dst=s.host.address(F)) / udp())
     case(f"{V} to the gateway with no hop to go", SLOW, ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s, dst=s.host.address(F), **limit(F, 1)) / udp())
     case(f"{V} to itself", EITHER, COMES_BACK, lambda s, F=F: to_router(s) / ip(F, s, dst=s.a.address(F)) / udp())
@@ -336,8 +345,8 @@ case("IPv4 broadcast", SLOW, DROPPED, lambda s: to_router(s, dst="ff:ff:ff:ff:ff
 case("IPv4 broadcast by the router", SLOW, DROPPED, lambda s: to_router(s) / v4(s, dst="255.255.255.255") / udp())
 case("IPv4 to the pod network's broadcast address", SLOW, DROPPED, lambda s: to_router(s) / v4(s, dst="10.88.255.255") / udp())
 case("IPv4 to the pod network's own address", SLOW, DROPPED, lambda s: to_router(s) / v4(s, dst="10.88.0.0") / udp())
-case("IPv4 echo request to the gateway", SLOW, TO_HOST, lambda s: to_router(s) / v4(s, dst=s.host.ipv4) / ICMP(id=5) / Raw(MARK))
-case("IPv6 echo request to the gateway", SLOW, TO_HOST, lambda s: to_router(s) / v6(s, dst=s.host.ipv6) / ICMPv6EchoRequest(data=MARK))
+case("IPv4 echo request to the gateway", RULES, TO_HOST, lambda s: to_router(s) / v4(s, dst=s.host.ipv4) / ICMP(id=5) / Raw(MARK))
+case("IPv6 echo request to the gateway", RULES, TO_HOST, lambda s: to_router(s) / v6(s, dst=s.host.ipv6) / ICMPv6EchoRequest(data=MARK))
 case("IPv4 ICMP error with no hop to go", SLOW, DROPPED,
      lambda s: to_router(s) / v4(s, ttl=1) / ICMP(type=3, code=3) / IP(src=s.b.ipv4, dst=s.a.ipv4) / UDP())
 case("IPv6 flow label and TTL 1 in IPv6", SLOW, ANSWERED, lambda s: to_router(s) / v6(s, hlim=1, fl=0x12345, tc=0xb8) / udp())
@@ -425,7 +434,7 @@ for F in (4, 6):
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(MTU - (20 if F == 4 else 40) - (8 if L4 is udp else 20)))))
         case(f"{V} {WHAT} with no hop to go, its checksum left to the NIC", SLOW, ANSWERED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, **limit(F, 1)) / L4()))
-        case(f"{V} {WHAT} to the gateway, its checksum left to the NIC", SLOW, TO_HOST,
+        case(f"{V} {WHAT} to the gateway, its checksum left to the NIC", RULES, TO_HOST,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, dst=s.host.address(F)) / L4()))
         case(f"{V} {WHAT} from another pod's address, its checksum left to the NIC", SLOW, DROPPED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, src=s.c.address(F)) / L4()))
@@ -453,7 +462,7 @@ for F in (4, 6):
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=3000), sender="large")
         case(f"{V} {WHAT} in segments to a smaller pod", SLOW, FORWARDED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=1400), receiver="small")
-        case(f"{V} {WHAT} in segments to the gateway", SLOW, TO_HOST,
+        case(f"{V} {WHAT} in segments to the gateway", RULES, TO_HOST,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, dst=s.host.address(F)) / L4(data(5000)), mss=1000))
         case(f"{V} {WHAT} in segments beyond the sender's MTU", SLOW, DROPPED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(5 * (MTU + 10))), mss=MTU + 10))
