@@ -4,11 +4,13 @@
 // what is translated is so for this reason alone.
 
 #include <netinet/in.h>
+#include <poll.h>
 
 #include <rte_common.h>
 
 #include "datapath/carry.h"
 #include "datapath/masquerade.h"
+#include "datapath/neighbour.h"
 #include "datapath/wire_test.h"
 
 #define WORLD4 "192.0.2.99" // behind the gate
@@ -292,6 +294,13 @@ static void who_calls_from_within_is_offered_with_both_ends(void **state)
 	}
 }
 
+static bool neighbours_ring(void)
+{
+	struct pollfd fd = {.fd = neighbours_event_fd(), .events = POLLIN};
+
+	return poll(&fd, 1, 0) == 1;
+}
+
 // As whom the e-switch addresses the host.
 static void the_host_is_known_by_what_it_sent_last(void **state)
 {
@@ -306,7 +315,11 @@ static void the_host_is_known_by_what_it_sent_last(void **state)
 	assert_memory_equal(&mac, &before, sizeof(mac));
 	make_udp(HOST, GATEWAY4, WIRE4, 4000, HOST_PORT);
 	memcpy(f.bytes + 6, another.bytes, 6);
-	inject(HOST, &f);
+	assert_false(neighbours_ring());
+	push(HOST, frame_to_mbuf(&f, 0));
+	walk_once();
+	assert_true(neighbours_ring()); // for control to follow
+	run();
 	assert_out(POD_A, WIRE4, A4, 0, POD_PORT);
 	assert_true(datapath_host_mac(HOST, &mac));
 	assert_memory_equal(&mac, &another, sizeof(mac));

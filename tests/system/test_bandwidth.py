@@ -36,6 +36,11 @@ def limited(sim, **limits):
     return sim.pod().add(runtimeConfig={"bandwidth": limits or LIMITS})
 
 
+def by_agent_alone(sim):
+    """Two pods: by their MTU there is no rule for what the first one gets, nor for what the second one sends."""
+    return sim.pod(mtu=1400).add(), sim.pod(mtu=1600).add()
+
+
 def family(address):
     return 6 if ":" in address else 4
 
@@ -202,12 +207,11 @@ def by_agent(before, after, way):
 def test_the_limit_is_that_of_what_the_e_switch_forwards_and_what_the_agent_does_together(sim):
     sender, receiver, peer = limited(sim), limited(sim), sim.pod().add()
     wait_full(sim, sender, receiver, peer)
-    gateway = sim.gateway(4)
+    small, large = by_agent_alone(sim)
     before = sim.port_of(sender), sim.port_of(receiver)
-    # To and from the host there is no rule.
-    with sinks((peer, peer.ipv4), (sim.host, gateway), (receiver, receiver.ipv6), (receiver, receiver.ipv6, PORT + 1)) as made, \
-            flood(sender, peer.ipv4, 0.9 * RATE), flood(sender, gateway, 0.9 * RATE), \
-            flood(peer, receiver.ipv6, 0.9 * RATE), flood(sim.host, receiver.ipv6, 0.9 * RATE, PORT + 1):
+    with sinks((peer, peer.ipv4), (small, small.ipv4), (receiver, receiver.ipv6), (receiver, receiver.ipv6, PORT + 1)) as made, \
+            flood(sender, peer.ipv4, 0.9 * RATE), flood(sender, small.ipv4, 0.9 * RATE), \
+            flood(peer, receiver.ipv6, 0.9 * RATE), flood(large, receiver.ipv6, 0.9 * RATE, PORT + 1):
         keeps_to(lambda: rates_of(made[:2], made[2:]))
     after = sim.port_of(sender), sim.port_of(receiver)
     enough = 0.2 * RATE * SECONDS / 8 / UDP_FRAME[6]
@@ -225,11 +229,11 @@ def test_connections_with_the_world_keep_to_the_limit_in_the_e_switch(make_sim):
         receiver = sim.pod(capabilities={"portMappings": True, "bandwidth": True}).add(runtimeConfig={"bandwidth": LIMITS, "portMappings": mappings})
         sender = limited(sim)
         wait_full(sim, sender, receiver)
-        gateway = sim.gateway(4)
-        with sinks((world, a.world, PORT, ENOUGH_ANSWERS), (sim.host, gateway), (receiver, receiver.ipv4, PORT, ENOUGH_ANSWERS),
+        small, large = by_agent_alone(sim)
+        with sinks((world, a.world, PORT, ENOUGH_ANSWERS), (small, small.ipv4), (receiver, receiver.ipv4, PORT, ENOUGH_ANSWERS),
                    (receiver, receiver.ipv6, PORT + 1)) as made, \
-                flood(sender, a.world, 0.9 * RATE), flood(sender, gateway, 0.9 * RATE), \
-                flood(world, a.wire, 0.9 * RATE), flood(sim.host, receiver.ipv6, 0.9 * RATE, PORT + 1):
+                flood(sender, a.world, 0.9 * RATE), flood(sender, small.ipv4, 0.9 * RATE), \
+                flood(world, a.wire, 0.9 * RATE), flood(large, receiver.ipv6, 0.9 * RATE, PORT + 1):
             wait_until(lambda: sum(c["offloaded"] for c in sim.ask("connections")["connections"]) == 2,
                        lambda: f"both are in the e-switch: {sim.ask('connections')}")
             before = sim.port_of(sender), sim.port_of(receiver)

@@ -50,37 +50,55 @@ def uplink(sim):
     return next(port for port in sim.ports() if port["kind"] == "uplink")
 
 
-def slow_packets(sim, *pods):
-    """What the agent itself has received and sent for these pods, and by the uplink."""
+def port_of(sim, end):
+    """The agent's port of a pod, or of the host."""
+    return sim.port_of(end) if end is not sim.host else next(port for port in sim.ports() if port["kind"] == "host")
+
+
+def slow_packets(sim, *ends):
+    """What the agent itself has received and sent for these pods, or the host, and by the uplink."""
     return sum(port[f"{way}_packets"] - port[f"offloaded_{way}_packets"]
-               for port in [sim.port_of(pod) for pod in pods] + [uplink(sim)] for way in ("rx", "tx"))
+               for port in [port_of(sim, end) for end in ends] + [uplink(sim)] for way in ("rx", "tx"))
 
 
-def until_routed(sim, pod, *addresses):
+def until_routed(sim, end, *addresses):
     """Packets to these addresses go by the e-switch, once their next hops are known."""
     def is_offloaded(address):
-        before = sim.port_of(pod)["offloaded_rx_packets"]
-        pod.ping(address, count=1, check=False)
-        return sim.port_of(pod)["offloaded_rx_packets"] > before
+        before = port_of(sim, end)["offloaded_rx_packets"]
+        end.ping(address, count=1, check=False)
+        return port_of(sim, end)["offloaded_rx_packets"] > before
     for address in addresses:
         wait_until(lambda address=address: is_offloaded(address), lambda: f"{address} is routed by the e-switch: {flows(sim)}")
 
 
-def test_what_pods_and_the_world_say_passes_the_e_switch(routed):
-    sim, world = routed()
-    pod = sim.pod().add()
+def route_host(sim):
+    """The host's way to the world is the agent: of its own accord it has none."""
     for family in FAMILIES:
         a = ADDRESSES[family]
-        until_routed(sim, pod, a.world, a.far, a.peer)
-        before = slow_packets(sim, pod)
         for address in (a.world, a.far, a.peer):
-            pod.ping(address, "-i", "0.005", count=50)
-        world.ping(pod.address(family), "-i", "0.005", count=50)
-        tcp_transfer(pod, world, a.world, 8 * MEGABYTE)
-        tcp_transfer(world, pod, pod.address(family), 8 * MEGABYTE)
-        udp_echo(pod, world, a.far, [0, 1, 1400, 1472, 4000, 20000])
-        assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
-    port, wire = sim.port_of(pod), uplink(sim)
+            sim.host.run("ip", f"-{family}", "route", "add", address, "via", "169.254.1.1" if family == 4 else "fe80::1", "dev", "podport0",
+                         "onlink", "src", sim.gateway(family))
+
+
+@pytest.mark.parametrize("who", ["a pod", "the host"])
+def test_what_the_node_and_the_world_say_passes_the_e_switch(routed, who):
+    sim, world = routed()
+    end = sim.pod().add() if who == "a pod" else sim.host
+    if end is sim.host:
+        route_host(sim)
+    for family in FAMILIES:
+        a = ADDRESSES[family]
+        address = sim.gateway(family) if end is sim.host else end.address(family)
+        until_routed(sim, end, a.world, a.far, a.peer)
+        before = slow_packets(sim, end)
+        for there in (a.world, a.far, a.peer):
+            end.ping(there, "-i", "0.005", count=50)
+        world.ping(address, "-i", "0.005", count=50)
+        tcp_transfer(end, world, a.world, 8 * MEGABYTE)
+        tcp_transfer(world, end, address, 8 * MEGABYTE)
+        udp_echo(end, world, a.far, [0, 1, 1400, 1472, 4000, 20000])
+        assert slow_packets(sim, end) - before <= CHATTER, sim.ports()
+    port, wire = port_of(sim, end), uplink(sim)
     for way, back in (("rx", "tx"), ("tx", "rx")):
         assert port[f"offloaded_{way}_packets"] == wire[f"offloaded_{back}_packets"] >= 400
 
