@@ -14,6 +14,10 @@ run=${PODPORT_SIM_DIR:-/run/podport-sim}
 name=$(basename "$run") # also the containerd namespace, and so the name of the containers' parent cgroup
 cache=${PODPORT_CACHE:-/var/cache/podport}
 
+# The wire, of documentation's prefixes: the agent's own addresses, those of the router at the far end, and somebody's behind it.
+wire4=203.0.113.10 router4=203.0.113.1 somebody4=198.51.100.7
+wire6=2001:db8:1::10 router6=2001:db8:1::1 somebody6=2001:db8:f::7
+
 # containerd and runc may have been unpacked there: packaging/packages.
 PATH=$PATH:/usr/sbin:/sbin:$cache/tools/usr/bin:$cache/tools/usr/sbin
 

@@ -65,8 +65,9 @@ def test_sim_up_shows_two_pods_that_reach_each_other_and_sim_down_leaves_nothing
     assert re.search(r"pod1 +10\.88\.\d+\.\d+ +fd00:10:88::\w+ ", output), output
     assert re.search(r"pod1 +pod2 +10\.88\.\d+\.\d+ +0 of 5 +[\d.]+ / [\d.]+ / [\d.]+ ms", output), output
     assert re.search(r"pod2 +pod1 +fd00:10:88::\w+ +0 of 5 ", output), output
+    assert re.search(r"pod1 +world +198\.51\.100\.7 +0 of 5 ", output) and re.search(r"pod1 +world +2001:db8:f::7 +0 of 5 ", output), output
     # Two pods, two families, five questions and five answers each way: the agent saw none of these.
-    assert re.search(r"Of \d+ packets that the pods sent meanwhile, the NIC's e-switch forwarded 40 by itself, the agent \d+", output), output
+    assert re.search(r"Of \d+ packets that the pods sent meanwhile, the NIC's e-switch forwarded 60 by itself, the agent \d+", output), output
     assert "sim/down" in output and "podportctl pods" in output
 
     # Again: it is up, and says so.
@@ -84,6 +85,13 @@ def test_sim_up_shows_two_pods_that_reach_each_other_and_sim_down_leaves_nothing
     address = re.search(r"pod1 +(10\.88\.\d+\.\d+)", output)[1]
     assert " 0% packet loss" in run("enter", "ping", "-c", "2", "-i", "0.1", address).stdout
     assert address in run("enter", "--pod", "pod1", "/bin/ip", "addr").stdout
+    assert " 0% packet loss" in run("enter", "--pod", "pod1", "ping", "-c", "1", "198.51.100.7").stdout
+    assert " 0% packet loss" in run("enter", "--world", "ping", "-c", "1", "203.0.113.10").stdout
+    assert "masqueraded" in run("enter", "podportctl", "connections").stdout
+    refused = run("enter", "--wrold", "ls", check=False)
+    assert refused.returncode == 1 and "--wrold" in refused.stderr
+    # Not only from within.
+    assert re.search(r"pod2 +pod3 +fd00:10:88::\w+ +0 of 5 ", run("report").stdout)
     run("enter", "pkill", "-9", "podport-agent")
     wait_until(lambda: " 0% packet loss" in run("enter", "ping", "-c", "1", "-W", "1", address, check=False).stdout, "the agent is back")
 
