@@ -57,6 +57,7 @@ static int decode_flow(const Podport__Wire__Flow *from, const struct where *at,
 	if ((r = take_text(from->match, at, "match", LIMIT_TEXT, to->match, err)) < 0 ||
 	    (r = take_text(from->actions, at, "actions", LIMIT_TEXT, to->actions, err)) < 0)
 		return r;
+	to->of_host = from->of_host;
 	to->has_function = from->function != NULL;
 	if (to->has_function &&
 	    (r = decode_function(from->function, &WHERE(at, "function"), &to->function, err)) < 0)
@@ -174,6 +175,7 @@ void put_flow(struct flow_wire *wire, const struct flow_info *from)
 	to->packets = from->packets;
 	to->bytes = from->bytes;
 	to->age_ms = from->age_ms;
+	to->of_host = from->of_host;
 	if (from->has_function) {
 		put_function(&wire->function, &from->function);
 		to->function = &wire->function;

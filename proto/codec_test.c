@@ -158,10 +158,12 @@ static void what_an_older_agent_does_not_tell_is_not_made_up(void **state)
 
 	sample_reply(CALL_LIST_FLOWS, SAMPLE_TYPICAL, &in);
 	in.body.flows.flows[0].has_key = in.body.flows.flows[0].has_function = false;
+	in.body.flows.flows[0].of_host = true;
 	struct encoded encoded = encode_reply(&in);
 	assert_int_equal(codec_decode_reply(encoded.data, encoded.size, &out, &err), 0);
 	assert_false(out.body.flows.flows[0].has_key || out.body.flows.flows[0].has_function);
 	assert_true(out.body.flows.flows[1].has_key && out.body.flows.flows[1].has_function);
+	assert_true(out.body.flows.flows[0].of_host && !out.body.flows.flows[1].of_host);
 	encoded_clear(&encoded);
 	reply_clear(&out);
 	reply_clear(&in);

@@ -545,7 +545,8 @@ struct flow_info {
 	bool counted;
 	uint64_t packets, bytes; // if counted
 	uint64_t age_ms;         // since it was installed
-	bool has_function;       // false: it serves all pods
+	bool of_host;            // it serves the host
+	bool has_function;       // false, and not of_host: it serves all
 	struct function_id function;
 	bool has_key; // false: it serves no attachment
 	struct attachment_key key;

@@ -620,6 +620,7 @@ static void fill_flows(struct flows_reply *flows, enum sample sample)
 		fill(flow->match, LIMIT_TEXT, sample, "from pf0vf7 ipv4 src 10.88.0.2");
 		fill(flow->actions, LIMIT_TEXT, sample, "count, jump 3");
 		flow->counted = flow->has_function = flow->has_key = true;
+		flow->of_host = sample == SAMPLE_LARGEST;
 		flow->packets = number64(sample, 1500);
 		flow->bytes = number64(sample, 126000);
 		flow->age_ms = number64(sample, 61000);

@@ -262,6 +262,13 @@ static void map_slots(const struct control *control, uint16_t functions[DATAPATH
 	}
 }
 
+static bool is_host_slot(const struct control *control, uint32_t slot)
+{
+	const struct port *host = nic_port(control->config.nic, PORT_HOST, 0);
+
+	return host != NULL && port_slot(host) == slot;
+}
+
 static void describe_rule(const struct control *control, const char *host_id,
 			  const struct offload_rule *rule,
 			  const uint16_t functions[DATAPATH_PORTS_MAX], struct flow_info *to)
@@ -279,6 +286,7 @@ static void describe_rule(const struct control *control, const char *host_id,
 	to->age_ms = rule->age_ms;
 	COPY_TEXT(to->match, rule->match);
 	COPY_TEXT(to->actions, rule->actions);
+	to->of_host = rule->has_slot && is_host_slot(control, rule->slot);
 	to->has_function = vf != NO_FUNCTION;
 	if (!to->has_function)
 		return;

@@ -53,7 +53,7 @@ struct control {
 	bool host_offloaded;                        // as being at host_mac, since host_ms
 	struct mac host_mac;
 	int64_t host_ms;
-	size_t retry_cursor;                        // index in pods->sorted
+	size_t retry_cursor; // index in pods->sorted
 	// Drops are what was counted for attachments whose slots others have now.
 	struct control_counts counts;
 	struct next_hop *next_hops; // of carried connections; by number

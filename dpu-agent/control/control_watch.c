@@ -130,8 +130,8 @@ static void look_after(struct control *control, struct watch *watch)
 	} else if (control_now_ms() >= watch->ends_ms) {
 		snprintf(reason, sizeof(reason), "%u s are over", watch->seconds);
 		come_to_end(control, watch, reason);
-	} else if (figures.full &&
-		   (figures.taken == figures.done || control_now_ms() >= watch->full_ms + LINGER_MS)) {
+	} else if (figures.full && (figures.taken == figures.done ||
+				    control_now_ms() >= watch->full_ms + LINGER_MS)) {
 		snprintf(reason, sizeof(reason), "as many packets or bytes as were asked for");
 		stop(control, watch, reason);
 	}

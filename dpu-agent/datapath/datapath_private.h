@@ -24,7 +24,6 @@ uint32_t datapath_worker_count(void);
 // Publish the same with other traces; NULL: none.
 void datapath_set_traces(const struct trace_set *set);
 
-
 // Let a worker send a packet that the control thread has made: metadata as for port_tx. Consumes it.
 void datapath_send(struct rte_mbuf *m);
 

@@ -88,7 +88,8 @@ static rte_edge_t check_function(struct worker *w, struct rte_mbuf *m,
 	struct packet_meta *meta = packet_meta(m);
 
 	meta->link_multicast = rte_is_multicast_ether_addr(&eth->dst_addr);
-	if (!meta->link_multicast && !rte_is_same_ether_addr(&eth->dst_addr, &w->snapshot->router_mac))
+	if (!meta->link_multicast &&
+	    !rte_is_same_ether_addr(&eth->dst_addr, &w->snapshot->router_mac))
 		return drop(m, DROP_WRONG_MAC);
 	if (!check_sender(w, port, &eth->src_addr))
 		return drop(m, DROP_SPOOFED_MAC);

@@ -161,8 +161,9 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 		return -ENOSPC;
 	}
 	c = &all->places[place];
-	if (hairpin && (offload->engine == NULL || !offload->engine->hairpin ||
-			(connection->ends[0].slot == connection->ends[1].slot && !offload->loopback)))
+	if (hairpin &&
+	    (offload->engine == NULL || !offload->engine->hairpin ||
+	     (connection->ends[0].slot == connection->ends[1].slot && !offload->loopback)))
 		return -ENOTSUP;
 	if (!may_open_gates(offload, connection))
 		return -EBUSY;

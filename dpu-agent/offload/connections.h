@@ -36,13 +36,15 @@ struct offload_tuple {
 enum { OFFLOAD_WIRE = UINT32_MAX, OFFLOAD_ENDS = 2 };
 
 struct offload_end {
-	uint32_t slot; // of the pod's port, which is a function's, or of the host's; or OFFLOAD_WIRE
+	uint32_t
+		slot; // of the pod's port, which is a function's, or of the host's; or OFFLOAD_WIRE
 	struct offload_tuple sent;
 	struct mac mac; // the pod's, the host's, or the next hop's
 };
 
 struct offload_connection {
-	struct offload_end ends[OFFLOAD_ENDS]; // two within the node, or a pod and, behind it, the wire
+	struct offload_end
+		ends[OFFLOAD_ENDS]; // two within the node, or a pod and, behind it, the wire
 	bool is_ipv6;
 	bool is_tcp; // else UDP
 	// Of one with the wire: the caller's number, for offload_connections_leave_next_hop(); and the uplink's. Else zero.

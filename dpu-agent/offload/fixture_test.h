@@ -56,6 +56,7 @@ int64_t run_connections(void);
 // Their rules in the NIC.
 size_t connection_rules(void);
 // The pod `from` has called port 8080 of the node's address, 203.0.113.10 or 2001:db8::10, behind which `to` has port 80.
-struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is_tcp, uint16_t port);
+struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is_tcp,
+			       uint16_t port);
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)

@@ -110,9 +110,8 @@ static void on_uplink_configured(void *argument)
 		snprintf(offload->queue_why, sizeof(offload->queue_why),
 			 "the transfer proxy is not the uplink but port %u", proxy);
 	else
-		engine_async_configure(proxy, function_count(offload),
-				       offload->most_connections, &offload->queue,
-				       offload->queue_why);
+		engine_async_configure(proxy, function_count(offload), offload->most_connections,
+				       &offload->queue, offload->queue_why);
 }
 
 // True: it was refused for a reason that may pass.
@@ -131,8 +130,7 @@ static bool choose_async(struct offload *offload)
 	}
 	offload->queue_why[0] = '\0';
 	int r = engine_async_new(preflight->proxy, &preflight->form, &offload->queue,
-				 function_count(offload), &offload->engine,
-				 offload->queue_why);
+				 function_count(offload), &offload->engine, offload->queue_why);
 	if (r == 0 && !offload->engine->connections)
 		snprintf(offload->connections_why, sizeof(offload->connections_why),
 			 "the NIC has no room for rules of connections: %.64s", offload->queue_why);

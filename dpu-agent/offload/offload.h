@@ -150,14 +150,14 @@ struct offload_capability {
 
 struct offload_summary {
 	bool enabled;
-	bool usable;                  // shared rules are in place
-	char why_not[LIMIT_TEXT + 1]; // if enabled and not usable
-	char api[LIMIT_ID + 1];       // "asynchronous", "synchronous", "" if neither
-	uint32_t rules;               // installed, shared ones included
-	uint32_t rules_missing;       // wanted by pods and the host, not installed
+	bool usable;                                 // shared rules are in place
+	char why_not[LIMIT_TEXT + 1];                // if enabled and not usable
+	char api[LIMIT_ID + 1];                      // "asynchronous", "synchronous", "" if neither
+	uint32_t rules;                              // installed, shared ones included
+	uint32_t rules_missing;                      // wanted by pods and the host, not installed
 	uint32_t pods_full, pods_partial, pods_none; // without the host
-	uint64_t inserted, removed, failed;  // rule operations since start
-	char missing_reason[LIMIT_TEXT + 1]; // of the last refusal, while rules are missing
+	uint64_t inserted, removed, failed;          // rule operations since start
+	char missing_reason[LIMIT_TEXT + 1];         // of the last refusal, while rules are missing
 };
 void offload_read_summary(const struct offload *offload, struct offload_summary *ret_summary);
 

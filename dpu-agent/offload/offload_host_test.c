@@ -173,9 +173,10 @@ static void it_is_an_end_of_connections_as_a_pod_is(void **state)
 			 1);
 	assert_int_equal(fake_rules_with("set.ip.dst=fd00::1 "), 1);
 	assert_int_equal(fake_rules_with("g1 p2 port=1 "), 2);
-	assert_int_equal(fake_rules_with("g6 p0 dst=0e:70:6f:64:00:01 > count "
-					 "set.src=02:00:00:00:00:01 set.dst=02:00:00:00:00:66 to=1"),
-			 1);
+	assert_int_equal(
+		fake_rules_with("g6 p0 dst=0e:70:6f:64:00:01 > count "
+				"set.src=02:00:00:00:00:01 set.dst=02:00:00:00:00:66 to=1"),
+		1);
 	fake_hit("tcp=4000-8080", 5, 500);
 	fake_hit("g6 p0 dst=0e:70:6f:64:00:01", 4, 400);
 	fake_wait(1000);

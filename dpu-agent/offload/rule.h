@@ -159,7 +159,7 @@ enum rule_kind {
 	RULE_CONNECTION_FIRST =
 		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
 	RULE_HAIRPIN_FIRST =
-		RULE_HAIRPIN_TCP_IPV4,          // of these, of connections within the node, nor these
+		RULE_HAIRPIN_TCP_IPV4, // of these, of connections within the node, nor these
 	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes
 };
 

@@ -94,6 +94,13 @@ enum fake_answer two_rules(const struct fake_call *call, struct reply *reply, vo
 	return one(call, reply, arg);
 }
 
+enum fake_answer rule_of_host(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_LIST_FLOWS)
+		reply->body.flows.flows[1].of_host = true;
+	return two_rules(call, reply, arg);
+}
+
 enum fake_answer well(const struct fake_call *call, struct reply *reply, void *arg)
 {
 	struct status_reply *status = &reply->body.status;

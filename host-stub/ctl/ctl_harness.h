@@ -27,9 +27,10 @@ void start(fake_handler handler);
 extern struct fake_hostd *fake;
 
 // How it answers: one of each, to keep what is expected short; the same, with the first rule for c0, a pod
-// that is listed, and the second one for all; all is well; the agent does not answer.
+// that is listed, and the second one for all; that one for the host; all is well; the agent does not answer.
 enum fake_answer one(const struct fake_call *call, struct reply *reply, void *arg);
 enum fake_answer two_rules(const struct fake_call *call, struct reply *reply, void *arg);
+enum fake_answer rule_of_host(const struct fake_call *call, struct reply *reply, void *arg);
 enum fake_answer well(const struct fake_call *call, struct reply *reply, void *arg);
 enum fake_answer agent_away(const struct fake_call *call, struct reply *reply, void *arg);
 

@@ -146,7 +146,7 @@ static void the_json_of_offload_is_as_documented(void **state)
 
 #define RULE_OF_WEB                                                                                \
 	"{'id':1000,'attachment':{'network':'pod-network','container_id':'c0','ifname':'eth0',"    \
-	"'pod':'default/web-0'},'function':{'pf':1,'vf':7},'group':2,'priority':1,"                \
+	"'pod':'default/web-0'},'function':{'pf':1,'vf':7},'host':false,'group':2,'priority':1,"   \
 	"'match':'from pf0vf7 ipv4 src 10.88.0.2','actions':'count, jump 3','packets':1500,"       \
 	"'bytes':126000,'age_ms':61000}"
 
@@ -155,12 +155,15 @@ static void the_json_of_flows_is_as_documented(void **state)
 	start(two_rules);
 	assert_int_equal(run("flows --json"), 0);
 	assert_json(output, "{'flows':[" RULE_OF_WEB
-			    ",{'id':1001,'attachment':null,'function':null,'group':2,"
+			    ",{'id':1001,'attachment':null,'function':null,'host':false,'group':2,"
 			    "'priority':1,'match':'from pf0vf7 ipv4 src 10.88.0.2',"
 			    "'actions':'count, jump 3','packets':null,'bytes':null,"
 			    "'age_ms':61000}]}");
 	assert_int_equal(run("flows default/web-0 --json"), 0);
 	assert_json(output, "{'flows':[" RULE_OF_WEB "]}");
+	start(rule_of_host);
+	assert_int_equal(run("flows --json"), 0);
+	assert_has(output, "\"host\": true");
 	assert_int_equal(run("flows --json nobody"), 1);
 	assert_has(output, "\"name\": \"not-found\"");
 	assert_has(output, "no pod is called 'nobody'");

@@ -53,6 +53,10 @@ static void rules_are_shown_of_all_pods_or_of_one(void **state)
 		assert_has(output, "default/web-0");
 		assert_null(strstr(output, "(all)"));
 	}
+	start(rule_of_host);
+	assert_int_equal(run("flows"), 0);
+	assert_has(output, "(host)");
+	assert_null(strstr(output, "(all)"));
 	assert_int_equal(run("flows web-1"), 1);
 	assert_string_equal(output,
 			    "podportctl: no pod is called 'web-1'; see 'podportctl pods'\n");

@@ -34,7 +34,7 @@ static void put_rule(struct table *table, const struct podport_flow *flow,
 	else if (flow->has_function)
 		format_function(&text, flow->pf, flow->vf);
 	else
-		snprintf(text.text, sizeof(text.text), "(all)");
+		snprintf(text.text, sizeof(text.text), flow->of_host ? "(host)" : "(all)");
 	table_put(table, text.text);
 	snprintf(text.text, sizeof(text.text), "%u", flow->group);
 	table_put(table, text.text);
@@ -82,14 +82,14 @@ static json_t *flow_json(const struct podport_flow *flow, const struct podport_p
 				  "container_id", flow->key.container_id, "ifname",
 				  flow->key.ifname, "pod", lookup_name(pods, &flow->key, &pod));
 	return json_pack(
-		"{s:I, s:o, s:o, s:I, s:I, s:s, s:s, s:o, s:o, s:I}", "id", (json_int_t)flow->id,
-		"attachment", attachment, "function",
+		"{s:I, s:o, s:o, s:b, s:I, s:I, s:s, s:s, s:o, s:o, s:I}", "id",
+		(json_int_t)flow->id, "attachment", attachment, "function",
 		flow->has_function ? command_json_function(flow->pf, flow->vf) : json_null(),
-		"group", (json_int_t)flow->group, "priority", (json_int_t)flow->priority, "match",
-		flow->match, "actions", flow->actions, "packets",
-		flow->counted ? json_integer((json_int_t)flow->packets) : json_null(), "bytes",
-		flow->counted ? json_integer((json_int_t)flow->bytes) : json_null(), "age_ms",
-		(json_int_t)flow->age_ms);
+		"host", (int)flow->of_host, "group", (json_int_t)flow->group, "priority",
+		(json_int_t)flow->priority, "match", flow->match, "actions", flow->actions,
+		"packets", flow->counted ? json_integer((json_int_t)flow->packets) : json_null(),
+		"bytes", flow->counted ? json_integer((json_int_t)flow->bytes) : json_null(),
+		"age_ms", (json_int_t)flow->age_ms);
 }
 
 static void print_json(const struct podport_flows *flows, const struct podport_pods *pods,
@@ -134,8 +134,8 @@ const struct command command_flows = {
 		"looked up\n"
 		"in group 0 first; what no rule of a group matches goes to the agent, untouched. "
 		"POD is whom\n"
-		"the rule serves, (all) a rule that all pods share. With an argument only the "
-		"rules of that\n"
+		"the rule serves, (host) one of the host's, (all) one that all share. With an "
+		"argument only the rules of that\n"
 		"pod: namespace/name, name, or container ID. Rules that do not count have no "
 		"PACKETS and BYTES.\n"
 		"The two rules of each connection with the wire are not listed: the rules that "
@@ -147,8 +147,9 @@ const struct command command_flows = {
 		"--json: {\"flows\": [{\n"
 		"  id                       number, ascending, never used again\n"
 		"  attachment               {network, container_id, ifname, pod}; null: shared by "
-		"all\n"
-		"  function                 {pf, vf}; null: shared by all\n"
+		"all, or the host's\n"
+		"  function                 {pf, vf}; null: shared by all, or the host's\n"
+		"  host                     true: it serves the host\n"
 		"  group, priority          numbers\n"
 		"  match, actions           strings\n"
 		"  packets, bytes           numbers, null: the rule does not count\n"

@@ -22,6 +22,13 @@ static bool is_function(const struct podport_port *port)
 	return strcmp(port->kind, "function") == 0;
 }
 
+// Others have no part in the e-switch.
+static bool is_of_nic(const struct podport_port *port)
+{
+	return is_function(port) || strcmp(port->kind, "host") == 0 ||
+	       strcmp(port->kind, "uplink") == 0;
+}
+
 static uint64_t drops_of(const struct podport_port *port)
 {
 	uint64_t packets = 0;
@@ -31,10 +38,10 @@ static uint64_t drops_of(const struct podport_port *port)
 	return packets;
 }
 
-// What part of its packets did not need the agent. Only pods' ports can be offloaded.
+// What part of its packets did not need the agent.
 static const char *share_of(const struct podport_port *port, struct text *text)
 {
-	if (!is_function(port))
+	if (!is_of_nic(port))
 		return "-";
 	return format_share(text, port->offloaded_rx_packets + port->offloaded_tx_packets,
 			    port->rx_packets + port->tx_packets);

@@ -38,6 +38,7 @@ static struct flow_object *object_flow(const struct flow_info *from)
 		.vf = wire->function.vf,
 		.has_key = wire->has_key,
 		.key = object_key(&wire->key),
+		.of_host = wire->of_host,
 	};
 	return object;
 }

@@ -351,10 +351,11 @@ struct podport_flow {
 	bool counted;
 	uint64_t packets, bytes; // if counted
 	uint64_t age_ms;         // since it was installed
-	bool has_function;       // it serves one function's pod, else all:
+	bool has_function;       // it serves one function's pod; else all, if not of_host
 	uint16_t pf, vf;         // valid if has_function
 	bool has_key;
 	struct podport_key key; // of the attachment it serves, valid if has_key
+	bool of_host;           // it serves the host, and no function's pod
 };
 
 struct podport_flows;
