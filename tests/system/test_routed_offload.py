@@ -75,7 +75,7 @@ def route_host(sim):
     """The host's way to the world is the agent: of its own accord it has none."""
     for family in FAMILIES:
         a = ADDRESSES[family]
-        for address in (a.world, a.far, a.peer):
+        for address in (a.world, a.far, a.peer, a.gate):
             sim.host.run("ip", f"-{family}", "route", "add", address, "via", "169.254.1.1" if family == 4 else "fe80::1", "dev", "podport0",
                          "onlink", "src", sim.gateway(family))
 
