@@ -87,7 +87,6 @@ void wire_watch(struct control *control)
 
 // ---- what is there -------------------------------------------------------------------------------
 
-// As main has it that runs them.
 static uint32_t count_neighbours(uint32_t slot)
 {
 	static struct neighbour_info infos[NEIGHBOURS_MAX];
