@@ -134,6 +134,45 @@ static void say_tcp(struct words *words, uint8_t flags)
 	}
 }
 
+// RFC 792, 1191, 1812; RFC 4443, 4861. "type 3 code 13" where it has no name here.
+static void say_icmp_kind(struct words *words, bool ipv6, uint8_t type, uint8_t code)
+{
+	enum { ANY = 255 };
+	static const struct {
+		bool ipv6;
+		uint8_t type, code;
+		const char *name;
+	} kinds[] = {
+		{false, 3, 0, "network unreachable"},
+		{false, 3, 1, "host unreachable"},
+		{false, 3, 2, "protocol unreachable"},
+		{false, 3, 3, "port unreachable"},
+		{false, 3, 4, "fragmentation needed"},
+		{false, 5, ANY, "redirect"},
+		{false, 11, 0, "time to live exceeded"},
+		{true, 1, 0, "no route"},
+		{true, 1, 3, "address unreachable"},
+		{true, 1, 4, "port unreachable"},
+		{true, 2, ANY, "packet too big"},
+		{true, 3, 0, "hop limit exceeded"},
+		{true, 133, ANY, "router solicitation"},
+		{true, 134, ANY, "router advertisement"},
+		{true, 135, ANY, "neighbour solicitation"},
+		{true, 136, ANY, "neighbour advertisement"},
+		{true, 137, ANY, "redirect"},
+	};
+
+	say(words, "%s ", ipv6 ? "ICMPv6" : "ICMP");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (kinds[i].ipv6 == ipv6 && kinds[i].type == type &&
+		    (kinds[i].code == code || kinds[i].code == ANY)) {
+			say(words, "%s", kinds[i].name);
+			return;
+		}
+	}
+	say(words, "type %u code %u", type, code);
+}
+
 static void say_icmp(struct words *words, const struct trace_step *step)
 {
 	bool ipv6 = step->protocol == IPPROTO_ICMPV6;
@@ -142,8 +181,10 @@ static void say_icmp(struct words *words, const struct trace_step *step)
 		say(words, " ping, identifier %u", step->source_port);
 	else if (step->type == (ipv6 ? 129 : 0))
 		say(words, " answer to a ping, identifier %u", step->source_port);
-	else
-		say(words, " %s type %u code %u", ipv6 ? "ICMPv6" : "ICMP", step->type, step->code);
+	else {
+		say(words, " ");
+		say_icmp_kind(words, ipv6, step->type, step->code);
+	}
 }
 
 void trace_text_summary(const struct trace_record *record, char ret_text[LIMIT_STEP_TEXT + 1])
@@ -276,7 +317,8 @@ static void explain_lookup(struct scene *scene)
 
 static void explain_route(struct scene *scene)
 {
-	if (is_next(scene, "icmp4_local") || is_next(scene, "icmp6_local")) {
+	if (is_next(scene, "icmp4_local") || is_next(scene, "icmp6_local") ||
+	    is_next(scene, "masquerade_hairpin")) {
 		say(&scene->words, "it is the agent's own address on the wire");
 		return;
 	}
@@ -311,17 +353,20 @@ static void explain_resolve(struct scene *scene)
 	say(&scene->words, "it has waited, and goes on: there is an answer about the next hop");
 }
 
+// Whether masquerade or a published port began the connection is not seen here.
 static void explain_masquerade(struct scene *scene)
 {
-	bool out = strcmp(trace_node_name(scene->step->node), "masquerade_output") == 0;
+	const char *node = trace_node_name(scene->step->node);
 
 	if (is_rewritten(scene->step, scene->next)) {
-		say(&scene->words, "%s", out ? "masqueraded: " : "answer of a connection: ");
+		say(&scene->words, "translated: ");
 		say_rewritten(scene);
 	} else {
 		say(&scene->words, "%s",
-		    out ? "not masqueraded: nothing is towards there, or it is the agent's own"
-			: "of no pod's connection: for the agent itself");
+		    strcmp(node, "masquerade_output") == 0
+			    ? "not masqueraded: nothing is towards there, or it is the agent's own"
+			    : "neither a connection's nor for a published port: for the agent "
+			      "itself");
 	}
 }
 
@@ -352,10 +397,10 @@ static void explain_local(struct scene *scene)
 // Whether an error was sent is not seen here: it is a packet of its own.
 static void explain_error(struct scene *scene)
 {
-	say(&scene->words,
-	    "tells the sender by ICMP type %u code %u, if an error may be sent for such a packet "
-	    "and not too many were",
-	    scene->step->error_type, scene->step->error_code);
+	say(&scene->words, "tells the sender by ");
+	say_icmp_kind(&scene->words, scene->step->family == TRACE_IPV6, scene->step->error_type,
+		      scene->step->error_code);
+	say(&scene->words, ", if an error may be sent for such a packet and not too many were");
 	if (scene->step->error_value != 0)
 		say(&scene->words, "; MTU %u", scene->step->error_value);
 }
@@ -408,6 +453,7 @@ static const struct {
 	{"neighbour_resolve", explain_resolve},
 	{"masquerade_output", explain_masquerade},
 	{"masquerade_input", explain_masquerade},
+	{"masquerade_hairpin", explain_masquerade},
 	{"wire_input", explain_wire_input},
 	{"wire_output", explain_wire_output},
 	{"icmp4_local", explain_local},

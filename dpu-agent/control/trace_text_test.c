@@ -90,11 +90,19 @@ static void a_packet_is_told_in_one_line(void **state)
 	steps[0].type = 3;
 	steps[0].code = 1;
 	record.continued = true;
-	assert_string_equal("10.88.0.2 > 10.88.0.3 ICMP type 3 code 1, 74 bytes, seen before",
+	assert_string_equal("10.88.0.2 > 10.88.0.3 ICMP host unreachable, 74 bytes, seen before",
 			    summary());
+	steps[0].code = 13;
+	record.continued = false;
+	assert_string_equal("10.88.0.2 > 10.88.0.3 ICMP type 3 code 13, 74 bytes", summary());
+	ends(&steps[0], "fd00::2", 0, "ff02::1:ff00:3", 0);
+	steps[0].protocol = IPPROTO_ICMPV6;
+	steps[0].type = 135;
+	assert_string_equal("fd00::2 > ff02::1:ff00:3 ICMPv6 neighbour solicitation, 74 bytes",
+			    summary());
+	ends(&steps[0], "10.88.0.2", 0, "10.88.0.3", 0);
 	steps[0].family = TRACE_ARP;
 	steps[0].type = 1;
-	record.continued = false;
 	assert_string_equal("ARP question of 10.88.0.2 about 10.88.0.3, 74 bytes", summary());
 	steps[0].family = TRACE_OTHER;
 	assert_string_equal("neither ARP nor IP, 74 bytes", summary());
@@ -113,6 +121,8 @@ static void each_decision_is_told_with_its_reason(void **state)
 	memcpy(steps[1].next_hop, (uint8_t[]){192, 0, 2, 1}, 4);
 	assert_string_equal("route: next hop 192.0.2.1 by port 5",
 			    explain("route4", "ip4_forward"));
+	assert_string_equal("it is the agent's own address on the wire",
+			    explain("route4", "masquerade_hairpin"));
 	steps[1].hops = 63;
 	assert_string_equal("time to live 64 becomes 63", explain("ip4_forward", "port_tx"));
 	memcpy(steps[1].wire_mac, (uint8_t[]){2, 0, 0, 0, 0, 1}, 6);
@@ -128,12 +138,21 @@ static void each_decision_is_told_with_its_reason(void **state)
 
 static void a_translation_is_told_with_both_ends(void **state)
 {
+	static const char *const translating[] = {"masquerade_output", "masquerade_input",
+						  "masquerade_hairpin"};
+
 	assert_string_equal("not masqueraded: nothing is towards there, or it is the agent's own",
 			    explain("masquerade_output", "wire_output"));
+	assert_string_equal("neither a connection's nor for a published port: for the agent itself",
+			    explain("masquerade_hairpin", "icmp4_local"));
+	assert_string_equal("neither a connection's nor for a published port: for the agent itself",
+			    explain("masquerade_input", "icmp4_local"));
 	ends(&steps[1], "192.0.2.10", 52011, "10.88.0.3", 80);
-	assert_string_equal("masqueraded: 10.88.0.2:4000 > 10.88.0.3:80 becomes 192.0.2.10:52011 > "
-			    "10.88.0.3:80",
-			    explain("masquerade_output", "wire_output"));
+	// Of a connection to a published port the first packet comes in, and its answer goes out.
+	for (size_t i = 0; i < sizeof(translating) / sizeof(translating[0]); i++)
+		assert_string_equal("translated: 10.88.0.2:4000 > 10.88.0.3:80 becomes "
+				    "192.0.2.10:52011 > 10.88.0.3:80",
+				    explain(translating[i], "wire_output"));
 	// A node that this file knows nothing of.
 	assert_string_equal("10.88.0.2:4000 > 10.88.0.3:80 becomes 192.0.2.10:52011 > 10.88.0.3:80",
 			    explain("some_new_node", "wire_output"));
@@ -149,9 +168,10 @@ static void a_drop_is_told_with_its_reason(void **state)
 	steps[0].error_type = 3;
 	steps[0].error_code = 4;
 	steps[0].error_value = 1400;
-	assert_string_equal("tells the sender by ICMP type 3 code 4, if an error may be sent for "
-			    "such a packet and not too many were; MTU 1400",
-			    explain("icmp4_error", "drop"));
+	assert_string_equal(
+		"tells the sender by ICMP fragmentation needed, if an error may be sent for "
+		"such a packet and not too many were; MTU 1400",
+		explain("icmp4_error", "drop"));
 	record.dropped = true;
 	record.reason = 1;
 	assert_string_equal("dropped: no-route: no route leads there", explain("drop", NULL));

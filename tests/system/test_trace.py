@@ -86,7 +86,7 @@ def test_a_packet_that_does_not_arrive_is_shown_with_the_reason(sim):
     with Watching(sim, "trace", pod, "--count", 2, "icmp") as watching:
         ping(pod, nobody, 1)
         told = watching.wait()
-    dropped, error = pick(told, "from", " ping,"), pick(told, "to", "ICMP type 3 code 1")
+    dropped, error = pick(told, "from", " ping,"), pick(told, "to", "ICMP host unreachable")
     assert len(dropped) == 1 and len(error) == 1, told
     assert dropped[0]["drop"] == "no-such-pod"
     assert "no-such-pod: " in text_of(dropped[0], "ip4_lookup") and nodes(dropped[0])[-2:] == ["icmp4_error", "drop"]
@@ -112,7 +112,7 @@ def test_the_translation_of_a_masqueraded_connection_is_shown(make_sim):
         assert f"{pod.ipv4}:" in syn["packet"] and address in syn["packet"]
         assert ADDRESSES[4].gate in text_of(syn, "route4")
         assert f"becomes {ADDRESSES[4].wire}:" in text_of(syn, "masquerade_output")
-        assert "answer of a connection" in text_of(answer, "masquerade_input")
+        assert "translated: " in text_of(answer, "masquerade_input")
         assert f"> {pod.ipv4}:" in text_of(answer, "masquerade_input")
         # What the table says of it is what the trace has shown.
         seen_as = text_of(syn, "masquerade_output").split(" becomes ")[1].split(" > ")[0]
