@@ -298,8 +298,9 @@ static void a_hanging_agent_keeps_no_del_waiting_behind_adds(void **state)
 
 static void a_stopped_agent_is_noticed_by_the_lease(void **state)
 {
-	struct request status = status_request(), detach = test_detach("a");
+	struct request status = status_request(), detach = test_detach("a"), ipam = status;
 	struct reply reply;
+	const char *told;
 
 	test_hostd_start(&hostd, "");
 	test_agent_up(&hostd);
@@ -312,6 +313,13 @@ static void a_stopped_agent_is_noticed_by_the_lease(void **state)
 	assert_false(reply.body.status.has_agent);
 	assert_non_null(strstr(reply.body.status.host.link_error, "agent"));
 	assert_int_equal(reply.body.status.host.queued_deletes, 1);
+	// Said once, with the time since the last answer.
+	ipam.call = CALL_GET_IPAM;
+	assert_int_equal(test_call(&hostd, &ipam, -1, &reply), CODE_AGENT_AWAY);
+	told = strstr(reply.message, "has not answered for ");
+	assert_non_null(told);
+	assert_null(strstr(told + 1, "has not answered"));
+	assert_non_null(strstr(reply.message, hostd.url));
 	kill(hostd.agent, SIGCONT);
 	test_wait_for(link_is(true));
 	test_wait_for(test_queued(&hostd) == 0);

@@ -307,19 +307,32 @@ static void say_why(struct agent_link *link, char ret_why[LIMIT_TEXT + 1])
 		(void)wire_client_refusal(link->client, ret_why);
 }
 
+// Of the error of a call that had no answer only what "has not answered for N s" does not say.
+static const char *say_more(const char *why)
+{
+	const char *told = strstr(why, " has not answered for ");
+
+	if (told == NULL)
+		return why;
+	told = strstr(told, ": ");
+	return told != NULL ? told + 2 : "";
+}
+
 int link_away_error(struct agent_link *link, struct error *err)
 {
 	uint64_t seconds;
+	const char *more;
 	char why[LIMIT_TEXT + 1];
 
 	pthread_mutex_lock(&link->mutex);
 	seconds = (clock_ms() - link->last_answer_ms) / 1000;
 	pthread_mutex_unlock(&link->mutex);
 	say_why(link, why);
+	more = say_more(why);
 	return error_set(err, ENOTCONN, CODE_AGENT_AWAY,
 			 "the agent at %s has not answered for %llu s%s%.300s%s", link->url,
-			 (unsigned long long)seconds, why[0] == '\0' ? "" : " (", why,
-			 why[0] == '\0' ? "" : ")");
+			 (unsigned long long)seconds, more[0] == '\0' ? "" : " (", more,
+			 more[0] == '\0' ? "" : ")");
 }
 
 int link_call(struct agent_link *link, struct request *request, uint32_t timeout_ms,
