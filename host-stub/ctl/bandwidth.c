@@ -59,12 +59,15 @@ static void print_row(struct table *table, const struct row *row, const struct p
 	table_put(table, format_bytes(&text, meter->dropped_bytes));
 }
 
-static bool is_limited(const struct podport_port *port)
+static bool is_wanted(const struct podport_port *port, const struct podport_pods *pods,
+		      const char *name)
 {
-	return port->has_key && (port->ingress != NULL || port->egress != NULL);
+	return port->has_key && (port->ingress != NULL || port->egress != NULL) &&
+	       lookup_wants(pods, &port->key, name);
 }
 
-static void print_table(const struct podport_ports *ports, const struct podport_pods *pods)
+static void print_table(const struct podport_ports *ports, const struct podport_pods *pods,
+			const char *name)
 {
 	static const struct table_column columns[] = {{.name = "POD"},
 						      {.name = "DIRECTION"},
@@ -82,14 +85,16 @@ static void print_table(const struct podport_ports *ports, const struct podport_
 		const struct podport_port *port = podport_ports_get(ports, i);
 		const struct row rows[] = {ingress_of(port), egress_of(port)};
 
-		if (!is_limited(port))
+		if (!is_wanted(port, pods, name))
 			continue;
 		if (table == NULL)
 			table = table_new(columns);
 		print_row(table, &rows[0], pods);
 		print_row(table, &rows[1], pods);
 	}
-	if (table == NULL)
+	if (table == NULL && name != NULL)
+		printf("'%s' has no limit\n", name);
+	else if (table == NULL)
 		printf("no pod has a limit\n");
 	else
 		table_print(table);
@@ -107,14 +112,15 @@ static json_t *meter_json(const struct podport_meter *meter)
 			 (json_int_t)meter->dropped_bytes, "by", meter->by_nic ? "nic" : "agent");
 }
 
-static void print_json(const struct podport_ports *ports)
+static void print_json(const struct podport_ports *ports, const struct podport_pods *pods,
+		       const char *name)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < podport_ports_count(ports); i++) {
 		const struct podport_port *port = podport_ports_get(ports, i);
 
-		if (is_limited(port))
+		if (is_wanted(port, pods, name))
 			json_array_append_new(
 				list,
 				json_pack("{s:s, s:s, s:s, s:o, s:o}", "network", port->key.network,
@@ -134,12 +140,13 @@ static int run(struct podport_client *client, const struct options *options,
 
 	if (r < 0)
 		return r;
-	if (!options->json)
-		r = podport_list_pods(client, &pods, error);
+	r = podport_list_pods(client, &pods, error);
+	if (r == 0)
+		r = lookup_check(pods, options->pod, error);
 	if (r == 0 && options->json)
-		print_json(ports);
+		print_json(ports, pods, options->pod);
 	else if (r == 0)
-		print_table(ports, pods);
+		print_table(ports, pods, options->pod);
 	podport_pods_free(pods);
 	podport_ports_free(ports);
 	return r < 0 ? r : EXIT_DONE;
@@ -147,7 +154,7 @@ static int run(struct podport_client *client, const struct options *options,
 
 const struct command command_bandwidth = {
 	.name = "bandwidth",
-	.summary = "pods whose bandwidth is limited, what passed and what was dropped",
+	.summary = "pods whose bandwidth is limited, what passed and what was dropped; or one",
 	.help = "A line for each direction that is limited: ingress is to the pod, egress by the "
 		"pod. Bytes are\n"
 		"those of Ethernet frames, as many as on a wire. BY: the NIC's meters, or the "
@@ -163,5 +170,6 @@ const struct command command_bandwidth = {
 		"    by                     \"nic\" or \"agent\"\n"
 		"  }\n"
 		"}]}\n",
+	.has_pod = true,
 	.run = run,
 };

@@ -94,10 +94,10 @@ static void print_outcome(const struct options *options, const struct watch_outc
 		json_decref(json);
 		return;
 	}
-	fprintf(stderr,
-		"%llu packets captured (%s), %llu lost since they were not read fast enough",
+	fprintf(stderr, "%llu packets captured (%s), %llu lost%s",
 		(unsigned long long)outcome->read, outcome->reason,
-		(unsigned long long)outcome->lost);
+		(unsigned long long)outcome->lost,
+		outcome->lost > 0 ? " since they were not read fast enough" : "");
 	if (outcome->offloaded > 0)
 		fprintf(stderr,
 			"; %llu were forwarded by the e-switch meanwhile and are not among them",
@@ -169,7 +169,7 @@ static int capture(struct podport_client *client, const struct podport_attachmen
 	if (r == 0) {
 		r = write_head(pod, watch, filter, request.frame_bytes, &file, error);
 		if (r == 0)
-			watch_tell_begin("capturing on", podport_watch_info(watch));
+			watch_tell_begin("capturing on", podport_watch_info(watch), &request);
 		if (r == 0)
 			r = write_packets(client, watch, options, &file, error);
 		podport_watch_free(watch);
@@ -177,6 +177,16 @@ static int capture(struct podport_client *client, const struct podport_attachmen
 	if (fclose(file.stream) != 0 && r == 0)
 		r = fail_write(file.path, -errno, error);
 	return r;
+}
+
+static int check(const struct options *options)
+{
+	if (options->pod == NULL || options->watch.file == NULL)
+		return command_usage("capture: which pod, and into which file? POD -w FILE");
+	if (options->watch.all)
+		return command_usage("--all goes with 'trace': a capture has all packets, unless "
+				     "--offloaded is given");
+	return 0;
 }
 
 static int run(struct podport_client *client, const struct options *options,
@@ -187,13 +197,6 @@ static int run(struct podport_client *client, const struct options *options,
 	struct podport_pods *pods;
 	int r;
 
-	if (options->pod == NULL || options->watch.file == NULL)
-		return watch_fail(error, EINVAL, PODPORT_BAD_REQUEST,
-				  "capture: which pod, and into which file? POD -w FILE");
-	if (options->watch.all)
-		return watch_fail(error, EINVAL, PODPORT_BAD_REQUEST,
-				  "--all goes with 'trace': a capture has all packets, unless "
-				  "--offloaded is given");
 	r = watch_filter_compile(options->arguments, options->argument_count, &filter, error);
 	if (r < 0)
 		return r;
@@ -247,5 +250,6 @@ const struct command command_capture = {
 	.has_pod = true,
 	.watches = true,
 	.arguments = "[FILTER]",
+	.check = check,
 	.run = run,
 };

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,18 @@ const struct command *command_find(const char *name)
 		if (strcmp(name, commands[i]->name) == 0)
 			return commands[i];
 	return NULL;
+}
+
+int command_usage(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "podportctl: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\nTry 'podportctl --help'.\n");
+	return EXIT_USAGE;
 }
 
 void command_print_json(json_t *json)

@@ -31,7 +31,7 @@ struct watch_options {
 struct options {
 	bool json;
 	bool drops;       // ports --drops
-	const char *pod;  // flows POD; NULL: all
+	const char *pod;  // of a command that has_pod; NULL: all
 	uint32_t mtu;     // --mtu; 0: not given
 	char **arguments; // of a command that has_arguments, after its name
 	int argument_count;
@@ -42,10 +42,12 @@ struct command {
 	const char *name;
 	const char *summary;   // for --help
 	const char *help;      // for COMMAND --help: what is printed, and the keys of --json
-	bool has_drops;        // knows --drops
+	bool has_drops;        // knows --drops and --all
 	bool has_pod;          // takes a POD
 	bool watches;          // knows struct watch_options
 	const char *arguments; // as --help has them, "[set PREFIX...]"; NULL: none
+	// Before anybody is asked: 0, or command_usage(). NULL: nothing to look at.
+	int (*check)(const struct options *options);
 	// Returns 0 or an exit status, having printed the answer; or a negative errno with *error.
 	int (*run)(struct podport_client *client, const struct options *options,
 		   struct podport_error *error);
@@ -59,6 +61,9 @@ extern const struct command command_status, command_pods, command_ports, command
 const struct command *command_at(size_t index);
 // NULL: there is none of that name.
 const struct command *command_find(const char *name);
+
+// Say what is wrong with the command line. Returns EXIT_USAGE.
+int command_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // Print and release; NULL (out of memory) ends the program.
 void command_print_json(json_t *json);

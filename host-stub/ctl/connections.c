@@ -10,26 +10,45 @@
 #include "ctl/lookup.h"
 #include "ctl/table.h"
 
-// Whose address it is. NULL: nobody's any more.
-static const struct podport_attachment *find_pod(const struct podport_pods *pods,
-						 const struct podport_connection *c)
+// Whose address it is. NULL: no pod's, or nobody's any more.
+static const struct podport_attachment *find_pod(const struct podport_pods *pods, int family,
+						 const void *address)
 {
 	for (size_t i = 0; i < podport_pods_count(pods); i++) {
 		const struct podport_attachment *pod = podport_pods_get(pods, i);
 
-		if (c->family == AF_INET ? pod->has_ipv4 && memcmp(&pod->ipv4, c->pod, 4) == 0
-					 : pod->has_ipv6 && memcmp(&pod->ipv6, c->pod, 16) == 0)
+		if (family == AF_INET ? pod->has_ipv4 && memcmp(&pod->ipv4, address, 4) == 0
+				      : pod->has_ipv6 && memcmp(&pod->ipv6, address, 16) == 0)
 			return pod;
 	}
 	return NULL;
 }
 
+// The gateway's address is the host's.
+static bool is_host(const struct podport_pods *pods, const struct podport_connection *c)
+{
+	for (size_t i = 0; i < podport_pods_count(pods); i++) {
+		const struct podport_attachment *pod = podport_pods_get(pods, i);
+
+		if (c->family == AF_INET
+			    ? pod->has_ipv4 && memcmp(&pod->gateway_ipv4, c->pod, 4) == 0
+			    : pod->has_ipv6 && memcmp(&pod->gateway_ipv6, c->pod, 16) == 0)
+			return true;
+	}
+	return false;
+}
+
+// A connection within the node is also that of the pod which is called: its peer has the pod's address.
 static bool is_wanted(const struct podport_connection *c, const struct podport_pods *pods,
 		      const char *name)
 {
-	const struct podport_attachment *pod = name != NULL ? find_pod(pods, c) : NULL;
+	const struct podport_attachment *pod, *called;
 
-	return name == NULL || (pod != NULL && lookup_is(pod, name));
+	if (name == NULL)
+		return true;
+	pod = find_pod(pods, c->family, c->pod);
+	called = find_pod(pods, c->family, c->peer);
+	return (pod != NULL && lookup_is(pod, name)) || (called != NULL && lookup_is(called, name));
 }
 
 // "10.88.0.2:4000", "[fd00::2]:4000"; without the port if it is 0.
@@ -46,11 +65,11 @@ static const char *format_end(struct text *text, int family, const void *address
 static void put_connection(struct table *table, const struct podport_connection *c,
 			   const char *kind, bool offloaded, const struct podport_pods *pods)
 {
-	const struct podport_attachment *pod = find_pod(pods, c);
+	const struct podport_attachment *pod = find_pod(pods, c->family, c->pod);
 	struct text text;
 
 	table_row(table);
-	table_put(table, pod != NULL ? format_pod(&text, pod) : "-");
+	table_put(table, pod != NULL ? format_pod(&text, pod) : is_host(pods, c) ? "(host)" : "-");
 	table_put(table, c->protocol);
 	table_put(table, kind);
 	table_put(table, format_end(&text, c->family, c->pod, c->pod_port));
@@ -120,7 +139,7 @@ static json_t *end_json(int family, const uint8_t *address, uint16_t port)
 static json_t *connection_json(const struct podport_connection *c, const char *kind, bool offloaded,
 			       const struct podport_pods *pods)
 {
-	const struct podport_attachment *pod = find_pod(pods, c);
+	const struct podport_attachment *pod = find_pod(pods, c->family, c->pod);
 	struct text name;
 
 	return json_pack(
@@ -196,9 +215,9 @@ const struct command command_connections = {
 		"is "
 		"what SEEN-AS shows.\n"
 		"Within: from a pod or the host to a published port; PEER is the endpoint behind "
-		"it. "
-		"ENDPOINT is the\n"
-		"pod's, SEEN-AS what the peer sees. States of TCP are those of the Linux kernel; "
+		"it, whose pod's\n"
+		"connections it is among as well. ENDPOINT is the pod's, SEEN-AS what the peer "
+		"sees. States of TCP are those of the Linux kernel; "
 		"UDP "
 		"and "
 		"pings are\n"
@@ -214,7 +233,7 @@ const struct command command_connections = {
 		"refused.\n"
 		"\n"
 		"--json: {\"connections\": [{\n"
-		"  pod                      string, null: it has just gone\n"
+		"  pod                      string, null: the host, or it has just gone\n"
 		"  protocol                 \"tcp\", \"udp\", \"icmp\" or \"icmpv6\"\n"
 		"  kind                     \"masqueraded\", \"published\" or \"within\"\n"
 		"  from, seen_as, to        {address, port}: the pod's end, and the peer's; of a "

@@ -62,6 +62,100 @@ static void rules_are_shown_of_all_pods_or_of_one(void **state)
 			    "podportctl: no pod is called 'web-1'; see 'podportctl pods'\n");
 }
 
+// The pod's, the uplink's, and one of a function that no pod has, but which has counted.
+static enum fake_answer three_ports(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_LIST_PORTS) {
+		struct port_info *ports = reply->body.ports.ports;
+
+		ports[1].has_key = ports[2].has_key = false;
+		ports[1].slot = 1;
+		strcpy(ports[1].kind, "uplink");
+		ports[2].slot = 2;
+		return FAKE_REPLY;
+	}
+	return one(call, reply, arg);
+}
+
+static void ports_that_serve_nobody_are_only_shown_when_asked_for(void **state)
+{
+	static const char others[] = "and 1 of functions that no pod has: --all\n";
+
+	start(three_ports);
+	assert_int_equal(run("ports"), 0);
+	assert_has(output, "uplink");
+	assert_has(output, others);
+	assert_null(strstr(output, "\n   2 "));
+	assert_int_equal(run("ports --all"), 0);
+	assert_has(output, "\n   2 ");
+	assert_null(strstr(output, others));
+	// What was dropped there is not left out.
+	assert_int_equal(run("ports --drops"), 0);
+	assert_has(output, "\n   2 ");
+	assert_int_equal(run("ports --json"), 0);
+	assert_has(output, "\"slot\": 2");
+}
+
+static void ports_and_limits_are_shown_of_one_pod(void **state)
+{
+	start(three_ports);
+	assert_int_equal(run("ports web-0"), 0);
+	assert_has(output, "default/web-0");
+	assert_null(strstr(output, "uplink"));
+	assert_null(strstr(output, "--all"));
+	assert_int_equal(run("ports web-0 --drops"), 0);
+	assert_null(strstr(output, "\n   2 "));
+	assert_int_equal(run("ports web-0 --json"), 0);
+	assert_null(strstr(output, "\"slot\": 2"));
+	assert_int_equal(run("bandwidth web-0"), 0);
+	assert_has(output, "ingress");
+	assert_int_equal(run("ports web-1"), 1);
+	assert_int_equal(run("bandwidth web-1"), 1);
+	assert_has(output, "no pod is called 'web-1'");
+}
+
+static void a_name_that_nobody_has_but_nearly_is_mended(void **state)
+{
+	static const char *const commands[] = {"ports",     "flows", "connections", "nat",
+					       "bandwidth", "trace", "capture -w -"};
+	char arguments[64];
+
+	start(one);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		snprintf(arguments, sizeof(arguments), "%s web", commands[i]);
+		assert_int_equal(run(arguments), 1);
+		assert_string_equal(output, "podportctl: no pod is called 'web'; did you mean "
+					    "'default/web-0'?\n");
+	}
+}
+
+// From the host to the pod, from the pod to the wire, and of somebody who has gone.
+static enum fake_answer callers(const struct fake_call *call, struct reply *reply, void *arg)
+{
+	if (call->request.call == CALL_LIST_CONNECTIONS) {
+		struct connection_row *rows = reply->body.connections.connections;
+
+		rows[0].kind = CONNECTION_WITHIN;
+		memcpy(rows[0].pod, (uint8_t[]){10, 88, 0, 1}, 4);
+		memcpy(rows[0].peer, (uint8_t[]){10, 88, 0, 2}, 4);
+		memcpy(rows[2].pod, (uint8_t[]){10, 88, 0, 2}, 4);
+		return FAKE_REPLY;
+	}
+	return one(call, reply, arg);
+}
+
+static void the_connections_of_a_pod_are_also_those_of_who_calls_it(void **state)
+{
+	start(callers);
+	assert_int_equal(run("connections"), 0);
+	assert_has(output, "\n(host) ");
+	assert_has(output, "\n- ");
+	assert_int_equal(run("connections web-0"), 0);
+	assert_has(output, "\n(host) ");
+	assert_has(output, "\ndefault/web-0 ");
+	assert_null(strstr(output, "\n- "));
+}
+
 static enum fake_answer rules_off(const struct fake_call *call, struct reply *reply, void *arg)
 {
 	if (call->request.call == CALL_GET_OFFLOAD)
@@ -209,6 +303,12 @@ static void a_wrong_command_line_is_explained(void **state)
 		{"pods --timeout nan", "--timeout: 'nan'"},
 		{"pods --socket", "socket"},
 		{"pods --count 3", "go with 'trace' or 'capture'"},
+		{"pods --all", "--all goes with 'ports' or 'trace'"},
+		{"trace", "trace: which pod?"},
+		{"capture web-0", "POD -w FILE"},
+		{"capture web-0 -w - --all", "--all goes with 'trace'"},
+		{"trace web-0 --snap 100", "go with 'capture'"},
+		{"help podz", "podz"},
 		{"trace web-0 --count 0", "--count: '0' is not in 1.."},
 		{"trace web-0 --seconds 3601", "--seconds: '3601' is not in 1..3600"},
 		{"capture web-0 --snap -1", "--snap: '-1' is not in 1..9216"},
@@ -225,15 +325,23 @@ static void help_documents_every_command(void **state)
 	static const char *const commands[] = {"status", "pods",      "ports",      "ipam",
 					       "flows",  "offload",   "neighbours", "connections",
 					       "nat",    "bandwidth", "trace",      "capture"};
+	static char other[sizeof(output)];
 	char arguments[64];
 
+	assert_int_equal(run("help"), 0);
+	strcpy(other, output);
 	assert_int_equal(run("--help"), 0);
+	assert_string_equal(output, other);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		assert_has(output, commands[i]);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		snprintf(arguments, sizeof(arguments), "%s --help", commands[i]);
 		assert_int_equal(run(arguments), 0);
 		assert_has(output, "--json: {");
+		strcpy(other, output);
+		snprintf(arguments, sizeof(arguments), "help %s", commands[i]);
+		assert_int_equal(run(arguments), 0);
+		assert_string_equal(output, other);
 	}
 	assert_int_equal(run("--version"), 0);
 	assert_string_equal(output, "podportctl " PODPORT_VERSION "\n");
@@ -244,6 +352,10 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(tables_have_a_header_and_a_line_each),
 		TEST(rules_are_shown_of_all_pods_or_of_one),
+		TEST(ports_that_serve_nobody_are_only_shown_when_asked_for),
+		TEST(ports_and_limits_are_shown_of_one_pod),
+		TEST(a_name_that_nobody_has_but_nearly_is_mended),
+		TEST(the_connections_of_a_pod_are_also_those_of_who_calls_it),
 		TEST(offload_tells_what_is_missing_and_why),
 		TEST(an_older_agent_is_no_reason_to_make_something_up),
 		TEST(nothing_is_said_in_words),

@@ -18,3 +18,7 @@ const struct podport_attachment *lookup_pod(const struct podport_pods *pods,
 // Is there a pod that is called so (NULL: whichever)? A name that nobody has is a mistake, not an empty list:
 // PODPORT_NOT_FOUND, -ENOENT.
 int lookup_check(const struct podport_pods *pods, const char *name, struct podport_error *error);
+// That error, with the pod that may have been meant.
+int lookup_fail(const struct podport_pods *pods, const char *name, struct podport_error *error);
+// Does what serves `key` (NULL: nobody) belong to the pod that is called so (NULL: whichever, and nobody's, too)?
+bool lookup_wants(const struct podport_pods *pods, const struct podport_key *key, const char *name);

@@ -20,8 +20,9 @@ static const char help_options[] =
 	"      --socket PATH   podport-hostd's (default $PODPORT_SOCKET, or\n"
 	"                      " PODPORT_SOCKET_DEFAULT ")\n"
 	"      --timeout SECONDS\n"
-	"                      for the answer (default 10)\n"
-	"  -h, --help          this, or with a COMMAND more about it\n"
+	"                      for the agent's answer (default 10); podport-hostd has\n"
+	"                      two more for its own\n"
+	"  -h, --help          this, or with a COMMAND more about it; also 'help COMMAND'\n"
 	"      --version\n";
 
 static void help(const struct command *command)
@@ -32,7 +33,7 @@ static void help(const struct command *command)
 		       command->name, command->has_pod ? " [POD]" : "",
 		       command->arguments != NULL ? " " : "",
 		       command->arguments != NULL ? command->arguments : "",
-		       command->has_drops ? " [--drops]" : "", command->help);
+		       command->has_drops ? " [--drops] [--all]" : "", command->help);
 		return;
 	}
 	printf("Usage: podportctl [OPTIONS] COMMAND\n\n"
@@ -42,6 +43,7 @@ static void help(const struct command *command)
 		printf("  %-11s  %s\n", command_at(i)->name, command_at(i)->summary);
 	printf("\nOptions:\n"
 	       "      --drops         with 'ports': dropped packets by reason\n"
+	       "      --all           with 'ports': those of free functions, too\n"
 	       "      --mtu BYTES     with 'network set': the pods' MTU\n"
 	       "%s"
 	       "\nExit status:\n"
@@ -131,6 +133,10 @@ static int parse_command(int argc, char **argv, struct arguments *ret)
 {
 	int index = optind;
 
+	if (index < argc && strcmp(argv[index], "help") == 0) {
+		ret->help = true;
+		index++;
+	}
 	if (index == argc)
 		return 0;
 	ret->command = command_find(argv[index]);
@@ -264,7 +270,22 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret, int *re
 static bool is_given(const struct watch_options *watch)
 {
 	return watch->file != NULL || watch->count != 0 || watch->bytes != 0 ||
-	       watch->seconds != 0 || watch->snap != 0 || watch->all || watch->leave_offloaded;
+	       watch->seconds != 0 || watch->snap != 0 || watch->leave_offloaded;
+}
+
+// Options that go with some commands only. Returns 0, or an exit status, having said why.
+static int check_options(const struct command *command, const struct options *options)
+{
+	if (options->drops && !command->has_drops)
+		return command_usage("--drops goes with 'ports'");
+	if (options->mtu != 0 && command != &command_network)
+		return command_usage("--mtu goes with 'network set'");
+	if (options->watch.all && !command->watches && !command->has_drops)
+		return command_usage("--all goes with 'ports' or 'trace'");
+	if (!command->watches && is_given(&options->watch))
+		return command_usage("-w, --count, --bytes, --seconds, --snap and --offloaded go "
+				     "with 'trace' or 'capture'");
+	return command->check != NULL ? command->check(options) : 0;
 }
 
 int main(int argc, char **argv)
@@ -282,25 +303,13 @@ int main(int argc, char **argv)
 		help(arguments.command);
 		return EXIT_DONE;
 	}
-	if (arguments.command == NULL) {
-		fprintf(stderr, "podportctl: which command? status, pods, ports, ipam, flows, "
-				"offload, network,\n  neighbours, connections, nat, bandwidth, "
-				"trace, capture or reconcile\n");
-		return usage();
-	}
-	if (arguments.options.drops && !arguments.command->has_drops) {
-		fprintf(stderr, "podportctl: --drops goes with 'ports'\n");
-		return usage();
-	}
-	if (arguments.options.mtu != 0 && arguments.command != &command_network) {
-		fprintf(stderr, "podportctl: --mtu goes with 'network set'\n");
-		return usage();
-	}
-	if (!arguments.command->watches && is_given(&arguments.options.watch)) {
-		fprintf(stderr, "podportctl: -w, --count, --bytes, --seconds, --snap, --all and "
-				"--offloaded go with 'trace' or 'capture'\n");
-		return usage();
-	}
+	if (arguments.command == NULL)
+		return command_usage("which command? status, pods, ports, ipam, flows, offload, "
+				     "network,\n  neighbours, connections, nat, bandwidth, trace, "
+				     "capture or reconcile");
+	status = check_options(arguments.command, &arguments.options);
+	if (status != 0)
+		return status;
 	if (arguments.socket != NULL && arguments.socket[0] == '\0')
 		arguments.socket = NULL;
 	if (podport_connect(arguments.socket, arguments.timeout_ms, &client, &error) < 0)

@@ -47,9 +47,45 @@ static const char *share_of(const struct podport_port *port, struct text *text)
 			    port->rx_packets + port->tx_packets);
 }
 
+// Ports of functions that no pod has are many, and tell nothing.
+static bool is_left_out(const struct podport_port *port, const struct options *options)
+{
+	return !options->watch.all && is_function(port) && !port->has_key;
+}
+
+static bool is_wanted(const struct podport_port *port, const struct podport_pods *pods,
+		      const struct options *options)
+{
+	return lookup_wants(pods, port->has_key ? &port->key : NULL, options->pod);
+}
+
 // ---- tables --------------------------------------------------------------------------------------
 
-static void print_table(const struct podport_ports *ports, const struct podport_pods *pods)
+static void put_port(struct table *table, const struct podport_port *port,
+		     const struct podport_pods *pods)
+{
+	struct text text;
+
+	table_row(table);
+	snprintf(text.text, sizeof(text.text), "%u", port->slot);
+	table_put(table, text.text);
+	table_put(table, port->kind);
+	table_put(table, port->name);
+	table_put(table, is_function(port) ? format_function(&text, port->pf, port->vf) : "-");
+	table_put(table, pod_of(port, pods, &text));
+	table_put(table, port->link_up ? "up" : "down");
+	snprintf(text.text, sizeof(text.text), "%u", port->mtu);
+	table_put(table, text.text);
+	table_put(table, format_count(&text, port->rx_packets));
+	table_put(table, format_bytes(&text, port->rx_bytes));
+	table_put(table, format_count(&text, port->tx_packets));
+	table_put(table, format_bytes(&text, port->tx_bytes));
+	table_put(table, share_of(port, &text));
+	table_put(table, format_count(&text, drops_of(port)));
+}
+
+static void print_table(const struct podport_ports *ports, const struct podport_pods *pods,
+			const struct options *options)
 {
 	static const struct table_column columns[] = {{.name = "SLOT", .right = true},
 						      {.name = "KIND"},
@@ -66,33 +102,25 @@ static void print_table(const struct podport_ports *ports, const struct podport_
 						      {.name = "DROPS", .right = true},
 						      {.name = NULL}};
 	struct table *table = table_new(columns);
-	struct text text;
+	size_t left_out = 0;
 
 	for (size_t i = 0; i < podport_ports_count(ports); i++) {
 		const struct podport_port *port = podport_ports_get(ports, i);
 
-		table_row(table);
-		snprintf(text.text, sizeof(text.text), "%u", port->slot);
-		table_put(table, text.text);
-		table_put(table, port->kind);
-		table_put(table, port->name);
-		table_put(table,
-			  is_function(port) ? format_function(&text, port->pf, port->vf) : "-");
-		table_put(table, pod_of(port, pods, &text));
-		table_put(table, port->link_up ? "up" : "down");
-		snprintf(text.text, sizeof(text.text), "%u", port->mtu);
-		table_put(table, text.text);
-		table_put(table, format_count(&text, port->rx_packets));
-		table_put(table, format_bytes(&text, port->rx_bytes));
-		table_put(table, format_count(&text, port->tx_packets));
-		table_put(table, format_bytes(&text, port->tx_bytes));
-		table_put(table, share_of(port, &text));
-		table_put(table, format_count(&text, drops_of(port)));
+		if (!is_wanted(port, pods, options))
+			continue;
+		if (is_left_out(port, options))
+			left_out++;
+		else
+			put_port(table, port, pods);
 	}
 	table_print(table);
+	if (left_out > 0)
+		printf("and %zu of functions that no pod has: --all\n", left_out);
 }
 
-static void print_drops(const struct podport_ports *ports, const struct podport_pods *pods)
+static void print_drops(const struct podport_ports *ports, const struct podport_pods *pods,
+			const struct options *options)
 {
 	static const struct table_column columns[] = {{.name = "SLOT", .right = true},
 						      {.name = "NAME"},
@@ -106,7 +134,7 @@ static void print_drops(const struct podport_ports *ports, const struct podport_
 	for (size_t i = 0; i < podport_ports_count(ports); i++) {
 		const struct podport_port *port = podport_ports_get(ports, i);
 
-		for (size_t j = 0; j < port->drop_count; j++) {
+		for (size_t j = 0; is_wanted(port, pods, options) && j < port->drop_count; j++) {
 			table_row(table);
 			snprintf(text.text, sizeof(text.text), "%u", port->slot);
 			table_put(table, text.text);
@@ -155,12 +183,14 @@ static json_t *port_json(const struct podport_port *port, const struct podport_p
 		(json_int_t)port->queue_pairs);
 }
 
-static void print_json(const struct podport_ports *ports, const struct podport_pods *pods)
+static void print_json(const struct podport_ports *ports, const struct podport_pods *pods,
+		       const struct options *options)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < podport_ports_count(ports); i++)
-		json_array_append_new(list, port_json(podport_ports_get(ports, i), pods));
+		if (is_wanted(podport_ports_get(ports, i), pods, options))
+			json_array_append_new(list, port_json(podport_ports_get(ports, i), pods));
 	command_print_json(json_pack("{s:o}", "ports", list));
 }
 
@@ -180,30 +210,33 @@ static int run(struct podport_client *client, const struct options *options,
 		podport_ports_free(ports);
 		return r;
 	}
-	if (options->json)
-		print_json(ports, pods);
-	else if (podport_ports_count(ports) == 0)
+	r = lookup_check(pods, options->pod, error);
+	if (r == 0 && options->json)
+		print_json(ports, pods, options);
+	else if (r == 0 && podport_ports_count(ports) == 0)
 		printf("the agent has no ports\n");
-	else if (options->drops)
-		print_drops(ports, pods);
-	else
-		print_table(ports, pods);
+	else if (r == 0 && options->drops)
+		print_drops(ports, pods, options);
+	else if (r == 0)
+		print_table(ports, pods, options);
 	podport_ports_free(ports);
 	podport_pods_free(pods);
-	return EXIT_DONE;
+	return r;
 }
 
 const struct command command_ports = {
 	.name = "ports",
-	.summary = "the agent's ports: whom they serve, packets, drops",
-	.help = "One line for each port of the agent. RX is what came from the function (what the "
-		"pod\n"
-		"sent), TX what went to it, by the e-switch and by the agent together; OFFLOADED "
+	.summary = "the agent's ports: whom they serve, packets, drops; of all or of one",
+	.help = "One line for each port of the agent, but for those of functions that no pod has "
+		"(--all). RX\n"
+		"is what came from the function (what the pod sent), TX what went to it, by the "
+		"e-switch and by the agent together; OFFLOADED "
 		"is the share\n"
 		"of these packets that the e-switch forwarded by itself. DROPS counts packets that "
 		"came in on this port and "
 		"were\n"
-		"dropped in the software path; --drops lists them by reason.\n"
+		"dropped in the software path; --drops lists them by reason. --json has all "
+		"ports.\n"
 		"\n"
 		"--json: {\"ports\": [{\n"
 		"  slot                     number, the port's place in the agent\n"
@@ -229,5 +262,6 @@ const struct command command_ports = {
 		"use\n"
 		"}]}\n",
 	.has_drops = true,
+	.has_pod = true,
 	.run = run,
 };

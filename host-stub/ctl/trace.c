@@ -124,10 +124,20 @@ static int begin(struct podport_client *client, const struct podport_attachment 
 	watch_filter_clear(&filter);
 	if (r < 0)
 		return r;
-	watch_tell_begin("tracing", podport_watch_info(watch));
+	watch_tell_begin("tracing", podport_watch_info(watch), &request);
 	r = follow(client, watch, options, error);
 	podport_watch_free(watch);
 	return r;
+}
+
+static int check(const struct options *options)
+{
+	if (options->pod == NULL)
+		return command_usage("trace: which pod?");
+	if (options->watch.file != NULL || options->watch.bytes != 0 || options->watch.snap != 0 ||
+	    options->watch.leave_offloaded)
+		return command_usage("-w, --bytes, --snap and --offloaded go with 'capture'");
+	return 0;
 }
 
 static int run(struct podport_client *client, const struct options *options,
@@ -135,15 +145,8 @@ static int run(struct podport_client *client, const struct options *options,
 {
 	const struct podport_attachment *pod;
 	struct podport_pods *pods;
-	int r;
+	int r = podport_list_pods(client, &pods, error);
 
-	if (options->pod == NULL)
-		return watch_fail(error, EINVAL, PODPORT_BAD_REQUEST, "trace: which pod?");
-	if (options->watch.file != NULL || options->watch.bytes != 0 || options->watch.snap != 0 ||
-	    options->watch.leave_offloaded)
-		return watch_fail(error, EINVAL, PODPORT_BAD_REQUEST,
-				  "-w, --bytes, --snap and --offloaded go with 'capture'");
-	r = podport_list_pods(client, &pods, error);
 	if (r < 0)
 		return r;
 	r = watch_find_pod(pods, options->pod, &pod, error);
@@ -187,5 +190,6 @@ const struct command command_trace = {
 	.has_pod = true,
 	.watches = true,
 	.arguments = "[FILTER]",
+	.check = check,
 	.run = run,
 };

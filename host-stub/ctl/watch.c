@@ -71,8 +71,7 @@ int watch_find_pod(const struct podport_pods *pods, const char *name,
 		found = pod;
 	}
 	if (found == NULL)
-		return watch_fail(error, ENOENT, PODPORT_NOT_FOUND,
-				  "no pod is called '%.300s'; see 'podportctl pods'", name);
+		return lookup_fail(pods, name, error);
 	*ret_pod = found;
 	return 0;
 }
@@ -151,9 +150,11 @@ void watch_filter_clear(struct watch_filter *filter)
 	*filter = (struct watch_filter){0};
 }
 
-void watch_tell_begin(const char *what, const struct podport_watch_info *info)
+void watch_tell_begin(const char *what, const struct podport_watch_info *info,
+		      const struct podport_watch_request *request)
 {
-	fprintf(stderr, "podportctl: %s %s", what, info->port);
+	fprintf(stderr, "podportctl: %s %s: %llu packets, %u s at most, or until it is interrupted",
+		what, info->port, (unsigned long long)request->packets, request->seconds);
 	if (info->withdrawn)
 		fprintf(stderr,
 			"; its rules are taken out of the e-switch meanwhile: its packets go "

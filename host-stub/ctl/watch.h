@@ -24,7 +24,8 @@ int watch_filter_compile(char *const *words, int count, struct watch_filter *ret
 void watch_filter_clear(struct watch_filter *filter);
 
 // On standard error, so that whoever waits for it knows that packets are taken from now on.
-void watch_tell_begin(const char *what, const struct podport_watch_info *info);
+void watch_tell_begin(const char *what, const struct podport_watch_info *info,
+		      const struct podport_watch_request *request);
 
 struct watch_reader {
 	// Of each packet. Returns 0, or a negative errno with *error: the watch is ended.
