@@ -578,7 +578,9 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "podport-agent: '%s' is not an option\n", argv[optind]);
+		fprintf(stderr,
+			"podport-agent: '%s' is not an option\nTry 'podport-agent --help'.\n",
+			argv[optind]);
 		return 2;
 	}
 	if (agent_config_load(agent.config_file, &agent.config, &err) < 0) {

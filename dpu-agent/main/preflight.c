@@ -13,11 +13,11 @@ static void print_table(const struct offload *offload)
 {
 	struct offload_summary summary;
 
-	printf("%-42s %-10s %-7s %s\n", "CAPABILITY", "SUPPORTED", "NEEDED", "REMARK");
+	printf("%-42s %-7s %-7s %s\n", "THE NIC CAN", "ANSWER", "NEEDED", "REMARK");
 	for (size_t i = 0; i < offload_capability_count(offload); i++) {
 		const struct offload_capability *c = offload_capability(offload, i);
 
-		printf("%-42s %-10s %-7s %s\n", c->name, c->supported ? "yes" : "no",
+		printf("%-42s %-7s %-7s %s\n", c->name, c->supported ? "yes" : "no",
 		       c->needed ? "yes" : "no", c->remark[0] != '\0' ? c->remark : "-");
 	}
 	offload_read_summary(offload, &summary);

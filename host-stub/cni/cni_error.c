@@ -25,8 +25,8 @@ static const struct {
 			      "runtimeConfig.portMappings, args.cni and mtu of the network "
 			      "configuration"},
 	[CODE_UNSUPPORTED] = {CNI_OWN_FIRST + CODE_UNSUPPORTED, "",
-			      "podport-cni, podport-hostd and podport-agent must be of the same "
-			      "version"},
+			      "an older podport-hostd or podport-agent may not know it; "
+			      "'podportctl status' shows their versions"},
 	[CODE_AGENT_AWAY] = {CNI_TRY_AGAIN_LATER, "",
 			     "'podportctl status' shows the link to the agent"},
 	[CODE_NOT_READY] = {CNI_TRY_AGAIN_LATER, "",

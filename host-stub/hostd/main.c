@@ -439,18 +439,21 @@ static void raise_file_limit(void)
 
 // ---- command line --------------------------------------------------------------------------------
 
+#define CONFIG_FILE "/etc/podport/hostd.yaml"
+enum { EXIT_USAGE = 2 };
+
 static void print_usage(FILE *file)
 {
 	fputs("Usage: podport-hostd --config FILE [--check-config]\n"
-	      "       podport-hostd --version\n"
 	      "\n"
 	      "The host's side of podport: answers podport-cni and podportctl on a local socket, "
 	      "asks\n"
 	      "the agent, and moves functions into pods.\n"
 	      "\n"
-	      "  --config FILE    the configuration, YAML\n"
-	      "  --check-config   read it, say whether it is good, and exit\n"
-	      "  --version        print the version and exit\n",
+	      "  -c, --config FILE    the configuration, YAML (default " CONFIG_FILE ")\n"
+	      "      --check-config   read it, say whether it is good, and end\n"
+	      "      --version        print the version and end\n"
+	      "  -h, --help           print this and end\n",
 	      file);
 }
 
@@ -467,25 +470,29 @@ static int parse_arguments(int argc, char **argv, const char **ret_config, bool 
 	};
 	int option;
 
-	*ret_config = NULL;
+	*ret_config = CONFIG_FILE;
 	*ret_check = false;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		if (option == 'c') {
 			*ret_config = optarg;
 		} else if (option == 'k') {
 			*ret_check = true;
 		} else {
-			*ret_status = option == '?' ? EXIT_FAILURE : EXIT_SUCCESS;
+			*ret_status = option == '?' ? EXIT_USAGE : EXIT_SUCCESS;
 			if (option == 'v')
 				puts("podport-hostd " PODPORT_VERSION);
+			else if (option == 'h')
+				print_usage(stdout);
 			else
-				print_usage(option == 'h' ? stdout : stderr);
+				fputs("Try 'podport-hostd --help'.\n", stderr);
 			return -1;
 		}
 	}
-	if (*ret_config == NULL || optind != argc) {
-		print_usage(stderr);
-		*ret_status = EXIT_FAILURE;
+	if (optind != argc) {
+		fprintf(stderr,
+			"podport-hostd: '%s' is not an option\nTry 'podport-hostd --help'.\n",
+			argv[optind]);
+		*ret_status = EXIT_USAGE;
 		return -1;
 	}
 	return 0;

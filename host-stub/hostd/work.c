@@ -219,6 +219,7 @@ static void run_attach(struct hostd *hostd, struct work *work)
 	char ipv4[INET_ADDRSTRLEN] = "-", ipv6[INET6_ADDRSTRLEN] = "-";
 	char netdev[IFNAMSIZ] = "-";
 	struct error error;
+	const char *slash;
 
 	work->again = false;
 	crash_point("hostd:add:begun");
@@ -239,17 +240,18 @@ static void run_attach(struct hostd *hostd, struct work *work)
 		inet_ntop(AF_INET, &attachment->ipv4, ipv4, sizeof(ipv4));
 	if (attachment->has_ipv6)
 		inet_ntop(AF_INET6, &attachment->ipv6, ipv6, sizeof(ipv6));
+	slash = attachment->pod.name[0] != '\0' ? "/" : "";
 	if (!port_choice_has_netdev(attachment->port)) {
 		log_info("attached",
-			 "network=%s container=%s ifname=%s pod=%s/%s socket=%s ipv4=%s ipv6=%s",
+			 "network=%s container=%s ifname=%s pod=%s%s%s socket=%s ipv4=%s ipv6=%s",
 			 key->network, key->container_id, key->ifname, attachment->pod.namespace_,
-			 attachment->pod.name, attachment->socket_path, ipv4, ipv6);
+			 slash, attachment->pod.name, attachment->socket_path, ipv4, ipv6);
 		return;
 	}
 	wiring_netdev_name(&hostd->wiring, attachment, netdev, &error);
 	log_info("attached",
-		 "network=%s container=%s ifname=%s pod=%s/%s netdev=%s ipv4=%s ipv6=%s%s",
-		 key->network, key->container_id, key->ifname, attachment->pod.namespace_,
+		 "network=%s container=%s ifname=%s pod=%s%s%s netdev=%s ipv4=%s ipv6=%s%s",
+		 key->network, key->container_id, key->ifname, attachment->pod.namespace_, slash,
 		 attachment->pod.name, netdev, ipv4, ipv6, work->created ? "" : " repeated=yes");
 }
 

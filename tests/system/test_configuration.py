@@ -116,6 +116,25 @@ def test_a_file_that_is_not_there_is_named(files, program):
     assert result.returncode not in (0, 99) and "/run/no/such.yaml" in result.stderr
 
 
+@pytest.mark.parametrize("program", ["podport-agent", "podport-hostd"])
+def test_both_daemons_have_the_same_options_and_take_wrong_usage_alike(program):
+    def run(*arguments):
+        # Nothing of a configuration that this machine may have.
+        return subprocess.run(["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /etc && exec "$@"', "sh", BIN / program, *arguments],
+                              capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+    assert run("--help").stdout == run("-h").stdout != "" and run("--help").returncode == 0
+    default = f"/etc/podport/{program.removeprefix('podport-')}.yaml"
+    assert default in run("--help").stdout
+    for arguments in (["--check-config"], ["-c", default]):
+        result = run(*arguments)
+        assert result.returncode == 1 and default in result.stderr, result
+    for arguments in (["--bogus"], ["--config"], ["extra"]):
+        result = run(*arguments)
+        assert result.returncode == 2 and not result.stdout, result
+        assert result.stderr.endswith(f"Try '{program} --help'.\n"), result
+
+
 def corrupt_header(path):
     path.write_bytes(b"this is no database" + path.read_bytes()[19:])
 

@@ -164,11 +164,15 @@ def test_offload_is_switched_off_and_on_over_a_restart_and_pods_stay(make_sim, t
 def test_the_preflight_prints_what_the_nic_can_do_and_does_nothing_else(make_sim):
     sim = make_sim()
     pod = sim.pod().add()
-    capabilities = offload(sim)["capabilities"]
+    capabilities, table = offload(sim)["capabilities"], sim.podportctl("offload").stdout
     sim.agent.kill(signal.SIGTERM)
     result = sim.dpu.run(BIN / "podport-agent", "--config", sim.agent_config, "--preflight", env=sim.environment())
     for row in capabilities:
         assert row["name"] in result.stdout, f"{row['name']}:\n{result.stdout}{result.stderr}"
+    # As 'podportctl offload' calls them.
+    header = ["THE NIC CAN", "ANSWER", "NEEDED", "REMARK"]
+    assert any(re.findall("THE NIC CAN|[A-Z]+", line) == header for line in result.stdout.splitlines()), result.stdout
+    assert any(re.findall("THE NIC CAN|[A-Z]+", line) == header for line in table.splitlines()), table
     sim.agent.start()
     sim.wait_ready()
     wait_full(sim, pod)
