@@ -31,6 +31,7 @@ int decode_sandbox(const Podport__Wire__Sandbox *from, const struct where *at,
 	if (from == NULL)
 		return 0;
 	ret_sandbox->inode = from->inode;
+	ret_sandbox->cookie = from->cookie;
 	return take_text(from->path, at, "path", LIMIT_PATH, ret_sandbox->path, err);
 }
 
@@ -175,6 +176,7 @@ void put_sandbox(Podport__Wire__Sandbox *to, const struct sandbox *from)
 	podport__wire__sandbox__init(to);
 	to->path = put_text(from->path);
 	to->inode = from->inode;
+	to->cookie = from->cookie;
 }
 
 void put_pod(Podport__Wire__Pod *to, const struct pod_name *from)

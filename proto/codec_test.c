@@ -150,6 +150,10 @@ static void what_an_older_agent_does_not_tell_is_not_made_up(void **state)
 	check_reply_round_trip(&in);
 	reply_clear(&in);
 
+	sample_reply(CALL_CHECK, SAMPLE_TYPICAL, &in);
+	in.body.check.sandbox.cookie = 0;
+	check_reply_round_trip(&in);
+
 	sample_reply(CALL_GET_STATUS, SAMPLE_TYPICAL, &in);
 	in.body.status.agent.has_offload = in.body.status.agent.has_uplink = false;
 	memset(&in.body.status.agent.offload, 0, sizeof(in.body.status.agent.offload));

@@ -83,7 +83,9 @@ struct attachment_key {
 
 struct sandbox {
 	char path[LIMIT_PATH + 1]; // empty: not known
-	uint64_t inode;            // 0: not known
+	// Of the netns. The kernel gives a dead one's inode to the next at once; no other has its cookie (SO_NETNS_COOKIE of
+	// Linux 5.14) while the host runs. 0: not known.
+	uint64_t inode, cookie;
 };
 
 struct pod_name {

@@ -46,6 +46,7 @@ static void fill_sandbox(struct sandbox *sandbox, enum sample sample)
 {
 	fill(sandbox->path, LIMIT_PATH, sample, "/var/run/netns/cni-1234");
 	sandbox->inode = number64(sample, 4026532208);
+	sandbox->cookie = number64(sample, 177884);
 }
 
 static void fill_pod(struct pod_name *pod, enum sample sample)

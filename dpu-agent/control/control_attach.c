@@ -252,7 +252,8 @@ static bool refresh(const struct control *control, const struct attach_request *
 
 	if (wanted->sandbox.path[0] != '\0' &&
 	    (strcmp(wanted->sandbox.path, a->sandbox.path) != 0 ||
-	     wanted->sandbox.inode != a->sandbox.inode)) {
+	     wanted->sandbox.inode != a->sandbox.inode ||
+	     wanted->sandbox.cookie != a->sandbox.cookie)) {
 		a->sandbox = wanted->sandbox;
 		changed = true;
 	}

@@ -99,6 +99,18 @@ static void a_repeated_attach_brings_the_newest_sandbox(void **state)
 	must_run(&call);
 	assert_string_equal("/run/netns/moved", call.reply.body.attach.sandbox.path);
 	assert_string_equal("web-0", call.reply.body.attach.pod.name);
+	// Another netns at the same path, to which the kernel gave the same inode.
+	test_attach(&call, "web");
+	strcpy(call.request.body.attach.sandbox.path, "/run/netns/moved");
+	call.request.body.attach.sandbox.cookie = 17;
+	must_run(&call);
+	assert_int_equal(17, call.reply.body.attach.sandbox.cookie);
+	test_agent_restart(&agent);
+	// And to a hostd, or a kernel, that knows no cookies: the recorded one may be another's by now.
+	call.request.body.attach.sandbox.cookie = 0;
+	must_run(&call);
+	assert_true(call.reply.repeated);
+	assert_int_equal(0, call.reply.body.attach.sandbox.cookie);
 }
 
 static void an_attach_that_differs_is_a_conflict_that_names_the_field(void **state)

@@ -39,7 +39,7 @@ struct store {
 	char *path; // of agent.db
 };
 
-enum { SCHEMA_VERSION = 4 }; // PRAGMA user_version
+enum { SCHEMA_VERSION = 5 }; // PRAGMA user_version
 
 extern const char *const store_schema;
 // What makes a store of schema version i + 1 of one of version i.

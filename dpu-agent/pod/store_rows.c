@@ -12,7 +12,7 @@
 #include "pod/store_private.h"
 #include "proto/codec.h"
 
-// A pod has a function or a socket. (Schema 3; 4 has BANDWIDTH_COLUMNS besides.)
+// A pod has a function or a socket. (Schema 3; 4 has BANDWIDTH_COLUMNS besides, 5 COOKIE_COLUMN.)
 #define ATTACHMENT_TABLE(name)                                                                     \
 	"CREATE TABLE " name " ("                                                                  \
 	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"                \
@@ -47,6 +47,9 @@
 	"ALTER TABLE attachment ADD COLUMN egress_rate_bps INTEGER NOT NULL DEFAULT 0;"            \
 	"ALTER TABLE attachment ADD COLUMN egress_burst_bits INTEGER NOT NULL DEFAULT 0;"
 
+// The sandbox's, 0: not known.
+#define COOKIE_COLUMN "ALTER TABLE attachment ADD COLUMN sandbox_cookie INTEGER NOT NULL DEFAULT 0;"
+
 // A port of the host is one pod's. host_family 0 is both; host_ip is zero where it is each of the host's.
 #define PORT_MAPPING_TABLE                                                                         \
 	"CREATE TABLE port_mapping ("                                                              \
@@ -76,7 +79,7 @@ const char *const store_schema =
 			      "CREATE TABLE host ("
 			      " seq INTEGER PRIMARY KEY,"
 			      " host_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL"
-			      ") STRICT;" BANDWIDTH_COLUMNS PORT_MAPPING_TABLE;
+			      ") STRICT;" BANDWIDTH_COLUMNS PORT_MAPPING_TABLE COOKIE_COLUMN;
 
 #define COLUMNS_2                                                                                  \
 	"network, container_id, ifname, state, pf, vf, mac, ipv4, ipv6, gateway_ipv4, "            \
@@ -84,7 +87,7 @@ const char *const store_schema =
 	"sandbox_inode, pod_namespace, pod_name, host_id, boot_id, pod_uid"
 #define COLUMNS                                                                                    \
 	COLUMNS_2 ", port, socket_path, ingress_rate_bps, ingress_burst_bits, egress_rate_bps, "   \
-		  "egress_burst_bits"
+		  "egress_burst_bits, sandbox_cookie"
 
 const char *const store_migrations[SCHEMA_VERSION] = {
 	// One host was known, which was in meta.
@@ -104,6 +107,8 @@ const char *const store_migrations[SCHEMA_VERSION] = {
 					       "ALTER TABLE attachment_3 RENAME TO attachment",
 	// None was limited, none had ports of the host.
 	[3] = BANDWIDTH_COLUMNS PORT_MAPPING_TABLE,
+	// Sandboxes were known by their inodes only.
+	[4] = COOKIE_COLUMN,
 };
 
 const char *const store_statement_texts[STATEMENT_COUNT] = {
@@ -113,11 +118,11 @@ const char *const store_statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_ADD] =
 		"INSERT INTO attachment (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
 		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, "
-		"?26, ?27, ?28)",
+		"?26, ?27, ?28, ?29)",
 	[STATEMENT_UPDATE] =
 		"UPDATE attachment SET state = ?4, sandbox_path = ?5, sandbox_inode = ?6, "
 		"pod_namespace = ?7, pod_name = ?8, host_id = ?9, boot_id = ?10, "
-		"pod_uid = ?11 "
+		"pod_uid = ?11, sandbox_cookie = ?12 "
 		"WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
 	[STATEMENT_DELETE] =
 		"DELETE FROM attachment WHERE network = ?1 AND container_id = ?2 AND ifname = ?3",
@@ -226,6 +231,7 @@ int store_add(struct store *store, const struct store_record *record, struct err
 	sqlite3_bind_int64(stmt, 26, (sqlite3_int64)a->bandwidth.ingress_burst_bits);
 	sqlite3_bind_int64(stmt, 27, (sqlite3_int64)a->bandwidth.egress_rate_bps);
 	sqlite3_bind_int64(stmt, 28, (sqlite3_int64)a->bandwidth.egress_burst_bits);
+	sqlite3_bind_int64(stmt, 29, (sqlite3_int64)a->sandbox.cookie);
 	r = store_run(store, STATEMENT_ADD, "cannot record the attachment", err);
 	return r < 0 ? r : add_mappings(store, a, err);
 }
@@ -245,6 +251,7 @@ int store_update(struct store *store, const struct store_record *record, struct 
 	bind_text(stmt, 9, record->host_id);
 	bind_text(stmt, 10, record->boot_id);
 	bind_text(stmt, 11, a->pod.uid);
+	sqlite3_bind_int64(stmt, 12, (sqlite3_int64)a->sandbox.cookie);
 	r = store_run(store, STATEMENT_UPDATE, "cannot record the change of the attachment", err);
 	if (r == 0 && sqlite3_changes(store->db) != 1)
 		r = error_set(err, ENOENT, CODE_STORE, "the attachment %s/%s/%s is not in %s",
@@ -589,6 +596,7 @@ static bool take_record(sqlite3_stmt *stmt, struct store_record *ret_record)
 	a->function = (struct function_id){.pf = (uint16_t)pf, .vf = (uint16_t)vf};
 	a->created_unix_ms = (uint64_t)sqlite3_column_int64(stmt, 14);
 	a->sandbox.inode = (uint64_t)sqlite3_column_int64(stmt, 16);
+	a->sandbox.cookie = (uint64_t)sqlite3_column_int64(stmt, 28);
 	return true;
 }
 

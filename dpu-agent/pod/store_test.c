@@ -86,6 +86,7 @@ static void an_update_changes_hints_and_state_and_nothing_else(void **state)
 	changed.state = STORE_DETACHING;
 	strcpy(changed.attachment.sandbox.path, "/run/netns/b");
 	changed.attachment.sandbox.inode = 5;
+	changed.attachment.sandbox.cookie = 6;
 	strcpy(changed.boot_id, "other boot");
 	test_must(store_begin(store, NULL));
 	test_must(store_update(store, &changed, NULL));
@@ -270,7 +271,7 @@ static void a_store_of_a_newer_podport_is_refused_and_kept(void **state)
 	store_close(test_open_store(fixture->dir));
 	snprintf(path, sizeof(path), "%s/agent.db", fixture->dir);
 	assert_int_equal(SQLITE_OK, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix"));
-	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=5", NULL, NULL, NULL));
+	assert_int_equal(SQLITE_OK, sqlite3_exec(db, "PRAGMA user_version=6", NULL, NULL, NULL));
 	sqlite3_close(db);
 	assert_refused(fixture, "a later version of podport");
 }

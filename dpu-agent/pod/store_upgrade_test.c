@@ -243,6 +243,54 @@ static void an_upgrade_of_version_3_keeps_functions_and_sockets_and_takes_limits
 	store_close(store);
 }
 
+// What version 4 had: bandwidths and mapped ports; and no cookies of sandboxes.
+static const char to_schema_4[] =
+	"ALTER TABLE attachment ADD COLUMN ingress_rate_bps INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN ingress_burst_bits INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN egress_rate_bps INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE attachment ADD COLUMN egress_burst_bits INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE port_mapping ("
+	" network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,"
+	" position INTEGER NOT NULL,"
+	" protocol INTEGER NOT NULL CHECK (protocol IN (6, 17)),"
+	" host_family INTEGER NOT NULL CHECK (host_family IN (0, 4, 6)),"
+	" host_ip BLOB NOT NULL CHECK (length(host_ip) = 16),"
+	" host_port INTEGER NOT NULL CHECK (host_port BETWEEN 1 AND 65535),"
+	" container_port INTEGER NOT NULL CHECK (container_port BETWEEN 1 AND 65535),"
+	" PRIMARY KEY (network, container_id, ifname, position),"
+	" UNIQUE (protocol, host_port, host_family, host_ip)"
+	") STRICT, WITHOUT ROWID;"
+	"UPDATE attachment SET ingress_rate_bps = 5000 WHERE container_id = 'container1';"
+	"INSERT INTO port_mapping VALUES ('podport', 'container1', 'eth0', 0, 6, 0, zeroblob(16), "
+	"8080, 80);"
+	"PRAGMA user_version=4;";
+
+static void an_upgrade_of_version_4_keeps_limits_and_ports_and_takes_cookies(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_record one = test_record(1), cookie = test_record(8);
+	char more[sizeof(known_host) + sizeof(to_schema_2) + sizeof(to_schema_3) +
+		  sizeof(to_schema_4)];
+	struct store *store;
+
+	assert_int_equal(0, one.attachment.sandbox.cookie); // was not known
+	assert_int_not_equal(0, cookie.attachment.sandbox.cookie);
+	one.attachment.bandwidth.ingress_rate_bps = 5000;
+	one.attachment.port_mappings.count = 1;
+	one.attachment.port_mappings.items[0] = (struct port_mapping){
+		.protocol = IPPROTO_TCP, .host_port = 8080, .container_port = 80};
+	snprintf(more, sizeof(more), "%s%s%s%s", known_host, to_schema_2, to_schema_3, to_schema_4);
+	write_store_1(fixture->dir, more);
+	store = test_open_store(fixture->dir);
+	assert_int_equal(3, test_read(store)->record_count);
+	assert_memory_equal(&one, &test_read(store)->records[0], sizeof(one));
+	test_add(store, 8);
+	store_close(store);
+	store = test_open_store(fixture->dir);
+	assert_memory_equal(&cookie, &test_read(store)->records[3], sizeof(cookie));
+	store_close(store);
+}
+
 static void a_store_that_knew_no_host_knows_none_after_the_upgrade(void **state)
 {
 	struct fixture *fixture = *state;
@@ -297,6 +345,7 @@ int main(void)
 		TEST(an_upgrade_keeps_what_the_earlier_version_recorded),
 		TEST(an_upgrade_of_a_later_version_keeps_as_much),
 		TEST(an_upgrade_of_version_3_keeps_functions_and_sockets_and_takes_limits),
+		TEST(an_upgrade_of_version_4_keeps_limits_and_ports_and_takes_cookies),
 		TEST(a_store_that_knew_no_host_knows_none_after_the_upgrade),
 		TEST(an_upgrade_that_fails_is_done_at_the_next_start),
 	};

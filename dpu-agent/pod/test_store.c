@@ -97,7 +97,9 @@ struct store_record test_record(unsigned int n)
 		a->ipv6.s6_addr[14] = (uint8_t)((n + 2) >> 8);
 		inet_pton(AF_INET6, "fd00::1", &a->gateway_ipv6);
 	}
+	// What older schemata had no place for.
 	if (n % 3 == 2) {
+		a->sandbox.cookie = UINT64_MAX - 100 - n;
 		a->bandwidth = (struct bandwidth){.ingress_rate_bps = 10000000 + n,
 						  .egress_rate_bps = RATE_MAX_BPS,
 						  .egress_burst_bits = BURST_MAX_BITS};

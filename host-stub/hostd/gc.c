@@ -35,7 +35,7 @@ struct gc {
 // ---- the sandbox ---------------------------------------------------------------------------------
 
 // By a process that is inside, when its path is not ours to see or gone.
-static int open_netns_of_process(const struct hostd *hostd, uint64_t inode)
+static int open_netns_of_process(const struct hostd *hostd, const struct sandbox *sandbox)
 {
 	DIR *processes = opendir("/proc");
 	struct dirent *item;
@@ -48,8 +48,8 @@ static int open_netns_of_process(const struct hostd *hostd, uint64_t inode)
 		if (!isdigit((unsigned char)item->d_name[0]))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/ns/net", item->d_name);
-		if (stat(path, &st) == 0 && st.st_ino == inode)
-			fd = netns_open_path(&hostd->wiring.host, path, inode);
+		if (stat(path, &st) == 0 && st.st_ino == sandbox->inode)
+			fd = netns_open_path(&hostd->wiring.host, path, sandbox);
 	}
 	if (processes != NULL)
 		closedir(processes);
@@ -66,9 +66,9 @@ static int undress(struct gc *gc, const struct attachment *attachment, struct er
 	if (sandbox->inode == 0 || wiring_is_home(&gc->home, attachment))
 		return 0;
 	if (sandbox->path[0] != '\0')
-		fd = netns_open_path(&gc->hostd->wiring.host, sandbox->path, sandbox->inode);
+		fd = netns_open_path(&gc->hostd->wiring.host, sandbox->path, sandbox);
 	if (fd < 0)
-		fd = open_netns_of_process(gc->hostd, sandbox->inode);
+		fd = open_netns_of_process(gc->hostd, sandbox);
 	if (fd < 0)
 		return 0; // no way in: it comes home when the sandbox ends
 	r = wiring_undress(&gc->hostd->wiring, fd, &attachment->key, err);

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -56,20 +57,73 @@ int netns_verify(const struct host_netns *host, int fd, uint64_t *ret_inode, str
 	return 0;
 }
 
-int netns_open_path(const struct host_netns *host, const char *path, uint64_t inode)
+// ---- which one -----------------------------------------------------------------------------------
+
+uint64_t netns_cookie(const struct host_netns *host, int fd)
+{
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie = 0;
+	struct error ignored;
+	int socket_fd;
+
+	if (netns_enter(fd, &ignored) < 0)
+		return 0;
+	socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	netns_leave(host);
+	if (socket_fd < 0)
+		return 0;
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+		cookie = 0;
+	close(socket_fd);
+	return cookie;
+}
+
+static int open_path(const char *path)
 {
 	// Not to hang on a FIFO that somebody has put there.
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct error ignored;
-	uint64_t found;
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
 
-	if (fd < 0)
-		return -1;
-	if (netns_verify(host, fd, &found, &ignored) == 0 && found == inode)
+static bool is_sandbox(const struct host_netns *host, int fd, const struct sandbox *sandbox)
+{
+	struct error ignored;
+	uint64_t inode, cookie;
+
+	if (netns_verify(host, fd, &inode, &ignored) < 0 || inode != sandbox->inode)
+		return false;
+	if (sandbox->cookie == 0)
+		return true;
+	cookie = netns_cookie(host, fd);
+	return cookie == 0 || cookie == sandbox->cookie;
+}
+
+int netns_open_path(const struct host_netns *host, const char *path, const struct sandbox *sandbox)
+{
+	int fd = open_path(path);
+
+	if (fd < 0 || is_sandbox(host, fd, sandbox))
 		return fd;
 	close(fd);
 	return -1;
 }
+
+bool netns_is_another(const struct host_netns *host, const char *path,
+		      const struct sandbox *sandbox)
+{
+	bool another;
+	int fd;
+
+	if (sandbox->cookie == 0)
+		return false;
+	fd = open_path(path);
+	if (fd < 0)
+		return false;
+	another = !is_sandbox(host, fd, sandbox);
+	close(fd);
+	return another;
+}
+
+// ---- inside --------------------------------------------------------------------------------------
 
 int netns_enter(int fd, struct error *err)
 {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "hostd/netlink.h"
+#include "proto/message.h"
 
 // The netns that the process was started in.
 struct host_netns {
@@ -22,8 +23,17 @@ void host_netns_close(struct host_netns *netns);
 // CODE_NETNS.
 int netns_verify(const struct host_netns *host, int fd, uint64_t *ret_inode, struct error *err);
 
-// The netns at `path`, if it is there and has this inode, and is not the host's; else -1. The caller closes it.
-int netns_open_path(const struct host_netns *host, const char *path, uint64_t inode);
+// What no other netns of this machine has had or will have, while an inode goes from a dead one to the next at once.
+// 0: not known (a kernel before 5.14, or the netns cannot be entered).
+uint64_t netns_cookie(const struct host_netns *host, int fd);
+
+// The netns at `path`, if it is the sandbox (its inode, and as far as both are known its cookie), and not the
+// host's; else -1. The caller closes it.
+int netns_open_path(const struct host_netns *host, const char *path, const struct sandbox *sandbox);
+
+// What is at `path` had the sandbox's inode: is it certainly not the sandbox? Where that cannot be told, it is not certain.
+bool netns_is_another(const struct host_netns *host, const char *path,
+		      const struct sandbox *sandbox);
 
 // The calling thread into `fd`. Errors: CODE_NETNS.
 int netns_enter(int fd, struct error *err);

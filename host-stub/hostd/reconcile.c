@@ -59,14 +59,15 @@ void reconcile_close(struct reconcile *reconcile)
 // ---- evidence ------------------------------------------------------------------------------------
 
 // Is the path still the sandbox it was?
-static bool path_is_sandbox(const struct sandbox *sandbox)
+static bool path_is_sandbox(const struct hostd *hostd, const struct sandbox *sandbox)
 {
 	struct stat st;
 
 	if (sandbox->path[0] == '\0' || stat(sandbox->path, &st) < 0)
 		// An error other than "not there" proves nothing.
 		return sandbox->path[0] != '\0' && errno != ENOENT && errno != ENOTDIR;
-	return st.st_ino == sandbox->inode;
+	return st.st_ino == sandbox->inode &&
+	       !netns_is_another(&hostd->wiring.host, sandbox->path, sandbox);
 }
 
 // What has no netdev, has nothing that could be in a sandbox.
@@ -76,15 +77,28 @@ static bool is_home(const struct reconcile *reconcile, const struct attachment *
 	       wiring_is_home(&reconcile->home, attachment);
 }
 
-static bool looks_gone(const struct reconcile *reconcile, const struct attachment *attachment)
+static bool looks_gone(const struct reconcile *reconcile, const struct hostd *hostd,
+		       const struct attachment *attachment)
 {
-	return attachment->sandbox.inode != 0 && !path_is_sandbox(&attachment->sandbox) &&
-	       is_home(reconcile, attachment);
+	return attachment->sandbox.inode != 0 && is_home(reconcile, attachment) &&
+	       !path_is_sandbox(hostd, &attachment->sandbox);
+}
+
+static void mark_one(struct reconcile *reconcile, const struct hostd *hostd, const char *path,
+		     uint64_t inode)
+{
+	for (size_t i = 0; i < reconcile->count; i++) {
+		struct suspect *suspect = &reconcile->suspects[i];
+
+		if (suspect->sandbox.inode == inode && !suspect->process_inside)
+			suspect->process_inside =
+				!netns_is_another(&hostd->wiring.host, path, &suspect->sandbox);
+	}
 }
 
 // Mark the suspects that some process is inside of. Negative: /proc cannot be read, and nothing is
 // proven.
-static int mark_inhabited(struct reconcile *reconcile)
+static int mark_inhabited(struct reconcile *reconcile, const struct hostd *hostd)
 {
 	DIR *processes = opendir("/proc");
 	struct dirent *item;
@@ -97,12 +111,10 @@ static int mark_inhabited(struct reconcile *reconcile)
 
 		if (!isdigit((unsigned char)item->d_name[0]))
 			continue;
-		snprintf(path, sizeof(path), "%s/ns/net", item->d_name);
-		if (fstatat(dirfd(processes), path, &st, 0) < 0)
+		snprintf(path, sizeof(path), "/proc/%s/ns/net", item->d_name);
+		if (stat(path, &st) < 0)
 			continue; // has exited, or is a zombie: it is in no netns
-		for (size_t i = 0; i < reconcile->count; i++)
-			if (reconcile->suspects[i].sandbox.inode == st.st_ino)
-				reconcile->suspects[i].process_inside = true;
+		mark_one(reconcile, hostd, path, st.st_ino);
 	}
 	closedir(processes);
 	return 0;
@@ -139,7 +151,7 @@ static void look_at_one(struct reconcile *reconcile, struct hostd *hostd,
 	if (!keys_try_take(hostd->keys, &attachment->key))
 		return;
 	if (!delete_queue_has(hostd->deletes, &attachment->key)) {
-		if (looks_gone(reconcile, attachment))
+		if (looks_gone(reconcile, hostd, attachment))
 			suspect_one(reconcile, attachment);
 		else if (port_choice_has_netdev(attachment->port))
 			reconcile->counts.redressed +=
@@ -182,7 +194,8 @@ static int each_attachment(struct reconcile *reconcile, struct hostd *hostd,
 }
 
 // The kernel gives the inode of a dead netns to the next one at once. If a later container's sandbox
-// has a suspect's inode, and its function in it, the processes inside are that one's.
+// has a suspect's inode, and its function in it, the processes inside are that one's. (Needed only of
+// suspects without a cookie; of others it is certain already who is inside.)
 static void look_for_heir(struct reconcile *reconcile, struct hostd *hostd,
 			  const struct attachment *attachment)
 {
@@ -191,6 +204,7 @@ static void look_for_heir(struct reconcile *reconcile, struct hostd *hostd,
 
 		if (suspect->process_inside &&
 		    suspect->sandbox.inode == attachment->sandbox.inode &&
+		    suspect->sandbox.cookie == 0 &&
 		    attachment->created_unix_ms >= suspect->created_unix_ms &&
 		    strcmp(attachment->key.container_id, suspect->key.container_id) != 0 &&
 		    !is_home(reconcile, attachment))
@@ -209,8 +223,8 @@ static int look_for_heirs(struct reconcile *reconcile, struct hostd *hostd, stru
 // The attachment as the agent's Check has it now. One whose port the agent could not start is no less
 // gone for that; of it the reply has nothing, and what was listed counts: had it been attached anew
 // since, its function would not be at home.
-static bool is_still_gone(const struct reconcile *reconcile, const struct suspect *suspect,
-			  const struct reply *reply)
+static bool is_still_gone(const struct reconcile *reconcile, const struct hostd *hostd,
+			  const struct suspect *suspect, const struct reply *reply)
 {
 	struct attachment attachment = {.sandbox = suspect->sandbox,
 					.port = suspect->port,
@@ -220,9 +234,9 @@ static bool is_still_gone(const struct reconcile *reconcile, const struct suspec
 	if (reply->code == CODE_OK) {
 		attachment = reply->body.check;
 		return attachment.created_unix_ms == suspect->created_unix_ms &&
-		       looks_gone(reconcile, &attachment);
+		       looks_gone(reconcile, hostd, &attachment);
 	}
-	return reply->code == CODE_MISMATCH && looks_gone(reconcile, &attachment);
+	return reply->code == CODE_MISMATCH && looks_gone(reconcile, hostd, &attachment);
 }
 
 // Gone for the grace time: release it, unless a call for it has begun, or it is not the one that
@@ -244,7 +258,7 @@ static int reclaim(struct reconcile *reconcile, struct hostd *hostd, const struc
 	if (r == 0)
 		r = link_call(hostd->link, &request, hostd->config.timeout_ms, &reply, err);
 	if (r == 0) {
-		if (is_still_gone(reconcile, suspect, &reply)) {
+		if (is_still_gone(reconcile, hostd, suspect, &reply)) {
 			crash_point("hostd:reclaim:begun");
 			r = release_attachment(hostd, &detach, hostd->config.timeout_ms, NULL, err);
 			reconcile->counts.reclaimed += r == 0;
@@ -303,7 +317,7 @@ static int look(struct reconcile *reconcile, struct hostd *hostd, struct error *
 		return r; // what was not seen is not forgotten by that
 	if (reconcile->count == 0)
 		return 0;
-	if (mark_inhabited(reconcile) < 0) {
+	if (mark_inhabited(reconcile, hostd) < 0) {
 		log_warning("processes cannot be listed, nothing is reclaimed", "error=\"%m\"");
 		return 0;
 	}

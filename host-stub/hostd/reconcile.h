@@ -6,10 +6,13 @@
 //
 //   - the function's netdev is back in the host's netns: whatever sandbox there was has let go of it
 //   - the sandbox's path is not there, or is another netns by now
-//   - no process is in a netns of the sandbox's inode, unless that is a later container's by now
+//   - no process is in the sandbox
 //   - nobody is working on its key, and its release is not queued already
 //
-// One that was recorded without an inode can never be proven gone, and stays.
+// A sandbox is known by its netns's inode and cookie. The kernel gives the inode of a dead netns to the next one at once: of
+// an attachment that was recorded without a cookie (by an older hostd or agent, or on a kernel before 5.14), whoever has that
+// inode counts as its sandbox, unless that is provably a later container's. One that was recorded without
+// an inode can never be proven gone, and stays.
 //
 // And the other way round, sandboxes whose function came home without them: redress.h.
 //

@@ -46,7 +46,8 @@ static int dress(struct hostd *hostd, const struct attachment *listed, int netns
 	if (r < 0)
 		return err->code == CODE_NOT_FOUND ? 0 : r;
 	if (attachment.created_unix_ms != listed->created_unix_ms ||
-	    attachment.sandbox.inode != listed->sandbox.inode)
+	    attachment.sandbox.inode != listed->sandbox.inode ||
+	    attachment.sandbox.cookie != listed->sandbox.cookie)
 		return 0; // another one: for the next look
 	return wiring_dress(&hostd->wiring, netns_fd, &attachment, clock_ms() + DRESS_MS,
 			    ret_created, err);
@@ -66,8 +67,7 @@ bool redress_if_lost(struct hostd *hostd, const struct wiring_home *home,
 	    !wiring_is_home(home, attachment) ||
 	    wiring_netdev_name(&hostd->wiring, attachment, netdev, &error) < 0)
 		return false;
-	fd = netns_open_path(&hostd->wiring.host, attachment->sandbox.path,
-			     attachment->sandbox.inode);
+	fd = netns_open_path(&hostd->wiring.host, attachment->sandbox.path, &attachment->sandbox);
 	if (fd < 0)
 		return false;
 	r = dress(hostd, attachment, fd, &created, &error);

@@ -6,8 +6,8 @@
 //
 //   - the agent has the attachment, and says so now, with the key in hostd's hands
 //   - its function's netdev is on the host
-//   - its sandbox lives: the path is there, and is the netns of the inode that was recorded. A process in a netns of that inode
-//     would not do: the kernel gives the inode of a dead netns to the next one
+//   - its sandbox lives: the path is there, and is the netns of the inode and cookie that were recorded. Where no cookie was,
+//     a process in a netns of that inode would not do: the kernel gives the inode of a dead netns to the next one
 //   - nobody is working on its key, and its release is not queued
 //
 // What was lost with the netdev besides (what later plugins of the list, or the pod, have put on it) is not podport's to bring

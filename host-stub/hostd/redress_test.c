@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hostd/test_cmocka.h"
@@ -169,6 +170,35 @@ static void another_netns_at_the_path_gets_nothing(void **state)
 	close(other);
 }
 
+// The sandbox ends without a DEL, and the runtime makes another where it was. The kernel gives inodes of dead netns to new
+// ones at once; whether it has or not, the agent has it so here.
+static void a_later_netns_with_the_sandboxs_path_and_inode_gets_nothing(void **state)
+{
+	int next = test_sandbox_new();
+	struct request add = test_attach("b");
+	struct reply reply;
+	struct stat st;
+
+	if (test_netns_cookie(next) == 0)
+		skip(); // a kernel before 5.14
+	attach("a", sandbox);
+	unbind();
+	remove_path();
+	bind_path(next);
+	assert_int_equal(fstat(next, &st), 0);
+	hostd.memory->functions[0].attachment.sandbox.inode = st.st_ino;
+	test_function_new(0);
+	have_it_look();
+	assert_true(is_at_home(0));
+	assert_false(has_eth0(next));
+	// And the next pod does not keep what the last one had.
+	test_wait_for(test_agent_count(hostd.memory) == 0);
+	strcpy(add.body.attach.sandbox.path, path);
+	assert_int_equal(test_call(&hostd, &add, next, &reply), CODE_OK);
+	assert_true(has_eth0(next));
+	close(next);
+}
+
 static void what_is_being_deleted_is_left_alone(void **state)
 {
 	struct request detach = test_detach("a");
@@ -255,6 +285,7 @@ int main(int argc, char **argv)
 		TEST(it_waits_for_the_agent),
 		TEST(a_function_that_does_not_come_back_is_waited_for),
 		TEST(another_netns_at_the_path_gets_nothing),
+		TEST(a_later_netns_with_the_sandboxs_path_and_inode_gets_nothing),
 		TEST(what_is_being_deleted_is_left_alone),
 		TEST(what_waits_to_be_released_is_left_alone),
 		TEST(what_the_agent_does_not_confirm_is_left_alone),

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +57,23 @@ int test_sandbox_new(void)
 	must(setns(host, CLONE_NEWNET) == 0, "setns");
 	close(host);
 	return fd;
+}
+
+uint64_t test_netns_cookie(int netns_fd)
+{
+	int host = open_own_netns(), fd;
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	must(setns(netns_fd, CLONE_NEWNET) == 0, "setns");
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	must(fd >= 0, "socket");
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+		cookie = 0;
+	must(setns(host, CLONE_NEWNET) == 0, "setns");
+	close(fd);
+	close(host);
+	return cookie;
 }
 
 static int run(const char *format, va_list args)

@@ -19,6 +19,9 @@ void test_own_mounts(void);
 // A new netns; lo is up in it. The fd is the caller's.
 int test_sandbox_new(void);
 
+// Its SO_NETNS_COOKIE; 0: the kernel has none.
+uint64_t test_netns_cookie(int netns_fd);
+
 // Run a shell command in the test's host, or in a sandbox (by fd). Returns its exit status.
 int test_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int test_run_in(int netns_fd, const char *format, ...) __attribute__((format(printf, 2, 3)));

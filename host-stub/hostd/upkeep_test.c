@@ -195,6 +195,27 @@ static void attach(const char *id, const char *path, int sandbox)
 	assert_int_equal(test_call(&hostd, &request, sandbox, &reply), CODE_OK);
 }
 
+// A process that is in the netns until it is killed.
+static pid_t live_in(int netns_fd)
+{
+	int ready[2];
+	char byte = 0;
+	pid_t inside;
+
+	assert_int_equal(pipe(ready), 0);
+	inside = fork();
+	if (inside == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setns(netns_fd, CLONE_NEWNET) == 0 && write(ready[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return inside;
+}
+
 static void a_dead_sandbox_is_reclaimed_after_the_grace_time(void **state)
 {
 	char path[128];
@@ -255,13 +276,7 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 	// of "b" nobody can tell whether it is the same netns still.
 	attach("a", path, sandbox);
 	attach("b", "/run/netns/there-is-none", fd);
-	inside = fork();
-	if (inside == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		setns(fd, 0);
-		pause();
-		_exit(0);
-	}
+	inside = live_in(fd);
 	test_run_in(sandbox, "ip link del eth0");
 	test_run_in(fd, "ip link del eth0");
 	close(fd);
@@ -281,39 +296,113 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 	test_wait_for(test_agent_count(hostd.memory) == 0);
 }
 
-static void a_sandbox_whose_inode_another_pod_has_by_now_is_reclaimed(void **state)
+// hostd has compared everything with everything, a few times.
+static void have_it_look(void)
 {
-	int first = test_sandbox_new(), second = test_sandbox_new();
-	struct request net1 = test_attach("a");
+	struct request request = {.timeout_ms = 5000, .call = CALL_RECONCILE};
 	struct reply reply;
-	struct stat st;
-	pid_t inside;
 
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(test_call(&hostd, &request, -1, &reply), CODE_OK);
+}
+
+// Attach "a", whose sandbox then ends without a DEL. As if the kernel had given its inode to another netns, which it
+// does as it likes. Returns the sandbox as it was recorded.
+static struct sandbox *attach_and_give_inode_to(int other)
+{
+	struct sandbox *recorded = &hostd.memory->functions[0].attachment.sandbox;
+	int sandbox = test_sandbox_new();
+	struct stat st;
+
+	attach("a", "/run/netns/there-is-none", sandbox);
+	test_run_in(sandbox, "ip link del eth0");
+	close(sandbox);
+	assert_int_equal(fstat(other, &st), 0);
+	recorded->inode = st.st_ino;
+	return recorded;
+}
+
+static void a_sandbox_whose_inode_somebody_has_by_now_is_reclaimed(void **state)
+{
+	int other = test_sandbox_new();
+	pid_t inside = live_in(other);
+
+	if (test_netns_cookie(other) == 0)
+		skip(); // a kernel before 5.14
 	test_hostd_start(&hostd, "reclaim_grace_s: 1");
 	test_agent_up(&hostd);
-	inside = fork();
-	if (inside == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		setns(second, 0);
-		pause();
-		_exit(0);
-	}
-	attach("a", "/run/netns/there-is-none", first);
-	test_run_in(first, "ip link del eth0");
-	close(first);
+	attach_and_give_inode_to(other);
 	test_function_new(0);
-	// As if the kernel had given its inode to the second, which it does as it likes.
-	assert_int_equal(fstat(second, &st), 0);
-	hostd.memory->functions[0].attachment.sandbox.inode = st.st_ino;
+	test_wait_for(test_agent_count(hostd.memory) == 0);
+	assert_int_equal(kill(inside, 0), 0); // who had no part in it
+	kill(inside, SIGKILL);
+	waitpid(inside, NULL, 0);
+	close(other);
+}
+
+// It was attached by an older hostd, or on a kernel that has no cookies.
+static void without_a_cookie_whoever_has_the_inode_keeps_it(void **state)
+{
+	int other = test_sandbox_new();
+	pid_t inside = live_in(other);
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 0");
+	test_agent_up(&hostd);
+	attach_and_give_inode_to(other)->cookie = 0;
+	test_function_new(0);
+	have_it_look();
+	assert_int_equal(test_agent_count(hostd.memory), 1);
+	kill(inside, SIGKILL);
+	waitpid(inside, NULL, 0);
+	test_wait_for(test_agent_count(hostd.memory) == 0);
+	close(other);
+}
+
+// Two containers attach in one sandbox: that the later one's function is there says nothing against the earlier one.
+static void a_sandbox_that_another_container_shares_is_not_reclaimed(void **state)
+{
+	struct request other = test_attach("b");
+	int sandbox = test_sandbox_new();
+	pid_t inside = live_in(sandbox);
+	struct reply reply;
+
+	if (test_netns_cookie(sandbox) == 0)
+		skip();
+	test_hostd_start(&hostd, "reclaim_grace_s: 0");
+	test_agent_up(&hostd);
+	attach("a", "/run/netns/there-is-none", sandbox);
+	strcpy(other.body.attach.key.ifname, "net1");
+	assert_int_equal(test_call(&hostd, &other, sandbox, &reply), CODE_OK);
+	test_run_in(sandbox, "ip link del eth0");
+	test_function_new(0);
+	have_it_look();
+	assert_int_equal(test_agent_count(hostd.memory), 2);
+	kill(inside, SIGKILL);
+	waitpid(inside, NULL, 0);
+	test_wait_for(test_agent_count(hostd.memory) == 1);
+	close(sandbox);
+}
+
+static void without_a_cookie_a_later_pods_inode_is_not_the_sandboxs(void **state)
+{
+	int second = test_sandbox_new();
+	struct request net1 = test_attach("a");
+	pid_t inside = live_in(second);
+	struct reply reply;
+
+	test_hostd_start(&hostd, "reclaim_grace_s: 0");
+	test_agent_up(&hostd);
+	attach_and_give_inode_to(second)->cookie = 0;
+	test_function_new(0);
 	// Another interface of the same container there would prove that it is no other sandbox.
 	strcpy(net1.body.attach.key.ifname, "net1");
 	assert_int_equal(test_call(&hostd, &net1, second, &reply), CODE_OK);
-	usleep(3500000);
+	have_it_look();
 	assert_int_equal(test_agent_count(hostd.memory), 2);
 	// One of another container proves that it is.
 	attach("b", "/run/netns/there-is-none", second);
 	test_wait_for(!hostd.memory->functions[0].used);
-	usleep(2500000);
+	have_it_look();
 	assert_int_equal(test_agent_count(hostd.memory), 2);
 	kill(inside, SIGKILL);
 	waitpid(inside, NULL, 0);
@@ -378,7 +467,10 @@ int main(int argc, char **argv)
 		TEST(a_dead_sandbox_is_reclaimed_after_the_grace_time),
 		TEST(a_dead_sandbox_is_reclaimed_also_if_its_port_never_started),
 		TEST(a_sandbox_that_may_be_alive_is_not_reclaimed),
-		TEST(a_sandbox_whose_inode_another_pod_has_by_now_is_reclaimed),
+		TEST(a_sandbox_whose_inode_somebody_has_by_now_is_reclaimed),
+		TEST(without_a_cookie_whoever_has_the_inode_keeps_it),
+		TEST(a_sandbox_that_another_container_shares_is_not_reclaimed),
+		TEST(without_a_cookie_a_later_pods_inode_is_not_the_sandboxs),
 		TEST(what_is_being_attached_is_not_reclaimed),
 		TEST(an_attachment_left_by_a_killed_hostd_is_reclaimed),
 		TEST(a_function_back_under_a_foreign_name_is_renamed),

@@ -200,6 +200,7 @@ static int attach(struct hostd *hostd, struct work *work, struct error *err)
 	r = netns_verify(&hostd->wiring.host, work->netns_fd, &request->sandbox.inode, err);
 	if (r < 0)
 		return r;
+	request->sandbox.cookie = netns_cookie(&hostd->wiring.host, work->netns_fd);
 	r = attach_at_agent(hostd, work, &attachment, err);
 	if (r < 0)
 		return r;

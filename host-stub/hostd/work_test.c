@@ -57,10 +57,13 @@ static void a_pod_is_attached_checked_and_detached(void **state)
 
 	strcpy(attach.body.attach.pod.name, "web-0");
 	strcpy(attach.body.attach.pod.namespace_, "shop");
+	attach.body.attach.sandbox.inode = attach.body.attach.sandbox.cookie =
+		4711; // it sees for itself
 	assert_int_equal(test_call(&hostd, &attach, sandbox, &reply), CODE_OK);
 	assert_int_equal(reply.call, CALL_ATTACH);
 	assert_string_equal(reply.body.attach.pod.name, "web-0");
 	assert_int_not_equal(reply.body.attach.sandbox.inode, 0);
+	assert_int_equal(reply.body.attach.sandbox.cookie, test_netns_cookie(sandbox));
 	assert_int_equal(test_run_in(sandbox, "ip -4 addr show eth0 | grep -q 10.88.0.5"), 0);
 
 	check.body.check.has_expected = true;

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from simulation import wait_until
+from simulation import Netns, wait_until
 from traffic import Pinging, in_thread, tcp_transfer
 
 
@@ -212,6 +212,25 @@ def test_a_pod_whose_sandbox_is_gone_is_reclaimed_without_a_delete(sim):
                lambda: f"only the other is left: {sim.attachments()}")
     assert len([name for name in sim.host.links() if name.startswith("simnic0v")]) == sim.functions - 1
     other.check()
+
+
+def test_a_new_sandbox_in_a_dead_ones_place_gets_nothing_of_it_and_holds_nothing_up(sim):
+    pod, later = sim.pod().add(), sim.pod()
+    name, inode = pod.netns.name, os.stat(pod.netns.path).st_ino
+    pod.gone()
+    later.netns.delete()
+    # The kernel gives inodes of dead namespaces to new ones. Where somebody else was faster, it is another at the same path still.
+    for _ in range(50):
+        later.netns = Netns(name)
+        if os.stat(later.netns.path).st_ino == inode:
+            break
+        later.netns.delete()
+    else:
+        later.netns = Netns(name)
+    wait_until(lambda: sim.attachments() == [], lambda: f"the dead one is reclaimed: {sim.attachments()}\n{sim.logs()}")
+    assert set(later.links()) == {"lo"}
+    later.add().ping(sim.gateway(4))
+    later.delete()
 
 
 def test_a_pod_whose_sandbox_has_lost_its_name_but_lives_is_not_reclaimed(sim):
