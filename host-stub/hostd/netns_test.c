@@ -111,7 +111,7 @@ static void a_netns_has_a_cookie_of_its_own_and_keeps_it(void **state)
 
 static void what_has_a_dead_sandboxs_inode_is_not_the_sandbox(void **state)
 {
-	enum { TRIES = 200, INTERVAL_US = 5000 };
+	enum { TRIES = 20, INTERVAL_US = 5000 };
 	int fd = test_sandbox_new(), next = -1;
 	struct sandbox dead = sandbox_of(fd), alive = dead;
 
