@@ -303,6 +303,8 @@ void control_notice(const struct control *control, char ret_text[LIMIT_TEXT + 1]
 		append(ret_text, "uplink: %s", control->uplink_error.message);
 	if (control->wire_error.code != CODE_OK)
 		append(ret_text, "uplink: %s", control->wire_error.message);
+	else if (control->wire_down && uplink_is_configured(&control->uplink))
+		append(ret_text, "uplink: its link is down");
 	if (control->publish_error.code != CODE_OK)
 		append(ret_text, "published ports: %s", control->publish_error.message);
 	if (first != NULL)

@@ -84,10 +84,12 @@ static void the_addresses_are_announced_when_the_cable_is_in_again(void **state)
 		control_retry(agent.control);
 		control_retry(agent.control);
 		assert_int_equal(again - 1, fake_nic.announcements);
+		assert_string_equal("uplink: its link is down", notice(&agent));
 		uplink_port()->link_down = false;
 		control_retry(agent.control);
 		control_retry(agent.control);
 		assert_int_equal(again, fake_nic.announcements);
+		assert_string_equal("", notice(&agent));
 	}
 	test_agent_destroy(&agent);
 }
