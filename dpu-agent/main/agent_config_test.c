@@ -360,6 +360,40 @@ static void an_error_names_file_line_and_key(void **state)
 	}
 }
 
+static void what_only_a_start_takes_is_told_from_what_may_change(void **state)
+{
+	static const struct {
+		const char *text, *key;
+	} cases[] = {
+		{NIC, NULL},
+		{NIC "log_level: info\n" UPLINK "limits: {slow_path_pps: none}\n", NULL},
+		{NIC UPLINK "masquerade: {ipv4: true, connections: 4096}\n", NULL},
+		{NIC "metrics: 127.0.0.1:9473\n", "metrics"},
+		{NIC "log_level: debug\n", "log_level"},
+		{"nic: {device: net_x0, functions: 5}\n", "nic.functions"},
+		{"nic: {device: net_x0, functions: 4, offload: false}\n", "nic.offload"},
+		{NIC "dpdk: {workers: 2}\n", "dpdk.workers"},
+		{NIC "dpdk: {drivers: [/dev/null]}\n", "dpdk.drivers"},
+		{NIC "pod_network: {ipv4: 10.1.0.0/16}\n", "pod_network"},
+		{NIC "vhost: {socket_dir: /run/x}\n", "vhost"},
+	};
+	static struct agent_config before, after;
+	struct error err;
+
+	assert_int_equal(0, load(NIC, &before, &err));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *key;
+
+		if (load(cases[i].text, &after, &err) < 0)
+			fail_msg("%s", err.message);
+		key = agent_config_difference(&before, &after);
+		if (cases[i].key == NULL)
+			assert_null(key);
+		else
+			assert_string_equal(cases[i].key, key);
+	}
+}
+
 static void a_limit_may_be_none(void **state)
 {
 	struct agent_config config;
@@ -389,6 +423,7 @@ int main(void)
 		cmocka_unit_test(
 			netdevs_by_vhost_net_are_there_without_a_word_and_checked_if_asked_for),
 		cmocka_unit_test(every_key_is_taken),
+		cmocka_unit_test(what_only_a_start_takes_is_told_from_what_may_change),
 		cmocka_unit_test(a_limit_may_be_none),
 		cmocka_unit_test(the_example_in_packaging_is_good),
 		cmocka_unit_test(an_error_names_file_line_and_key),

@@ -73,5 +73,9 @@ struct agent_config {
 // Load and check. Errors: -EINVAL with file, line and key; the errno of reading it.
 int agent_config_load(const char *file, struct agent_config *ret_config, struct error *err);
 
+// The first key or section that differs, of those that are only taken at a start; NULL: none. The others
+// (uplink, masquerade, limits) may change while the agent runs.
+const char *agent_config_difference(const struct agent_config *a, const struct agent_config *b);
+
 bool agent_config_has_network(const struct agent_config *config);
 bool agent_config_has_tls(const struct agent_config *config);

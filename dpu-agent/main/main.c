@@ -122,6 +122,7 @@ static void reread_masquerade(const struct agent_config *fresh)
 static void reread_config(struct agent *agent)
 {
 	static struct agent_config fresh;
+	const char *changed;
 	struct error err = {0};
 
 	if (agent_config_load(agent->config_file, &fresh, &err) < 0) {
@@ -134,6 +135,11 @@ static void reread_config(struct agent *agent)
 	if (control_set_uplink(agent->control, &fresh.uplink, &err) < 0)
 		log_error("the uplink stays as it is", "error=\"%s\"", err.message);
 	datapath_set_limits(&fresh.limits);
+	changed = agent_config_difference(&agent->config, &fresh);
+	if (changed != NULL)
+		log_warning("only uplink, masquerade and limits change before the agent is started "
+			    "again",
+			    "first_other=%s", changed);
 	log_info("configuration taken again", "file=%s", agent->config_file);
 }
 
