@@ -20,6 +20,3 @@ void trace_text_summary(const struct trace_record *record, char ret_text[LIMIT_S
 // What became of it in this step, and why. Printable.
 void trace_text_step(const struct trace_record *record, uint32_t index,
 		     const struct trace_names *names, char ret_text[LIMIT_STEP_TEXT + 1]);
-
-// "" if nothing is known beyond the reason's name.
-const char *trace_text_reason(const char *reason);

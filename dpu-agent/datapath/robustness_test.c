@@ -4,6 +4,7 @@
 // is counted, and every buffer comes back.
 
 #include "datapath/graph_test.h"
+#include "proto/base/drop_reason.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -568,15 +569,18 @@ static void counters_start_again_when_they_are_cleared(void **state)
 	assert_int_equal(1, counters.rx_packets);
 }
 
-static void every_drop_reason_has_a_name_of_its_own(void **state)
+static void every_drop_reason_has_a_name_of_its_own_and_words_for_it(void **state)
 {
 	for (size_t i = 0; i < datapath_drop_reason_count(); i++) {
 		assert_true(strlen(datapath_drop_reason_name(i)) > 0);
+		if (drop_reason_text(datapath_drop_reason_name(i))[0] == '\0')
+			fail_msg("%s", datapath_drop_reason_name(i));
 		for (size_t k = 0; k < i; k++)
 			assert_string_not_equal(datapath_drop_reason_name(k),
 						datapath_drop_reason_name(i));
 	}
 	assert_string_equal("unknown", datapath_drop_reason_name(datapath_drop_reason_count()));
+	assert_string_equal("", drop_reason_text("of-a-newer-agent"));
 }
 
 int main(void)
@@ -594,7 +598,7 @@ int main(void)
 		GRAPH_TEST(a_slot_or_address_in_use_is_refused),
 		GRAPH_TEST(every_slot_can_be_used_and_every_address_found),
 		GRAPH_TEST(counters_start_again_when_they_are_cleared),
-		GRAPH_TEST(every_drop_reason_has_a_name_of_its_own),
+		GRAPH_TEST(every_drop_reason_has_a_name_of_its_own_and_words_for_it),
 	};
 
 	return cmocka_run_group_tests(tests, graph_start, graph_stop);

@@ -71,6 +71,7 @@ static enum fake_answer three_ports(const struct fake_call *call, struct reply *
 		ports[1].has_key = ports[2].has_key = false;
 		ports[1].slot = 1;
 		strcpy(ports[1].kind, "uplink");
+		strcpy(ports[0].drops[0].reason, "no-such-pod");
 		ports[2].slot = 2;
 		return FAKE_REPLY;
 	}
@@ -104,6 +105,7 @@ static void ports_and_limits_are_shown_of_one_pod(void **state)
 	assert_null(strstr(output, "uplink"));
 	assert_null(strstr(output, "--all"));
 	assert_int_equal(run("ports web-0 --drops"), 0);
+	assert_has(output, "the address is of the pod network, and no pod has it");
 	assert_null(strstr(output, "\n   2 "));
 	assert_int_equal(run("ports web-0 --json"), 0);
 	assert_null(strstr(output, "\"slot\": 2"));

@@ -10,6 +10,7 @@
 #include "ctl/format.h"
 #include "ctl/lookup.h"
 #include "ctl/table.h"
+#include "proto/base/drop_reason.h"
 
 static const char *pod_of(const struct podport_port *port, const struct podport_pods *pods,
 			  struct text *text)
@@ -127,6 +128,7 @@ static void print_drops(const struct podport_ports *ports, const struct podport_
 						      {.name = "POD"},
 						      {.name = "REASON"},
 						      {.name = "PACKETS", .right = true},
+						      {.name = "MEANING"},
 						      {.name = NULL}};
 	struct table *table = table_new(columns);
 	struct text text;
@@ -144,6 +146,7 @@ static void print_drops(const struct podport_ports *ports, const struct podport_
 			snprintf(text.text, sizeof(text.text), "%llu",
 				 (unsigned long long)port->drops[j].packets);
 			table_put(table, text.text);
+			table_put(table, drop_reason_text(port->drops[j].reason));
 		}
 	}
 	if (table_rows(table) == 0)
