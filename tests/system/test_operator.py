@@ -2,10 +2,13 @@
 """What an operator sees."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
 from eswitch import Telemetry
+from simulation import BIN, ROOT
 
 
 @pytest.mark.parametrize("what", ["status", "pods", "ports", "ipam", "flows", "offload"])
@@ -16,6 +19,28 @@ def test_every_table_exists_for_people_and_for_programs(sim, what):
     assert text.strip()
     if what == "pods":
         assert pod.ipv4 in text and pod.ipv6 in text
+
+
+def complete(sim, *words):
+    """What bash offers for the last of these words."""
+    result = subprocess.run(
+        ["bash", "-c", f'. {ROOT}/packaging/podportctl.bash; COMP_WORDS=(podportctl "$@"); COMP_CWORD=$#; _podportctl; printf "%s\\n" "${{COMPREPLY[@]}}"',
+         "bash", *words], capture_output=True, text=True, check=True,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PODPORT_SOCKET": str(sim.hostd_socket)})
+    assert not result.stderr, result
+    return set(result.stdout.split())
+
+
+def test_the_shell_completes_commands_options_and_pods(sim):
+    pod = sim.pod().add()
+    assert {"status", "pods", "capture"} <= complete(sim, "") and complete(sim, "na") == {"nat"} == complete(sim, "--json", "na")
+    assert complete(sim, "help", "band") == {"bandwidth"}
+    assert "--drops" in complete(sim, "ports", "--") and "--drops" not in complete(sim, "pods", "--")
+    for command in "ports", "flows", "trace", "capture", "nat":
+        assert pod.container_id in complete(sim, command, ""), command
+    assert complete(sim, "trace", pod.container_id[:-1]) == {pod.container_id}
+    assert not complete(sim, "ipam", "") and not complete(sim, "trace", "--seconds", "")
+    assert complete(sim, "network", "") == {"set"}
 
 
 def test_status_tells_how_much_is_used(sim):
