@@ -231,6 +231,29 @@ static void a_reset_that_cannot_be_judged_ends_it_soon_if_nothing_follows(void *
 	assert_true(entry_at(place).expires_s >= test_config.timeouts.tcp_established);
 }
 
+// Its rules take a moment to go, and match what acknowledges a FIN.
+static void one_whose_last_acknowledgement_was_not_seen_waits_no_longer_than_any_other(void **state)
+{
+	uint16_t port = tcp_connection();
+	uint32_t place = carry();
+
+	assert_int_equal(tcp_out(TCP_FIN | TCP_ACK, 101, 501), CONNTRACK_PASS);
+	assert_int_equal(recalls, 1);
+	assert_int_equal(tcp_in(port, TCP_FIN | TCP_ACK, 501, 102), CONNTRACK_PASS);
+	conntrack_carry_end(table, place,
+			    &(struct conntrack_unseen){.packets = {1, 0}, .bytes = {40, 0}}, 0);
+	assert_string_equal(entry_at(place).state, "LAST_ACK");
+	assert_true(test_config.timeouts.tcp_time_wait < test_config.timeouts.tcp_closing);
+	assert_in_range(entry_at(place).expires_s, test_config.timeouts.tcp_time_wait - 1,
+			test_config.timeouts.tcp_time_wait + 1);
+	// It was lost after all.
+	pass_time(100);
+	assert_int_equal(tcp_in(port, TCP_FIN | TCP_ACK, 501, 102), CONNTRACK_PASS);
+	assert_true(entry_at(place).expires_s >= test_config.timeouts.tcp_time_wait - 1);
+	assert_int_equal(tcp_out(TCP_ACK, 102, 502), CONNTRACK_PASS);
+	assert_string_equal(entry_at(place).state, "TIME_WAIT");
+}
+
 static void unseen_packets_keep_it_alive_and_are_counted(void **state)
 {
 	udp_flow();
@@ -559,6 +582,7 @@ int main(void)
 		TEST(what_comes_back_is_let_pass_wherever_its_windows_are),
 		TEST(one_that_was_never_accepted_keeps_its_windows),
 		TEST(a_reset_that_cannot_be_judged_ends_it_soon_if_nothing_follows),
+		TEST(one_whose_last_acknowledgement_was_not_seen_waits_no_longer_than_any_other),
 		TEST(unseen_packets_keep_it_alive_and_are_counted),
 		TEST(when_its_time_is_up_it_is_asked_back_and_may_live_on),
 		TEST(who_cannot_be_told_is_told_later),

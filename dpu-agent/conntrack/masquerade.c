@@ -34,8 +34,11 @@ static uint32_t tcp_timeout(const struct conntrack_timeouts *timeouts, const str
 		return tcp->sides[REPLY].seen ? timeouts->tcp_established : timeouts->tcp_opening;
 	case TCP_STATE_FIN_WAIT:
 	case TCP_STATE_CLOSE_WAIT:
-	case TCP_STATE_LAST_ACK:
 		return timeouts->tcp_closing;
+	case TCP_STATE_LAST_ACK:
+		// The last acknowledgement may have passed unseen; if it was lost, another FIN is seen.
+		return tcp->unseen ? RTE_MIN(timeouts->tcp_closing, timeouts->tcp_time_wait)
+				   : timeouts->tcp_closing;
 	case TCP_STATE_TIME_WAIT:
 		return timeouts->tcp_time_wait;
 	case TCP_STATE_CLOSE:
