@@ -328,7 +328,7 @@ static void another_gateway_has_the_host_leave(void **state)
 
 	fake_connections.host_heard = true;
 	expect_added(&event);
-	assert_true(host_rules()->present);
+	assert_int_equal(host_rules()->rules, 2 * FAKE_POD_RULES);
 	test_simple(&call, CALL_SET_POD_NETWORK);
 	set = &call.request.body.set_pod_network;
 	set->has_ipv4 = true;
@@ -341,7 +341,11 @@ static void another_gateway_has_the_host_leave(void **state)
 	test_must_run(&agent, &call);
 	test_call_clear(&call);
 	assert_int_equal(fake_nic.ports[FAKE_FUNCTIONS_MAX].config.mtu, 1400);
-	assert_false(host_rules()->present);
+	assert_int_equal(host_rules()->rules, 0);
+	fake_connections.host_heard = true;
+	control_neighbours_changed(agent.control);
+	assert_int_equal(host_rules()->rules, 2 * FAKE_POD_RULES);
+	assert_int_equal(host_rules()->pod.mtu, 1400);
 }
 
 static void another_uplink_sends_all_of_them_back(void **state)

@@ -78,31 +78,45 @@ static bool find_host(const struct control *control, struct offload_pod *ret_hos
 	return datapath_host_mac(ret_host->slot, &ret_host->mac);
 }
 
-// One with several addresses, which are heard in turn, is not followed to each of them.
+// Not for ever: what they have counted is its port's, which stays.
+static void withdraw_host(struct control *control)
+{
+	if (control->host_offloaded)
+		offload_withdraw(control->config.offload,
+				 port_slot(nic_port(control->config.nic, PORT_HOST, 0)));
+	control->host_offloaded = false;
+}
+
+// One that is heard from several addresses in turn is left to the agent, who sends to the last of them at once.
 bool rules_follow_host(struct control *control)
 {
 	const int64_t now_ms = control_now_ms();
+	const bool steady = now_ms - control->host_ms >= HOST_STAYS_MS;
 	struct offload_pod host;
 
 	if (!control->offload_begun || !find_host(control, &host))
 		return control->host_offloaded;
-	if (control->host_offloaded &&
-	    (memcmp(&host.mac, &control->host_mac, sizeof(host.mac)) == 0 ||
-	     now_ms - control->host_ms < HOST_STAYS_MS))
-		return true;
-	control->host_offloaded = true;
-	control->host_mac = host.mac;
-	control->host_ms = now_ms;
-	offload_add(control->config.offload, &host, 1);
+	const bool moved = memcmp(&host.mac, &control->host_mac, sizeof(host.mac)) != 0;
+	if (moved) {
+		control->host_mac = host.mac;
+		control->host_ms = now_ms;
+	}
+	if (!steady && (moved || !control->host_offloaded)) {
+		withdraw_host(control);
+		return false;
+	}
+	if (moved || !control->host_offloaded) {
+		offload_add(control->config.offload, &host, 1);
+		offload_restore(control->config.offload, host.slot);
+		control->host_offloaded = true;
+	}
 	return true;
 }
 
 void rules_leave_host(struct control *control)
 {
-	if (control->host_offloaded)
-		offload_remove(control->config.offload,
-			       port_slot(nic_port(control->config.nic, PORT_HOST, 0)));
-	control->host_offloaded = false;
+	withdraw_host(control);
+	control->host_ms = 0; // wherever the port that comes hears it is where it is
 }
 
 int rules_check(struct control *control, const struct pod *pod, struct error *err)

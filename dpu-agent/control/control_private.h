@@ -50,10 +50,10 @@ struct control {
 	struct error host_port_error, uplink_error; // code CODE_OK: started, or not wanted
 	bool offload_begun;                         // the uplink port has been started
 	struct offload_pod *offload_wanted;         // room for one of each function
-	bool host_offloaded;                        // as being at host_mac, since host_ms
-	struct mac host_mac;
-	int64_t host_ms;
-	size_t retry_cursor; // index in pods->sorted
+	bool host_offloaded;                        // as being at host_mac
+	struct mac host_mac;                        // as it was heard last
+	int64_t host_ms;                            // since when
+	size_t retry_cursor;                        // index in pods->sorted
 	// Drops are what was counted for attachments whose slots others have now.
 	struct control_counts counts;
 	struct next_hop *next_hops; // of carried connections; by number
@@ -240,7 +240,7 @@ int rules_check(struct control *control, const struct pod *pod, struct error *er
 // Shared rules, and those of all pods.
 void rules_begin(struct control *control);
 // The host is to the e-switch a pod with the gateway's addresses, at the MAC address that it has sent from last. Whenever
-// that may be another one. False: nothing was heard of it.
+// that may be another one. False: it has no rules, nothing was heard of it or it is heard from here and there.
 bool rules_follow_host(struct control *control);
 // Before its port is stopped.
 void rules_leave_host(struct control *control);

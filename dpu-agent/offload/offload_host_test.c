@@ -222,14 +222,28 @@ static void before_its_port_stops_it_has_left(void **state)
 	add_host_call(0, 0);
 	add_host_call(2, 1);
 	run_connections();
-	const uint32_t removals = fake.removals;
-	offload_remove(offload, FAKE_HOST);
-	assert_int_equal(fake.removals - removals, GATE + POD_RULES);
-	assert_int_equal(fake_rules_with("00:66 to=1"), 0);
-	assert_int_equal(fake_rules_with("g1 p2 port=1 "), 0);
-	run_until_done();
+	fake_hit("g2 p0 port=1 type=0800", 5, 500);
+	fake_hit("tcp=4000-8080", 2, 200);
+	offload_withdraw(offload, FAKE_HOST);
+	assert_int_equal(fake_rules_with("00:66"), 0);
+	assert_int_equal(fake_rules_with("port=1 "), 0);
+	assert_int_equal(fake_rules_with(" ip.dst=10.88.0.1 "), 0);
 	assert_int_equal(connection_rules(), 0);
+	assert_int_equal(try_host_call(4, 0, 0x66), -EBUSY);
+	assert_int_equal(summary().rules_missing, 0);
+	assert_int_equal(status_of_host().rx_packets, 7);
 	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
+	run_until_done();
+	// And it comes back as another.
+	add_host(0x67);
+	assert_int_equal(fake_rules_with("00:67"), 0);
+	offload_restore(offload, FAKE_HOST);
+	assert_int_equal(status_of_host().state, OFFLOAD_FULL);
+	assert_int_equal(fake_rules_with("src=02:00:00:00:00:67 "), 2);
+	assert_int_equal(status_of_host().rx_packets, 7);
+	assert_int_equal(try_host_call(4, 0, 0x67), 0);
+	run_connections();
+	assert_int_equal(connection_rules(), 2);
 }
 
 static void a_reset_of_the_hosts_function_is_its_own(void **state)
