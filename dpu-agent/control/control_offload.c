@@ -10,6 +10,7 @@
 
 #include "control/control_private.h"
 #include "datapath/datapath.h"
+#include "datapath/neighbour.h"
 #include "proto/base/text.h"
 
 enum { HOST_STAYS_MS = 1000 };
@@ -109,6 +110,8 @@ bool rules_follow_host(struct control *control)
 		offload_add(control->config.offload, &host, 1);
 		offload_restore(control->config.offload, host.slot);
 		control->host_offloaded = true;
+		// What it says from now on the e-switch does not tell. If that was not the host, it is heard by this.
+		neighbours_ask_host(host.slot);
 	}
 	return true;
 }

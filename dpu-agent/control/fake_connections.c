@@ -79,6 +79,11 @@ void neighbours_use(uint32_t number)
 	fake_connections.used_hop = number;
 }
 
+void neighbours_ask_host(uint32_t slot)
+{
+	fake_connections.host_asked++;
+}
+
 // ---- the e-switch ----------------------------------------------------------------------------------
 
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1])

@@ -17,6 +17,7 @@ struct fake_connections {
 	bool full;
 	bool host_heard; // on its port
 	struct mac host_mac;
+	unsigned int host_asked; // how often
 	uint32_t hop; // number of the neighbour on the wire; 0: it is not there
 	struct mac hop_mac;
 

@@ -427,3 +427,15 @@ void neighbours_stop(void)
 	rte_free(shared);
 	table.shared = NULL;
 }
+
+void neighbours_ask_host(uint32_t slot)
+{
+	const struct datapath_router *router = &datapath_current()->router;
+	struct neighbour_key key = {.slot = (uint16_t)slot, .is_ipv6 = !router->has_ipv4};
+
+	if (key.is_ipv6)
+		memcpy(key.address, &router->gateway_ipv6, 16);
+	else
+		memcpy(key.address, &router->gateway_ipv4, 4);
+	neighbour_ask(&key, NULL);
+}

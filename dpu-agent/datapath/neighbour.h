@@ -68,3 +68,5 @@ uint32_t neighbours_find(uint32_t slot, bool is_ipv6, const uint8_t address[16],
 			 struct mac *ret_mac);
 // It is sent to by somebody whom workers do not see: its address is confirmed from time to time, as for them.
 void neighbours_use(uint32_t number);
+// Ask all behind the host's port who has the gateway's address: the answer comes from where the host is (datapath_host_mac).
+void neighbours_ask_host(uint32_t slot);

@@ -5,6 +5,7 @@
 
 #include "datapath/graph_test.h"
 
+#include "datapath/neighbour.h"
 #include "datapath/worker.h"
 
 static struct frame f, got;
@@ -56,6 +57,16 @@ static void assert_asked_by_solicitation(void)
 	assert_memory_equal(&address, got.bytes + got.l4 + 8, 16);
 	assert_memory_equal(router_mac, got.bytes + got.l4 + 26, 6);
 	assert_true(l4_checksum_good(&got));
+}
+
+// By whatever address it is known: what was heard last need not have been the host.
+static void a_host_that_is_known_is_asked_all_the_same(void **state)
+{
+	host_answers();
+	neighbours_ask_host(HOST);
+	run();
+	assert_asked_by_arp();
+	assert_nothing_out();
 }
 
 // What came out is the frame, as the router passes it on to the host.
@@ -244,6 +255,7 @@ int main(void)
 		GRAPH_TEST(the_first_ipv4_packet_waits_for_the_answer),
 		GRAPH_TEST(the_first_ipv6_packet_waits_for_the_answer),
 		GRAPH_TEST(waiting_packets_keep_their_order),
+		GRAPH_TEST(a_host_that_is_known_is_asked_all_the_same),
 		GRAPH_TEST(a_host_that_does_not_answer_is_not_waited_for),
 		GRAPH_TEST(a_packet_does_not_wait_for_ever),
 		GRAPH_TEST(a_host_that_did_not_answer_is_asked_again_later),

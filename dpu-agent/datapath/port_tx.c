@@ -129,6 +129,8 @@ static void request_offload(struct rte_mbuf *m, const struct graph_port *out, ui
 // RFC 2464 section 7.
 static struct rte_ether_addr group_mac(const struct rte_mbuf *m)
 {
+	if (packet_meta(m)->ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP))
+		return (struct rte_ether_addr){{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 	const uint8_t *group = ipv6_destination(rte_pktmbuf_mtod(m, const struct rte_ipv6_hdr *));
 
 	return (struct rte_ether_addr){{0x33, 0x33, group[12], group[13], group[14], group[15]}};

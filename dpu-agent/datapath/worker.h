@@ -199,7 +199,7 @@ struct packet_meta {
 	rte_be16_t ether_type; // for port_tx
 	uint8_t reason;        // enum drop_reason, for the drop node and the error nodes
 	bool link_multicast;   // came to a group address of layer 2
-	bool out_group; // for port_tx: to the group that the IPv6 destination is, not to the port's MAC
+	bool out_group; // for port_tx: to the group that the IPv6 destination is, or ARP to all, not to the port's MAC
 	uint8_t icmp_type; // for icmp4_error and icmp6_error
 	uint8_t icmp_code;
 	uint32_t icmp_value; // MTU, host order

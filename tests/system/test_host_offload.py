@@ -6,13 +6,17 @@ import re
 import signal
 
 import pytest
+from scapy.layers.inet6 import ICMPv6ND_RS, IPv6
+from scapy.layers.l2 import ARP, Ether
 
 from eswitch import misbehave, offload, rules_in_nic
 from simulation import wait_until
+from traffic import first_frame, raw_socket
 from world import World, uplink_yaml
 
 FAMILIES = [4, 6]
 PF = 65535
+STRANGER = "02:00:00:00:99:99"
 
 
 def host_port(sim):
@@ -74,3 +78,22 @@ def test_the_hosts_rules_come_back_after_whatever_ends_them(make_sim, arguments)
         until_offloaded(sim, sim.pod().add())
     finally:
         world.close()
+
+
+def test_a_host_that_says_nothing_is_reached_after_somebody_else_was_heard_at_its_port(make_sim):
+    sim = make_sim()
+    pod = sim.pod().add()
+    until_offloaded(sim, pod)
+    own = sim.host.links()["podport0"]["address"]
+
+    def asks_for_host(frame):
+        return frame[12:14] == b"\x08\x06" and Ether(frame)[ARP].op == 1 and Ether(frame)[ARP].pdst == sim.gateway(4)
+
+    with raw_socket(sim.host, "podport0") as raw:
+        raw.send(bytes(Ether(src=STRANGER, dst="33:33:00:00:00:02") / IPv6(src="fe80::99", dst="ff02::2", hlim=255) / ICMPv6ND_RS()))
+        first_frame(raw, asks_for_host, "the question where the host is")
+    for family in FAMILIES:
+        pod.ping(sim.gateway(family))
+    wait_until(lambda: sum(own in rule for rule in rules(sim)) == 4 and not any(STRANGER in rule for rule in rules(sim)),
+               lambda: f"the e-switch knows where the host is: {rules(sim)}")
+    until_offloaded(sim, pod)
