@@ -165,17 +165,18 @@ def test_nothing_arrives_any_more_when_the_pod_that_publishes_is_gone(node):
                 pod.try_delete()
 
 
-@pytest.mark.parametrize("traced", ["client", "server"])
-def test_a_trace_of_either_pod_sees_what_was_carried(node, traced):
+@pytest.mark.parametrize("caller,traced", [("a pod", "client"), ("a pod", "server"), ("the host", "server")])
+def test_a_trace_of_either_pod_sees_what_was_carried(node, caller, traced):
     sim = node()
-    client, server = sim.pod().add(), publishing(sim, PORT)
-    talk = call(CallTcp, client, server, 4)
+    client, server = sim.pod().add() if caller == "a pod" else sim.host, publishing(sim, PORT)
+    talk = CallTcp(server, client, 4, PORT, PORT, sim.gateway(4) if client is sim.host else client.ipv4)
     until_carried(sim, talk)
     with Watching(sim, "trace", client if traced == "client" else server, "--all", "--count", 4, "tcp") as watching:
         talk.talk(4)
         told = watching.wait()
     assert len(told["packets"]) == 4 and told["withdrawn"] and "masquerade_hairpin" in str(told), told
-    talk.talk(1)
+    # What has been carried is so again.
+    until_carried(sim, talk)
     talk.close()
     until_none_carried(sim)
 
