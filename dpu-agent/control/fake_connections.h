@@ -18,7 +18,7 @@ struct fake_connections {
 	bool host_heard; // on its port
 	struct mac host_mac;
 	unsigned int host_asked; // how often
-	uint32_t hop; // number of the neighbour on the wire; 0: it is not there
+	uint32_t hop;            // number of the neighbour on the wire; 0: it is not there
 	struct mac hop_mac;
 
 	struct carry_event events[FAKE_EVENTS_MAX]; // not yet taken
