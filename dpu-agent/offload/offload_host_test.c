@@ -246,6 +246,32 @@ static void before_its_port_stops_it_has_left(void **state)
 	assert_int_equal(connection_rules(), 2);
 }
 
+static void what_the_nic_does_not_remove_is_removed_before_it_comes_back(void **state)
+{
+	start();
+	add_host(0x66);
+	add_host_call(0, 0);
+	run_connections();
+	fake.fail_removals = true;
+	offload_withdraw(offload, FAKE_HOST);
+	assert_true(fake_rules_with("00:66") > 0);
+	assert_int_equal(status_of_host().state, OFFLOAD_NONE);
+	add_host(0x67);
+	offload_restore(offload, FAKE_HOST);
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("00:67"), 0);
+	assert_int_equal(status_of_host().state, OFFLOAD_NONE);
+	assert_true(summary().rules_missing > 0);
+	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
+	fake.fail_removals = false;
+	offload_retry(offload);
+	run_until_done();
+	assert_int_equal(fake_rules_with("00:66"), 0);
+	assert_int_equal(connection_rules(), 0);
+	assert_int_equal(status_of_host().state, OFFLOAD_FULL);
+	assert_int_equal(summary().rules_missing, 0);
+}
+
 static void a_reset_of_the_hosts_function_is_its_own(void **state)
 {
 	const struct offload_connection of_pods = call(1, 0, false, true, 4001);
@@ -290,6 +316,7 @@ int main(void)
 		TEST(a_host_that_was_not_heard_has_none),
 		TEST(at_another_address_it_has_nothing_of_before),
 		TEST(before_its_port_stops_it_has_left),
+		TEST(what_the_nic_does_not_remove_is_removed_before_it_comes_back),
 		TEST(a_reset_of_the_hosts_function_is_its_own),
 		TEST(a_nic_without_such_a_port_has_no_such_rules),
 	};

@@ -33,7 +33,7 @@ def until_offloaded(sim, pod):
     for family in FAMILIES:
         def is_offloaded(family=family):
             before = host_port(sim)
-            pod.ping(sim.gateway(family), count=1)
+            pod.ping(sim.gateway(family), count=1, check=False)
             after = host_port(sim)
             return all(after[f"offloaded_{way}_packets"] > before[f"offloaded_{way}_packets"] for way in ("rx", "tx"))
         wait_until(is_offloaded, lambda: f"the host is reached by the e-switch: {rules(sim)}\n{host_port(sim)}\n{sim.agent.tail()}")
@@ -76,6 +76,13 @@ def test_the_hosts_rules_come_back_after_whatever_ends_them(make_sim, arguments)
         assert offload(sim)["rules_missing"] == 0
         sim.restart(sim.agent)
         until_offloaded(sim, sim.pod().add())
+        # Another gateway: nothing is left of the first.
+        for pod in list(sim.pods):
+            pod.delete()
+        first, sim.ipv4, sim.ipv6 = sim.gateway(4), "10.99.0.0/16", "fd00:10:99::/64"
+        sim.podportctl("network", "set", sim.ipv4, sim.ipv6)
+        until_offloaded(sim, sim.pod().add())
+        assert not any(first in rule for rule in rules(sim))
     finally:
         world.close()
 
