@@ -83,11 +83,19 @@ static const struct pod *pod_of_slot(const struct control *control, uint32_t slo
 	return NULL;
 }
 
-static bool has_address(const struct attachment *a, bool is_ipv6, const uint8_t *address)
+// NULL: there is none of that family.
+static bool is_own(const struct in_addr *ipv4, const struct in6_addr *ipv6, bool is_ipv6,
+		   const uint8_t *address)
 {
 	if (is_ipv6)
-		return a->has_ipv6 && memcmp(&a->ipv6, address, sizeof(a->ipv6)) == 0;
-	return a->has_ipv4 && memcmp(&a->ipv4, address, sizeof(a->ipv4)) == 0;
+		return ipv6 != NULL && memcmp(ipv6, address, sizeof(*ipv6)) == 0;
+	return ipv4 != NULL && memcmp(ipv4, address, sizeof(*ipv4)) == 0;
+}
+
+static bool has_address(const struct attachment *a, bool is_ipv6, const uint8_t *address)
+{
+	return is_own(a->has_ipv4 ? &a->ipv4 : NULL, a->has_ipv6 ? &a->ipv6 : NULL, is_ipv6,
+		      address);
 }
 
 static struct offload_tuple tuple_of(const struct carry_tuple *from)
@@ -102,16 +110,13 @@ static struct offload_tuple tuple_of(const struct carry_tuple *from)
 
 static bool is_gateway(const struct pod_network *network, bool is_ipv6, const uint8_t *address)
 {
-	if (is_ipv6)
-		return network->has_ipv6 &&
-		       memcmp(&network->gateway_ipv6, address, sizeof(network->gateway_ipv6)) == 0;
-	return network->has_ipv4 &&
-	       memcmp(&network->gateway_ipv4, address, sizeof(network->gateway_ipv4)) == 0;
+	return is_own(network->has_ipv4 ? &network->gateway_ipv4 : NULL,
+		      network->has_ipv6 ? &network->gateway_ipv6 : NULL, is_ipv6, address);
 }
 
 // What is for the host is what is for the gateway's address.
-static bool find_host(struct control *control, const struct carry_event *offer, unsigned int number,
-		      struct offload_end *ret_end, uint32_t *ret_mtu)
+static bool find_host_end(struct control *control, const struct carry_event *offer,
+			  unsigned int number, struct offload_end *ret_end, uint32_t *ret_mtu)
 {
 	const struct pod_network *network = &control->pods->network.common;
 	const struct carry_tuple *sent = &offer->sent[number];
@@ -130,12 +135,11 @@ static bool find_host(struct control *control, const struct carry_event *offer, 
 static bool find_end(struct control *control, const struct carry_event *offer, unsigned int number,
 		     struct offload_end *ret_end, uint32_t *ret_mtu)
 {
-	const struct port *host = nic_port(control->config.nic, PORT_HOST, 0);
 	const struct carry_tuple *sent = &offer->sent[number];
 	const struct pod *pod = pod_of_slot(control, offer->slots[number]);
 
-	if (host != NULL && offer->slots[number] == port_slot(host))
-		return find_host(control, offer, number, ret_end, ret_mtu);
+	if (rules_slot_is_host(control, offer->slots[number]))
+		return find_host_end(control, offer, number, ret_end, ret_mtu);
 	if (pod == NULL)
 		return false;
 	const struct attachment *a = &pod->record.attachment;

@@ -279,7 +279,7 @@ static void map_slots(const struct control *control, uint16_t functions[DATAPATH
 	}
 }
 
-static bool is_host_slot(const struct control *control, uint32_t slot)
+bool rules_slot_is_host(const struct control *control, uint32_t slot)
 {
 	const struct port *host = nic_port(control->config.nic, PORT_HOST, 0);
 
@@ -303,7 +303,7 @@ static void describe_rule(const struct control *control, const char *host_id,
 	to->age_ms = rule->age_ms;
 	COPY_TEXT(to->match, rule->match);
 	COPY_TEXT(to->actions, rule->actions);
-	to->of_host = rule->has_slot && is_host_slot(control, rule->slot);
+	to->of_host = rule->has_slot && rules_slot_is_host(control, rule->slot);
 	to->has_function = vf != NO_FUNCTION;
 	if (!to->has_function)
 		return;

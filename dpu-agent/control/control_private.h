@@ -244,6 +244,7 @@ void rules_begin(struct control *control);
 bool rules_follow_host(struct control *control);
 // Before its port is stopped.
 void rules_leave_host(struct control *control);
+bool rules_slot_is_host(const struct control *control, uint32_t slot);
 // Before the uplink is stopped; rules_begin makes them again.
 void rules_end(struct control *control);
 // Try again what the NIC has not taken.

@@ -93,7 +93,6 @@ static void send_arp(const struct speaker *speaker, rte_be32_t target, const uin
 		.arp_opcode = RTE_BE16(RTE_ARP_OP_REQUEST),
 		.arp_data = {.arp_sha = *speaker->mac, .arp_sip = speaker->ipv4, .arp_tip = target},
 	};
-	memset(&packet_meta(m)->wire_mac, 0xff, sizeof(packet_meta(m)->wire_mac));
 	if (mac == NULL)
 		packet_meta(m)->out_group = true;
 	else

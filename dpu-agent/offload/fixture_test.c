@@ -185,6 +185,12 @@ int64_t run_connections(void)
 	return offload_connections_run(offload, ROUND_US, ANSWERS_MAX, take_answer, NULL);
 }
 
+void run_until_done(void)
+{
+	while (run_connections() == 5)
+		;
+}
+
 size_t connection_rules(void)
 {
 	return fake_rules_with("g5 ");

@@ -53,6 +53,7 @@ extern struct offload_answer answers[ANSWERS_MAX];
 extern size_t answer_count;
 void take_answer(void *context, const struct offload_answer *answer);
 int64_t run_connections(void);
+void run_until_done(void);
 // Their rules in the NIC.
 size_t connection_rules(void);
 // The pod `from` has called port 8080 of the node's address, 203.0.113.10 or 2001:db8::10, behind which `to` has port 80.

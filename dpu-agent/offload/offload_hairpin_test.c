@@ -15,12 +15,6 @@
 
 enum { PLACES = 1024, GATE = 3 };
 
-static void run_until_done(void)
-{
-	while (run_connections() == 5)
-		;
-}
-
 static void prepare_connections(uint32_t most)
 {
 	test_places = PLACES;

@@ -13,12 +13,6 @@
 
 enum { PLACES = 256, GATE = 3, FUNCTIONS = 4 };
 
-static void run_until_done(void)
-{
-	while (run_connections() == 5)
-		;
-}
-
 static void start(void)
 {
 	test_places = PLACES;
@@ -73,6 +67,18 @@ static int try_host_call(uint32_t place, uint32_t to, uint8_t last_of_mac)
 static void add_host_call(uint32_t place, uint32_t to)
 {
 	assert_int_equal(try_host_call(place, to, 0x66), 0);
+}
+
+// The host calls a pod, and so does another pod.
+static void start_with_calls(void)
+{
+	const struct offload_connection of_pods = call(1, 0, false, true, 4001);
+
+	start();
+	add_host(0x66);
+	add_host_call(0, 0);
+	assert_int_equal(offload_connection_add(offload, 1, &of_pods), 0);
+	run_connections();
 }
 
 // ---- its rules ----------------------------------------------------------------------------------
@@ -195,13 +201,7 @@ static void a_host_that_was_not_heard_has_none(void **state)
 // By its former address nothing is taken from it any more, nor brought there.
 static void at_another_address_it_has_nothing_of_before(void **state)
 {
-	const struct offload_connection of_pods = call(1, 0, false, true, 4001);
-
-	start();
-	add_host(0x66);
-	add_host_call(0, 0);
-	assert_int_equal(offload_connection_add(offload, 1, &of_pods), 0);
-	run_connections();
+	start_with_calls();
 	assert_int_equal(connection_rules(), 4);
 	add_host(0x66); // nothing new
 	assert_int_equal(connection_rules(), 4);
@@ -274,13 +274,7 @@ static void what_the_nic_does_not_remove_is_removed_before_it_comes_back(void **
 
 static void a_reset_of_the_hosts_function_is_its_own(void **state)
 {
-	const struct offload_connection of_pods = call(1, 0, false, true, 4001);
-
-	start();
-	add_host(0x66);
-	add_host_call(0, 0);
-	assert_int_equal(offload_connection_add(offload, 1, &of_pods), 0);
-	run_connections();
+	start_with_calls();
 	fake_event(FAKE_HOST, RTE_ETH_EVENT_INTR_RESET);
 	run_connections();
 	assert_int_equal(connection_rules(), 2);

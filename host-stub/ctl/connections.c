@@ -10,6 +10,13 @@
 #include "ctl/lookup.h"
 #include "ctl/table.h"
 
+static bool is_address(int family, const struct podport_attachment *pod, const void *ipv4,
+		       const void *ipv6, const void *address)
+{
+	return family == AF_INET ? pod->has_ipv4 && memcmp(ipv4, address, 4) == 0
+				 : pod->has_ipv6 && memcmp(ipv6, address, 16) == 0;
+}
+
 // Whose address it is. NULL: no pod's, or nobody's any more.
 static const struct podport_attachment *find_pod(const struct podport_pods *pods, int family,
 						 const void *address)
@@ -17,8 +24,7 @@ static const struct podport_attachment *find_pod(const struct podport_pods *pods
 	for (size_t i = 0; i < podport_pods_count(pods); i++) {
 		const struct podport_attachment *pod = podport_pods_get(pods, i);
 
-		if (family == AF_INET ? pod->has_ipv4 && memcmp(&pod->ipv4, address, 4) == 0
-				      : pod->has_ipv6 && memcmp(&pod->ipv6, address, 16) == 0)
+		if (is_address(family, pod, &pod->ipv4, &pod->ipv6, address))
 			return pod;
 	}
 	return NULL;
@@ -30,9 +36,7 @@ static bool is_host(const struct podport_pods *pods, const struct podport_connec
 	for (size_t i = 0; i < podport_pods_count(pods); i++) {
 		const struct podport_attachment *pod = podport_pods_get(pods, i);
 
-		if (c->family == AF_INET
-			    ? pod->has_ipv4 && memcmp(&pod->gateway_ipv4, c->pod, 4) == 0
-			    : pod->has_ipv6 && memcmp(&pod->gateway_ipv6, c->pod, 16) == 0)
+		if (is_address(c->family, pod, &pod->gateway_ipv4, &pod->gateway_ipv6, c->pod))
 			return true;
 	}
 	return false;

@@ -216,6 +216,12 @@ static pid_t live_in(int netns_fd)
 	return inside;
 }
 
+static void leave(pid_t inside)
+{
+	kill(inside, SIGKILL);
+	waitpid(inside, NULL, 0);
+}
+
 static void a_dead_sandbox_is_reclaimed_after_the_grace_time(void **state)
 {
 	char path[128];
@@ -291,8 +297,7 @@ static void a_sandbox_that_may_be_alive_is_not_reclaimed(void **state)
 	close(sandbox);
 	remove_path(path);
 	test_function_new(0);
-	kill(inside, SIGKILL);
-	waitpid(inside, NULL, 0);
+	leave(inside);
 	test_wait_for(test_agent_count(hostd.memory) == 0);
 }
 
@@ -335,8 +340,7 @@ static void a_sandbox_whose_inode_somebody_has_by_now_is_reclaimed(void **state)
 	test_function_new(0);
 	test_wait_for(test_agent_count(hostd.memory) == 0);
 	assert_int_equal(kill(inside, 0), 0); // who had no part in it
-	kill(inside, SIGKILL);
-	waitpid(inside, NULL, 0);
+	leave(inside);
 	close(other);
 }
 
@@ -352,8 +356,7 @@ static void without_a_cookie_whoever_has_the_inode_keeps_it(void **state)
 	test_function_new(0);
 	have_it_look();
 	assert_int_equal(test_agent_count(hostd.memory), 1);
-	kill(inside, SIGKILL);
-	waitpid(inside, NULL, 0);
+	leave(inside);
 	test_wait_for(test_agent_count(hostd.memory) == 0);
 	close(other);
 }
@@ -377,8 +380,7 @@ static void a_sandbox_that_another_container_shares_is_not_reclaimed(void **stat
 	test_function_new(0);
 	have_it_look();
 	assert_int_equal(test_agent_count(hostd.memory), 2);
-	kill(inside, SIGKILL);
-	waitpid(inside, NULL, 0);
+	leave(inside);
 	test_wait_for(test_agent_count(hostd.memory) == 1);
 	close(sandbox);
 }
@@ -404,8 +406,7 @@ static void without_a_cookie_a_later_pods_inode_is_not_the_sandboxs(void **state
 	test_wait_for(!hostd.memory->functions[0].used);
 	have_it_look();
 	assert_int_equal(test_agent_count(hostd.memory), 2);
-	kill(inside, SIGKILL);
-	waitpid(inside, NULL, 0);
+	leave(inside);
 	close(second);
 }
 
