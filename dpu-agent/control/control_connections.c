@@ -190,7 +190,7 @@ static uint16_t take_on(struct control *control, const struct carry_event *offer
 		.is_tcp = offer->protocol == IPPROTO_TCP,
 	};
 	struct offload_end *ends = connection.ends;
-	uint32_t mtus[OFFLOAD_ENDS];
+	uint32_t *mtus = connection.mtus;
 	char why[LIMIT_TEXT + 1];
 
 	why_none(control, why);
@@ -201,10 +201,6 @@ static uint16_t take_on(struct control *control, const struct carry_event *offer
 		return PAUSE_REFUSED_S;
 	if (to_wire)
 		mtus[1] = take_wire(control, offer, &connection);
-	// What the e-switch does to packets must be all that is done to them in software. Rules cannot match a size, so
-	// nothing may be too large for the other side: the MTUs must be the same.
-	if (mtus[0] != mtus[1])
-		return PAUSE_REFUSED_S;
 	if (to_wire) {
 		connection.next_hop = find_next_hop(control, offer, &ends[1].mac);
 		if (connection.next_hop == 0)

@@ -11,6 +11,7 @@
 // clang-format on
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -121,7 +122,8 @@ static void what_is_not_as_it_was_when_it_was_offered_is_refused(void **state)
 	expect_added(&event);
 }
 
-static void a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software(void **state)
+// What may be too large is offload/'s to keep from the rules.
+static void the_mtus_of_both_ends_go_with_it(void **state)
 {
 	const struct carry_event event = offer(1);
 	struct uplink uplink = agent.uplink;
@@ -129,10 +131,20 @@ static void a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_softwa
 
 	uplink.mtu = pod.mtu - 100;
 	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
-	expect_refused(&event);
-	uplink.mtu = pod.mtu;
-	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
 	expect_added(&event);
+	assert_int_equal(fake_connections.added.mtus[0], pod.mtu);
+	assert_int_equal(fake_connections.added.mtus[1], pod.mtu - 100);
+}
+
+static void what_the_nic_cannot_tell_apart_is_refused(void **state)
+{
+	const struct carry_event event = offer(1);
+
+	fake_connections.add_error = -ENOTSUP;
+	tell(&event);
+	assert_int_equal(fake_connections.answer_count, 1);
+	assert_int_equal(fake_connections.answers[0].kind, CARRY_ENDED);
+	assert_true(fake_connections.answers[0].pause_s > 1);
 }
 
 // If the NIC can limit them, which is not asked here.
@@ -168,7 +180,7 @@ static void nothing_is_asked_for_while_it_could_not_be_carried(void **state)
 	fake_connections.unusable = NULL;
 	control_retry(agent.control);
 	assert_true(fake_connections.accepting);
-	fake_connections.full = true;
+	fake_connections.add_error = -ENOSPC;
 	expect_refused(&event);
 }
 
@@ -239,8 +251,7 @@ static void what_of_either_pod_is_not_as_it_was_is_refused(void **state)
 	expect_added(&event);
 }
 
-// Whoever sends a packet that is too large for the other must be told; the wire's MTU does not matter.
-static void pods_of_different_mtu_keep_their_connections_in_software(void **state)
+static void within_the_node_they_are_the_pods_and_the_wires_does_not_matter(void **state)
 {
 	struct uplink uplink = agent.uplink;
 	struct test_call call;
@@ -251,15 +262,13 @@ static void pods_of_different_mtu_keep_their_connections_in_software(void **stat
 	test_must_run(&agent, &call);
 	other = call.reply.body.attach;
 	assert_int_equal(other.mtu, pod.mtu - 100);
-	struct carry_event event = offer_within(1);
-	expect_refused(&event);
-	test_call_clear(&call);
-
-	other = test_must_attach(&agent, "as large");
-	uplink.mtu = pod.mtu - 100;
+	uplink.mtu = pod.mtu - 200;
 	assert_int_equal(0, control_set_uplink(agent.control, &uplink, &err));
-	event = offer_within(2);
+	struct carry_event event = offer_within(1);
 	expect_added(&event);
+	assert_int_equal(fake_connections.added.mtus[0], pod.mtu);
+	assert_int_equal(fake_connections.added.mtus[1], pod.mtu - 100);
+	test_call_clear(&call);
 }
 
 // ---- with the host -------------------------------------------------------------------------------
@@ -451,13 +460,14 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(an_offer_is_made_a_connection_of_the_pod_by_its_next_hop),
 		TEST(what_is_not_as_it_was_when_it_was_offered_is_refused),
-		TEST(a_pod_with_another_mtu_than_the_wire_keeps_its_connections_in_software),
+		TEST(the_mtus_of_both_ends_go_with_it),
+		TEST(what_the_nic_cannot_tell_apart_is_refused),
 		TEST(connections_of_a_pod_with_a_limit_are_carried_as_any_others),
 		TEST(nothing_is_asked_for_while_it_could_not_be_carried),
 		TEST(the_e_switch_is_told_what_vlan_the_wire_is_on),
 		TEST(an_offer_between_pods_is_made_a_connection_of_both_without_a_next_hop),
 		TEST(what_of_either_pod_is_not_as_it_was_is_refused),
-		TEST(pods_of_different_mtu_keep_their_connections_in_software),
+		TEST(within_the_node_they_are_the_pods_and_the_wires_does_not_matter),
 		TEST(the_host_is_an_end_by_what_it_has_sent_from),
 		TEST(the_host_by_another_address_than_the_gateways_is_refused),
 		TEST(another_gateway_has_the_host_leave),

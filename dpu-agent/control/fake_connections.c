@@ -96,8 +96,8 @@ bool offload_connections_usable(const struct offload *offload, char ret_why[LIMI
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection)
 {
-	if (fake_connections.full)
-		return -ENOSPC;
+	if (fake_connections.add_error != 0)
+		return fake_connections.add_error;
 	fake_connections.add_count++;
 	fake_connections.added_place = place;
 	fake_connections.added = *connection;

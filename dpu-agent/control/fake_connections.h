@@ -14,8 +14,8 @@ struct fake_connections {
 	uint32_t wire;        // generation
 	size_t room;          // for answers
 	const char *unusable; // why nothing can be carried; NULL: it can
-	bool full;
-	bool host_heard; // on its port
+	int add_error;        // 0, or why none is taken
+	bool host_heard;      // on its port
 	struct mac host_mac;
 	unsigned int host_asked; // how often
 	uint32_t hop;            // number of the neighbour on the wire; 0: it is not there

@@ -165,12 +165,15 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 	    (offload->engine == NULL || !offload->engine->hairpin ||
 	     (connection->ends[0].slot == connection->ends[1].slot && !offload->loopback)))
 		return -ENOTSUP;
+	if (connection->mtus[0] != connection->mtus[1] &&
+	    (offload->engine == NULL || !offload->engine->form.lengths))
+		return -ENOTSUP;
 	if (!may_open_gates(offload, connection))
 		return -EBUSY;
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
 			    all->lists[LIST_LEAVING].count >=
 		    all->most ||
-	    (hairpin && all->hairpins >= most_hairpins(all))) {
+	    (hairpin && all->hairpins >= most_hairpins(all)) || !mtu_guard_take(all, connection)) {
 		all->refused_full++;
 		return -ENOSPC;
 	}
@@ -193,6 +196,7 @@ void connections_let_go(struct connections *all, struct carried *c)
 	}
 	all->of_next_hop[connection->next_hop]--;
 	all->hairpins -= connection_is_hairpin(connection);
+	mtu_guard_give_back(all, connection);
 }
 
 static void leave(struct connections *all, struct carried *c)
@@ -271,13 +275,16 @@ void connections_reset_slot(struct offload *offload, uint32_t slot)
 	struct connections *all = offload->connections;
 	char ignored[ENGINE_WHY_SIZE];
 
-	if (all == NULL || all->gates[slot].state == GATE_NONE)
+	if (all == NULL)
 		return;
 	gate_close(offload, slot);
+	const bool guarded =
+		mtu_guards_renew(offload, slot == offload->uplink_slot ? OFFLOAD_WIRE : slot);
 	if (all->of_slot[slot] == 0)
 		return;
 	all->left_slot[slot] = order_to_leave(all);
-	gate_open(offload, slot, ignored);
+	if (guarded)
+		gate_open(offload, slot, ignored);
 }
 
 void connections_close_slot(struct offload *offload, uint32_t slot)
@@ -323,6 +330,7 @@ void connections_remove_all(struct offload *offload)
 	connections_remove_some(offload, INT64_MAX);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		gate_close(offload, slot);
+	mtu_guards_remove_all(offload);
 }
 
 void connections_forget(struct offload *offload)
@@ -332,6 +340,7 @@ void connections_forget(struct offload *offload)
 	if (all == NULL)
 		return;
 	gates_forget(offload);
+	mtu_guards_forget(offload);
 	offload_connections_leave_all(offload);
 	connections_sweep(all, UINT32_MAX);
 	while (all->lists[LIST_LEAVING].count > 0) {

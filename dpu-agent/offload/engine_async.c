@@ -27,8 +27,10 @@ enum {
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PREFIX_BITS_MAX = 128,
-	ROUTE_KINDS = RULE_KINDS - RULE_ROUTE_FIRST,
+	ROUTE_KINDS = RULE_LARGE_FIRST - RULE_ROUTE_FIRST,
+	LARGE_KINDS = RULE_KINDS - RULE_LARGE_FIRST,
 	PULL_BURST = 64,
+	MTUS_MAX = 16, // different ones, of one kind of rules about large packets
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
 	// then unknown.
 	SILENCE_MAX_MS = 10000,
@@ -38,10 +40,16 @@ struct async_engine {
 	struct engine engine;
 	uint32_t queue_size;
 	bool silent; // the NIC has stopped completing; nothing is asked of it again
-	uint32_t functions;
+	uint32_t functions, connections;
 	struct flow_table tables[RULE_ROUTE_FIRST];
 	// A template's mask is that of one length, on a wire with or without tags; made when the first rule comes.
 	struct flow_table route_tables[ROUTE_KINDS][2][PREFIX_BITS_MAX + 1];
+	// A table has one priority, and a template the range of a length; made when the first rule comes.
+	struct flow_table guarded_tables[RULE_ROUTE_FIRST];
+	struct large_table {
+		uint16_t mtu; // 0: none
+		struct flow_table table;
+	} large_tables[LARGE_KINDS][MTUS_MAX];
 };
 
 static struct async_engine *from_engine(struct engine *engine)
@@ -112,21 +120,48 @@ static uint32_t table_size(enum rule_kind kind, uint32_t functions, uint32_t con
 		       : TABLES_SHARED_ROOM;
 }
 
+// NULL: there are too many.
+static struct flow_table *find_large_table(struct async_engine *async, const struct rule *rule)
+{
+	struct large_table *tables = async->large_tables[rule->kind - RULE_LARGE_FIRST];
+
+	for (size_t i = 0; i < MTUS_MAX; i++) {
+		if (tables[i].mtu == 0)
+			tables[i].mtu = rule->mtu;
+		if (tables[i].mtu == rule->mtu)
+			return &tables[i].table;
+	}
+	return NULL;
+}
+
+static struct flow_table *find_table(struct async_engine *async, const struct rule *rule)
+{
+	if (rule->kind >= RULE_LARGE_FIRST)
+		return find_large_table(async, rule);
+	if (rule->kind >= RULE_ROUTE_FIRST)
+		return &async->route_tables[rule->kind - RULE_ROUTE_FIRST][rule->vlan != 0]
+					   [rule->prefix_length];
+	return rule->guarded ? &async->guarded_tables[rule->kind] : &async->tables[rule->kind];
+}
+
 // NULL: refused, and *op says why.
 static struct rte_flow_template_table *table_of(struct async_engine *async, struct engine_op *op)
 {
 	const struct rule *rule = op->rule;
+	struct flow_table *table = find_table(async, rule);
 	struct flow_words words;
 
-	if (rule->kind < RULE_ROUTE_FIRST)
-		return async->tables[rule->kind].table;
-	struct flow_table *table = &async->route_tables[rule->kind - RULE_ROUTE_FIRST]
-						       [rule->vlan != 0][rule->prefix_length];
+	if (table == NULL) {
+		op->result = -ENOSPC;
+		snprintf(op->why, sizeof(op->why), "too many different MTUs");
+		return NULL;
+	}
 	if (table->table != NULL)
 		return table->table;
 	flow_say(rule_shape(rule), rule, &async->engine.form, &words);
 	op->result = flow_table_create(async->engine.port_id, &words,
-				       table_size(rule->kind, async->functions, 0), table, op->why);
+				       table_size(rule->kind, async->functions, async->connections),
+				       table, op->why);
 	return table->table;
 }
 
@@ -268,8 +303,13 @@ static void async_free(struct engine *engine)
 {
 	struct async_engine *async = from_engine(engine);
 
-	for (size_t i = 0; i < RULE_ROUTE_FIRST; i++)
+	for (size_t i = 0; i < RULE_ROUTE_FIRST; i++) {
 		flow_table_destroy(engine->port_id, &async->tables[i]);
+		flow_table_destroy(engine->port_id, &async->guarded_tables[i]);
+	}
+	for (size_t kind = 0; kind < LARGE_KINDS; kind++)
+		for (size_t i = 0; i < MTUS_MAX; i++)
+			flow_table_destroy(engine->port_id, &async->large_tables[kind][i].table);
 	for (size_t kind = 0; kind < ROUTE_KINDS; kind++)
 		for (size_t length = 0; length <= PREFIX_BITS_MAX; length++) {
 			flow_table_destroy(engine->port_id, &async->route_tables[kind][0][length]);
@@ -340,6 +380,7 @@ int engine_async_new(uint16_t port_id, const struct flow_form *form,
 	async->engine = (struct engine){.ops = &async_ops, .port_id = port_id, .form = *form};
 	async->queue_size = queue->size;
 	async->functions = functions;
+	async->connections = queue->connections;
 	for (unsigned int kind = 0; kind < RULE_CONNECTION_FIRST; kind++) {
 		if (!flow_has_kind(form, kind))
 			continue;

@@ -37,6 +37,7 @@ struct fake_nic {
 	bool no_sync; // and nothing but that
 	bool keeps;   // rules over a stop of the port
 	bool no_untagged, no_subtract;
+	bool no_lengths; // of packets, to match
 	bool no_item[FAKE_ITEM_TYPES], no_action[FAKE_ACTION_TYPES];
 	bool no_meters;
 	bool no_hairpin;    // from function to function with both ends rewritten

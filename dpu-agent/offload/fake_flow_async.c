@@ -27,6 +27,7 @@ struct rte_flow_pattern_template {
 		struct rte_flow_item_udp udp;
 		struct rte_flow_item_integrity integrity;
 	} masks[PARTS_MAX];
+	struct fake_lengths lengths[PARTS_MAX];
 	size_t count;
 	unsigned int users;
 };
@@ -151,6 +152,7 @@ struct rte_flow_pattern_template *__wrap_rte_flow_pattern_template_create(
 		assert_true(i < PARTS_MAX);
 		template->types[i] = pattern->type;
 		template->has_mask[i] = pattern->mask != NULL;
+		fake_read_lengths(pattern, &template->lengths[i]);
 		if (pattern->mask != NULL)
 			memcpy(&template->masks[i], pattern->mask, mask_size(pattern->type));
 	}
@@ -313,10 +315,15 @@ __wrap_rte_flow_async_create(uint16_t port, uint32_t queue_id, const struct rte_
 	assert_true(fake_started && attr->postpone == 1);
 	assert_int_equal(queue_id + pattern_index + actions_index, 0);
 	for (size_t i = 0; i < table->pattern->count; i++) {
+		struct fake_lengths lengths = {0};
+
 		assert_int_equal(items[i].type, table->pattern->types[i]);
+		fake_read_lengths(&items[i], &lengths);
+		assert_memory_equal(&lengths, &table->pattern->lengths[i], sizeof(lengths));
 		whole[i] = (struct rte_flow_item){
 			.type = items[i].type,
 			.spec = items[i].spec,
+			.last = items[i].last,
 			.mask = table->pattern->has_mask[i] ? &table->pattern->masks[i] : NULL,
 		};
 	}

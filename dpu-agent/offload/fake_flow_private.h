@@ -39,6 +39,11 @@ struct rte_flow *fake_rule_new(void);
 int fake_rule_insert(struct rte_flow *rule);
 int fake_rule_remove(struct rte_flow *rule);
 
+// The lengths that an item of IP matches. False: any.
+struct fake_lengths {
+	uint16_t first, last;
+};
+bool fake_read_lengths(const struct rte_flow_item *item, struct fake_lengths *ret_lengths);
 // Fill in group, destination and text. 0, or as rte_flow says that it does not know a part.
 int fake_describe(struct rte_flow *rule, const struct rte_flow_attr *attr,
 		  const struct rte_flow_item items[], const struct rte_flow_action actions[],

@@ -112,7 +112,38 @@ static void say_address(struct reading *r, const char *name, int family, const v
 	memcpy(r->rule->destination, address, size);
 }
 
-static void read_ipv4(struct reading *r, const struct rte_flow_item *item)
+bool fake_read_lengths(const struct rte_flow_item *item, struct fake_lengths *ret_lengths)
+{
+	const struct rte_flow_item_ipv4 *ipv4 = item->spec, *ipv4_last = item->last;
+	const struct rte_flow_item_ipv6 *ipv6 = item->spec, *ipv6_last = item->last;
+
+	if (item->last == NULL)
+		return false;
+	*ret_lengths = item->type == RTE_FLOW_ITEM_TYPE_IPV4
+			       ? (struct fake_lengths){ntohs(ipv4->hdr.total_length),
+						       ntohs(ipv4_last->hdr.total_length)}
+			       : (struct fake_lengths){ntohs(ipv6->hdr.payload_len),
+						       ntohs(ipv6_last->hdr.payload_len)};
+	return true;
+}
+
+static int read_lengths(struct reading *r, const struct rte_flow_item *item, rte_be16_t mask,
+			struct rte_flow_error *e)
+{
+	struct fake_lengths lengths;
+
+	if (!fake_read_lengths(item, &lengths)) {
+		assert_int_equal(mask, 0);
+		return 0;
+	}
+	assert_int_equal(mask, UINT16_MAX);
+	if (fake.no_lengths)
+		return fake_error(e, ENOTSUP, "no ranges of lengths");
+	say(r, " len=%u-%u", lengths.first, lengths.last);
+	return 0;
+}
+
+static int read_ipv4(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
 {
 	const struct rte_flow_item_ipv4 *spec = item->spec, *mask = item->mask;
 
@@ -129,9 +160,10 @@ static void read_ipv4(struct reading *r, const struct rte_flow_item *item)
 		say(r, " proto=%u", spec->hdr.next_proto_id);
 	say_address(r, "ip.src", AF_INET, &spec->hdr.src_addr, &mask->hdr.src_addr, 4);
 	say_address(r, "ip.dst", AF_INET, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 4);
+	return read_lengths(r, item, mask->hdr.total_length, e);
 }
 
-static void read_ipv6(struct reading *r, const struct rte_flow_item *item)
+static int read_ipv6(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
 {
 	const struct rte_flow_item_ipv6 *spec = item->spec, *mask = item->mask;
 
@@ -143,6 +175,7 @@ static void read_ipv6(struct reading *r, const struct rte_flow_item *item)
 		say(r, " proto=%u", spec->hdr.proto);
 	say_address(r, "ip.src", AF_INET6, &spec->hdr.src_addr, &mask->hdr.src_addr, 16);
 	say_address(r, "ip.dst", AF_INET6, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 16);
+	return read_lengths(r, item, mask->hdr.payload_len, e);
 }
 
 static void read_tcp(struct reading *r, const struct rte_flow_item *item)
@@ -165,7 +198,8 @@ static void read_udp(struct reading *r, const struct rte_flow_item *item)
 static int read_item(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
 {
 	assert_in_range(item->type, 0, FAKE_ITEM_TYPES - 1);
-	assert_null(item->last);
+	if (item->type != RTE_FLOW_ITEM_TYPE_IPV4 && item->type != RTE_FLOW_ITEM_TYPE_IPV6)
+		assert_null(item->last);
 	if (fake.no_item[item->type])
 		return fake_error(e, ENOTSUP, "item is not supported");
 	switch (item->type) {
@@ -181,11 +215,9 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 		read_vlan(r, item);
 		return 0;
 	case RTE_FLOW_ITEM_TYPE_IPV4:
-		read_ipv4(r, item);
-		return 0;
+		return read_ipv4(r, item, e);
 	case RTE_FLOW_ITEM_TYPE_IPV6:
-		read_ipv6(r, item);
-		return 0;
+		return read_ipv6(r, item, e);
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		say(r, " icmp6=%u", ((const struct rte_flow_item_icmp6 *)item->spec)->type);
 		return 0;
@@ -337,5 +369,6 @@ int fake_describe(struct rte_flow *rule, const struct rte_flow_attr *attr,
 	for (; result == 0 && actions->type != RTE_FLOW_ACTION_TYPE_END; actions++)
 		result = read_action(&r, actions, e);
 	rule->family = r.family;
+	rule->has_destination = rule->has_destination && strstr(rule->text, " jump=4") == NULL;
 	return result;
 }

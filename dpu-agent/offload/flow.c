@@ -135,6 +135,11 @@ static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *ru
 		say_address(match, rule, &rule->ipv4, sizeof(rule->ipv4), &spec->dst_addr,
 			    &mask->dst_addr);
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV4, &w->ipv4, &w->ipv4_mask);
+	if (match & MATCH_LARGE) {
+		spec->total_length = rte_cpu_to_be_16(rule->mtu + 1);
+		mask->total_length = w->ipv4_last.hdr.total_length = UINT16_MAX;
+		w->items[w->item_count - 1].last = &w->ipv4_last;
+	}
 }
 
 static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *rule)
@@ -156,6 +161,11 @@ static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *ru
 		say_address(match, rule, &rule->ipv6, sizeof(rule->ipv6), &spec->dst_addr,
 			    &mask->dst_addr);
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);
+	if (match & MATCH_LARGE) {
+		spec->payload_len = rte_cpu_to_be_16(rule->mtu + 1 - sizeof(struct rte_ipv6_hdr));
+		mask->payload_len = w->ipv6_last.hdr.payload_len = UINT16_MAX;
+		w->items[w->item_count - 1].last = &w->ipv6_last;
+	}
 	if (!(match & MATCH_ICMP6_TYPE))
 		return;
 	w->icmp6.type = rule->number;

@@ -24,6 +24,7 @@ struct flow_form {
 	bool limited_connections; // with those of pods that have a limit
 	bool routes;              // takes those from RULE_ROUTE_FIRST on
 	bool tagged_routes;       // and for a wire on a VLAN
+	bool lengths;             // and those from RULE_LARGE_FIRST on
 	uint16_t vlan;            // of the wire; 0: none. Not found out, but told
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;
 	enum { FLOW_NAT_SET, FLOW_NAT_MODIFY } nat; // addresses and ports
@@ -80,8 +81,8 @@ struct flow_words {
 	struct rte_flow_item_ethdev port, port_mask;
 	struct rte_flow_item_eth eth, eth_mask;
 	struct rte_flow_item_vlan vlan, vlan_mask;
-	struct rte_flow_item_ipv4 ipv4, ipv4_mask;
-	struct rte_flow_item_ipv6 ipv6, ipv6_mask;
+	struct rte_flow_item_ipv4 ipv4, ipv4_last, ipv4_mask;
+	struct rte_flow_item_ipv6 ipv6, ipv6_last, ipv6_mask;
 	struct rte_flow_item_icmp6 icmp6, icmp6_mask;
 	struct rte_flow_item_tcp tcp, tcp_mask;
 	struct rte_flow_item_udp udp, udp_mask;

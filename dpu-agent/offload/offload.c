@@ -222,6 +222,7 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 	offload->router = *router;
 	offload->begun = true;
 	offload->why_not[0] = '\0';
+	pods_measure(offload);
 	offload_set_up(offload);
 	if (offload_usable(offload))
 		pods_fill(offload);

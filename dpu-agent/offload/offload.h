@@ -72,9 +72,9 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 // The uplink port is about to be stopped for a while: all rules go, and come back with offload_begin.
 void offload_end(struct offload *offload);
 
-// A pod whose port is started; or the host, which is to the e-switch a pod with the gateway's addresses. Of a pod whose MTU is below the pod network's only what it sends is
-// offloaded; of one above, only what it receives: rules cannot match a packet's size, so nothing
-// oversize may reach a rule.
+// A pod whose port is started; or the host, which is to the e-switch a pod with the gateway's addresses. Nothing that is too large for
+// where it goes may reach the rule that sends it there. On a NIC that cannot match a packet's length only what a pod sends is
+// offloaded if its MTU is below the pod network's, and only what it receives if it is above.
 struct offload_pod {
 	uint32_t slot;     // port_slot(): names the pod here
 	struct port *port; // its function's, or the host's

@@ -27,7 +27,9 @@ enum {
 	NO_SLOT = OFFLOAD_SLOTS, // of the shared rules
 	BATCH_SETS = 48,         // pods whose rules are given to the NIC at once
 	LEDGER_ROUTES = 8192,    // rules of routes
-	LEDGER_SIZE = 2 * ((OFFLOAD_SLOTS + 1) * PROGRAM_RULES_MAX + LEDGER_ROUTES),
+	LEDGER_CONNECTIONS = 20, // of a slot, around its connections
+	LEDGER_SIZE = 2 * ((OFFLOAD_SLOTS + 1) * (PROGRAM_RULES_MAX + LEDGER_CONNECTIONS) +
+			   LEDGER_ROUTES),
 };
 
 struct installed {
@@ -90,6 +92,7 @@ struct offload {
 	uint16_t uplink, first_function; // ethdevs
 	uint32_t uplink_slot, host_slot; // host_slot: NO_SLOT, there is no such port
 	struct offload_router router;
+	uint32_t largest; // MTU of whoever sends by rules: pods, the host, the wire
 	struct preflight preflight;
 	struct engine_queue queue; // of the asynchronous API; size 0: it was refused
 	char queue_why[ENGINE_WHY_SIZE];
@@ -140,6 +143,10 @@ void offload_set_up(struct offload *offload);
 bool rule_set_missing(const struct rule_set *set);
 // Hear which functions were reset: the rules of their pods are to be made again.
 void pods_take_events(struct offload *offload);
+// As program_pod() wants it.
+uint32_t pods_guarded_from(const struct offload *offload);
+// The rules are to be made anew: who is there to send by them?
+void pods_measure(struct offload *offload);
 // Is the pod to have rules at all, with the NIC as it is found to be?
 void pods_judge(struct offload *offload, struct rule_set *set);
 // Install what is missing, as far as two seconds go.

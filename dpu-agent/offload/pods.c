@@ -78,7 +78,7 @@ static bool program(struct offload *offload, struct rule_set *set)
 	}
 	set->count = program_pod(&set->pod, &offload->router, offload->ethdev_of_slot[set->slot],
 				 offload->vf_of_slot[set->slot], routes_wire(offload),
-				 offload->uplink, rules);
+				 offload->uplink, pods_guarded_from(offload), rules);
 	for (size_t i = 0; i < set->count; i++)
 		set->rules[i] = (struct installed){.rule = rules[i]};
 	if (meets_remains(offload, set)) {
@@ -171,10 +171,8 @@ static void keep_cursor(struct offload *offload, struct rule_set **sets, size_t 
 	}
 }
 
-void pods_fill(struct offload *offload)
+static void fill(struct offload *offload, int64_t deadline_us)
 {
-	const int64_t deadline_us =
-		offload_now_us() + ADD_BUDGET_US + OFFLOAD_SLOTS * ADD_BUDGET_US_PER_POD;
 	struct rule_set *sets[BATCH_SETS];
 	uint32_t left = OFFLOAD_SLOTS;
 	size_t count;
@@ -183,6 +181,11 @@ void pods_fill(struct offload *offload)
 	       (count = collect_missing(offload, &left, sets, batch_size(offload, deadline_us))) >
 		       0)
 		make(offload, sets, count, deadline_us);
+}
+
+void pods_fill(struct offload *offload)
+{
+	fill(offload, offload_now_us() + ADD_BUDGET_US + OFFLOAD_SLOTS * ADD_BUDGET_US_PER_POD);
 }
 
 // The same with a careful beginning, since most likely it fails as it did before: pod by pod while pods
@@ -246,6 +249,41 @@ void pods_judge(struct offload *offload, struct rule_set *set)
 		set_is_limited(set) && offload->engine != NULL && !offload->engine->form.meter;
 }
 
+uint32_t pods_guarded_from(const struct offload *offload)
+{
+	return offload->engine != NULL && offload->engine->form.lengths ? offload->largest : 0;
+}
+
+void pods_measure(struct offload *offload)
+{
+	offload->largest = RTE_MAX(offload->router.mtu, routes_mtu(offload));
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
+		if (offload->pods[slot].wanted)
+			offload->largest = RTE_MAX(offload->largest, offload->pods[slot].pod.mtu);
+	}
+}
+
+// Somebody may send more than anybody could so far: what would be too large for others must be kept from them first.
+static void grow(struct offload *offload, uint32_t largest)
+{
+	const uint32_t before = offload->largest;
+
+	offload->largest = largest;
+	if (pods_guarded_from(offload) == 0)
+		return;
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
+		struct rule_set *set = &offload->pods[slot];
+
+		if (!set->wanted || set->pod.mtu >= largest || set->pod.mtu < before)
+			continue;
+		set->outdated = true;
+		snprintf(set->reason, sizeof(set->reason), "not yet installed");
+		if (set->installed > 0)
+			transaction_remove(offload, &set, 1);
+	}
+	routes_guard(offload, before);
+}
+
 static void want(struct offload *offload, struct rule_set *set, const struct offload_pod *pod)
 {
 	if (!set->wanted) {
@@ -256,6 +294,8 @@ static void want(struct offload *offload, struct rule_set *set, const struct off
 		set->outdated = true;
 		connections_remove_slot(offload, set->slot);
 	}
+	if (pod->mtu > offload->largest)
+		grow(offload, pod->mtu);
 	set->wanted = true;
 	set->pod = *pod;
 	pods_judge(offload, set);
@@ -267,6 +307,7 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 {
 	const int64_t deadline_us =
 		offload_now_us() + ADD_BUDGET_US + (int64_t)count * ADD_BUDGET_US_PER_POD;
+	const uint32_t largest = offload->largest;
 	struct rule_set *sets[BATCH_SETS];
 
 	if (!offload->enabled)
@@ -286,6 +327,8 @@ void offload_add(struct offload *offload, const struct offload_pod *pods, size_t
 		else // which must go all the same
 			remove_outdated(offload, sets, n);
 	}
+	if (offload->largest != largest && offload_usable(offload))
+		fill(offload, deadline_us);
 	for (size_t i = 0; i < count && !offload->told_missing; i++) {
 		if (rule_set_missing(&offload->pods[pods[i].slot]))
 			pods_tell(offload);

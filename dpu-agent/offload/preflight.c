@@ -110,6 +110,7 @@ static struct rule sample(const struct preflight *p)
 		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
 		.ipv6 = {{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}},
 		.prefix_length = 24,
+		.mtu = 1500,
 	};
 }
 
@@ -285,7 +286,7 @@ static void ask_connections(struct preflight *p)
 static bool ask_route_shapes(struct preflight *p, const char *name, uint16_t vlan)
 {
 	char remark[LIMIT_TEXT + 1];
-	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_KINDS, vlan,
+	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_LARGE_FIRST, vlan,
 			  "; without: all of that takes the slow path", remark);
 
 	preflight_note(p, name, r == 0, remark);
@@ -297,6 +298,17 @@ static void ask_routes(struct preflight *p)
 	p->form.routes = ask_route_shapes(p, "route to the wire", 0);
 	p->form.tagged_routes =
 		p->form.routes && ask_route_shapes(p, "route to a wire on a VLAN", SAMPLE_VLAN);
+}
+
+static void ask_lengths(struct preflight *p)
+{
+	char remark[LIMIT_TEXT + 1];
+
+	p->form.lengths =
+		ask_kinds(p, RULE_LARGE_FIRST, RULE_KINDS, p->form.vlan,
+			  "; without: what is between ends of different MTU takes the slow path",
+			  remark) == 0;
+	preflight_note(p, "match a packet's length", p->form.lengths, remark);
 }
 
 // ---- what will be needed later ------------------------------------------------------------------
@@ -437,6 +449,7 @@ void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t fu
 	ask_meter(p);
 	ask_connections(p);
 	ask_routes(p);
+	ask_lengths(p);
 	note_age(p);
 	note_shared_counter(p);
 	note_vxlan(p);

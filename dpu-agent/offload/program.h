@@ -26,9 +26,10 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports, const struct progra
 // The ID of the meter of this slot's pod. (BANDWIDTH_INGRESS or _EGRESS)
 uint32_t program_meter_id(uint32_t slot, unsigned int direction);
 
-// Both directions of both families, but of a pod whose MTU is not the network's one direction only:
-// see offload.h. Where it has a limit, the rules with its meters. With a wire (NULL: none) also what comes
-// from there, by the ethdev `uplink`, and what does not go there.
+// Both directions of both families. Where it has a limit, the rules with its meters. With a wire (NULL: none) also what
+// comes from there, by the ethdev `uplink`, and what does not go there. largest: the MTU beyond which nothing comes, on
+// a NIC that can match a packet's length: a pod of a smaller one has rules that keep from it what is too large. 0: the NIC
+// cannot, and a pod whose MTU is not the network's has one direction only: see offload.h.
 size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
 		   uint16_t port_id, uint16_t vf, const struct offload_wire *wire, uint16_t uplink,
-		   struct rule ret_rules[PROGRAM_RULES_MAX]);
+		   uint32_t largest, struct rule ret_rules[PROGRAM_RULES_MAX]);

@@ -48,6 +48,11 @@ const struct offload_wire *routes_wire(const struct offload *offload)
 	return (routes->wire.vlan != 0 ? form->tagged_routes : form->routes) ? &routes->wire : NULL;
 }
 
+uint32_t routes_mtu(const struct offload *offload)
+{
+	return offload->routes != NULL && offload->routes->has_wire ? offload->routes->wire.mtu : 0;
+}
+
 // ---- what is wanted -------------------------------------------------------------------------------
 
 static struct rule *want(struct routes *routes, enum rule_kind kind)
@@ -138,6 +143,20 @@ static void want_entries(const struct offload *offload, enum rule_kind routes,
 		want(offload->routes, connected)->router = offload->router.mac;
 }
 
+// Of what pods send. False: something too large could not be kept from the wire.
+static bool want_large_guards(const struct offload *offload, const struct offload_wire *wire)
+{
+	const uint32_t largest = pods_guarded_from(offload);
+
+	if (largest == 0) // a pod of the pod network's MTU may send so much
+		return wire->mtu >= offload->router.mtu;
+	if (wire->mtu < largest) {
+		want(offload->routes, RULE_LARGE_ROUTED_IPV4)->mtu = (uint16_t)wire->mtu;
+		want(offload->routes, RULE_LARGE_ROUTED_IPV6)->mtu = (uint16_t)wire->mtu;
+	}
+	return true;
+}
+
 static void write_down(struct offload *offload)
 {
 	struct routes *routes = offload->routes;
@@ -147,8 +166,7 @@ static void write_down(struct offload *offload)
 	if (wire == NULL || !(wire->ipv4 || wire->ipv6))
 		return;
 	want_sources(routes, &offload->engine->form);
-	// A pod of the pod network's MTU may send so much.
-	if (wire->mtu < offload->router.mtu)
+	if (!want_large_guards(offload, wire))
 		return;
 	if (wire->ipv4)
 		want_entries(offload, RULE_ROUTES_IPV4, RULE_CONNECTED_IPV4);
@@ -178,6 +196,8 @@ int routes_compare(const struct rule *a, const struct rule *b)
 		r = (int)a->vlan - (int)b->vlan;
 	if (r == 0)
 		r = (int)a->number - (int)b->number;
+	if (r == 0)
+		r = (int)a->mtu - (int)b->mtu;
 	return r != 0 ? r : (int)a->port_id - (int)b->port_id;
 }
 
@@ -319,6 +339,17 @@ static void remove_pods(struct offload *offload)
 	}
 }
 
+void routes_guard(struct offload *offload, uint32_t before)
+{
+	struct routes *routes = offload->routes;
+
+	if (routes_mtu(offload) < before || routes_mtu(offload) >= offload->largest)
+		return;
+	routes_remove_all(offload);
+	routes->planned = false;
+	routes_fill(offload, offload_now_us() + BUDGET_US);
+}
+
 void offload_set_wire(struct offload *offload, const struct offload_wire *wire)
 {
 	static const struct offload_wire none;
@@ -337,6 +368,7 @@ void offload_set_wire(struct offload *offload, const struct offload_wire *wire)
 	routes->has_wire = wire != NULL;
 	routes->wire = *now;
 	routes->planned = false;
+	pods_measure(offload);
 	if (!offload_usable(offload))
 		return;
 	if (for_pods)

@@ -9,6 +9,7 @@
 //              from a prefix that may speak to pods             -> count, jump 3          (prefix)
 //              from one that may not                            -> slow path              (prefix)
 //     group 8  from a pod that publishes ports                  -> slow path              (pod, family)
+//              too large for the wire                           -> slow path              (family)
 //              to a prefix by a next hop that is there          -> jump 2                 (prefix)
 //              to any prefix that is told apart                 -> slow path, less preferred (prefix)
 //     group 3  to a prefix          -> count, push tag, rewrite MACs, decrement TTL, to the wire (prefix)
@@ -65,8 +66,7 @@ struct offload_wire {
 	bool ipv4, ipv6; // packets of this family are routed there, some at least
 	struct mac mac;
 	uint16_t vlan; // 0: untagged
-	uint32_t
-		mtu; // rules cannot match a size: to a wire, or pod, of a smaller one nothing goes by them
+	uint32_t mtu;
 	uint32_t source_count;
 	struct offload_source sources[OFFLOAD_SOURCES_MAX];
 };

@@ -32,7 +32,8 @@ static const char *why_not_usable(const struct offload *offload)
 
 static bool one_direction(const struct offload *offload, const struct rule_set *set)
 {
-	return offload->begun && set->pod.mtu != offload->router.mtu;
+	return offload->begun && pods_guarded_from(offload) == 0 &&
+	       set->pod.mtu != offload->router.mtu;
 }
 
 static uint32_t wanted_rules(const struct offload *offload, const struct rule_set *set)
@@ -43,7 +44,7 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 	    !offload->begun)
 		return 0;
 	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, routes_wire(offload),
-				     offload->uplink, rules);
+				     offload->uplink, pods_guarded_from(offload), rules);
 }
 
 static enum offload_state state_of(const struct offload *offload, const struct rule_set *set)
