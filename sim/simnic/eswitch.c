@@ -135,7 +135,7 @@ struct verdict eswitch(struct frame_buffer *buffer)
 	packet.stale = false;
 	if (!check_ingress(frame, &packet.on_wire))
 		return (struct verdict){.kind = TO_NOBODY};
-	flow_key_read(frame, &packet.key, &packet.offsets);
+	flow_key_read(frame, packet.on_wire.longest, &packet.key, &packet.offsets);
 	for (unsigned int i = 0; i <= JUMPS_MAX; i++) {
 		struct flow *flow = flow_tables_lookup(eswitch->tables, group, &packet.key);
 		struct group_counters *counters = &eswitch->groups[group];

@@ -282,7 +282,7 @@ static void measure_lookup(struct measurement *measurement)
 	struct flow_key key;
 	uint64_t begin;
 
-	flow_key_read(&measurement->buffer->frame, &key, &offsets);
+	flow_key_read(&measurement->buffer->frame, sizeof(packet), &key, &offsets);
 	begin = rte_get_tsc_cycles();
 	for (uint32_t i = 0; i < LOOKUPS; i++) {
 		rte_be32_t dst = address(next_number(&state, measurement));

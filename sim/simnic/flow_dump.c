@@ -42,23 +42,46 @@ static const struct field key_fields[] = {
 };
 
 static const struct field header_fields[] = {
-	HEADER(mac_dst, MAC),     HEADER(mac_src, MAC),          HEADER(outer_type, HEX),
-	HEADER(vlan_tci[0], HEX), HEADER(vlan_tci[1], HEX),      HEADER(vlan_inner_type, HEX),
-	HEADER(ether_type, HEX),  HEADER(ipv4_version_ihl, HEX), HEADER(tos, HEX),
-	HEADER(ipv6_flow, HEX),   HEADER(ipv6_next, NUMBER),     HEADER(fragment, HEX),
-	HEADER(ttl, NUMBER),      HEADER(protocol, NUMBER),      HEADER(ip_src, ADDRESS),
-	HEADER(ip_dst, ADDRESS),  HEADER(port_src, NUMBER),      HEADER(port_dst, NUMBER),
+	HEADER(mac_dst, MAC),
+	HEADER(mac_src, MAC),
+	HEADER(outer_type, HEX),
+	HEADER(vlan_tci[0], HEX),
+	HEADER(vlan_tci[1], HEX),
+	HEADER(vlan_inner_type, HEX),
+	HEADER(ether_type, HEX),
+	HEADER(ipv4_version_ihl, HEX),
+	HEADER(tos, HEX),
+	HEADER(ipv6_flow, HEX),
+	HEADER(ipv6_next, NUMBER),
+	HEADER(fragment, HEX),
+	HEADER(ttl, NUMBER),
+	HEADER(protocol, NUMBER),
+	HEADER(ip_src, ADDRESS),
+	HEADER(ip_dst, ADDRESS),
+	HEADER(port_src, NUMBER),
+	HEADER(port_dst, NUMBER),
 	HEADER(tcp_flags, HEX),
+	HEADER(length, NUMBER),
+	HEADER(icmp_identifier, NUMBER),
+	HEADER(icmp_sequence, NUMBER),
 };
 
 static const struct {
 	const char *name;
 	uint16_t bit;
 } layer_names[] = {
-	{"eth", FLOW_HAS_ETH},     {"vlan", FLOW_HAS_VLAN}, {"vlan2", FLOW_HAS_VLAN2},
-	{"ipv4", FLOW_HAS_IPV4},   {"ipv6", FLOW_HAS_IPV6}, {"fragment", FLOW_HAS_FRAGMENT},
-	{"tcp", FLOW_HAS_TCP},     {"udp", FLOW_HAS_UDP},   {"icmp", FLOW_HAS_ICMP},
-	{"icmp6", FLOW_HAS_ICMP6}, {"l3_ok", FLOW_L3_OK},
+	{"eth", FLOW_HAS_ETH},
+	{"vlan", FLOW_HAS_VLAN},
+	{"vlan2", FLOW_HAS_VLAN2},
+	{"ipv4", FLOW_HAS_IPV4},
+	{"ipv6", FLOW_HAS_IPV6},
+	{"fragment", FLOW_HAS_FRAGMENT},
+	{"tcp", FLOW_HAS_TCP},
+	{"udp", FLOW_HAS_UDP},
+	{"icmp", FLOW_HAS_ICMP},
+	{"icmp6", FLOW_HAS_ICMP6},
+	{"icmp_rest", FLOW_HAS_ICMP_REST},
+	{"l3_ok", FLOW_L3_OK},
 };
 
 static uint32_t number(const uint8_t *bytes, uint8_t size, bool host_order)

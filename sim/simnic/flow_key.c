@@ -17,7 +17,8 @@
 
 enum {
 	IPV6_EXTENSIONS_MAX = 8,
-	ICMP_READ = 4, // what all ICMP messages have
+	ICMP_READ = 4, // what all ICMP messages have, read here
+	ICMP_HEADER_SIZE = 8,
 	TUNNEL_HEADER_SIZE = 8,
 	VXLAN_PORT = 4789,
 	VXLAN_HAS_VNI = 0x08,
@@ -29,6 +30,7 @@ enum {
 struct cursor {
 	const uint8_t *data;
 	uint32_t at, readable, end;
+	uint32_t beyond; // bytes by which the longest segment is shorter than the frame
 };
 
 static uint16_t read_u16(const uint8_t *data)
@@ -92,6 +94,12 @@ static bool ipv4_checksum_good(const uint8_t *header, uint32_t size)
 	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
+// What the length field of an IP header is on the wire.
+static uint16_t length_on_wire(const struct cursor *cursor, uint32_t length)
+{
+	return rte_cpu_to_be_16(length - RTE_MIN(length, cursor->beyond));
+}
+
 // Leaves the cursor at layer 4. False: there is none that could be read.
 static bool read_ipv4(struct cursor *cursor, struct flow_headers *headers)
 {
@@ -108,6 +116,7 @@ static bool read_ipv4(struct cursor *cursor, struct flow_headers *headers)
 		return false;
 	headers->layers |= FLOW_HAS_IPV4;
 	headers->ipv4_version_ihl = ip[0];
+	headers->length = length_on_wire(cursor, total);
 	headers->tos = ip[offsetof(struct rte_ipv4_hdr, type_of_service)];
 	headers->fragment = load_be16(ip + offsetof(struct rte_ipv4_hdr, fragment_offset));
 	headers->ttl = ip[offsetof(struct rte_ipv4_hdr, time_to_live)];
@@ -173,6 +182,7 @@ static bool read_ipv6(struct cursor *cursor, struct flow_headers *headers)
 		return false;
 	headers->layers |= FLOW_HAS_IPV6 | FLOW_L3_OK;
 	memcpy(&headers->ipv6_flow, ip, sizeof(headers->ipv6_flow));
+	headers->length = length_on_wire(cursor, payload);
 	headers->ipv6_next = ip[offsetof(struct rte_ipv6_hdr, proto)];
 	headers->protocol = headers->ipv6_next;
 	headers->ttl = ip[offsetof(struct rte_ipv6_hdr, hop_limits)];
@@ -184,6 +194,17 @@ static bool read_ipv6(struct cursor *cursor, struct flow_headers *headers)
 }
 
 // ---- layer 4 --------------------------------------------------------------------------------------------
+
+static void read_icmp_rest(const struct cursor *cursor, struct flow_headers *headers)
+{
+	const uint8_t *icmp = cursor->data + cursor->at;
+
+	if (!has(cursor, ICMP_HEADER_SIZE))
+		return;
+	headers->layers |= FLOW_HAS_ICMP_REST;
+	headers->icmp_identifier = load_be16(icmp + offsetof(struct rte_icmp_hdr, icmp_ident));
+	headers->icmp_sequence = load_be16(icmp + offsetof(struct rte_icmp_hdr, icmp_seq_nb));
+}
 
 // Bytes of the layer-4 header that is at the cursor; 0: none that could be read.
 static uint32_t read_l4(const struct cursor *cursor, struct flow_headers *headers)
@@ -215,6 +236,7 @@ static uint32_t read_l4(const struct cursor *cursor, struct flow_headers *header
 			return 0;
 		headers->layers |= ipv4 ? FLOW_HAS_ICMP : FLOW_HAS_ICMP6;
 		headers->port_src = load_be16(l4);
+		read_icmp_rest(cursor, headers);
 		return size;
 	default:
 		return 0;
@@ -280,13 +302,14 @@ static bool read_headers(struct cursor *cursor, struct flow_headers *headers, ui
 	return headers->layers & (FLOW_HAS_TCP | FLOW_HAS_UDP);
 }
 
-void flow_key_read(const struct frame *frame, struct flow_key *ret_key,
+void flow_key_read(const struct frame *frame, uint32_t longest, struct flow_key *ret_key,
 		   struct flow_offsets *ret_offsets)
 {
 	struct cursor cursor = {
 		.data = frame->iov[1].iov_base,
 		.readable = frame->parts > 1 ? RTE_MIN(frame->iov[1].iov_len, frame->length) : 0,
 		.end = frame->length,
+		.beyond = frame->length - RTE_MIN(frame->length, longest),
 	};
 
 	memset(ret_key, 0, sizeof(*ret_key));

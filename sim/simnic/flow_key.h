@@ -21,8 +21,9 @@ enum flow_layer_bits {
 	FLOW_HAS_UDP = 1 << 6,
 	FLOW_HAS_ICMP = 1 << 7,
 	FLOW_HAS_ICMP6 = 1 << 8,
-	FLOW_HAS_FRAGMENT = 1 << 9, // IPv4 fragment, or IPv6 with a fragment header
-	FLOW_L3_OK = 1 << 10,       // IPv6, or IPv4 with a good header checksum
+	FLOW_HAS_FRAGMENT = 1 << 9,   // IPv4 fragment, or IPv6 with a fragment header
+	FLOW_L3_OK = 1 << 10,         // IPv6, or IPv4 with a good header checksum
+	FLOW_HAS_ICMP_REST = 1 << 11, // ICMP or ICMPv6, with all 8 bytes of its header
 };
 
 enum { FLOW_TAGS = 4 };
@@ -50,6 +51,14 @@ struct flow_headers {
 	uint8_t tcp_flags;
 	uint8_t ipv6_next; // the proto field of the IPv6 header itself
 	uint16_t layers;   // host order: enum flow_layer_bits
+	// IPv4 total_length, IPv6 payload_len: of the packet on the wire. Of a frame that is still to be segmented, of the
+	// longest of its segments.
+	uint16_t length;
+	// Bytes 4 to 7 of an ICMP or ICMPv6 header, of any type: of an echo request or reply they are these. A message that
+	// ends before them is ICMP nevertheless, with zeros here and without FLOW_HAS_ICMP_REST, which a pattern that asks for
+	// them asks for, too: it does not meet such a message, whatever the values.
+	uint16_t icmp_identifier, icmp_sequence;
+	uint16_t zero; // so that these are whole words
 };
 
 struct flow_key {
@@ -67,7 +76,7 @@ struct flow_key {
 
 enum { FLOW_KEY_WORDS = sizeof(struct flow_key) / 8 };
 
-_Static_assert(sizeof(struct flow_headers) == 72 && sizeof(struct flow_key) == 32 + 2 * 72,
+_Static_assert(sizeof(struct flow_headers) == 80 && sizeof(struct flow_key) == 32 + 2 * 80,
 	       "padding would be compared");
 
 // Where the headers are in the frame, for actions. Offsets from the start of the Ethernet header; 0: not there.
@@ -84,6 +93,6 @@ struct flow_offsets {
 // header whose offset is below 5 or beyond the packet. A wrong IPv4 checksum is only told (FLOW_L3_OK).
 // Tunnels are looked for in whole UDP packets to ports 4789 (VXLAN with its I flag) and 6081 (GENEVE version 0).
 // metadata and tags are left zero. Reads only the frame's contiguous header part (struct frame) and nothing beyond its
-// length.
-void flow_key_read(const struct frame *frame, struct flow_key *ret_key,
+// length. longest: bytes of the longest packet that the frame is on the wire (struct frame_on_wire).
+void flow_key_read(const struct frame *frame, uint32_t longest, struct flow_key *ret_key,
 		   struct flow_offsets *ret_offsets);

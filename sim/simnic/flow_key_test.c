@@ -109,24 +109,33 @@ static void udp(struct bytes *to, const char *port, const struct bytes *payload)
 
 // ---- reading them ---------------------------------------------------------------------------------------
 
+// What the parser is given: a frame of which `contiguous` bytes are in one part, and whose longest packet on the wire is
+// shorter by `cut`.
+struct input {
+	const uint8_t *data;
+	size_t size, contiguous, cut;
+	bool from_port;
+};
+
 // With each part in memory of its own, so that a read beyond it is noticed.
-static void read_parts(const uint8_t *data, size_t size, size_t contiguous, bool from_port,
-		       struct flow_key *ret_key, struct flow_offsets *ret_offsets)
+static void read_input(const struct input *input, struct flow_key *ret_key,
+		       struct flow_offsets *ret_offsets)
 {
-	struct frame frame = {.origin = &function, .from_port = from_port, .length = size};
-	uint8_t *first = malloc(contiguous > 0 ? contiguous : 1),
-		*second = malloc(size - contiguous + 1);
+	size_t contiguous = input->contiguous, left = input->size - contiguous;
+	struct frame frame = {
+		.origin = &function, .from_port = input->from_port, .length = input->size};
+	uint8_t *first = malloc(contiguous > 0 ? contiguous : 1), *second = malloc(left + 1);
 
 	assert_non_null(first);
 	assert_non_null(second);
-	memcpy(first, data, contiguous);
-	memcpy(second, data + contiguous, size - contiguous);
+	memcpy(first, input->data, contiguous);
+	memcpy(second, input->data + contiguous, left);
 	frame.iov[1] = (struct iovec){.iov_base = first, .iov_len = contiguous};
-	frame.iov[2] = (struct iovec){.iov_base = second, .iov_len = size - contiguous};
-	frame.parts = contiguous < size ? 3 : 2;
+	frame.iov[2] = (struct iovec){.iov_base = second, .iov_len = left};
+	frame.parts = left > 0 ? 3 : 2;
 	memset(ret_key, 0xaa, sizeof(*ret_key));
 	memset(ret_offsets, 0xaa, sizeof(*ret_offsets));
-	flow_key_read(&frame, ret_key, ret_offsets);
+	flow_key_read(&frame, input->size - input->cut, ret_key, ret_offsets);
 	free(first);
 	free(second);
 }
@@ -134,7 +143,10 @@ static void read_parts(const uint8_t *data, size_t size, size_t contiguous, bool
 static void read_whole(const struct bytes *frame, struct flow_key *ret_key,
 		       struct flow_offsets *ret_offsets)
 {
-	read_parts(frame->data, frame->size, frame->size, false, ret_key, ret_offsets);
+	const struct input input = {
+		.data = frame->data, .size = frame->size, .contiguous = frame->size};
+
+	read_input(&input, ret_key, ret_offsets);
 }
 
 // ---- the second parser ----------------------------------------------------------------------------------
@@ -143,6 +155,7 @@ static void read_whole(const struct bytes *frame, struct flow_key *ret_key,
 struct rest {
 	const uint8_t *data;
 	size_t at, have, whole;
+	size_t cut; // of the input
 };
 
 static bool take(struct rest *rest, size_t size, const uint8_t **ret_data)
@@ -168,6 +181,11 @@ static size_t number(const uint8_t *data)
 	return (size_t)data[0] * 256 + data[1];
 }
 
+static uint16_t naive_length(const struct rest *rest, size_t length)
+{
+	return htons(length > rest->cut ? length - rest->cut : 0);
+}
+
 static bool naive_ipv4(struct rest *rest, struct flow_headers *h)
 {
 	const struct rest start = *rest;
@@ -180,6 +198,7 @@ static bool naive_ipv4(struct rest *rest, struct flow_headers *h)
 		return false;
 	h->layers |= FLOW_HAS_IPV4;
 	h->ipv4_version_ihl = ip[0];
+	h->length = naive_length(rest, number(ip + 2));
 	h->tos = ip[1];
 	h->fragment = htons(number(ip + 6));
 	h->ttl = ip[8];
@@ -207,6 +226,7 @@ static bool naive_ipv6(struct rest *rest, struct flow_headers *h)
 	rest->whole = number(ip + 4);
 	h->layers |= FLOW_HAS_IPV6 | FLOW_L3_OK;
 	memcpy(&h->ipv6_flow, ip, 4);
+	h->length = naive_length(rest, number(ip + 4));
 	h->protocol = h->ipv6_next = ip[6];
 	h->ttl = ip[7];
 	memcpy(h->ip_src, ip + 8, 16);
@@ -271,6 +291,11 @@ static bool naive_headers(struct rest *rest, struct flow_headers *h, uint16_t *l
 			return false;
 		h->layers |= h->protocol == 1 ? FLOW_HAS_ICMP : FLOW_HAS_ICMP6;
 		h->port_src = htons(number(at));
+		if (take(rest, 4, &at)) {
+			h->layers |= FLOW_HAS_ICMP_REST;
+			h->icmp_identifier = htons(number(at));
+			h->icmp_sequence = htons(number(at + 2));
+		}
 		*l4 = start;
 		return false;
 	}
@@ -293,17 +318,20 @@ static bool naive_headers(struct rest *rest, struct flow_headers *h, uint16_t *l
 	return h->protocol == 17;
 }
 
-static void naive_read(const uint8_t *data, size_t size, size_t contiguous, bool from_port,
-		       struct flow_key *key, struct flow_offsets *offsets)
+static void naive_read(const struct input *input, struct flow_key *key,
+		       struct flow_offsets *offsets)
 {
-	struct rest rest = {.data = data, .have = contiguous, .whole = size};
+	struct rest rest = {.data = input->data,
+			    .have = input->contiguous,
+			    .whole = input->size,
+			    .cut = input->cut};
 	uint16_t ignored, start;
 	const uint8_t *at;
 
 	memset(key, 0, sizeof(*key));
 	memset(offsets, 0, sizeof(*offsets));
 	key->origin = 7;
-	key->from_port = from_port ? 1 : 0;
+	key->from_port = input->from_port ? 1 : 0;
 	if (!naive_headers(&rest, &key->outer, &offsets->l3, &offsets->l4, &offsets->payload) ||
 	    (key->outer.layers & FLOW_HAS_FRAGMENT))
 		return;
@@ -332,13 +360,14 @@ static void naive_read(const uint8_t *data, size_t size, size_t contiguous, bool
 	(void)naive_headers(&rest, &key->inner, &offsets->inner_l3, &offsets->inner_l4, &ignored);
 }
 
-static void compare(const uint8_t *data, size_t size, size_t contiguous, bool from_port)
+static void compare(const uint8_t *data, size_t size, size_t contiguous, size_t cut, bool from_port)
 {
+	const struct input input = {data, size, contiguous, cut, from_port};
 	struct flow_offsets offsets, naive_offsets;
 	struct flow_key key, naive_key;
 
-	read_parts(data, size, contiguous, from_port, &key, &offsets);
-	naive_read(data, size, contiguous, from_port, &naive_key, &naive_offsets);
+	read_input(&input, &key, &offsets);
+	naive_read(&input, &naive_key, &naive_offsets);
 	assert_memory_equal(&key, &naive_key, sizeof(key));
 	assert_memory_equal(&offsets, &naive_offsets, sizeof(offsets));
 }
@@ -426,11 +455,12 @@ static int build_frames(void **state)
 
 static void tcp_over_ipv4_is_read_to_the_last_field(void **state)
 {
+	const struct input input = {frames[0].data, frames[0].size, frames[0].size, 0, true};
 	const uint8_t src[16] = {10, 9, 0, 1}, dst[16] = {10, 9, 0, 2};
 	struct flow_offsets offsets;
 	struct flow_key key;
 
-	read_parts(frames[0].data, frames[0].size, frames[0].size, true, &key, &offsets);
+	read_input(&input, &key, &offsets);
 	assert_int_equal(key.origin, 7);
 	assert_int_equal(key.from_port, 1);
 	assert_int_equal(key.tunnel, FLOW_TUNNEL_NONE);
@@ -447,6 +477,7 @@ static void tcp_over_ipv4_is_read_to_the_last_field(void **state)
 	assert_int_equal(key.outer.protocol, 6);
 	assert_int_equal(key.outer.ipv4_version_ihl, 0x45);
 	assert_int_equal(ntohs(key.outer.fragment), 0x4000);
+	assert_int_equal(ntohs(key.outer.length), 20 + 29);
 	assert_int_equal(ntohs(key.outer.port_src), 12345);
 	assert_int_equal(ntohs(key.outer.port_dst), 80);
 	assert_int_equal(key.outer.tcp_flags, 0x12);
@@ -493,6 +524,56 @@ static void layer_4_is_found_behind_options_and_extension_headers(void **state)
 	assert_int_equal(key.outer.protocol, 17);
 	assert_int_equal(offsets.l4, 14 + 40 + 40);
 	assert_int_equal(ntohs(key.outer.port_dst), 53);
+}
+
+static void the_length_is_that_of_the_longest_packet_on_the_wire(void **state)
+{
+	struct input input = {frames[0].data, frames[0].size, frames[0].size, 3, false};
+	struct flow_offsets offsets;
+	struct flow_key key;
+
+	read_input(&input, &key, &offsets);
+	assert_int_equal(ntohs(key.outer.length), 20 + 29 - 3);
+	assert_true(key.outer.layers & FLOW_HAS_TCP);
+	read_whole(&frames[1], &key, &offsets);
+	assert_int_equal(ntohs(key.outer.length), 29);
+	// With extension headers, and in a tunnel.
+	read_whole(&frames[9], &key, &offsets);
+	assert_int_equal(ntohs(key.outer.length), 40 + 18);
+	read_whole(&frames[22], &key, &offsets);
+	assert_int_equal(ntohs(key.outer.length), 20 + 8 + 8 + 18 + 40 + 29);
+	assert_int_equal(ntohs(key.inner.length), 29);
+}
+
+static void an_echo_has_identifier_and_sequence_if_it_is_that_long(void **state)
+{
+	static const struct {
+		unsigned int frame;
+		uint16_t icmp, l4;
+	} cases[] = {{15, FLOW_HAS_ICMP, 34}, {17, FLOW_HAS_ICMP6, 54}};
+	struct flow_offsets offsets;
+	struct flow_key key;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bytes frame = frames[cases[i].frame];
+
+		read_whole(&frame, &key, &offsets);
+		assert_true(key.outer.layers & cases[i].icmp);
+		assert_true(key.outer.layers & FLOW_HAS_ICMP_REST);
+		assert_int_equal(ntohs(key.outer.port_src), 0x0800);
+		assert_int_equal(key.outer.port_dst, 0);
+		assert_int_equal(ntohs(key.outer.icmp_identifier), 1);
+		assert_int_equal(ntohs(key.outer.icmp_sequence), 2);
+		// One byte less: ICMP, but no echo.
+		frame.size = cases[i].l4 + 7;
+		put_u16(frame.data + (cases[i].icmp == FLOW_HAS_ICMP ? 16 : 18),
+			cases[i].icmp == FLOW_HAS_ICMP ? 27 : 7);
+		read_whole(&frame, &key, &offsets);
+		assert_true(key.outer.layers & cases[i].icmp);
+		assert_false(key.outer.layers & FLOW_HAS_ICMP_REST);
+		assert_int_equal(key.outer.icmp_identifier, 0);
+		assert_int_equal(offsets.l4, cases[i].l4);
+	}
 }
 
 static void only_a_first_fragment_has_layer_4(void **state)
@@ -596,19 +677,19 @@ static void a_wrong_checksum_is_told(void **state)
 static void frames_cut_at_every_byte_are_read_as_by_the_second_parser(void **state)
 {
 	for (unsigned int i = 0; i < frame_count; i++) {
-		compare(frames[i].data, frames[i].size, frames[i].size, true);
+		compare(frames[i].data, frames[i].size, frames[i].size, 0, true);
 		for (size_t size = 0; size < frames[i].size; size++) {
 			struct bytes short_ip = frames[i];
 
-			compare(frames[i].data, size, size, false);
-			compare(frames[i].data, frames[i].size, size, false);
+			compare(frames[i].data, size, size, 0, false);
+			compare(frames[i].data, frames[i].size, size, size, false);
 			// The IP header agrees that it ends here.
 			if (frames[i].data[12] == 0x08 && size >= 34)
 				put_u16(short_ip.data + 16, size - 14);
 			else if (frames[i].data[12] == 0x86 && size >= 54)
 				put_u16(short_ip.data + 18, size - 54);
-			compare(short_ip.data, size, size, false);
-			compare(short_ip.data, frames[i].size, frames[i].size, false);
+			compare(short_ip.data, size, size, 0, false);
+			compare(short_ip.data, frames[i].size, frames[i].size, 0, false);
 		}
 	}
 }
@@ -632,7 +713,7 @@ static void scrambled_frames_are_read_as_by_the_second_parser(void **state)
 		size = rand_r(&seed) % 4 == 0 ? rand_r(&seed) % (frame.size + 1) : frame.size;
 		compare(frame.data, size,
 			rand_r(&seed) % 4 == 0 ? rand_r(&seed) % (size + 1) : size,
-			rand_r(&seed) % 2);
+			rand_r(&seed) % 4 == 0 ? rand_r(&seed) % (size + 1) : 0, rand_r(&seed) % 2);
 	}
 }
 
@@ -642,6 +723,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(tcp_over_ipv4_is_read_to_the_last_field),
 		cmocka_unit_test(two_tags_are_read_and_a_third_is_payload),
 		cmocka_unit_test(layer_4_is_found_behind_options_and_extension_headers),
+		cmocka_unit_test(the_length_is_that_of_the_longest_packet_on_the_wire),
+		cmocka_unit_test(an_echo_has_identifier_and_sequence_if_it_is_that_long),
 		cmocka_unit_test(only_a_first_fragment_has_layer_4),
 		cmocka_unit_test(the_frame_in_a_tunnel_is_read_once),
 		cmocka_unit_test(an_ip_header_that_lies_about_its_length_is_none),

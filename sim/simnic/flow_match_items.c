@@ -200,6 +200,24 @@ static int compile_ipv6_flags(struct compiler *compiler, const struct item *item
 	return compile_flag(compiler, item, spec != NULL && spec->has_frag_ext, FLOW_HAS_FRAGMENT);
 }
 
+// ---- the rest of ICMP headers ---------------------------------------------------------------------------
+
+// Values are asked for that shorter messages do not have.
+static int require_icmp_rest(struct compiler *compiler, const struct item *item)
+{
+	return require_layers(compiler, item, compiler->level, FLOW_HAS_ICMP_REST,
+			      FLOW_HAS_ICMP_REST);
+}
+
+static int compile_icmp_rest(struct compiler *compiler, const struct item *item)
+{
+	const struct rte_flow_item_icmp *mask = item->mask;
+
+	if (mask == NULL || (mask->hdr.icmp_ident == 0 && mask->hdr.icmp_seq_nb == 0))
+		return 0;
+	return require_icmp_rest(compiler, item);
+}
+
 // ---- the items ------------------------------------------------------------------------------------------
 
 // The item's field, of its protocol header, and where the key has it.
@@ -230,6 +248,7 @@ static const struct field vlan2_fields[] = {
 static const struct field ipv4_fields[] = {
 	HEADER_FIELD(rte_ipv4_hdr, version_ihl, ipv4_version_ihl),
 	HEADER_FIELD(rte_ipv4_hdr, type_of_service, tos),
+	HEADER_FIELD(rte_ipv4_hdr, total_length, length),
 	HEADER_FIELD(rte_ipv4_hdr, fragment_offset, fragment),
 	HEADER_FIELD(rte_ipv4_hdr, time_to_live, ttl),
 	HEADER_FIELD(rte_ipv4_hdr, next_proto_id, protocol),
@@ -238,6 +257,7 @@ static const struct field ipv4_fields[] = {
 };
 static const struct field ipv6_fields[] = {
 	HEADER_FIELD(rte_ipv6_hdr, vtc_flow, ipv6_flow),
+	HEADER_FIELD(rte_ipv6_hdr, payload_len, length),
 	HEADER_FIELD(rte_ipv6_hdr, proto, ipv6_next),
 	HEADER_FIELD(rte_ipv6_hdr, hop_limits, ttl),
 	HEADER_FIELD(rte_ipv6_hdr, src_addr, ip_src),
@@ -258,7 +278,10 @@ static const struct field udp_fields[] = {
 static const struct field icmp_fields[] = {
 	{0, 1, offsetof(struct flow_headers, port_src)},     // type
 	{1, 1, offsetof(struct flow_headers, port_src) + 1}, // code
+	HEADER_FIELD(rte_icmp_hdr, icmp_ident, icmp_identifier),
+	HEADER_FIELD(rte_icmp_hdr, icmp_seq_nb, icmp_sequence),
 };
+enum { ICMP6_FIELDS = 2 }; // the item has no more of the header
 static const struct field vxlan_fields[] = {KEY_BYTES(0, vxlan_flags), KEY_BYTES(4, vni)};
 static const struct field geneve_fields[] = {KEY_BYTES(0, geneve_ver_opt),
 					     KEY_BYTES(2, geneve_protocol), KEY_BYTES(4, vni)};
@@ -301,10 +324,12 @@ static const struct item_kind kinds[] = {
 				    FIELDS(udp_fields)},
 	[RTE_FLOW_ITEM_TYPE_ICMP] = {.default_mask = &rte_flow_item_icmp_mask,
 				     .header_size = sizeof(struct rte_icmp_hdr),
-				     FIELDS(icmp_fields)},
+				     FIELDS(icmp_fields),
+				     .special = compile_icmp_rest},
 	[RTE_FLOW_ITEM_TYPE_ICMP6] = {.default_mask = &rte_flow_item_icmp6_mask,
 				      .header_size = sizeof(struct rte_flow_item_icmp6),
-				      FIELDS(icmp_fields)},
+				      .fields = icmp_fields,
+				      .field_count = ICMP6_FIELDS},
 	[RTE_FLOW_ITEM_TYPE_VXLAN] = {.default_mask = &rte_flow_item_vxlan_mask,
 				      .header_size = sizeof(struct rte_vxlan_hdr),
 				      .in_key = true,

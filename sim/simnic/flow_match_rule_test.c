@@ -169,7 +169,7 @@ static unsigned int pick(unsigned int below)
 struct header {
 	enum rte_flow_item_type type;
 	uint8_t size, range_max;
-	uint8_t fields[8][2];
+	uint8_t fields[9][2];
 };
 
 static const struct header headers[] = {
@@ -178,18 +178,20 @@ static const struct header headers[] = {
 	{RTE_FLOW_ITEM_TYPE_IPV4,
 	 20,
 	 4,
-	 {{0, 1}, {1, 1}, {6, 2}, {8, 1}, {9, 1}, {12, 4}, {16, 4}}},
+	 {{0, 1}, {1, 1}, {2, 2}, {6, 2}, {8, 1}, {9, 1}, {12, 4}, {16, 4}}},
 	{RTE_FLOW_ITEM_TYPE_TCP, 20, 4, {{0, 2}, {2, 2}, {13, 1}}},
 };
 
 // A tagged TCP packet of few different values; the header checksum does not matter.
+enum { PACKET_SIZE = 61 };
+
 static void random_packet(uint8_t *data)
 {
-	static const uint8_t pattern[58] = {
+	static const uint8_t pattern[PACKET_SIZE] = {
 		0x02, 0,    0, 0, 0,  0, 0x02, 0,    0, 0,  0, 0, 0x81, 0x00, 0, 0, 0x08,
 		0x00, 0x45, 0, 0, 40, 0, 0,    0x40, 0, 64, 6, 0, 0,    10,   9, 0, 0,
 		10,   9,    0, 0, 0,  0, 0,    0,    0, 0,  0, 0, 0,    0,    0, 0, 0x50};
-	static const uint8_t varying[] = {5, 11, 14, 15, 19, 26, 33, 37, 38, 39, 41, 51};
+	static const uint8_t varying[] = {5, 11, 14, 15, 19, 21, 26, 33, 37, 38, 39, 41, 51};
 
 	memcpy(data, pattern, sizeof(pattern));
 	for (size_t i = 0; i < sizeof(varying); i++)
@@ -266,7 +268,7 @@ static void a_rule_meets_the_frames_that_its_items_describe(void **state)
 	unsigned int met = 0, missed = 0, compiled = 0;
 
 	for (unsigned int round = 0; round < RULES; round++) {
-		uint8_t packet[58];
+		uint8_t packet[PACKET_SIZE];
 		struct flow_match match;
 		struct flow *flow;
 		size_t at = 0;
@@ -288,17 +290,19 @@ static void a_rule_meets_the_frames_that_its_items_describe(void **state)
 		flow_init(flow, &match, 0, 0);
 		assert_int_equal(flow_tables_insert(tables, flow, &match), 0);
 		for (unsigned int i = 0; i < PACKETS; i++) {
-			struct frame frame = {.origin = &functions[0], .length = 58, .parts = 2};
+			struct frame frame = {
+				.origin = &functions[0], .length = PACKET_SIZE, .parts = 2};
 			struct flow_offsets offsets;
 			struct flow_key key;
 			bool expected = true;
 
 			random_packet(packet);
-			frame.iov[1] = (struct iovec){.iov_base = packet, .iov_len = 58};
-			flow_key_read(&frame, &key, &offsets);
+			frame.iov[1] = (struct iovec){.iov_base = packet, .iov_len = PACKET_SIZE};
+			flow_key_read(&frame, frame.length, &key, &offsets);
 			at = 0;
 			for (size_t j = 0; j < RTE_DIM(headers); j++) {
-				for (unsigned int k = 0; items[j].spec != NULL && k < 8; k++)
+				for (unsigned int k = 0;
+				     items[j].spec != NULL && k < RTE_DIM(headers[j].fields); k++)
 					expected &= field_meets(&items[j], headers[j].fields[k],
 								packet + at);
 				at += headers[j].size;

@@ -85,6 +85,7 @@ EXPECT(ipv4_all_fields)
 	BYTES(outer.ip_dst, "\xff\xff\0\0", "\x0a\x09\0\0");
 	FIELD(outer.ipv4_version_ihl, 0xff, 0x45);
 	FIELD(outer.tos, 0xfc, 0xb8);
+	FIELD(outer.length, 0xffff, RTE_BE16(1400));
 	FIELD(outer.fragment, RTE_BE16(0x3fff), 0);
 	FIELD(outer.ttl, 0xff, 1);
 	FIELD(outer.protocol, 0xff, 17);
@@ -95,6 +96,7 @@ EXPECT(ipv6_all_fields)
 	FIELD(outer.layers, IP6 | FLOW_HAS_FRAGMENT, IP6);
 	FIELD(outer.ipv6_flow, RTE_BE32(0x0ff00000), RTE_BE32(0x0b800000));
 	FIELD(outer.ipv6_next, 0xff, 58);
+	FIELD(outer.length, RTE_BE16(0xfff8), RTE_BE16(8));
 	FIELD(outer.ttl, 0xff, 64);
 	BYTES(outer.ip_src, "\xff\xff", "\x20\x01");
 	BYTES(outer.ip_dst, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
@@ -118,6 +120,26 @@ EXPECT(icmp_echo)
 {
 	LAYERS(outer, IP | FLOW_HAS_ICMP);
 	FIELD(outer.port_src, 0xffff, RTE_BE16(0x0800));
+}
+
+EXPECT(icmp_identifier)
+{
+	LAYERS(outer, IP | FLOW_HAS_ICMP | FLOW_HAS_ICMP_REST);
+	FIELD(outer.port_src, RTE_BE16(0xff00), 0);
+	FIELD(outer.icmp_identifier, 0xffff, RTE_BE16(77));
+	FIELD(outer.icmp_sequence, RTE_BE16(0xff00), RTE_BE16(0x0100));
+}
+
+EXPECT(icmp_identifier_range)
+{
+	LAYERS(outer, FLOW_HAS_ICMP | FLOW_HAS_ICMP_REST);
+	match->range_count = 1;
+	match->ranges[0] =
+		(struct flow_range){.offset = offsetof(struct flow_key, outer.icmp_identifier),
+				    .size = 2,
+				    .mask = 0xffff,
+				    .first = 0,
+				    .last = 9};
 }
 
 EXPECT(icmp6_type)
@@ -252,20 +274,23 @@ static const struct good_pattern {
 	 {ETH_ANY,
 	  ITEM(IPV4,
 	       .spec = HDR(ipv4, .version_ihl = 0x45, .type_of_service = 0xbb, .time_to_live = 1,
-			   .next_proto_id = 17, .dst_addr = IP4(10, 9, 8, 7), .packet_id = 5),
+			   .next_proto_id = 17, .dst_addr = IP4(10, 9, 8, 7), .packet_id = 5,
+			   .total_length = RTE_BE16(1400)),
 	       .mask = HDR(ipv4, .version_ihl = 0xff, .type_of_service = 0xfc,
-			   .fragment_offset = RTE_BE16(0x3fff), .time_to_live = 0xff,
-			   .next_proto_id = 0xff, .dst_addr = RTE_BE32(0xffff0000))),
+			   .total_length = 0xffff, .fragment_offset = RTE_BE16(0x3fff),
+			   .time_to_live = 0xff, .next_proto_id = 0xff,
+			   .dst_addr = RTE_BE32(0xffff0000))),
 	  END}},
 	{"IPV6, all that there is",
 	 expect_ipv6_all_fields,
 	 {ITEM(IPV6,
 	       .spec = HDR(ipv6, .vtc_flow = RTE_BE32(0x6b812345), .proto = 58, .hop_limits = 64,
-			   .src_addr = IPV6(0x20, 0x01, 0xff),
+			   .payload_len = RTE_BE16(15), .src_addr = IPV6(0x20, 0x01, 0xff),
 			   .dst_addr = IPV6(0x20, 0x01, [15] = 7)),
 	       .mask = OF(ipv6,
 			  .hdr = {.vtc_flow = RTE_BE32(0x0ff00000),
 				  .proto = 0xff,
+				  .payload_len = RTE_BE16(0xfff8),
 				  .hop_limits = 0xff,
 				  .src_addr = IPV6(0xff, 0xff),
 				  .dst_addr = IPV6(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -287,6 +312,21 @@ static const struct good_pattern {
 	{"ICMP",
 	 expect_icmp_echo,
 	 {IPV4_ANY, ITEM(ICMP, .spec = HDR(icmp, .icmp_type = 8, .icmp_ident = 77)), END}},
+	{"an echo reply's identifier, and half of its sequence",
+	 expect_icmp_identifier,
+	 {IPV4_ANY,
+	  ITEM(ICMP,
+	       .spec = HDR(icmp, .icmp_type = 0, .icmp_code = 3, .icmp_ident = RTE_BE16(77),
+			   .icmp_seq_nb = RTE_BE16(0x0123)),
+	       .mask = HDR(icmp, .icmp_type = 0xff, .icmp_ident = 0xffff,
+			   .icmp_seq_nb = RTE_BE16(0xff00))),
+	  END}},
+	{"identifiers from 0 on",
+	 expect_icmp_identifier_range,
+	 {ITEM(ICMP, .spec = HDR(icmp, .icmp_ident = 0),
+	       .last = HDR(icmp, .icmp_ident = RTE_BE16(9)),
+	       .mask = HDR(icmp, .icmp_ident = 0xffff)),
+	  END}},
 	{"ICMP6 at the bottom",
 	 expect_icmp6_type,
 	 {ITEM(ICMP6, .spec = OF(icmp6, .type = 135, .code = 9), .mask = OF(icmp6, .type = 0xff)),
@@ -417,14 +457,10 @@ static const struct bad_pattern {
 	    ITEM(VLAN, .spec = OF(vlan, .has_more_vlan = 1), .mask = OF(vlan, .has_more_vlan = 1))),
 	BAD("reserved bits of ETH", ENOTSUP, ITEM_MASK, 0,
 	    ITEM(ETH, .spec = OF(eth, .reserved = 0), .mask = OF(eth, .reserved = 2))),
-	BAD("IPv4 length", ENOTSUP, ITEM_MASK, 0,
-	    ITEM(IPV4, .spec = HDR(ipv4, .total_length = 1), .mask = HDR(ipv4, .total_length = 1))),
 	BAD("one bit of the packet ID", ENOTSUP, ITEM_MASK, 1, ETH_ANY,
 	    ITEM(IPV4, .spec = HDR(ipv4, .packet_id = 0), .mask = HDR(ipv4, .packet_id = 0x8000))),
 	BAD("IPv4 checksum", ENOTSUP, ITEM_MASK, 0,
 	    ITEM(IPV4, .spec = HDR(ipv4, .hdr_checksum = 1), .mask = HDR(ipv4, .hdr_checksum = 1))),
-	BAD("IPv6 length", ENOTSUP, ITEM_MASK, 0,
-	    ITEM(IPV6, .spec = HDR(ipv6, .payload_len = 1), .mask = HDR(ipv6, .payload_len = 1))),
 	BAD("hop-by-hop header", ENOTSUP, ITEM_MASK, 0,
 	    ITEM(IPV6, .spec = OF(ipv6, .has_hop_ext = 1), .mask = OF(ipv6, .has_hop_ext = 1))),
 	BAD("destination options", ENOTSUP, ITEM_MASK, 0,
@@ -440,9 +476,9 @@ static const struct bad_pattern {
 	    ITEM(TCP, .spec = HDR(tcp, .data_off = 0x50), .mask = HDR(tcp, .data_off = 0xf0))),
 	BAD("UDP length", ENOTSUP, ITEM_MASK, 0,
 	    ITEM(UDP, .spec = HDR(udp, .dgram_len = 8), .mask = HDR(udp, .dgram_len = 0xffff))),
-	BAD("ICMP identifier", ENOTSUP, ITEM_MASK, 0,
-	    ITEM(ICMP, .spec = HDR(icmp, .icmp_ident = 8),
-		 .mask = HDR(icmp, .icmp_ident = 0xffff))),
+	BAD("ICMP checksum", ENOTSUP, ITEM_MASK, 0,
+	    ITEM(ICMP, .spec = HDR(icmp, .icmp_cksum = 8),
+		 .mask = HDR(icmp, .icmp_cksum = 0xffff))),
 	BAD("ICMP6 checksum", ENOTSUP, ITEM_MASK, 0,
 	    ITEM(ICMP6, .spec = OF(icmp6, .checksum = 8), .mask = OF(icmp6, .checksum = 0xffff))),
 	BAD("VXLAN reserved", ENOTSUP, ITEM_MASK, 0,

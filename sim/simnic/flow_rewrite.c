@@ -28,7 +28,8 @@ void flow_packet_refresh(struct flow_packet *packet)
 	if (!packet->stale)
 		return;
 	memcpy(tags, packet->key.tags, sizeof(tags));
-	flow_key_read(&packet->buffer->frame, &packet->key, &packet->offsets);
+	flow_key_read(&packet->buffer->frame, packet->on_wire.longest, &packet->key,
+		      &packet->offsets);
 	packet->key.metadata = metadata;
 	memcpy(packet->key.tags, tags, sizeof(tags));
 	packet->stale = false;

@@ -266,7 +266,9 @@ static void a_frame_to_be_segmented_counts_as_its_segments(void **state)
 	for (unsigned int i = 0; i < 200; i++) {
 		uint32_t payload = 1 + random_below(60000), segments, header;
 		struct frame_on_wire on_wire;
+		struct flow_offsets offsets;
 		struct rte_mbuf *mbuf = NULL;
+		struct flow_key key;
 
 		build(IPPROTO_TCP, payload, random_below(8));
 		finish_l4(SEGMENTED);
@@ -281,6 +283,10 @@ static void a_frame_to_be_segmented_counts_as_its_segments(void **state)
 		assert_int_equal(on_wire.packets, segments);
 		assert_int_equal(on_wire.bytes, payload + segments * header);
 		assert_int_equal(on_wire.longest, header + RTE_MIN(payload, (uint32_t)GSO_SIZE));
+		// And has the length of the longest of them.
+		flow_key_read(&buffer->frame, on_wire.longest, &key, &offsets);
+		assert_int_equal(rte_be_to_cpu_16(key.outer.length),
+				 on_wire.longest - packet.l3 - (packet.ipv4 ? 0 : 40));
 		rte_pktmbuf_free(mbuf);
 	}
 }

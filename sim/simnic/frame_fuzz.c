@@ -200,7 +200,7 @@ static void check_key(const struct flow_packet *packet)
 	struct flow_offsets offsets;
 	struct flow_key key;
 
-	flow_key_read(&packet->buffer->frame, &key, &offsets);
+	flow_key_read(&packet->buffer->frame, packet->on_wire.longest, &key, &offsets);
 	key.metadata = packet->key.metadata;
 	memcpy(key.tags, packet->key.tags, sizeof(key.tags));
 	check(memcmp(&key, &packet->key, sizeof(key)) == 0);
@@ -222,7 +222,7 @@ static void run_lists(const struct list lists[LISTS])
 
 	if (frame_measure(&buffer->frame, &packet.on_wire) != FRAME_OK)
 		return;
-	flow_key_read(&buffer->frame, &packet.key, &packet.offsets);
+	flow_key_read(&buffer->frame, packet.on_wire.longest, &packet.key, &packet.offsets);
 	for (unsigned int i = 0; i < LISTS; i++) {
 		struct flow_actions *actions = compile(&lists[i], &packet);
 		bool done;

@@ -170,26 +170,26 @@ static inline bool try_list(struct flow_packet *ret_packet)
 	struct flow_key again;
 	struct flow_offsets offsets;
 
-	flow_key_read(&buffer->frame, &run.key, &run.offsets);
+	assert_int_equal(frame_measure(&buffer->frame, &run.on_wire), FRAME_OK);
+	flow_key_read(&buffer->frame, run.on_wire.longest, &run.key, &run.offsets);
 	match.mask.outer.layers = match.value.outer.layers = run.key.outer.layers;
 	match.mask.inner.layers = match.value.inner.layers = run.key.inner.layers;
 	match.mask.tunnel = UINT8_MAX;
 	match.value.tunnel = run.key.tunnel;
 	if (flow_actions_compile(&device, &match, 0, list, &actions, &error) < 0)
 		fail_msg("refused: %s", error.message);
-	assert_int_equal(frame_measure(&buffer->frame, &run.on_wire), FRAME_OK);
 	fate = flow_actions_run(actions, &run);
 	done = fate != NULL && fate->kind == FLOW_DROP;
 	flow_actions_free(actions);
 	if (!done)
 		return false;
 	flow_packet_refresh(&run);
-	flow_key_read(&buffer->frame, &again, &offsets);
-	assert_memory_equal(&run.key, &again, sizeof(again));
-	assert_memory_equal(&run.offsets, &offsets, sizeof(offsets));
 	// What is counted is what one would count now.
 	assert_int_equal(frame_measure(&buffer->frame, &on_wire), FRAME_OK);
 	assert_memory_equal(&run.on_wire, &on_wire, sizeof(on_wire));
+	flow_key_read(&buffer->frame, on_wire.longest, &again, &offsets);
+	assert_memory_equal(&run.key, &again, sizeof(again));
+	assert_memory_equal(&run.offsets, &offsets, sizeof(offsets));
 	*ret_packet = run;
 	return true;
 }
