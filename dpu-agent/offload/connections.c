@@ -173,7 +173,7 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
 			    all->lists[LIST_LEAVING].count >=
 		    all->most ||
-	    (hairpin && all->hairpins >= most_hairpins(all)) || !mtu_guard_take(all, connection)) {
+	    (hairpin && all->hairpins >= most_hairpins(all))) {
 		all->refused_full++;
 		return -ENOSPC;
 	}
@@ -196,7 +196,6 @@ void connections_let_go(struct connections *all, struct carried *c)
 	}
 	all->of_next_hop[connection->next_hop]--;
 	all->hairpins -= connection_is_hairpin(connection);
-	mtu_guard_give_back(all, connection);
 }
 
 static void leave(struct connections *all, struct carried *c)
@@ -275,16 +274,13 @@ void connections_reset_slot(struct offload *offload, uint32_t slot)
 	struct connections *all = offload->connections;
 	char ignored[ENGINE_WHY_SIZE];
 
-	if (all == NULL)
+	if (all == NULL || all->gates[slot].state == GATE_NONE)
 		return;
 	gate_close(offload, slot);
-	const bool guarded =
-		mtu_guards_renew(offload, slot == offload->uplink_slot ? OFFLOAD_WIRE : slot);
 	if (all->of_slot[slot] == 0)
 		return;
 	all->left_slot[slot] = order_to_leave(all);
-	if (guarded)
-		gate_open(offload, slot, ignored);
+	gate_open(offload, slot, ignored);
 }
 
 void connections_close_slot(struct offload *offload, uint32_t slot)
@@ -330,7 +326,6 @@ void connections_remove_all(struct offload *offload)
 	connections_remove_some(offload, INT64_MAX);
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)
 		gate_close(offload, slot);
-	mtu_guards_remove_all(offload);
 }
 
 void connections_forget(struct offload *offload)
@@ -340,7 +335,6 @@ void connections_forget(struct offload *offload)
 	if (all == NULL)
 		return;
 	gates_forget(offload);
-	mtu_guards_forget(offload);
 	offload_connections_leave_all(offload);
 	connections_sweep(all, UINT32_MAX);
 	while (all->lists[LIST_LEAVING].count > 0) {

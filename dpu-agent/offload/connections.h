@@ -9,9 +9,8 @@
 //              this tuple, from the wire            -> count, rewrite, to the pod's number, jump 6 (connection)
 //              of one within the node, twice: matched as the first, done with as the second
 //     group 6  to the pod's number                  -> meter if it has a limit, count, its MAC addresses, out (pod)
-//              what this sender sends to an end of a smaller MTU, and is too large for it -> slow path (sender, MTU, family)
-//              and behind that, in the same way, the connections to such ends
-//     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers. In group 6
+//     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers, and what is too
+//     large for the end that it is for. In group 6
 //     there is one only while a pod's connections are leaving after it; it is for nobody, and the agent drops it.
 //
 // What is asked for is done later, by offload_connections_run(), in small portions, so that a hundred thousand
@@ -71,9 +70,8 @@ struct offload_answer {
 // Can any connection be carried just now? False: *ret_why says why not.
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
 
-// Carry it. Errors: -ENOSPC, there are as many as there may be, or it has no place here, or an end's to too many different
-// MTUs; -ENOTSUP, both ends are within the node, and the NIC carries none such, or one pod, and it sends none back, or their
-// MTUs differ, and it cannot tell what is too large; -EBUSY, a pod's rules are withdrawn, or those of the pod before it in its slot are not
+// Carry it. Errors: -ENOSPC, there are as many as there may be, or it has no place here; -ENOTSUP, both ends are within
+// the node, and the NIC carries none such, or one pod, and it sends none back, or their MTUs differ, and it cannot match lengths; -EBUSY, a pod's rules are withdrawn, or those of the pod before it in its slot are not
 // yet gone, or the NIC cannot limit them as the pod is. No answer will follow then.
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection);

@@ -38,17 +38,6 @@ enum list { LIST_FREE, LIST_WAITING, LIST_CARRIED, LIST_LEAVING, LIST_GONE, LIST
 enum { HALVES = OFFLOAD_ENDS }; // one is what an end sends
 enum { GATE_SENT_IPV4, GATE_SENT_IPV6, GATE_RECEIVED, GATE_RULES };
 
-// Of a sender: the rule that keeps from its connections to ends of this MTU what is too large for them.
-struct mtu_guard {
-	uint32_t mtu;
-	bool is_ipv6;
-	uint32_t users; // connections, not free
-	struct installed installed;
-};
-enum { MTU_GUARDS = 8 }; // of one sender
-_Static_assert((int)GATE_RULES + (int)MTU_GUARDS <= (int)LEDGER_CONNECTIONS,
-	       "the ledger has room for them");
-
 struct carried {
 	struct offload_connection connection;
 	uint64_t since; // connections.clock
@@ -87,8 +76,6 @@ struct connections {
 	uint32_t sweep_next, sweep_left;
 	struct gate gates[OFFLOAD_SLOTS];
 	uint32_t gates_closing;
-	struct mtu_guard mtus[OFFLOAD_SLOTS + 1][MTU_GUARDS]; // the last: what the wire sends
-	uint32_t mtus_unused;                                 // that are in, and have no users
 	// Not free; one within the node is of both ends, if these are two. And of those how many are an earlier pod's.
 	uint32_t of_slot[OFFLOAD_SLOTS], of_next_hop[OFFLOAD_NEXT_HOPS_MAX];
 	uint32_t of_earlier[OFFLOAD_SLOTS];
@@ -133,13 +120,6 @@ static inline bool connection_counts(const struct offload_connection *connection
 	       (end == 0 || connection->ends[0].slot != connection->ends[1].slot);
 }
 
-// May something of what this end sends be too large for the other?
-static inline bool connection_is_guarded(const struct offload_connection *connection,
-					 unsigned int half)
-{
-	return connection->mtus[half] > connection->mtus[!half];
-}
-
 static inline bool carried_has_rules(const struct carried *c)
 {
 	return c->flows[0] != NULL || c->flows[1] != NULL;
@@ -167,19 +147,3 @@ void gate_read(struct offload *offload, uint32_t slot);
 void connections_remove_some(struct offload *offload, int64_t deadline_us);
 // Remove all rules of those that are in this slot, and of no others, however many are leaving.
 void connections_remove_of(struct offload *offload, uint32_t slot);
-
-// ---- connections_mtu.c ----------------------------------------------------------------------------
-
-// A connection comes, of those that need no guard as well, and goes. False: no guard is left for it.
-bool mtu_guard_take(struct connections *all, const struct offload_connection *connection);
-void mtu_guard_give_back(struct connections *all, const struct offload_connection *connection);
-// 0: its guard is in, if it needs one. Else what the NIC answered, with *ret_why.
-int mtu_guard_open(struct offload *offload, const struct offload_connection *connection,
-		   char ret_why[ENGINE_WHY_SIZE]);
-// Remove those that have no users.
-void mtu_guards_clean(struct offload *offload);
-// What is in the NIC for this sender is of no use: make it again. False: not all is in.
-bool mtu_guards_renew(struct offload *offload, uint32_t slot);
-// As of connections.
-void mtu_guards_remove_all(struct offload *offload);
-void mtu_guards_forget(struct offload *offload);

@@ -131,9 +131,9 @@ static void write_down(const struct offload *offload, const struct offload_conne
 	directions->to.port_id = port_of(offload, to);
 	directions->to.source_mac = to_wire ? c->wire_mac : *router;
 	directions->to.destination_mac = to_wire ? to->mac : gate_address(to->slot);
-	*rule = (struct rule){.kind = kind_of(c, half),
-			      .guarded = connection_is_guarded(c, half),
-			      .connection = directions};
+	*rule = (struct rule){.kind = kind_of(c, half), .connection = directions};
+	if (c->mtus[half] > c->mtus[!half])
+		rule->mtu = (uint16_t)c->mtus[!half];
 }
 
 struct chunk {
@@ -322,7 +322,6 @@ static void tell(struct connections *all, struct carried *c, enum offload_answer
 	answer(context, &a);
 }
 
-// All that is in front of a connection's rules and behind them.
 static int open_gates(struct offload *offload, const struct offload_connection *connection)
 {
 	int r = 0;
@@ -332,7 +331,7 @@ static int open_gates(struct offload *offload, const struct offload_connection *
 			r = gate_open(offload, connection->ends[end].slot,
 				      offload->connections_why);
 	}
-	return r < 0 ? r : mtu_guard_open(offload, connection, offload->connections_why);
+	return r;
 }
 
 // The first of those that wait for which the e-switch is ready; others are refused, or leave before they were in.
@@ -435,7 +434,6 @@ int64_t offload_connections_run(struct offload *offload, int64_t budget_us, size
 	if (offload->begun && !offload_off(offload))
 		pods_take_events(offload);
 	gates_close_again(offload);
-	mtu_guards_clean(offload);
 	connections_sweep(all, SWEEP_PLACES);
 	connections_remove_some(offload, deadline_us);
 	room -= tell_gone(offload, room, answer, context);
@@ -447,8 +445,7 @@ int64_t offload_connections_run(struct offload *offload, int64_t budget_us, size
 		read_some(offload, deadline_us, room, answer, context);
 	}
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_LEAVING].count +
-		    all->lists[LIST_GONE].count + all->sweep_left + all->gates_closing +
-		    all->mtus_unused >
+		    all->lists[LIST_GONE].count + all->sweep_left + all->gates_closing >
 	    0)
 		return AGAIN_MS;
 	return all->lists[LIST_CARRIED].count > 0 ? READ_MS : -1;

@@ -27,10 +27,9 @@ enum {
 	RULES_PER_CONNECTION = 2,
 	TABLES_SHARED_ROOM = 16, // more than there are shared rules of one shape
 	PREFIX_BITS_MAX = 128,
-	ROUTE_KINDS = RULE_LARGE_FIRST - RULE_ROUTE_FIRST,
-	LARGE_KINDS = RULE_KINDS - RULE_LARGE_FIRST,
+	ROUTE_KINDS = RULE_KINDS - RULE_ROUTE_FIRST,
 	PULL_BURST = 64,
-	MTUS_MAX = 16, // different ones, of one kind of rules about large packets
+	MTUS_MAX = 16, // different ones, of rules for what fits
 	// A NIC that completes nothing for so long will not: firmware is down. What is under way is
 	// then unknown.
 	SILENCE_MAX_MS = 10000,
@@ -44,12 +43,9 @@ struct async_engine {
 	struct flow_table tables[RULE_ROUTE_FIRST];
 	// A template's mask is that of one length, on a wire with or without tags; made when the first rule comes.
 	struct flow_table route_tables[ROUTE_KINDS][2][PREFIX_BITS_MAX + 1];
-	// A table has one priority, and a template the range of a length; made when the first rule comes.
-	struct flow_table guarded_tables[RULE_ROUTE_FIRST];
-	struct large_table {
-		uint16_t mtu; // 0: none
-		struct flow_table table;
-	} large_tables[LARGE_KINDS][MTUS_MAX];
+	// The same of lengths.
+	uint16_t mtus[MTUS_MAX]; // 0: none yet
+	struct flow_table fitting_tables[RULE_KINDS][2][MTUS_MAX];
 };
 
 static struct async_engine *from_engine(struct engine *engine)
@@ -120,28 +116,26 @@ static uint32_t table_size(enum rule_kind kind, uint32_t functions, uint32_t con
 		       : TABLES_SHARED_ROOM;
 }
 
-// NULL: there are too many.
-static struct flow_table *find_large_table(struct async_engine *async, const struct rule *rule)
+// NULL: there are too many different MTUs.
+static struct flow_table *find_fitting_table(struct async_engine *async, const struct rule *rule)
 {
-	struct large_table *tables = async->large_tables[rule->kind - RULE_LARGE_FIRST];
-
 	for (size_t i = 0; i < MTUS_MAX; i++) {
-		if (tables[i].mtu == 0)
-			tables[i].mtu = rule->mtu;
-		if (tables[i].mtu == rule->mtu)
-			return &tables[i].table;
+		if (async->mtus[i] == 0)
+			async->mtus[i] = rule->mtu;
+		if (async->mtus[i] == rule->mtu)
+			return &async->fitting_tables[rule->kind][rule->vlan != 0][i];
 	}
 	return NULL;
 }
 
 static struct flow_table *find_table(struct async_engine *async, const struct rule *rule)
 {
-	if (rule->kind >= RULE_LARGE_FIRST)
-		return find_large_table(async, rule);
-	if (rule->kind >= RULE_ROUTE_FIRST)
-		return &async->route_tables[rule->kind - RULE_ROUTE_FIRST][rule->vlan != 0]
-					   [rule->prefix_length];
-	return rule->guarded ? &async->guarded_tables[rule->kind] : &async->tables[rule->kind];
+	if ((rule_shape(rule)->match & MATCH_FITS) && rule->mtu != 0)
+		return find_fitting_table(async, rule);
+	if (rule->kind < RULE_ROUTE_FIRST)
+		return &async->tables[rule->kind];
+	return &async->route_tables[rule->kind - RULE_ROUTE_FIRST][rule->vlan != 0]
+				   [rule->prefix_length];
 }
 
 // NULL: refused, and *op says why.
@@ -153,7 +147,7 @@ static struct rte_flow_template_table *table_of(struct async_engine *async, stru
 
 	if (table == NULL) {
 		op->result = -ENOSPC;
-		snprintf(op->why, sizeof(op->why), "too many different MTUs");
+		snprintf(op->why, sizeof(op->why), "the NIC has no room for rules for another MTU");
 		return NULL;
 	}
 	if (table->table != NULL)
@@ -303,13 +297,13 @@ static void async_free(struct engine *engine)
 {
 	struct async_engine *async = from_engine(engine);
 
-	for (size_t i = 0; i < RULE_ROUTE_FIRST; i++) {
+	for (size_t i = 0; i < RULE_ROUTE_FIRST; i++)
 		flow_table_destroy(engine->port_id, &async->tables[i]);
-		flow_table_destroy(engine->port_id, &async->guarded_tables[i]);
-	}
-	for (size_t kind = 0; kind < LARGE_KINDS; kind++)
-		for (size_t i = 0; i < MTUS_MAX; i++)
-			flow_table_destroy(engine->port_id, &async->large_tables[kind][i].table);
+	for (size_t kind = 0; kind < RULE_KINDS; kind++)
+		for (size_t i = 0; i < MTUS_MAX; i++) {
+			flow_table_destroy(engine->port_id, &async->fitting_tables[kind][0][i]);
+			flow_table_destroy(engine->port_id, &async->fitting_tables[kind][1][i]);
+		}
 	for (size_t kind = 0; kind < ROUTE_KINDS; kind++)
 		for (size_t length = 0; length <= PREFIX_BITS_MAX; length++) {
 			flow_table_destroy(engine->port_id, &async->route_tables[kind][0][length]);

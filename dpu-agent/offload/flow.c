@@ -116,6 +116,22 @@ static void say_address(uint32_t match, const struct rule *rule, const void *add
 	memcpy(spec, address, size);
 }
 
+// The range is from zero.
+static void say_length4(struct flow_words *w, uint16_t mtu)
+{
+	w->ipv4_last.hdr.total_length = rte_cpu_to_be_16(mtu);
+	w->ipv4_mask.hdr.total_length = UINT16_MAX;
+	w->items[w->item_count - 1].last = &w->ipv4_last;
+}
+
+static void say_length6(struct flow_words *w, uint16_t mtu)
+{
+	w->ipv6_last.hdr.payload_len =
+		rte_cpu_to_be_16((uint16_t)(mtu - sizeof(struct rte_ipv6_hdr)));
+	w->ipv6_mask.hdr.payload_len = UINT16_MAX;
+	w->items[w->item_count - 1].last = &w->ipv6_last;
+}
+
 static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *rule)
 {
 	struct rte_ipv4_hdr *spec = &w->ipv4.hdr, *mask = &w->ipv4_mask.hdr;
@@ -135,11 +151,8 @@ static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *ru
 		say_address(match, rule, &rule->ipv4, sizeof(rule->ipv4), &spec->dst_addr,
 			    &mask->dst_addr);
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV4, &w->ipv4, &w->ipv4_mask);
-	if (match & MATCH_LARGE) {
-		spec->total_length = rte_cpu_to_be_16(rule->mtu + 1);
-		mask->total_length = w->ipv4_last.hdr.total_length = UINT16_MAX;
-		w->items[w->item_count - 1].last = &w->ipv4_last;
-	}
+	if ((match & MATCH_FITS) && rule->mtu != 0)
+		say_length4(w, rule->mtu);
 }
 
 static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *rule)
@@ -161,11 +174,8 @@ static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *ru
 		say_address(match, rule, &rule->ipv6, sizeof(rule->ipv6), &spec->dst_addr,
 			    &mask->dst_addr);
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);
-	if (match & MATCH_LARGE) {
-		spec->payload_len = rte_cpu_to_be_16(rule->mtu + 1 - sizeof(struct rte_ipv6_hdr));
-		mask->payload_len = w->ipv6_last.hdr.payload_len = UINT16_MAX;
-		w->items[w->item_count - 1].last = &w->ipv6_last;
-	}
+	if ((match & MATCH_FITS) && rule->mtu != 0)
+		say_length6(w, rule->mtu);
 	if (!(match & MATCH_ICMP6_TYPE))
 		return;
 	w->icmp6.type = rule->number;
@@ -183,7 +193,7 @@ enum {
 };
 
 static void say_connection_l3(struct flow_words *w, const struct rule_shape *shape,
-			      const struct rule_side *from)
+			      const struct rule_side *from, uint16_t mtu)
 {
 	const uint8_t protocol = shape->match & MATCH_TCP ? IPPROTO_TCP : IPPROTO_UDP;
 
@@ -196,6 +206,8 @@ static void say_connection_l3(struct flow_words *w, const struct rule_shape *sha
 			RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
 		w->ipv4_mask.hdr.src_addr = w->ipv4_mask.hdr.dst_addr = UINT32_MAX;
 		add_item(w, RTE_FLOW_ITEM_TYPE_IPV4, &w->ipv4, &w->ipv4_mask);
+		if (mtu != 0)
+			say_length4(w, mtu);
 		return;
 	}
 	w->ipv6.hdr.proto = protocol;
@@ -205,13 +217,17 @@ static void say_connection_l3(struct flow_words *w, const struct rule_shape *sha
 	memset(&w->ipv6_mask.hdr.src_addr, 0xff, sizeof(w->ipv6_mask.hdr.src_addr));
 	memset(&w->ipv6_mask.hdr.dst_addr, 0xff, sizeof(w->ipv6_mask.hdr.dst_addr));
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);
+	if (mtu != 0)
+		say_length6(w, mtu);
 }
 
 static void say_connection(struct flow_words *w, const struct rule_shape *shape,
-			   const struct rule_side *from, const struct flow_form *form)
+			   const struct rule *rule, const struct flow_form *form)
 {
-	static const struct rule none;
-	const uint16_t tag = tag_of(shape, &none, form);
+	static const struct rule_connection some; // a template has but masks
+	const struct rule_side *from =
+		rule->connection != NULL ? &rule->connection->from : &some.from;
+	const uint16_t tag = tag_of(shape, rule, form);
 
 	w->port.port_id = from->port_id;
 	w->port_mask.port_id = UINT16_MAX;
@@ -231,7 +247,7 @@ static void say_connection(struct flow_words *w, const struct rule_shape *shape,
 	add_item(w, RTE_FLOW_ITEM_TYPE_ETH, &w->eth, &w->eth_mask);
 	if (tag != 0)
 		add_item(w, RTE_FLOW_ITEM_TYPE_VLAN, &w->vlan, &w->vlan_mask);
-	say_connection_l3(w, shape, from);
+	say_connection_l3(w, shape, from, rule->mtu);
 	if (shape->match & MATCH_TCP) {
 		w->tcp.hdr.src_port = from->source_port_be;
 		w->tcp.hdr.dst_port = from->destination_port_be;
@@ -250,12 +266,8 @@ static void say_connection(struct flow_words *w, const struct rule_shape *shape,
 static void say_items(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
 		      const struct flow_form *form)
 {
-	static const struct rule_connection some; // a template has but masks
-
 	if (shape->match & MATCH_CONNECTION) {
-		say_connection(w, shape,
-			       rule->connection != NULL ? &rule->connection->from : &some.from,
-			       form);
+		say_connection(w, shape, rule, form);
 		return;
 	}
 	say_port(w, shape->match, rule);

@@ -91,7 +91,8 @@ struct offload_pod {
 // together. A slot that
 // is there already: its rules are replaced if the pod is another, and else left alone. `count` pods
 // of up to all there are (restart). Blocks for 0.2 s and 2 ms a pod, or as long as the NIC takes for
-// its first answer: what it has not taken by then, and what it has refused, offload_retry does.
+// its first answer: what it has not taken by then, and what it has refused, offload_retry does. The first pod that may
+// send more than anybody could so far has the rules of those of smaller MTU removed and made anew.
 void offload_add(struct offload *offload, const struct offload_pod *pods, size_t count);
 // Remove a pod's rules, before its port is stopped. When it returns no frame goes by them. A slot
 // that is not there: no effect.

@@ -27,9 +27,7 @@ enum {
 	NO_SLOT = OFFLOAD_SLOTS, // of the shared rules
 	BATCH_SETS = 48,         // pods whose rules are given to the NIC at once
 	LEDGER_ROUTES = 8192,    // rules of routes
-	LEDGER_CONNECTIONS = 20, // of a slot, around its connections
-	LEDGER_SIZE = 2 * ((OFFLOAD_SLOTS + 1) * (PROGRAM_RULES_MAX + LEDGER_CONNECTIONS) +
-			   LEDGER_ROUTES),
+	LEDGER_SIZE = 2 * ((OFFLOAD_SLOTS + 1) * PROGRAM_RULES_MAX + LEDGER_ROUTES),
 };
 
 struct installed {
@@ -144,7 +142,7 @@ bool rule_set_missing(const struct rule_set *set);
 // Hear which functions were reset: the rules of their pods are to be made again.
 void pods_take_events(struct offload *offload);
 // As program_pod() wants it.
-uint32_t pods_guarded_from(const struct offload *offload);
+uint32_t pods_largest(const struct offload *offload);
 // The rules are to be made anew: who is there to send by them?
 void pods_measure(struct offload *offload);
 // Is the pod to have rules at all, with the NIC as it is found to be?

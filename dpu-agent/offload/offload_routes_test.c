@@ -143,9 +143,9 @@ static void what_is_of_no_connection_is_routed_of_pods_that_have_some(void **sta
 {
 	test_places = test_connections = 10;
 	start(0);
-	assert_string_equal(fake_rule_with("g5 p3 type=0800"),
-			    "g5 p3 type=0800 dst=02:00:00:00:00:01 > jump=8");
-	assert_int_equal(fake_rules_with("g5 p3 type=86dd dst=02:00:00:00:00:01 > jump=8"), 1);
+	assert_string_equal(fake_rule_with("g5 p1 type=0800"),
+			    "g5 p1 type=0800 dst=02:00:00:00:00:01 > jump=8");
+	assert_int_equal(fake_rules_with("g5 p1 type=86dd dst=02:00:00:00:00:01 > jump=8"), 1);
 }
 
 static void on_a_vlan_tags_are_put_on_and_taken_off(void **state)

@@ -78,7 +78,7 @@ static bool program(struct offload *offload, struct rule_set *set)
 	}
 	set->count = program_pod(&set->pod, &offload->router, offload->ethdev_of_slot[set->slot],
 				 offload->vf_of_slot[set->slot], routes_wire(offload),
-				 offload->uplink, pods_guarded_from(offload), rules);
+				 offload->uplink, pods_largest(offload), rules);
 	for (size_t i = 0; i < set->count; i++)
 		set->rules[i] = (struct installed){.rule = rules[i]};
 	if (meets_remains(offload, set)) {
@@ -249,7 +249,7 @@ void pods_judge(struct offload *offload, struct rule_set *set)
 		set_is_limited(set) && offload->engine != NULL && !offload->engine->form.meter;
 }
 
-uint32_t pods_guarded_from(const struct offload *offload)
+uint32_t pods_largest(const struct offload *offload)
 {
 	return offload->engine != NULL && offload->engine->form.lengths ? offload->largest : 0;
 }
@@ -263,13 +263,13 @@ void pods_measure(struct offload *offload)
 	}
 }
 
-// Somebody may send more than anybody could so far: what would be too large for others must be kept from them first.
+// Somebody may send more than anybody could so far: first what is too large for others must be kept from them.
 static void grow(struct offload *offload, uint32_t largest)
 {
 	const uint32_t before = offload->largest;
 
 	offload->largest = largest;
-	if (pods_guarded_from(offload) == 0)
+	if (pods_largest(offload) == 0)
 		return;
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
 		struct rule_set *set = &offload->pods[slot];
@@ -281,7 +281,7 @@ static void grow(struct offload *offload, uint32_t largest)
 		if (set->installed > 0)
 			transaction_remove(offload, &set, 1);
 	}
-	routes_guard(offload, before);
+	routes_grow(offload, before);
 }
 
 static void want(struct offload *offload, struct rule_set *set, const struct offload_pod *pod)

@@ -16,7 +16,11 @@
 #include "offload/program.h"
 
 // No pod's.
-enum { SAMPLE_METER = 1 + OFFLOAD_SLOTS * BANDWIDTH_DIRECTIONS, SAMPLE_VLAN = 100 };
+enum {
+	SAMPLE_METER = 1 + OFFLOAD_SLOTS * BANDWIDTH_DIRECTIONS,
+	SAMPLE_VLAN = 100,
+	SAMPLE_MTU = MTU_MIN
+};
 
 struct question {
 	const char *name;
@@ -110,7 +114,6 @@ static struct rule sample(const struct preflight *p)
 		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
 		.ipv6 = {{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}},
 		.prefix_length = 24,
-		.mtu = 1500,
 	};
 }
 
@@ -286,7 +289,7 @@ static void ask_connections(struct preflight *p)
 static bool ask_route_shapes(struct preflight *p, const char *name, uint16_t vlan)
 {
 	char remark[LIMIT_TEXT + 1];
-	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_LARGE_FIRST, vlan,
+	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_KINDS, vlan,
 			  "; without: all of that takes the slow path", remark);
 
 	preflight_note(p, name, r == 0, remark);
@@ -300,15 +303,37 @@ static void ask_routes(struct preflight *p)
 		p->form.routes && ask_route_shapes(p, "route to a wire on a VLAN", SAMPLE_VLAN);
 }
 
+static bool is_taken(const struct flow_form *form, int kind)
+{
+	if (kind < RULE_CONNECTION_FIRST)
+		return true;
+	if (kind < RULE_HAIRPIN_FIRST)
+		return form->connections;
+	return kind < RULE_ROUTE_FIRST ? form->hairpin : form->routes;
+}
+
+// Of the shapes that this NIC takes all those that may be of packets of some lengths only.
 static void ask_lengths(struct preflight *p)
 {
-	char remark[LIMIT_TEXT + 1];
+	char why[ENGINE_WHY_SIZE] = "";
+	struct rule rule = sample(p);
+	struct flow_words words;
+	int r = 0;
 
-	p->form.lengths =
-		ask_kinds(p, RULE_LARGE_FIRST, RULE_KINDS, p->form.vlan,
-			  "; without: what is between ends of different MTU takes the slow path",
-			  remark) == 0;
-	preflight_note(p, "match a packet's length", p->form.lengths, remark);
+	rule.vlan = p->form.vlan;
+	rule.mtu = SAMPLE_MTU;
+	for (int kind = 0; r == 0 && kind < RULE_KINDS; kind++) {
+		if (!(rule_shapes[kind].match & MATCH_FITS) || !is_taken(&p->form, kind))
+			continue;
+		flow_say(&rule_shapes[kind], &rule, &p->form, &words);
+		r = ask_words(p, &words, why);
+	}
+	p->form.lengths = r == 0;
+	struct offload_capability *row = add_row(p, "match a packet's length", r == 0, false);
+	if (r < 0)
+		snprintf(row->remark, sizeof(row->remark),
+			 "%s; without: what is between ends of different MTU takes the slow path",
+			 why);
 }
 
 // ---- what will be needed later ------------------------------------------------------------------

@@ -93,17 +93,16 @@ static size_t program_limits(const struct offload_pod *pod, uint16_t port_id, ui
 // ports to the wire, since some of that are answers to be translated.
 static size_t program_wire(const struct offload_pod *pod, const struct rule *of_pod, int family,
 			   const struct offload_wire *wire, uint16_t uplink, bool receives,
-			   bool guarded, struct rule *ret_rules)
+			   struct rule *ret_rules)
 {
 	static const enum rule_kind from[2] = {RULE_FROM_WIRE_IPV4, RULE_FROM_WIRE_IPV6};
-	static const enum rule_kind large[2] = {RULE_LARGE_TAGGED_IPV4, RULE_LARGE_TAGGED_IPV6};
 	static const enum rule_kind unrouted[2] = {RULE_UNROUTED_IPV4, RULE_UNROUTED_IPV6};
 	const bool routed[2] = {wire != NULL && wire->ipv4, wire != NULL && wire->ipv6};
 	size_t count = 0;
 
 	if (!routed[family])
 		return 0;
-	if (receives && (guarded || pod->mtu >= wire->mtu)) {
+	if (receives) {
 		struct rule *rule = &ret_rules[count++];
 
 		*rule = *of_pod;
@@ -111,10 +110,6 @@ static size_t program_wire(const struct offload_pod *pod, const struct rule *of_
 		rule->port_id = uplink;
 		rule->router = wire->mac;
 		rule->vlan = wire->vlan;
-		if (guarded && wire->vlan != 0) {
-			ret_rules[count] = *rule;
-			ret_rules[count++].kind = large[family];
-		}
 	}
 	if (pod->publishes) {
 		ret_rules[count] = *of_pod;
@@ -135,9 +130,7 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 							 RULE_LIMITED_OUTPUT_IPV6};
 	const bool limited = pod->limits[BANDWIDTH_INGRESS].bytes_per_s != 0;
 	static const enum rule_kind sending[2] = {RULE_SOURCE_IPV4, RULE_SOURCE_IPV6};
-	static const enum rule_kind large[2] = {RULE_LARGE_IPV4, RULE_LARGE_IPV6};
 	const bool has[2] = {pod->has_ipv4, pod->has_ipv6};
-	const bool guarded = pod->mtu < largest;
 	const bool receives = largest != 0 || pod->mtu >= router->mtu;
 	const bool sends = largest != 0 || pod->mtu <= router->mtu;
 	size_t count = program_limits(pod, port_id, vf, ret_rules);
@@ -150,7 +143,7 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 			.router = router->mac,
 			.ipv4 = pod->ipv4,
 			.ipv6 = pod->ipv6,
-			.mtu = (uint16_t)pod->mtu,
+			.mtu = pod->mtu < largest ? (uint16_t)pod->mtu : 0,
 			.meter = program_meter_id(pod->slot, BANDWIDTH_INGRESS),
 		};
 
@@ -163,11 +156,10 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 		if (has[family] && sends)
 			ret_rules[count++] = rule;
 		if (has[family])
-			count += program_wire(pod, &rule, family, wire, uplink, receives, guarded,
-					      &ret_rules[count]);
-		rule.kind = large[family];
-		if (has[family] && guarded)
-			ret_rules[count++] = rule;
+			count += program_wire(
+				pod, &rule, family, wire, uplink,
+				largest != 0 || (receives && wire != NULL && pod->mtu >= wire->mtu),
+				&ret_rules[count]);
 	}
 	return count;
 }

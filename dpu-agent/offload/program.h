@@ -27,9 +27,9 @@ size_t program_shared(bool by_icmp6_type, bool by_udp_ports, const struct progra
 uint32_t program_meter_id(uint32_t slot, unsigned int direction);
 
 // Both directions of both families. Where it has a limit, the rules with its meters. With a wire (NULL: none) also what
-// comes from there, by the ethdev `uplink`, and what does not go there. largest: the MTU beyond which nothing comes, on
-// a NIC that can match a packet's length: a pod of a smaller one has rules that keep from it what is too large. 0: the NIC
-// cannot, and a pod whose MTU is not the network's has one direction only: see offload.h.
+// comes from there, by the ethdev `uplink`, and what does not go there. largest: the MTU of whoever may send most; on a NIC
+// that can match lengths nothing comes to a pod of a smaller one that is too large for it. 0: the NIC cannot, and a pod
+// whose MTU is not the network's has one direction only: see offload.h.
 size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
 		   uint16_t port_id, uint16_t vf, const struct offload_wire *wire, uint16_t uplink,
 		   uint32_t largest, struct rule ret_rules[PROGRAM_RULES_MAX]);

@@ -134,27 +134,22 @@ static void want_route(const struct offload *offload, const struct offload_route
 	routes->wanted[routes->wanted_count - 1].next_hop = route->next_hop;
 }
 
+static void want_entry(const struct offload *offload, enum rule_kind kind)
+{
+	const uint32_t mtu = routes_mtu(offload);
+	struct rule *rule = want(offload->routes, kind);
+
+	rule->router = offload->router.mac;
+	rule->mtu = mtu < pods_largest(offload) ? (uint16_t)mtu : 0;
+}
+
 // Of pods with connections all that is for no pod is looked up there first.
 static void want_entries(const struct offload *offload, enum rule_kind routes,
 			 enum rule_kind connected)
 {
-	want(offload->routes, routes)->router = offload->router.mac;
+	want_entry(offload, routes);
 	if (offload->connections != NULL && offload->engine->connections)
-		want(offload->routes, connected)->router = offload->router.mac;
-}
-
-// Of what pods send. False: something too large could not be kept from the wire.
-static bool want_large_guards(const struct offload *offload, const struct offload_wire *wire)
-{
-	const uint32_t largest = pods_guarded_from(offload);
-
-	if (largest == 0) // a pod of the pod network's MTU may send so much
-		return wire->mtu >= offload->router.mtu;
-	if (wire->mtu < largest) {
-		want(offload->routes, RULE_LARGE_ROUTED_IPV4)->mtu = (uint16_t)wire->mtu;
-		want(offload->routes, RULE_LARGE_ROUTED_IPV6)->mtu = (uint16_t)wire->mtu;
-	}
-	return true;
+		want_entry(offload, connected);
 }
 
 static void write_down(struct offload *offload)
@@ -166,7 +161,8 @@ static void write_down(struct offload *offload)
 	if (wire == NULL || !(wire->ipv4 || wire->ipv6))
 		return;
 	want_sources(routes, &offload->engine->form);
-	if (!want_large_guards(offload, wire))
+	// A pod of the pod network's MTU may send so much.
+	if (pods_largest(offload) == 0 && wire->mtu < offload->router.mtu)
 		return;
 	if (wire->ipv4)
 		want_entries(offload, RULE_ROUTES_IPV4, RULE_CONNECTED_IPV4);
@@ -339,7 +335,7 @@ static void remove_pods(struct offload *offload)
 	}
 }
 
-void routes_guard(struct offload *offload, uint32_t before)
+void routes_grow(struct offload *offload, uint32_t before)
 {
 	struct routes *routes = offload->routes;
 

@@ -3,13 +3,12 @@
 // What is routed between pods and the wire, and not masqueraded, in the e-switch.
 //
 //     group 1  from the wire, to its MAC, to a pod's address    -> jump 7                 (pod, family)
-//              untagged, intact, to the router's MAC            -> jump 8                 (family)
-//     group 5  to the router's MAC, and of no connection        -> jump 8                 (family)
+//              untagged, intact, to the router's MAC, fits      -> jump 8                 (family)
+//     group 5  the same, and of no connection                   -> jump 8                 (family)
 //     group 7  from a MAC address that nobody has; tagged: TTL or hop limit 0 or 1, neighbour discovery -> slow path
 //              from a prefix that may speak to pods             -> count, jump 3          (prefix)
 //              from one that may not                            -> slow path              (prefix)
 //     group 8  from a pod that publishes ports                  -> slow path              (pod, family)
-//              too large for the wire                           -> slow path              (family)
 //              to a prefix by a next hop that is there          -> jump 2                 (prefix)
 //              to any prefix that is told apart                 -> slow path, less preferred (prefix)
 //     group 3  to a prefix          -> count, push tag, rewrite MACs, decrement TTL, to the wire (prefix)

@@ -16,7 +16,7 @@ const struct offload_wire *routes_wire(const struct offload *offload);
 // MTU of the wire; 0: none is served.
 uint32_t routes_mtu(const struct offload *offload);
 // Pods of up to this MTU could send so far, and greater ones can when it returns.
-void routes_guard(struct offload *offload, uint32_t before);
+void routes_grow(struct offload *offload, uint32_t before);
 
 // What is wanted into the NIC, and what is not out of it, for as long as there is time; but all that goes.
 void routes_fill(struct offload *offload, int64_t deadline_us);

@@ -43,12 +43,12 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.name = "IPv4 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV4,
 		.priority = 1, .opens = true,
 		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS |
-			 MATCH_IP_DST,
+			 MATCH_IP_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
 	[RULE_DESTINATION_IPV6] = {
 		.name = "IPv6 destination", .group = RULE_GROUP_DESTINATION, .family = RULE_IPV6,
 		.priority = 1, .opens = true,
-		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_IP_DST,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_IP_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SOURCE},
 	[RULE_SOURCE_IPV4] = {
 		.name = "IPv4 source", .group = RULE_GROUP_SOURCE, .family = RULE_IPV4,
@@ -126,75 +126,75 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.actions = ACTION_METER | ACTION_COUNT | ACTION_REWRITE_MACS | ACTION_TO_FUNCTION},
 	[RULE_SENT_TCP_IPV4] = {
 		.name = "TCP sent over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE},
 	[RULE_SENT_TCP_IPV6] = {
 		.name = "TCP sent over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE},
 	[RULE_SENT_UDP_IPV4] = {
 		.name = "UDP sent over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE},
 	[RULE_SENT_UDP_IPV6] = {
 		.name = "UDP sent over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE},
 	[RULE_RECEIVED_TCP_IPV4] = {
 		.name = "TCP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_TCP,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_TCP | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_TCP_IPV6] = {
 		.name = "TCP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_TCP,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_TCP | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_UDP_IPV4] = {
 		.name = "UDP received over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_WIRE,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_RECEIVED_UDP_IPV6] = {
 		.name = "UDP received over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_WIRE,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_TCP_IPV4] = {
 		.name = "TCP within the node over IPv4", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_TCP_IPV6] = {
 		.name = "TCP within the node over IPv6", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_TCP | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_UDP_IPV4] = {
 		.name = "UDP within the node over IPv4", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV4,
-		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_UDP_IPV6] = {
 		.name = "UDP within the node over IPv6", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV6,
-		.match = MATCH_CONNECTION | MATCH_ETH_SRC,
+		.match = MATCH_CONNECTION | MATCH_ETH_SRC | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
 	[RULE_FROM_WIRE_IPV4] = {
 		.name = "IPv4 from the wire", .family = RULE_IPV4,
 		.group = RULE_GROUP_DESTINATION, .priority = 1, .opens = true,
 		.match = MATCH_WIRE | MATCH_ETH_DST | MATCH_WIRE_TAG | MATCH_INTACT |
-			 MATCH_NO_OPTIONS | MATCH_IP_DST,
+			 MATCH_NO_OPTIONS | MATCH_IP_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_WIRE_SOURCE},
 	[RULE_FROM_WIRE_IPV6] = {
 		.name = "IPv6 from the wire", .family = RULE_IPV6,
 		.group = RULE_GROUP_DESTINATION, .priority = 1, .opens = true,
 		.match = MATCH_WIRE | MATCH_ETH_DST | MATCH_WIRE_TAG | MATCH_INTACT |
-			 MATCH_IP_DST,
+			 MATCH_IP_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_WIRE_SOURCE},
 	[RULE_NOBODY_GROUP] = {
 		.name = "group as sender", .group = RULE_GROUP_WIRE_SOURCE, .guards = true,
@@ -247,22 +247,22 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 	[RULE_ROUTES_IPV4] = {
 		.name = "IPv4 routes", .family = RULE_IPV4,
 		.group = RULE_GROUP_DESTINATION, .priority = 3, .opens = true,
-		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_ROUTES_IPV6] = {
 		.name = "IPv6 routes", .family = RULE_IPV6,
 		.group = RULE_GROUP_DESTINATION, .priority = 3, .opens = true,
-		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT,
+		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_CONNECTED_IPV4] = {
 		.name = "IPv4 routes beside connections", .family = RULE_IPV4,
-		.group = RULE_GROUP_CONNECTION, .priority = 3, .opens = true,
-		.match = MATCH_ETH_DST,
+		.group = RULE_GROUP_CONNECTION, .priority = 1, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_CONNECTED_IPV6] = {
 		.name = "IPv6 routes beside connections", .family = RULE_IPV6,
-		.group = RULE_GROUP_CONNECTION, .priority = 3, .opens = true,
-		.match = MATCH_ETH_DST,
+		.group = RULE_GROUP_CONNECTION, .priority = 1, .opens = true,
+		.match = MATCH_ETH_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_UNROUTED_IPV4] = {
 		.name = "unrouted IPv4", .family = RULE_IPV4,
@@ -306,68 +306,16 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_IP_DST | MATCH_PREFIX,
 		.actions = ACTION_COUNT | ACTION_PUSH_TAG | ACTION_REWRITE_MACS |
 			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_WIRE},
-	[RULE_LARGE_IPV4] = {
-		.name = "large IPv4 for a pod", .family = RULE_IPV4,
-		.group = RULE_GROUP_DESTINATION, .guards = true,
-		.match = MATCH_IP_DST | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_IPV6] = {
-		.name = "large IPv6 for a pod", .family = RULE_IPV6,
-		.group = RULE_GROUP_DESTINATION, .guards = true,
-		.match = MATCH_IP_DST | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_TAGGED_IPV4] = {
-		.name = "large IPv4 from the wire for a pod", .family = RULE_IPV4,
-		.group = RULE_GROUP_DESTINATION, .guards = true,
-		.match = MATCH_WIRE | MATCH_WIRE_TAG | MATCH_IP_DST | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_TAGGED_IPV6] = {
-		.name = "large IPv6 from the wire for a pod", .family = RULE_IPV6,
-		.group = RULE_GROUP_DESTINATION, .guards = true,
-		.match = MATCH_WIRE | MATCH_WIRE_TAG | MATCH_IP_DST | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_ROUTED_IPV4] = {
-		.name = "large IPv4 for the wire", .family = RULE_IPV4,
-		.group = RULE_GROUP_ROUTE, .guards = true,
-		.match = MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_ROUTED_IPV6] = {
-		.name = "large IPv6 for the wire", .family = RULE_IPV6,
-		.group = RULE_GROUP_ROUTE, .guards = true,
-		.match = MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_SENT_IPV4] = {
-		.name = "large IPv4 of a pod's connections", .family = RULE_IPV4,
-		.group = RULE_GROUP_CONNECTION, .priority = 1, .guards = true,
-		.match = MATCH_FUNCTION | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_SENT_IPV6] = {
-		.name = "large IPv6 of a pod's connections", .family = RULE_IPV6,
-		.group = RULE_GROUP_CONNECTION, .priority = 1, .guards = true,
-		.match = MATCH_FUNCTION | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_RECEIVED_IPV4] = {
-		.name = "large IPv4 of connections from the wire", .family = RULE_IPV4,
-		.group = RULE_GROUP_CONNECTION, .priority = 1, .guards = true,
-		.match = MATCH_WIRE | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
-	[RULE_LARGE_RECEIVED_IPV6] = {
-		.name = "large IPv6 of connections from the wire", .family = RULE_IPV6,
-		.group = RULE_GROUP_CONNECTION, .priority = 1, .guards = true,
-		.match = MATCH_WIRE | MATCH_LARGE,
-		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
 };
 // clang-format on
-
-enum { GUARDED_PRIORITY = 2 }; // behind RULE_LARGE_SENT_ and _RECEIVED_
 
 uint32_t rule_priority(const struct rule_shape *shape, const struct rule *rule)
 {
 	const uint32_t bits = shape->family == RULE_IPV4 ? 32 : 128;
 
-	if (shape->match & MATCH_PREFIX)
-		return shape->priority + 2 * (bits - rule->prefix_length);
-	return shape->priority + (rule->guarded ? GUARDED_PRIORITY : 0);
+	if (!(shape->match & MATCH_PREFIX))
+		return shape->priority;
+	return shape->priority + 2 * (bits - rule->prefix_length);
 }
 
 static bool same_mac(const struct mac *a, const struct mac *b)
@@ -396,8 +344,6 @@ bool rule_same_match(const struct rule *a, const struct rule *b)
 		return false;
 	if ((match & MATCH_UDP_PORTS) &&
 	    (a->udp_source != b->udp_source || a->udp_destination != b->udp_destination))
-		return false;
-	if ((match & MATCH_LARGE) && a->mtu != b->mtu)
 		return false;
 	if (!(match & (MATCH_IP_SRC | MATCH_IP_DST)))
 		return true;
@@ -467,8 +413,8 @@ static void add_ip(struct text *text, const struct rule *rule)
 	if (shape->match & MATCH_UDP_PORTS)
 		text_add(text, "%s udp src %u dst %u", family, rule->udp_source,
 			 rule->udp_destination);
-	if (shape->match & MATCH_LARGE)
-		text_add(text, "%s of more than %u bytes", family, rule->mtu);
+	if ((shape->match & MATCH_FITS) && rule->mtu != 0)
+		text_add(text, "%s of at most %u bytes", family, rule->mtu);
 	if (!(shape->match & (MATCH_IP_SRC | MATCH_IP_DST)))
 		return;
 	if (v4)

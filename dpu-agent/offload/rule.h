@@ -56,7 +56,7 @@ enum {
 	// With MATCH_IP_SRC or MATCH_IP_DST: only the first rule.prefix_length bits, longer prefixes first.
 	MATCH_PREFIX = 1 << 19,
 	MATCH_ETH_SRC_GROUP = 1 << 20, // a source MAC address that is a group's, and so nobody's
-	MATCH_LARGE = 1 << 21,         // a packet of more than rule.mtu bytes
+	MATCH_FITS = 1 << 21,          // if rule.mtu is not 0: a packet of no more bytes
 };
 
 // What it does, in this order.
@@ -155,17 +155,6 @@ enum rule_kind {
 	RULE_NO_ROUTE_IPV6,
 	RULE_TO_WIRE_IPV4,
 	RULE_TO_WIRE_IPV6,
-	// Packets that are too large for where they go: who sends them must be told. Only on a NIC that can match their length.
-	RULE_LARGE_IPV4, // for this pod
-	RULE_LARGE_IPV6,
-	RULE_LARGE_TAGGED_IPV4, // the same of tagged frames, from the wire
-	RULE_LARGE_TAGGED_IPV6,
-	RULE_LARGE_ROUTED_IPV4, // for the wire
-	RULE_LARGE_ROUTED_IPV6,
-	RULE_LARGE_SENT_IPV4, // by this pod, for the other ends of some of its connections
-	RULE_LARGE_SENT_IPV6,
-	RULE_LARGE_RECEIVED_IPV4, // from the wire, for some connections' pods
-	RULE_LARGE_RECEIVED_IPV6,
 	RULE_KINDS,
 	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 	RULE_CONNECTION_FIRST =
@@ -173,7 +162,6 @@ enum rule_kind {
 	RULE_HAIRPIN_FIRST =
 		RULE_HAIRPIN_TCP_IPV4, // of these, of connections within the node, nor these
 	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes
-	RULE_LARGE_FIRST = RULE_LARGE_IPV4,
 };
 
 extern const struct rule_shape rule_shapes[RULE_KINDS];
@@ -207,8 +195,7 @@ struct rule {
 	struct in6_addr ipv6;
 	uint8_t number; // hop limit, or ICMPv6 type
 	uint8_t prefix_length;
-	uint16_t mtu;  // bytes of layer 3, at least 1280
-	bool guarded;  // of a connection: behind the rule that keeps large packets from it
+	uint16_t mtu;  // bytes of layer 3; 0: whatever its length
 	uint16_t vlan; // of the wire, 0: untagged
 	uint16_t udp_source, udp_destination;
 	uint32_t meter;                           // its ID
@@ -220,7 +207,7 @@ static inline const struct rule_shape *rule_shape(const struct rule *rule)
 	return &rule_shapes[rule->kind];
 }
 
-// Of the shape; of two prefixes the longer one's is the better, and of connections those that are not guarded.
+// Of the shape, and of two prefixes the longer one's is the better.
 uint32_t rule_priority(const struct rule_shape *shape, const struct rule *rule);
 
 // Would a NIC that has both know which one a frame meets?

@@ -32,8 +32,7 @@ static const char *why_not_usable(const struct offload *offload)
 
 static bool one_direction(const struct offload *offload, const struct rule_set *set)
 {
-	return offload->begun && pods_guarded_from(offload) == 0 &&
-	       set->pod.mtu != offload->router.mtu;
+	return offload->begun && pods_largest(offload) == 0 && set->pod.mtu != offload->router.mtu;
 }
 
 static uint32_t wanted_rules(const struct offload *offload, const struct rule_set *set)
@@ -44,7 +43,7 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 	    !offload->begun)
 		return 0;
 	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, routes_wire(offload),
-				     offload->uplink, pods_guarded_from(offload), rules);
+				     offload->uplink, pods_largest(offload), rules);
 }
 
 static enum offload_state state_of(const struct offload *offload, const struct rule_set *set)
@@ -225,7 +224,7 @@ bool offload_next_rule(struct offload *offload, uint64_t after, struct offload_r
 	memset(ret_rule, 0, sizeof(*ret_rule));
 	ret_rule->id = installed->id;
 	ret_rule->group = shape->group;
-	ret_rule->priority = shape->priority;
+	ret_rule->priority = rule_priority(shape, &installed->rule);
 	ret_rule->has_slot = set->slot != NO_SLOT;
 	ret_rule->slot = ret_rule->has_slot ? set->slot : 0;
 	rule_print_match(&installed->rule, flow_left_out(&offload->engine->form), ret_rule->match,
