@@ -83,6 +83,13 @@ static inline bool flow_table_inserts_by_pattern(const struct rte_flow_template_
 #endif
 }
 
+// There are items for ICMPv6 echo requests and replies.
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+#define HAS_ICMP6_ECHO_ITEMS 0
+#else
+#define HAS_ICMP6_ECHO_ITEMS 1
+#endif
+
 // MODIFY_FIELD: which tag.
 #if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
 static inline uint32_t modify_tag_index(const struct rte_flow_action_modify_data *data)

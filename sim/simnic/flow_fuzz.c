@@ -126,6 +126,12 @@ static void *take_memory(struct input *input, uint8_t memory[CONF_SIZE])
 	return memory;
 }
 
+void take_raw(uint8_t memory[3][CONF_SIZE], uint8_t how)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		make_raw(memory[i], how >> (3 + i));
+}
+
 void take_pattern(struct input *input, struct pattern *pattern)
 {
 	unsigned int count = take(input) % (ITEMS + 1);
@@ -139,6 +145,8 @@ void take_pattern(struct input *input, struct pattern *pattern)
 		item->spec = what & 1 ? take_memory(input, pattern->memory[i][0]) : NULL;
 		item->last = what & 2 ? take_memory(input, pattern->memory[i][1]) : NULL;
 		item->mask = what & 4 ? take_memory(input, pattern->memory[i][2]) : NULL;
+		if (item->type == RTE_FLOW_ITEM_TYPE_RAW)
+			take_raw(pattern->memory[i], what);
 	}
 }
 

@@ -48,6 +48,8 @@ void check_refusal(const struct rte_flow_error *error);
 uint8_t take(struct input *input);
 struct rte_eth_dev *take_port(struct input *input);
 void take_pattern(struct input *input, struct pattern *pattern);
+// Make spec, last and mask of an item's memory those of a RAW item.
+void take_raw(uint8_t memory[3][CONF_SIZE], uint8_t how);
 void take_list(struct input *input, struct list *list);
 
 // ---- flow_fuzz_queue.c ----------------------------------------------------------------------------------

@@ -148,6 +148,8 @@ static void create(struct input *input, uint32_t queue, const struct rte_flow_op
 		own.items[i].mask = NULL;
 		if (own.items[i].spec == NULL && own.items[i].type != RTE_FLOW_ITEM_TYPE_END)
 			own.items[i].spec = own.memory[i % ITEMS][0];
+		if (own.items[i].type == RTE_FLOW_ITEM_TYPE_RAW)
+			take_raw(own.memory[i % ITEMS], take(input));
 	}
 	if (rules[place].handle != NULL)
 		return;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/flow_match_private.h"
 
 int refuse(struct compiler *compiler, int code, enum rte_flow_error_type type,
@@ -184,8 +185,33 @@ static int place_l4(struct compiler *compiler, const struct item *item, uint16_t
 	if (compiler->layer != AT_START && ip != 0 && compiler->ip != ip)
 		return misplaced(compiler, item);
 	compiler->layer = AT_L4;
-	compiler->udp = bit == FLOW_HAS_UDP;
+	compiler->l4 = bit;
 	return bit;
+}
+
+#if HAS_ICMP6_ECHO_ITEMS
+static int place_echo(struct compiler *compiler, const struct item *item)
+{
+	int layer = place_l4(compiler, item, FLOW_HAS_ICMP6, FLOW_HAS_IPV6);
+
+	if (layer < 0)
+		return layer;
+	compiler->layer = AT_REST;
+	return layer | FLOW_HAS_ICMP_REST;
+}
+#endif
+
+// What follows the last item: only behind ICMP6 the key has it.
+static int place_raw(struct compiler *compiler, const struct item *item)
+{
+	if (compiler->layer != AT_L4 || compiler->l4 != FLOW_HAS_ICMP6)
+		return refuse(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item,
+			      "RAW is known directly behind ICMP6 only");
+	if (item->mask == NULL)
+		return refuse(compiler, EINVAL, RTE_FLOW_ERROR_TYPE_ITEM, item,
+			      "RAW needs its spec, and in a template its mask");
+	compiler->layer = AT_REST;
+	return FLOW_HAS_ICMP6 | FLOW_HAS_ICMP_REST;
 }
 
 static int place_tunnel(struct compiler *compiler, const struct item *item, uint8_t tunnel)
@@ -193,7 +219,8 @@ static int place_tunnel(struct compiler *compiler, const struct item *item, uint
 	if (compiler->level > 0)
 		return refuse(compiler, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item,
 			      "no tunnels in tunnels");
-	if (compiler->layer != AT_START && !(compiler->layer == AT_L4 && compiler->udp))
+	if (compiler->layer != AT_START &&
+	    !(compiler->layer == AT_L4 && compiler->l4 == FLOW_HAS_UDP))
 		return misplaced(compiler, item);
 	compiler->layer = AT_TUNNEL;
 	if (!(compiler->relaxed && item->mask == NULL)) {
@@ -228,6 +255,13 @@ static int place(struct compiler *compiler, const struct item *item)
 		return place_l4(compiler, item, FLOW_HAS_ICMP, FLOW_HAS_IPV4);
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		return place_l4(compiler, item, FLOW_HAS_ICMP6, FLOW_HAS_IPV6);
+#if HAS_ICMP6_ECHO_ITEMS
+	case RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REQUEST:
+	case RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REPLY:
+		return place_echo(compiler, item);
+#endif
+	case RTE_FLOW_ITEM_TYPE_RAW:
+		return place_raw(compiler, item);
 	case RTE_FLOW_ITEM_TYPE_VXLAN:
 		return place_tunnel(compiler, item, FLOW_TUNNEL_VXLAN);
 	case RTE_FLOW_ITEM_TYPE_GENEVE:

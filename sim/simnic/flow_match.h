@@ -13,6 +13,7 @@
 enum {
 	FLOW_RANGES_MAX = 8,
 	FLOW_ITEMS_MAX = 64, // of a pattern without END and VOID
+	FLOW_RAW_MAX = 4,    // bytes of a RAW item
 };
 
 // A field of 1 to 4 bytes at `offset` in the key must be in first..last after masking.
@@ -37,13 +38,19 @@ struct flow_match {
 // is meaningful but unknown here, -EINVAL if it makes no sense.
 //
 // Supported: VOID, REPRESENTED_PORT, PORT_REPRESENTOR, ETH, VLAN (two), IPV4, IPV6, IPV6_FRAG_EXT, TCP, UDP, ICMP, ICMP6,
-// VXLAN, GENEVE, and ETH to ICMP6 again behind these two; META, TAG, INTEGRITY (l3_ok, ipv4_csum_ok).
+// VXLAN, GENEVE, and ETH to ICMP6 again behind these two; META, TAG, INTEGRITY (l3_ok, ipv4_csum_ok). From DPDK 23.03 on
+// ICMP6_ECHO_REQUEST and ICMP6_ECHO_REPLY, without the checksum.
+//
+// RAW is for what ICMP6 ends before, where there are no such items: directly behind it, relative, with offset 0, no search
+// and no limit, of the 2 bytes of an echo's identifier or 4 with its sequence number, of messages of any type that have
+// those. A mask without bytes, as the API's default mask is, asks for all bits.
 // Returns 0 or a negative errno with rte_errno and *error set by rte_flow_error_set.
 int flow_match_compile(const struct device *device, const struct rte_flow_item pattern[],
 		       struct flow_match *ret_match, struct rte_flow_error *error);
 
 // Compile a pattern template: only masks count (NULL: nothing of the header), and for items with `last` spec and last,
-// which are the range of all the rules. TAG and INTEGRITY take index and level from the template's spec.
+// which are the range of all the rules. TAG and INTEGRITY take index and level from the template's spec; RAW its place and
+// length, or, without spec, from the mask.
 // relaxed: the template's relaxed_matching, items without mask are skipped. Value fields that rules fill in are zero in
 // *ret_match; its layers are what each rule will have.
 int flow_match_compile_template(const struct device *device, const struct rte_flow_item template[],
@@ -54,6 +61,14 @@ int flow_match_compile_template(const struct device *device, const struct rte_fl
 int flow_match_compile_rule(const struct device *device, const struct rte_flow_item template[],
 			    bool relaxed, const struct rte_flow_item pattern[],
 			    struct flow_match *ret_match, struct rte_flow_error *error);
+
+// What the RAW item of a template that was compiled points to, complete: rte_flow_conv() copies the item with it, and without
+// a spec, or bytes, it would follow NULL. The item is made to point there.
+struct flow_raw {
+	struct rte_flow_item_raw spec, mask;
+	uint8_t spec_bytes[FLOW_RAW_MAX], mask_bytes[FLOW_RAW_MAX];
+};
+void flow_raw_complete(struct rte_flow_item *item, struct flow_raw *ret_raw);
 
 // The function whose port has this ID, NULL: no port of this device.
 struct function *flow_port_function(const struct device *device, uint16_t port_id);

@@ -9,6 +9,7 @@
 #include <rte_common.h>
 #include <rte_vxlan.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/flow_match_private.h"
 
 // ---- where frames come from -----------------------------------------------------------------------------
@@ -200,24 +201,6 @@ static int compile_ipv6_flags(struct compiler *compiler, const struct item *item
 	return compile_flag(compiler, item, spec != NULL && spec->has_frag_ext, FLOW_HAS_FRAGMENT);
 }
 
-// ---- the rest of ICMP headers ---------------------------------------------------------------------------
-
-// Values are asked for that shorter messages do not have.
-static int require_icmp_rest(struct compiler *compiler, const struct item *item)
-{
-	return require_layers(compiler, item, compiler->level, FLOW_HAS_ICMP_REST,
-			      FLOW_HAS_ICMP_REST);
-}
-
-static int compile_icmp_rest(struct compiler *compiler, const struct item *item)
-{
-	const struct rte_flow_item_icmp *mask = item->mask;
-
-	if (mask == NULL || (mask->hdr.icmp_ident == 0 && mask->hdr.icmp_seq_nb == 0))
-		return 0;
-	return require_icmp_rest(compiler, item);
-}
-
 // ---- the items ------------------------------------------------------------------------------------------
 
 // The item's field, of its protocol header, and where the key has it.
@@ -282,6 +265,12 @@ static const struct field icmp_fields[] = {
 	HEADER_FIELD(rte_icmp_hdr, icmp_seq_nb, icmp_sequence),
 };
 enum { ICMP6_FIELDS = 2 }; // the item has no more of the header
+#if HAS_ICMP6_ECHO_ITEMS
+static const struct field echo_fields[] = {
+	HEADER_FIELD(rte_icmp_echo_hdr, identifier, icmp_identifier),
+	HEADER_FIELD(rte_icmp_echo_hdr, sequence, icmp_sequence),
+};
+#endif
 static const struct field vxlan_fields[] = {KEY_BYTES(0, vxlan_flags), KEY_BYTES(4, vni)};
 static const struct field geneve_fields[] = {KEY_BYTES(0, geneve_ver_opt),
 					     KEY_BYTES(2, geneve_protocol), KEY_BYTES(4, vni)};
@@ -330,6 +319,18 @@ static const struct item_kind kinds[] = {
 				      .header_size = sizeof(struct rte_flow_item_icmp6),
 				      .fields = icmp_fields,
 				      .field_count = ICMP6_FIELDS},
+#if HAS_ICMP6_ECHO_ITEMS
+	[RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REQUEST] = {.header_size =
+							   sizeof(struct rte_flow_item_icmp6_echo),
+						   FIELDS(echo_fields),
+						   .special = compile_icmp6_echo},
+	[RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REPLY] = {.header_size =
+							 sizeof(struct rte_flow_item_icmp6_echo),
+						 FIELDS(echo_fields),
+						 .special = compile_icmp6_echo},
+#endif
+	[RTE_FLOW_ITEM_TYPE_RAW] = {.default_mask = &rte_flow_item_raw_mask,
+				    .special = compile_raw},
 	[RTE_FLOW_ITEM_TYPE_VXLAN] = {.default_mask = &rte_flow_item_vxlan_mask,
 				      .header_size = sizeof(struct rte_vxlan_hdr),
 				      .in_key = true,

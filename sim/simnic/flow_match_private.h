@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Between the compiler of patterns (flow_match.c), which knows about spec, last, mask and the order of layers, and the
-// table of items (flow_match_items.c), which knows where their fields are. For these two files only.
+// table of items (flow_match_items.c, flow_match_icmp.c), which knows where their fields are. For these files only.
 
 #pragma once
 
@@ -16,10 +16,11 @@ struct compiler {
 	struct flow_match match;
 	struct rte_flow_error *error;
 	unsigned int level; // 0: outer headers, 1: in the tunnel
-	enum { AT_START, AT_L2, AT_L3, AT_FRAGMENT, AT_L4, AT_TUNNEL } layer; // of the last item
+	// Of the last item. AT_REST: nothing can follow.
+	enum { AT_START, AT_L2, AT_L3, AT_FRAGMENT, AT_L4, AT_REST, AT_TUNNEL } layer;
 	unsigned int tags;     // VLAN items at this level
 	uint16_t ip;           // FLOW_HAS_IPV4 or FLOW_HAS_IPV6, of this level
-	bool udp;              // layer 4 is UDP
+	uint16_t l4;           // the layer-4 item's bit, of this level
 	bool origin, metadata; // such an item was there
 	unsigned int tag_seen; // bits by TAG index
 };
@@ -55,6 +56,10 @@ const struct item_kind *item_kind(enum rte_flow_item_type type, unsigned int tag
 // Compile one field of an item at `offset` in the key.
 int compile_field(struct compiler *compiler, const struct item *item, uint8_t from, uint8_t size,
 		  uint16_t offset, bool host_order);
+// Special members of the ICMP, RAW and ICMP6_ECHO items; flow_match_icmp.c.
+int compile_icmp_rest(struct compiler *compiler, const struct item *item);
+int compile_raw(struct compiler *compiler, const struct item *item);
+int compile_icmp6_echo(struct compiler *compiler, const struct item *item);
 // Ask for layer bits to be as in value. What is asked for twice must agree.
 int require_layers(struct compiler *compiler, const struct item *item, unsigned int level,
 		   uint16_t mask, uint16_t value);

@@ -158,6 +158,26 @@ static void a_rule_that_is_not_of_its_template_is_refused(void **state)
 		      EINVAL, RTE_FLOW_ERROR_TYPE_ITEM, &items[4]);
 }
 
+static void a_range_of_lengths_is_the_templates(void **state)
+{
+	const struct rte_flow_item
+		items[] = {ITEM(IPV4, .spec = HDR(ipv4, .total_length = RTE_BE16(1401)),
+				.last = HDR(ipv4, .total_length = 0xffff),
+				.mask = HDR(ipv4, .total_length = 0xffff)),
+			   END},
+		rule_items[] = {ITEM(IPV4, .spec = HDR(ipv4, .total_length = RTE_BE16(9))), END};
+	struct rte_flow_error error;
+	struct flow_match match;
+
+	assert_int_equal(flow_match_compile_rule(&device, items, false, rule_items, &match, &error),
+			 0);
+	assert_int_equal(match.mask.outer.length, 0);
+	assert_int_equal(match.range_count, 1);
+	assert_int_equal(match.ranges[0].offset, offsetof(struct flow_key, outer.length));
+	assert_int_equal(match.ranges[0].first, 1401);
+	assert_int_equal(match.ranges[0].last, 65535);
+}
+
 // ---- at random ------------------------------------------------------------------------------------------
 
 static unsigned int pick(unsigned int below)
@@ -339,6 +359,11 @@ static void random_bytes_are_compiled_or_refused_but_do_no_harm(void **state)
 			items[i].spec = pick(2) == 0 ? storage[i].spec : NULL;
 			items[i].mask = pick(3) == 0 ? storage[i].mask : NULL;
 			items[i].last = pick(5) == 0 ? storage[i].last : NULL;
+			if (items[i].type == RTE_FLOW_ITEM_TYPE_RAW) {
+				make_raw(storage[i].spec, pick(8));
+				make_raw(storage[i].mask, pick(8));
+				make_raw(storage[i].last, pick(8));
+			}
 		}
 		rte_errno = 0;
 		switch (pick(3)) {
@@ -379,6 +404,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_relaxed_template_skips_headers_without_mask),
 		cmocka_unit_test(a_flag_contradicts_in_the_rule_not_in_its_template),
 		cmocka_unit_test(a_rule_that_is_not_of_its_template_is_refused),
+		cmocka_unit_test(a_range_of_lengths_is_the_templates),
 		cmocka_unit_test(a_rule_meets_the_frames_that_its_items_describe),
 		cmocka_unit_test(random_bytes_are_compiled_or_refused_but_do_no_harm),
 	};

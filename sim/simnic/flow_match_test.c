@@ -6,16 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/simnic/compat.h"
 #include "sim/simnic/flow_match_test.h"
 
 // ---- good patterns --------------------------------------------------------------------------------------
-
-// Sets a field of the expected match, as a constant in network order.
-#define BYTES(name, m, v)                                                                          \
-	(memcpy(match->mask.name, (m), sizeof(m) - 1),                                             \
-	 memcpy(match->value.name, (v), sizeof(v) - 1))
-#define EXPECT(name) static void expect_##name(struct flow_match *match)
 
 EXPECT(everything)
 {
@@ -122,26 +115,6 @@ EXPECT(icmp_echo)
 	FIELD(outer.port_src, 0xffff, RTE_BE16(0x0800));
 }
 
-EXPECT(icmp_identifier)
-{
-	LAYERS(outer, IP | FLOW_HAS_ICMP | FLOW_HAS_ICMP_REST);
-	FIELD(outer.port_src, RTE_BE16(0xff00), 0);
-	FIELD(outer.icmp_identifier, 0xffff, RTE_BE16(77));
-	FIELD(outer.icmp_sequence, RTE_BE16(0xff00), RTE_BE16(0x0100));
-}
-
-EXPECT(icmp_identifier_range)
-{
-	LAYERS(outer, FLOW_HAS_ICMP | FLOW_HAS_ICMP_REST);
-	match->range_count = 1;
-	match->ranges[0] =
-		(struct flow_range){.offset = offsetof(struct flow_key, outer.icmp_identifier),
-				    .size = 2,
-				    .mask = 0xffff,
-				    .first = 0,
-				    .last = 9};
-}
-
 EXPECT(icmp6_type)
 {
 	LAYERS(outer, FLOW_HAS_ICMP6);
@@ -219,11 +192,7 @@ EXPECT(meta_range)
 					       .last = 256};
 }
 
-static const struct good_pattern {
-	const char *name;
-	void (*expect)(struct flow_match *match);
-	struct rte_flow_item items[ITEMS];
-} good_patterns[] = {
+static const struct good_pattern good_patterns[] = {
 	{"no item", expect_everything, {END}},
 	{"only VOID", expect_everything, {ITEM(VOID), ITEM(VOID), END}},
 	{"a function", expect_from_vf0, {FROM(PORT_VF0), END}},
@@ -312,21 +281,6 @@ static const struct good_pattern {
 	{"ICMP",
 	 expect_icmp_echo,
 	 {IPV4_ANY, ITEM(ICMP, .spec = HDR(icmp, .icmp_type = 8, .icmp_ident = 77)), END}},
-	{"an echo reply's identifier, and half of its sequence",
-	 expect_icmp_identifier,
-	 {IPV4_ANY,
-	  ITEM(ICMP,
-	       .spec = HDR(icmp, .icmp_type = 0, .icmp_code = 3, .icmp_ident = RTE_BE16(77),
-			   .icmp_seq_nb = RTE_BE16(0x0123)),
-	       .mask = HDR(icmp, .icmp_type = 0xff, .icmp_ident = 0xffff,
-			   .icmp_seq_nb = RTE_BE16(0xff00))),
-	  END}},
-	{"identifiers from 0 on",
-	 expect_icmp_identifier_range,
-	 {ITEM(ICMP, .spec = HDR(icmp, .icmp_ident = 0),
-	       .last = HDR(icmp, .icmp_ident = RTE_BE16(9)),
-	       .mask = HDR(icmp, .icmp_ident = 0xffff)),
-	  END}},
 	{"ICMP6 at the bottom",
 	 expect_icmp6_type,
 	 {ITEM(ICMP6, .spec = OF(icmp6, .type = 135, .code = 9), .mask = OF(icmp6, .type = 0xff)),
@@ -380,40 +334,12 @@ static const struct good_pattern {
 
 static void good_patterns_mean_what_rte_flow_says(void **state)
 {
-	for (size_t i = 0; i < RTE_DIM(good_patterns); i++) {
-		const struct good_pattern *good = &good_patterns[i];
-		struct flow_match match, expected;
-		struct rte_flow_error error;
-
-		memset(&expected, 0, sizeof(expected));
-		good->expect(&expected);
-		memset(&match, 0xaa, sizeof(match));
-		if (flow_match_compile(&device, good->items, &match, &error) != 0)
-			fail_msg("%s: refused: %s", good->name, error.message);
-		if (memcmp(&match.mask, &expected.mask, sizeof(match.mask)) != 0 ||
-		    memcmp(&match.value, &expected.value, sizeof(match.value)) != 0 ||
-		    match.range_count != expected.range_count ||
-		    memcmp(match.ranges, expected.ranges, sizeof(match.ranges)) != 0)
-			fail_msg("%s: compiled to something else", good->name);
-	}
+	check_good(good_patterns, RTE_DIM(good_patterns));
 }
 
 // ---- bad patterns ---------------------------------------------------------------------------------------
 
-static const struct bad_pattern {
-	const char *name;
-	int code;
-	enum rte_flow_error_type type;
-	int cause; // number of the item
-	struct rte_flow_item items[ITEMS];
-} bad_patterns[] = {
-#define BAD(name, code, type, cause, ...)                                                          \
-	{                                                                                          \
-		name, code, RTE_FLOW_ERROR_TYPE_##type, cause,                                     \
-		{                                                                                  \
-			__VA_ARGS__, END                                                           \
-		}                                                                                  \
-	}
+static const struct bad_pattern bad_patterns[] = {
 	BAD("INVERT", ENOTSUP, ITEM, 0, ITEM(INVERT), ETH_ANY),
 	BAD("ANY", ENOTSUP, ITEM, 1, ETH_ANY, ITEM(ANY)),
 	BAD("RAW", ENOTSUP, ITEM, 0, ITEM(RAW)),
@@ -526,27 +452,11 @@ static const struct bad_pattern {
 			     .time_to_live = 1, .next_proto_id = 1, .src_addr = 1, .dst_addr = 1)),
 	    ITEM(TCP, .spec = HDR(tcp, .src_port = 0),
 		 .last = HDR(tcp, .src_port = 1, .dst_port = 1))),
-#undef BAD
 };
 
 static void bad_patterns_are_refused_with_type_and_cause(void **state)
 {
-	for (size_t i = 0; i < RTE_DIM(bad_patterns); i++) {
-		const struct bad_pattern *bad = &bad_patterns[i];
-		struct rte_flow_error error = {0};
-		struct flow_match match, before;
-		int result;
-
-		memset(&match, 0xaa, sizeof(match));
-		before = match;
-		rte_errno = 0;
-		result = flow_match_compile(&device, bad->items, &match, &error);
-		check_refused(bad->name, result, &error, bad->code, bad->type,
-			      &bad->items[bad->cause]);
-		assert_memory_equal(&match, &before, sizeof(match));
-		// Also where nobody wants to know why.
-		assert_int_equal(flow_match_compile(&device, bad->items, &match, NULL), -bad->code);
-	}
+	check_bad(bad_patterns, RTE_DIM(bad_patterns));
 }
 
 static void a_pattern_without_items_or_end_in_sight_is_refused(void **state)

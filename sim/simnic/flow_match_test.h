@@ -4,13 +4,16 @@
 
 #pragma once
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 #include <rte_errno.h>
 
+#include "sim/simnic/compat.h"
 #include "sim/simnic/flow_match.h"
 
 // ---- a device with ports 3 (wire), 4 (PF) and 5 (VF 0); 6 is somebody else's ----------------------------
@@ -74,3 +77,73 @@ static inline void check_refused(const char *name, int result, const struct rte_
 #define LAYERS(where, bits) FIELD(where.layers, (bits), (bits))
 
 enum { L2 = FLOW_HAS_ETH, IP = FLOW_HAS_IPV4, IP6 = FLOW_HAS_IPV6 };
+
+// ---- what they mean, and why they are refused --------------------------------------------------------------
+
+// Sets a field of the expected match, as a constant in network order.
+#define BYTES(name, m, v)                                                                          \
+	(memcpy(match->mask.name, (m), sizeof(m) - 1),                                             \
+	 memcpy(match->value.name, (v), sizeof(v) - 1))
+#define EXPECT(name) static void expect_##name(struct flow_match *match)
+
+struct good_pattern {
+	const char *name;
+	void (*expect)(struct flow_match *match);
+	struct rte_flow_item items[ITEMS];
+};
+
+static inline void check_good(const struct good_pattern *patterns, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct good_pattern *good = &patterns[i];
+		struct flow_match match, expected;
+		struct rte_flow_error error;
+
+		memset(&expected, 0, sizeof(expected));
+		good->expect(&expected);
+		memset(&match, 0xaa, sizeof(match));
+		if (flow_match_compile(&device, good->items, &match, &error) != 0)
+			fail_msg("%s: refused: %s", good->name, error.message);
+		if (memcmp(&match.mask, &expected.mask, sizeof(match.mask)) != 0 ||
+		    memcmp(&match.value, &expected.value, sizeof(match.value)) != 0 ||
+		    match.range_count != expected.range_count ||
+		    memcmp(match.ranges, expected.ranges, sizeof(match.ranges)) != 0)
+			fail_msg("%s: compiled to something else", good->name);
+	}
+}
+
+struct bad_pattern {
+	const char *name;
+	int code;
+	enum rte_flow_error_type type;
+	int cause; // number of the item
+	struct rte_flow_item items[ITEMS];
+};
+
+#define BAD(name, code, type, cause, ...)                                                          \
+	{                                                                                          \
+		name, code, RTE_FLOW_ERROR_TYPE_##type, cause,                                     \
+		{                                                                                  \
+			__VA_ARGS__, END                                                           \
+		}                                                                                  \
+	}
+
+static inline void check_bad(const struct bad_pattern *patterns, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct bad_pattern *bad = &patterns[i];
+		struct rte_flow_error error = {0};
+		struct flow_match match, before;
+		int result;
+
+		memset(&match, 0xaa, sizeof(match));
+		before = match;
+		rte_errno = 0;
+		result = flow_match_compile(&device, bad->items, &match, &error);
+		check_refused(bad->name, result, &error, bad->code, bad->type,
+			      &bad->items[bad->cause]);
+		assert_memory_equal(&match, &before, sizeof(match));
+		// Also where nobody wants to know why.
+		assert_int_equal(flow_match_compile(&device, bad->items, &match, NULL), -bad->code);
+	}
+}

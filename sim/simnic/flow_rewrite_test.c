@@ -154,6 +154,51 @@ static void a_wrong_ipv4_checksum_stays_wrong(void **state)
 	}
 }
 
+enum { ECHO_REPLY = 0, ECHO_REQUEST = 8, ECHO_REQUEST6 = 128, ECHO_REPLY6 = 129 };
+
+// An echo with all kinds of payload, and what it is when it was given addresses.
+static void readdress_echo(uint8_t type, enum checksum checksum, enum fragment fragment)
+{
+	bool ipv6 = type == ECHO_REQUEST6 || type == ECHO_REPLY6;
+	bool covered = ipv6 && fragment != LATER_FRAGMENT;
+	struct flow_packet run;
+
+	build(ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, random_below(100),
+	      (ipv6 ? IPV6 : 0) | (fragment != NO_FRAGMENT ? EXTENSIONS : 0));
+	if (fragment != NO_FRAGMENT) { // a fragment header in the place of the second
+		packet.data[packet.l4 - 16] = IPPROTO_FRAGMENT;
+		put16(packet.l4 - 6, fragment == FIRST_FRAGMENT ? 1 : 8 << 3);
+	}
+	packet.data[packet.l4] = type;
+	put16(packet.l4 + 2, random_below(0x10000));
+	put16(packet.l4 + 4, random_below(0x10000));
+	if (covered)
+		finish_l4(checksum);
+	receive_from_function(checksum);
+	list_size = 0;
+	add_addresses();
+	list[list_size++] = (struct rte_flow_action){.type = RTE_FLOW_ACTION_TYPE_DROP};
+	list[list_size] = (struct rte_flow_action){.type = RTE_FLOW_ACTION_TYPE_END};
+	run_list(&run);
+	finish_ipv4();
+	if (covered)
+		finish_l4(checksum);
+	assert_frame_is_packet();
+}
+
+static void an_icmpv6_echos_checksum_follows_its_addresses_and_an_icmp_echos_does_not(void **state)
+{
+	static const uint8_t types[] = {ECHO_REQUEST6, ECHO_REPLY6};
+
+	for (unsigned int i = 0; i < 2000; i++) {
+		readdress_echo(types[i % 2], WHOLE, NO_FRAGMENT);
+		readdress_echo(types[i % 2], WHOLE, FIRST_FRAGMENT);
+		readdress_echo(types[i % 2], WHOLE, LATER_FRAGMENT);
+		readdress_echo(types[i % 2], PARTIAL, NO_FRAGMENT);
+		readdress_echo(i % 2 ? ECHO_REQUEST : ECHO_REPLY, WHOLE, NO_FRAGMENT);
+	}
+}
+
 static void a_udp_packet_that_becomes_a_tunnels_is_read_as_one(void **state)
 {
 	static const rte_be16_t vxlan = RTE_BE16(4789), other = RTE_BE16(4000);
@@ -298,6 +343,7 @@ int main(void)
 		TEST(a_rewritten_frame_of_a_port_too_and_its_mbufs_are_not_written_to),
 		TEST(the_two_zeros_of_a_checksum_are_told_apart),
 		TEST(a_wrong_ipv4_checksum_stays_wrong),
+		TEST(an_icmpv6_echos_checksum_follows_its_addresses_and_an_icmp_echos_does_not),
 		TEST(a_udp_packet_that_becomes_a_tunnels_is_read_as_one),
 		TEST(modify_does_what_the_action_of_its_own_does),
 		TEST(a_ttl_is_added_to_and_wraps),

@@ -171,8 +171,7 @@ static int check_direction(bool ingress, bool egress, bool transfer, const void 
 	return 0;
 }
 
-// A copy with all it points to. NULL: out of memory.
-static struct rte_flow_item *copy_items(const struct rte_flow_item *items)
+static struct rte_flow_item *convert(const struct rte_flow_item *items)
 {
 	struct rte_flow_error ignored;
 	int size = rte_flow_conv(RTE_FLOW_CONV_OP_PATTERN, NULL, 0, items, &ignored);
@@ -183,6 +182,27 @@ static struct rte_flow_item *copy_items(const struct rte_flow_item *items)
 		free(copy);
 		return NULL;
 	}
+	return copy;
+}
+
+// A copy, with all it points to, of items that were compiled. NULL: out of memory.
+static struct rte_flow_item *copy_items(const struct rte_flow_item *items)
+{
+	struct rte_flow_item *complete, *copy;
+	struct flow_raw raw;
+	size_t count = 0;
+
+	while (items[count].type != RTE_FLOW_ITEM_TYPE_END)
+		count++;
+	complete = malloc((count + 1) * sizeof(*complete));
+	if (complete == NULL)
+		return NULL;
+	memcpy(complete, items, (count + 1) * sizeof(*complete));
+	for (size_t i = 0; i < count; i++)
+		if (complete[i].type == RTE_FLOW_ITEM_TYPE_RAW)
+			flow_raw_complete(&complete[i], &raw); // nothing follows it: there is one
+	copy = convert(complete);
+	free(complete);
 	return copy;
 }
 

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <rte_flow.h>
+#include "sim/simnic/compat.h"
 
 static const enum rte_flow_item_type item_types[] = {
 	RTE_FLOW_ITEM_TYPE_VOID,
@@ -25,4 +25,20 @@ static const enum rte_flow_item_type item_types[] = {
 	RTE_FLOW_ITEM_TYPE_TAG,
 	RTE_FLOW_ITEM_TYPE_INTEGRITY,
 	RTE_FLOW_ITEM_TYPE_MPLS,
+	RTE_FLOW_ITEM_TYPE_RAW,
+#if HAS_ICMP6_ECHO_ITEMS
+	RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REQUEST,
+	RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REPLY,
+#endif
 };
+
+// Memory at random as a RAW item, whose pointer is good: to what is behind it. how: 1 without bytes, 2 as it is supported,
+// with 4 the longer one.
+static inline void make_raw(void *memory, unsigned int how)
+{
+	struct rte_flow_item_raw *raw = memory;
+
+	if (how & 2)
+		*raw = (struct rte_flow_item_raw){.relative = 1, .length = how & 4 ? 4 : 2};
+	raw->pattern = how & 1 ? NULL : (const uint8_t *)(raw + 1);
+}

@@ -77,7 +77,7 @@ static inline void receive_from_function(enum checksum checksum)
 	if (checksum == PARTIAL || checksum == SEGMENTED) {
 		vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		vnet.csum_start = packet.l4;
-		vnet.csum_offset = checksum_offset();
+		vnet.csum_offset = l4_checksum_at() - packet.l4;
 	}
 	if (checksum == SEGMENTED) {
 		vnet.gso_type = packet.ipv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
