@@ -162,7 +162,7 @@ for F in (4, 6):
     case(f"{V} from the host by another pod's address", SLOW, DROPPED,
          lambda s, F=F: to_router(s) / ip(F, s, src=s.c.address(F)) / udp(), sender="host")
     case(f"{V} from the host to itself", EITHER, ANYTHING, lambda s, F=F: to_router(s) / ip(F, s, dst=s.a.address(F)) / udp(), sender="host")
-    case(f"{V} from the host to a smaller pod", SLOW, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="host", receiver="small")
+    case(f"{V} from the host to a smaller pod", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="host", receiver="small")
     case(f"{V} with no hop to go from the host", SLOW, ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s, **limit(F, 1)) / udp(), sender="host")
 
@@ -248,14 +248,14 @@ for F in (4, 6):
     for SIZE in (MTU + 1, LARGE):
         case(f"{V} of {SIZE} bytes, beyond the sender's own MTU", SLOW, DROPPED,
              lambda s, F=F, N=SIZE: to_router(s) / ip(F, s) / sized(F, N))
-    case(f"{V} as long as the MTU of a smaller pod", SLOW, FORWARDED,
+    case(f"{V} as long as the MTU of a smaller pod", RULES, FORWARDED,
          lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL), receiver="small")
     case(f"{V} one byte beyond the MTU of a smaller pod", SLOW, FORWARDED if F == 4 else ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL + 1), receiver="small", count=2)
     case(f"{V} jumbo to a smaller pod", SLOW, FORWARDED if F == 4 else ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU), receiver="small", count=3)
     case(f"{V} from a smaller pod", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / sized(F, SMALL), sender="small")
-    case(f"{V} from a larger pod", SLOW, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="large")
+    case(f"{V} from a larger pod", RULES, FORWARDED, lambda s, F=F: to_router(s) / ip(F, s) / udp(), sender="large")
     case(f"{V} one byte beyond the receiver's MTU from a larger pod", SLOW, FORWARDED if F == 4 else ANSWERED,
          lambda s, F=F: to_router(s) / ip(F, s) / sized(F, MTU + 1), sender="large", count=2)
     case(f"{V} jumbo from a larger pod", SLOW, FORWARDED if F == 4 else ANSWERED,
@@ -438,7 +438,7 @@ for F in (4, 6):
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, dst=s.host.address(F)) / L4()))
         case(f"{V} {WHAT} from another pod's address, its checksum left to the NIC", SLOW, DROPPED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, src=s.c.address(F)) / L4()))
-        case(f"{V} {WHAT} from a larger pod, its checksum left to the NIC", SLOW, FORWARDED,
+        case(f"{V} {WHAT} from a larger pod, its checksum left to the NIC", RULES, FORWARDED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4()), sender="large")
         case(f"{V} {WHAT} in VXLAN, its checksum left to the NIC", RULES, FORWARDED, lambda s, F=F, L4=SEGMENT: leave(
             to_router(s) / ip(F, s) / UDP(sport=5, dport=4789, chksum=0) / VXLAN(vni=7) / Ether(src=s.a.mac, dst=s.b.mac) / ip(F, s) / L4()))
@@ -458,9 +458,9 @@ for F in (4, 6):
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=3000), receiver="large")
         case(f"{V} {WHAT} in segments from a smaller pod", RULES, FORWARDED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=1400), sender="small")
-        case(f"{V} {WHAT} in segments from a larger pod", SLOW, FORWARDED,
+        case(f"{V} {WHAT} in segments from a larger pod", RULES, FORWARDED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=3000), sender="large")
-        case(f"{V} {WHAT} in segments to a smaller pod", SLOW, FORWARDED,
+        case(f"{V} {WHAT} in segments to a smaller pod", RULES, FORWARDED,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s) / L4(data(20000)), mss=1400), receiver="small")
         case(f"{V} {WHAT} in segments to the gateway", RULES, TO_HOST,
              lambda s, F=F, L4=SEGMENT: leave(to_router(s) / ip(F, s, dst=s.host.address(F)) / L4(data(5000)), mss=1000))
@@ -473,7 +473,7 @@ for F in (4, 6):
              lambda s, F=F, G=FLAGS: leave(to_router(s) / ip(F, s) / tcp(data(3500), flags=G), mss=1000))
     case(f"{V} TCP in segments with ECN", RULES, FORWARDED, lambda s, F=F: leave(
         to_router(s) / ip(F, s, **{"tos" if F == 4 else "tc": 2}) / tcp(data(3500), flags="CPA"), mss=1000, ecn=True))
-    case(f"{V} TCP in segments with ECN from a larger pod", SLOW, FORWARDED, lambda s, F=F: leave(
+    case(f"{V} TCP in segments with ECN from a larger pod", RULES, FORWARDED, lambda s, F=F: leave(
         to_router(s) / ip(F, s, **{"tos" if F == 4 else "tc": 2}) / tcp(data(9500), flags="CPA"), mss=3000, ecn=True), sender="large")
     case(f"{V} TCP in segments over the end of its sequence numbers", RULES, FORWARDED,
          lambda s, F=F: leave(to_router(s) / ip(F, s) / tcp(data(3500), seq=0xfffffc00), mss=1000))
