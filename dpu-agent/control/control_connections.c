@@ -196,6 +196,8 @@ static uint16_t take_on(struct control *control, const struct carry_event *offer
 	why_none(control, why);
 	if (why[0] != '\0' || offer->wire != datapath_wire_generation())
 		return PAUSE_S;
+	if (offer->protocol != IPPROTO_TCP && offer->protocol != IPPROTO_UDP)
+		return PAUSE_REFUSED_S;
 	if (!find_end(control, offer, 0, &ends[0], &mtus[0]) ||
 	    (!to_wire && !find_end(control, offer, 1, &ends[1], &mtus[1])))
 		return PAUSE_REFUSED_S;

@@ -17,6 +17,8 @@ static const struct masquerade_config config = {
 	.ipv4 = true,
 	.first_port = 40000,
 	.last_port = 40999,
+	.first_identifier = 1,
+	.last_identifier = UINT16_MAX,
 	.connections = 256,
 	.timeouts = {240, 7440, 240, 120, 10, 120, 300, 30, 60, 30},
 };

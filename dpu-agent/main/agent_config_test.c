@@ -125,6 +125,7 @@ static void every_key_is_taken(void **state)
 		 "  ipv4: true\n"
 		 "  exclude: [198.51.100.0/24, \"2001:db8:f::/48\", 203.0.113.7]\n"
 		 "  ports: 40000-49999\n"
+		 "  identifiers: 1000-9999\n"
 		 "  connections: 1000\n"
 		 "  tcp_pick_up: false\n"
 		 "  timeouts:\n"
@@ -167,6 +168,8 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(32, config.masquerade.excluded[2].length);
 	assert_int_equal(40000, config.masquerade.first_port);
 	assert_int_equal(49999, config.masquerade.last_port);
+	assert_int_equal(1000, config.masquerade.first_identifier);
+	assert_int_equal(9999, config.masquerade.last_identifier);
 	assert_int_equal(1000, config.masquerade.connections);
 	assert_int_equal(20000, config.limits.slow_path_pps);
 	assert_int_equal(500, config.limits.connections);
@@ -329,6 +332,10 @@ static void an_error_names_file_line_and_key(void **state)
 		{NIC "masquerade:\n  ports: 4000-4001\n", 3,
 		 "masquerade.ports: '4000-4001' is not"},
 		{NIC "masquerade:\n  ports: many\n", 3, "masquerade.ports: 'many' is no range"},
+		{NIC "masquerade:\n  identifiers: 0-4000\n", 3,
+		 "masquerade.identifiers: '0-4000' is not within 1-65535"},
+		{NIC "masquerade:\n  identifiers: 4000-4001\n", 3,
+		 "masquerade.identifiers: '4000-4001' is not"},
 		{NIC "masquerade:\n  connections: 3\n", 3,
 		 "masquerade.connections: 3 is not in 64.."},
 		{NIC "masquerade:\n  timeouts:\n    icmp: 0\n", 4,

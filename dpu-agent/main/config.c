@@ -256,6 +256,7 @@ static const struct config_key keys[] = {
 	{"masquerade.ipv6", config_parse_bool, AT(masquerade.ipv6), false, false},
 	{"masquerade.exclude", masquerade_parse_excluded, AT(masquerade), false, true},
 	{"masquerade.ports", masquerade_parse_ports, AT(masquerade), false, false},
+	{"masquerade.identifiers", masquerade_parse_identifiers, AT(masquerade), false, false},
 	{"masquerade.connections", masquerade_parse_connections, AT(masquerade.connections), false,
 	 false},
 	{"masquerade.tcp_pick_up", config_parse_bool, AT(masquerade.pick_up), false, false},
