@@ -187,7 +187,7 @@ static uint16_t take_on(struct control *control, const struct carry_event *offer
 	const bool to_wire = offer->slots[1] == CARRY_WIRE;
 	struct offload_connection connection = {
 		.is_ipv6 = offer->is_ipv6,
-		.is_tcp = offer->protocol == IPPROTO_TCP,
+		.protocol = offer->protocol,
 	};
 	struct offload_end *ends = connection.ends;
 	uint32_t *mtus = connection.mtus;
@@ -196,8 +196,6 @@ static uint16_t take_on(struct control *control, const struct carry_event *offer
 	why_none(control, why);
 	if (why[0] != '\0' || offer->wire != datapath_wire_generation())
 		return PAUSE_S;
-	if (offer->protocol != IPPROTO_TCP && offer->protocol != IPPROTO_UDP)
-		return PAUSE_REFUSED_S;
 	if (!find_end(control, offer, 0, &ends[0], &mtus[0]) ||
 	    (!to_wire && !find_end(control, offer, 1, &ends[1], &mtus[1])))
 		return PAUSE_REFUSED_S;

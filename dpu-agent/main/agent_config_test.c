@@ -107,6 +107,7 @@ static void every_key_is_taken(void **state)
 		 "  functions: 1000\n"
 		 "  host_port: false\n"
 		 "  offload: false\n"
+		 "  offload_icmp6: true\n"
 		 "dpdk:\n"
 		 "  drivers: [%s]\n"
 		 "  huge_pages: false\n"
@@ -150,6 +151,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal("[::1]:9473", config.metrics);
 	assert_int_equal(1000, config.functions);
 	assert_false(config.host_port || config.offload || config.huge_pages);
+	assert_true(config.offload_icmp6);
 	assert_int_equal(1, config.drivers.count);
 	assert_string_equal(file, config.drivers.paths[0]);
 	assert_int_equal(3, config.cpus.count);
@@ -379,6 +381,7 @@ static void what_only_a_start_takes_is_told_from_what_may_change(void **state)
 		{NIC "log_level: debug\n", "log_level"},
 		{"nic: {device: net_x0, functions: 5}\n", "nic.functions"},
 		{"nic: {device: net_x0, functions: 4, offload: false}\n", "nic.offload"},
+		{"nic: {device: net_x0, functions: 4, offload_icmp6: true}\n", "nic.offload_icmp6"},
 		{NIC "dpdk: {workers: 2}\n", "dpdk.workers"},
 		{NIC "dpdk: {drivers: [/dev/null]}\n", "dpdk.drivers"},
 		{NIC "pod_network: {ipv4: 10.1.0.0/16}\n", "pod_network"},

@@ -235,6 +235,7 @@ static const struct config_key keys[] = {
 	{"nic.offload_connections", parse_offload_connections, AT(offload_connections), false,
 	 false},
 	{"nic.offload_loopback", config_parse_bool, AT(offload_loopback), false, false},
+	{"nic.offload_icmp6", config_parse_bool, AT(offload_icmp6), false, false},
 	{"vhost.socket_dir", config_parse_path, AT(vhost.socket_dir), false, false},
 	{"vhost.ports", vhost_parse_ports, AT(vhost.ports), false, false},
 	{"vhost.socket_mode", vhost_parse_mode, AT(vhost.socket_mode), false, false},

@@ -296,6 +296,7 @@ static int offload_module_start(struct agent *agent, struct error *err)
 		.places = agent->config.masquerade.connections,
 		.connections = agent->config.offload_connections,
 		.loopback = agent->config.offload_loopback,
+		.icmp6 = agent->config.offload_icmp6,
 	};
 
 	return offload_new(&config, &agent->offload, err);
