@@ -1,32 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Masqueraded pings in the e-switch: those whose identifier is their own on the wire, too, go on there, and the others in software."""
+"""Masqueraded pings in the e-switch: those whose identifier is their own on the wire, too, go on there, and the others in software.
+What each packet meets is compared in test_connection_parity.py."""
 
 import re
-import time
 
 import pytest
 
-from eswitch import rules_in_nic
 from simulation import wait_until
 from test_connection_offload import (CHATTER, ENOUGH, FAMILIES, GATE, carried, connections, count_carried,  # pylint: disable=unused-import
-                                     slow_packets, until_none_carried)
+                                     rules_but_routes, slow_packets, until_none_carried)
+from traffic import in_thread
 from world import ADDRESSES
 
 IDENTIFIER = 4711
-# With both of rte_flow's APIs.
-APIS = pytest.mark.parametrize("arguments", ["", ",async=0"], ids=["asynchronous", "synchronous"])
 
 
-def ping(pod, family, count, identifier=IDENTIFIER, interval=0.01):
-    """A program's own: all of them are answered, each once."""
-    said = pod.ping(ADDRESSES[family].world, "-e", identifier, "-i", interval, count=count)
-    assert f"{count} packets transmitted, {count} received, 0% packet loss" in said and "DUP" not in said, said
+def ping(pod, family, count, interval=0.01):
+    """A program's own, with that identifier: every one is answered, and none twice."""
+    said = pod.ping(ADDRESSES[family].world, "-e", IDENTIFIER, "-i", interval, count=count)
+    assert "DUP" not in said, said
     return said
 
 
-def pings(sim, pod=None):
-    return [c for c in connections(sim)["connections"] if c["protocol"].startswith("icmp") and
-            (pod is None or c["from"]["address"] in (pod.ipv4, pod.ipv6))]
+def pings(sim, pod=None, family=None):
+    protocols = {4: ("icmp", ), 6: ("icmpv6", ), None: ("icmp", "icmpv6")}[family]
+    return [c for c in connections(sim)["connections"]
+            if c["protocol"] in protocols and (pod is None or c["from"]["address"] in (pod.ipv4, pod.ipv6))]
 
 
 def until_carried(sim, pod, family):
@@ -34,29 +33,78 @@ def until_carried(sim, pod, family):
 
     def is_carried():
         ping(pod, family, 1)
-        return any(c["offloaded"] for c in pings(sim, pod) if (":" in c["from"]["address"]) == (family == 6))
+        return any(c["offloaded"] for c in pings(sim, pod, family))
 
     wait_until(is_carried, lambda: f"it is carried: {connections(sim)}\n{sim.logs()}")
 
 
-@APIS
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_ping_goes_on_in_the_e_switch(carried, family, arguments):
+# With both of rte_flow's APIs.
+@pytest.mark.parametrize("arguments", ["", ",async=0"], ids=["asynchronous", "synchronous"])
+def test_a_ping_goes_on_in_the_e_switch(carried, arguments):
     sim, world = carried(device_arguments=arguments)
     pod = sim.pod().add()
-    rules = rules_in_nic(sim)
-    until_carried(sim, pod, family)
-    assert rules_in_nic(sim) == rules + GATE + 2
-    connection, = pings(sim)
-    assert connection["seen_as"]["port"] == connection["from"]["port"] == IDENTIFIER, connection
-    before, seen = slow_packets(sim, pod), connection["packets_sent"]
-    said = ping(pod, family, 300)
-    assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
-    # A hop is a hop, whoever forwards.
-    assert set(re.findall(r"ttl=(\d+)", said)) == {"63"}, said
-    wait_until(lambda: pings(sim)[0]["packets_sent"] - seen >= 300 and pings(sim)[0]["packets_received"] >= 300,
-               lambda: f"the packets are counted: {connections(sim)}")
-    assert sim.port_of(pod)["offloaded_rx_packets"] >= 300
+    rules = rules_but_routes(sim)
+    for carried_before, family in enumerate(FAMILIES):
+        until_carried(sim, pod, family)
+        assert rules_but_routes(sim) == rules + GATE + 2 * (carried_before + 1)
+        connection, = pings(sim, family=family)
+        assert connection["seen_as"]["port"] == connection["from"]["port"] == IDENTIFIER, connection
+        before, forwarded, sent = slow_packets(sim, pod), sim.port_of(pod)["offloaded_rx_packets"], connection["packets_sent"]
+        said = ping(pod, family, 100)
+        assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
+        # A hop is a hop, whoever forwards.
+        assert set(re.findall(r"ttl=(\d+)", said)) == {"63"}, said
+        wait_until(lambda family=family, sent=sent: all(c["packets_sent"] - sent >= 100 and c["packets_received"] >= 100
+                                                        for c in pings(sim, family=family)),
+                   lambda: f"the packets are counted: {connections(sim)}")
+        assert sim.port_of(pod)["offloaded_rx_packets"] - forwarded >= 100
     pod.delete()
     until_none_carried(sim, rules - 6)
-    wait_until(lambda: not pings(sim), lambda: f"it is forgotten: {connections(sim)}")
+    wait_until(lambda: not pings(sim), lambda: f"they are forgotten: {connections(sim)}")
+
+
+def test_who_comes_second_with_an_identifier_stays_in_software(carried):
+    sim, world = carried()
+    first, second = sim.pod().add(), sim.pod().add()
+    for family in FAMILIES:
+        until_carried(sim, first, family)
+        ping(second, family, 50)
+        connection, = pings(sim, second, family)
+        assert connection["from"]["port"] == IDENTIFIER != connection["seen_as"]["port"] and not connection["offloaded"], connection
+        before = slow_packets(sim, first)
+        ping(first, family, 50)
+        assert slow_packets(sim, first) - before <= CHATTER, sim.ports()
+    assert count_carried(sim) == 2
+    # Nor is it carried when the first one has gone: an endpoint keeps what it has.
+    first.delete()
+    wait_until(lambda: len(pings(sim)) == 2, lambda: f"those of the first are forgotten: {connections(sim)}")
+    ping(second, 4, 50)
+    assert count_carried(sim) == 0
+
+
+def test_a_ping_that_has_ended_leaves_and_one_that_goes_on_slowly_does_not(carried):
+    sim, world = carried(masquerade={"timeouts": "\n    icmp: 6"})
+    pod = sim.pod().add()
+    rules = rules_but_routes(sim)
+    for family in FAMILIES:
+        until_carried(sim, pod, family)
+    forwarded = sim.port_of(pod)["offloaded_rx_packets"]
+    # For longer than their timeout, and the agent does not see them.
+    for finish in [in_thread(lambda family=family: ping(pod, family, 9, interval=1)) for family in FAMILIES]:
+        finish()
+    wait_until(lambda: sim.port_of(pod)["offloaded_rx_packets"] - forwarded >= 18, lambda: f"the e-switch had them: {sim.ports()}")
+    until_none_carried(sim, rules + GATE)
+    wait_until(lambda: not pings(sim), lambda: f"they are forgotten: {connections(sim)}")
+
+
+def test_where_the_nic_is_not_said_to_correct_icmpv6_only_ipv4_is_carried(carried):
+    sim, world = carried(icmp6=False)
+    pod = sim.pod().add()
+    until_carried(sim, pod, 4)
+    ping(pod, 6, 50)
+    connection, = pings(sim, pod, 6)
+    assert not connection["offloaded"], connection
+    told = {row["name"]: row for row in sim.ask("offload")["capabilities"]}
+    assert told["carry masqueraded pings over IPv4"]["supported"]
+    row = told["carry masqueraded pings over IPv6"]
+    assert not row["supported"] and not row["needed"] and "nic.offload_icmp6" in row["remark"], row
