@@ -68,7 +68,11 @@ static int decode_summary(const Podport__Wire__NatSummary *from, const struct wh
 	if ((r = take_ipv4(from->ipv4, &here, "ipv4", &to->has_ipv4, &to->ipv4, err)) < 0 ||
 	    (r = take_ipv6(from->ipv6, &here, "ipv6", &to->has_ipv6, &to->ipv6, err)) < 0 ||
 	    (r = take_range(from->first_port, 0, UINT16_MAX, &here, "first_port", err)) < 0 ||
-	    (r = take_range(from->last_port, 0, UINT16_MAX, &here, "last_port", err)) < 0)
+	    (r = take_range(from->last_port, 0, UINT16_MAX, &here, "last_port", err)) < 0 ||
+	    (r = take_range(from->first_identifier, 0, UINT16_MAX, &here, "first_identifier",
+			    err)) < 0 ||
+	    (r = take_range(from->last_identifier, 0, UINT16_MAX, &here, "last_identifier", err)) <
+		    0)
 		return r;
 	for (size_t i = 0; i < from->n_excluded; i++) {
 		r = take_text(from->excluded[i]->prefix, &WHERE_ITEM(&here, "excluded", i),
@@ -88,6 +92,8 @@ static int decode_summary(const Podport__Wire__NatSummary *from, const struct wh
 	to->masquerade_ipv6 = from->masquerade_ipv6;
 	to->first_port = (uint16_t)from->first_port;
 	to->last_port = (uint16_t)from->last_port;
+	to->first_identifier = (uint16_t)from->first_identifier;
+	to->last_identifier = (uint16_t)from->last_identifier;
 	to->connections = from->connections;
 	to->most = from->most;
 	to->refused_full = from->refused_full;
@@ -164,6 +170,8 @@ void put_nat_summary(struct nat_summary_wire *to, const struct nat_summary *from
 	message->masquerade_ipv6 = from->masquerade_ipv6;
 	message->first_port = from->first_port;
 	message->last_port = from->last_port;
+	message->first_identifier = from->first_identifier;
+	message->last_identifier = from->last_identifier;
 	for (size_t i = 0; i < from->excluded_count && i < LIMIT_NAT_EXCLUDED; i++) {
 		podport__wire__nat_prefix__init(&to->prefixes[i]);
 		to->prefixes[i].prefix = put_text(from->excluded[i].text);

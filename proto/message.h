@@ -680,6 +680,7 @@ struct nat_summary {
 	size_t excluded_count;
 	struct nat_prefix excluded[LIMIT_NAT_EXCLUDED];
 	uint16_t first_port, last_port;
+	uint16_t first_identifier, last_identifier; // 0: an older agent's, the same as of ports
 	size_t ports_count;
 	struct nat_ports ports[LIMIT_NAT_PORTS];
 	uint32_t connections, most; // most is 0: there is no table

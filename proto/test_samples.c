@@ -523,6 +523,8 @@ static void fill_nat_summary(struct nat_summary *summary, enum sample sample)
 		fill(summary->excluded[i].text, LIMIT_PREFIX, sample, "198.51.100.0/24");
 	summary->first_port = 32768;
 	summary->last_port = UINT16_MAX;
+	summary->first_identifier = 1;
+	summary->last_identifier = UINT16_MAX;
 	summary->ports_count = sample == SAMPLE_LARGEST ? LIMIT_NAT_PORTS : 1;
 	for (size_t i = 0; i < summary->ports_count; i++) {
 		summary->ports[i].protocol = 6;

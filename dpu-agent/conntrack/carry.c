@@ -28,6 +28,8 @@ static bool is_steady(const struct conntrack *table, const struct connection *c,
 		return is_open_tcp(c) && !(packet->tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST));
 	case CONNTRACK_KIND_UDP:
 		return true;
+	case CONNTRACK_KIND_ECHO: // no hardware writes an identifier
+		return c->tuples[ORIGINAL].source_port == c->tuples[REPLY].destination_port;
 	default:
 		return false;
 	}

@@ -15,8 +15,9 @@
 //   has used up its share of ports gets one that it has already a second time, for a peer to whom that
 //   port does not speak yet: so a pod can have many more connections than ports, as with Linux.
 // * Filtering: address and port dependent. Only who was spoken to can answer (RFC 4787 REQ-8).
-// * Ports are random (RFC 6056), neither parity nor the pod's own number is kept. What a pod may hold of
-//   ports and of the table is in share.h; being refused is counted for the pod.
+// * Ports are random (RFC 6056), neither parity nor the pod's own number is kept. A ping's identifier stays the
+//   pod's own if nobody has that at the external address, and is as random as a port otherwise. What a pod may
+//   hold of ports and of the table is in share.h; being refused is counted for the pod.
 // * Timeouts: RFC 5382 REQ-5, RFC 4787 REQ-5, RFC 5508 REQ-2. Packets that do not fit a connection are no
 //   sign of life of it, nor are ICMP errors (RFC 5508 REQ-6).
 // * Published ports: a port of the external address stands for an endpoint of a pod. Who comes from the wire
@@ -48,7 +49,8 @@ struct conntrack_config {
 	uint32_t connections;           // most that there are at once, 64 at least
 	uint32_t pods;                  // their numbers are below this; at most 65535
 	uint32_t pod_connections;       // most of one pod, however much room there is; 0: its share
-	uint16_t first_port, last_port; // external ones, for each protocol
+	uint16_t first_port, last_port; // external ones, of TCP and of UDP
+	uint16_t first_identifier, last_identifier; // the same of pings
 	bool pick_up; // TCP: a connection that is not known may be taken up in its middle by the pod's packets
 	struct conntrack_timeouts timeouts;
 	uint32_t fragmented; // packets in pieces that are under way at once, 8 at least
@@ -252,7 +254,7 @@ void conntrack_pod_figures(const struct conntrack *table, uint32_t pod,
 struct conntrack_pool_figures {
 	uint8_t family; // 0: no address
 	union conntrack_address address;
-	uint32_t ports_size; // for each protocol
+	uint32_t ports_size[CONNTRACK_PROTOCOLS];
 	uint32_t ports_held[CONNTRACK_PROTOCOLS];
 	uint32_t ports_reserved[CONNTRACK_PROTOCOLS]; // published, of those in the range
 };

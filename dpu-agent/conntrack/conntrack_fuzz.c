@@ -569,12 +569,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	started = true;
 	sent_count = 0;
 	now_s = UINT32_MAX - 300;
+	const uint8_t range = take(&input) % 64;
 	table = conntrack_new(
 		&(struct conntrack_config){
 			.connections = 64,
 			.pods = PODS,
 			.first_port = 1000,
-			.last_port = 1000 + take(&input) % 64,
+			.last_port = 1000 + range,
+			.first_identifier = 3, // of those that pods have some are in the range
+			.last_identifier = 3 + range,
 			.pick_up = take(&input) & 1,
 			.timeouts = conntrack_default_timeouts,
 			.fragmented = 8,

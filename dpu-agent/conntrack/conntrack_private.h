@@ -140,10 +140,29 @@ struct conntrack {
 	uint32_t by_state[COUNTED_STATES];
 };
 
-// 0 TCP, 1 UDP, 2 ICMP; of a protocol that has connections.
+// As CONNTRACK_PROTOCOLS counts them.
+enum { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP };
+
+// Of a protocol that has connections.
 static inline unsigned int protocol_index(uint8_t protocol)
 {
-	return protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? 1 : 2;
+	return protocol == IPPROTO_TCP   ? PROTOCOL_TCP
+	       : protocol == IPPROTO_UDP ? PROTOCOL_UDP
+					 : PROTOCOL_ICMP;
+}
+
+// What a protocol's external ports, or identifiers, are out of.
+struct port_range {
+	uint16_t first, last;
+};
+static inline struct port_range conntrack_range(const struct conntrack *table,
+						unsigned int protocol)
+{
+	const struct conntrack_config *config = &table->config;
+
+	if (protocol == PROTOCOL_ICMP)
+		return (struct port_range){config->first_identifier, config->last_identifier};
+	return (struct port_range){config->first_port, config->last_port};
 }
 
 // In the place of a pod's number.

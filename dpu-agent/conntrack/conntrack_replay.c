@@ -43,6 +43,8 @@ static bool start(uint32_t now_s)
 		.pods = 1,
 		.first_port = 1024,
 		.last_port = UINT16_MAX,
+		.first_identifier = 1,
+		.last_identifier = UINT16_MAX,
 		.pick_up = true,
 		.timeouts = conntrack_default_timeouts,
 		.fragmented = CONNTRACK_FRAGMENTED_MIN,

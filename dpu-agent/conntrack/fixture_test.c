@@ -321,6 +321,8 @@ int table_setup(void **state)
 		.pods = PODS,
 		.first_port = 1024,
 		.last_port = UINT16_MAX,
+		.first_identifier = 1024,
+		.last_identifier = UINT16_MAX,
 		.pick_up = true,
 		.timeouts = conntrack_default_timeouts,
 		.fragmented = 64,

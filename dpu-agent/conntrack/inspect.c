@@ -94,8 +94,8 @@ void conntrack_figures(const struct conntrack *table, struct conntrack_figures *
 
 		figures->family = pool->family;
 		figures->address = pool->address;
-		figures->ports_size = port_space_size(pool->spaces[0]);
 		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++) {
+			figures->ports_size[j] = port_space_size(pool->spaces[j]);
 			figures->ports_held[j] = port_space_used(pool->spaces[j]);
 			figures->ports_reserved[j] = port_space_reserved(pool->spaces[j]);
 		}
@@ -122,6 +122,8 @@ static void check_found(const struct conntrack *table, uint32_t index, unsigned 
 static void check_mapping(const struct conntrack *table, const struct connection *c)
 {
 	struct binding_key endpoint = connection_endpoint(&c->tuples[0], c->pool);
+	const struct port_range range =
+		conntrack_range(table, protocol_index(c->tuples[0].protocol));
 	uint16_t port = connection_port(c);
 
 	must(c->tuples[0].family == c->tuples[1].family);
@@ -135,7 +137,7 @@ static void check_mapping(const struct conntrack *table, const struct connection
 	must(c->bound || c->published != PUBLISHED_NONE);
 	if (!c->bound)
 		return;
-	must(port >= table->config.first_port && port <= table->config.last_port);
+	must(port >= range.first && port <= range.last);
 	must(rte_hash_lookup(table->bindings, &endpoint) == (int32_t)c->binding);
 	if (c->pool_epoch == table->pools[c->pool].epoch)
 		must(conntrack_address_equal(&c->tuples[1].destination,
@@ -143,31 +145,25 @@ static void check_mapping(const struct conntrack *table, const struct connection
 }
 
 // Ports that are in use are those of connections.
-static void check_ports(const struct conntrack *table)
+static void check_ports(const struct conntrack *table, unsigned int protocol)
 {
-	uint32_t range = (uint32_t)table->config.last_port - table->config.first_port + 1;
-	bool *seen = calloc(CONNTRACK_POOLS_MAX * CONNTRACK_PROTOCOLS, range);
-	uint32_t held[CONNTRACK_POOLS_MAX][CONNTRACK_PROTOCOLS] = {0};
+	const struct port_range range = conntrack_range(table, protocol);
+	const uint32_t size = (uint32_t)range.last - range.first + 1;
+	bool *seen = calloc(CONNTRACK_POOLS_MAX, size);
+	uint32_t held[CONNTRACK_POOLS_MAX] = {0};
 
 	must(seen != NULL);
 	for (uint32_t i = 0; i < table->config.connections; i++) {
 		const struct connection *c = &table->connections[i];
 
-		if (!c->used || !c->bound)
+		if (!c->used || !c->bound || protocol_index(c->tuples[0].protocol) != protocol)
 			continue;
-		unsigned int protocol = protocol_index(c->tuples[0].protocol);
-		bool *port = &seen[(c->pool * CONNTRACK_PROTOCOLS + protocol) * range +
-				   connection_port(c) - table->config.first_port];
-		held[c->pool][protocol] += !*port;
+		bool *port = &seen[c->pool * size + connection_port(c) - range.first];
+		held[c->pool] += !*port;
 		*port = true;
 	}
-	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
-		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++) {
-			const struct port_space *space = table->pools[i].spaces[j];
-
-			must(held[i][j] == port_space_used(space));
-		}
-	}
+	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++)
+		must(held[i] == port_space_used(table->pools[i].spaces[protocol]));
 	free(seen);
 }
 
@@ -256,7 +252,8 @@ void conntrack_check(const struct conntrack *table)
 		check_mapping(table, &table->connections[i]);
 	}
 	check_counts(table);
-	check_ports(table);
+	for (unsigned int protocol = 0; protocol < CONNTRACK_PROTOCOLS; protocol++)
+		check_ports(table, protocol);
 	check_wheel(table);
 	check_published(table);
 }

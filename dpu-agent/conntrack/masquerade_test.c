@@ -593,7 +593,7 @@ static void figures_add_up(void **state)
 	assert_int_equal(0, figures.pools[0].ports_held[1]);
 	assert_int_equal(1, figures.pools[1].ports_held[1]);
 	assert_int_equal(6, figures.pools[1].family);
-	assert_int_equal(65536 - 1024, figures.pools[1].ports_size);
+	assert_int_equal(65536 - 1024, figures.pools[1].ports_size[0]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)

@@ -9,13 +9,14 @@
 enum { NONE = UINT16_MAX }; // no index: there are at most 65535 ports
 
 struct port {
-	uint32_t users; // connections; 0: free
+	uint32_t users : 31; // connections; 0: free
+	uint32_t reserved : 1;
 	uint32_t epoch; // the pod's, when the port was taken
 	uint16_t pod;
-	bool reserved;
 	uint16_t next, previous; // in the ring of the pod's ports
 	uint16_t place;          // in `order`
 };
+_Static_assert(sizeof(struct port) == 16, "there are some hundred thousand of them");
 
 struct pod_ports {
 	uint32_t epoch; // of ports that are this pod's; older ones were its predecessor's
@@ -130,6 +131,21 @@ bool port_space_take(struct port_space *space, uint32_t pod, uint64_t random, ui
 	return true;
 }
 
+static struct port *find(struct port_space *space, uint16_t number)
+{
+	uint32_t index = (uint32_t)number - space->first;
+
+	return number >= space->first && index < space->size ? &space->ports[index] : NULL;
+}
+
+bool port_space_take_this(struct port_space *space, uint32_t pod, uint16_t number)
+{
+	const struct port *port = find(space, number);
+
+	return port != NULL && port->users == 0 && !port->reserved &&
+	       give(space, pod, (uint16_t)(port - space->ports));
+}
+
 bool port_space_next_own(struct port_space *space, uint32_t pod, uint16_t *ret_port)
 {
 	uint16_t index = space->pods[pod].current;
@@ -143,26 +159,16 @@ bool port_space_next_own(struct port_space *space, uint32_t pod, uint16_t *ret_p
 
 bool port_space_use(struct port_space *space, uint32_t pod, uint16_t number)
 {
-	uint32_t index = (uint32_t)number - space->first;
+	struct port *port = find(space, number);
 
-	if (number < space->first || index >= space->size)
-		return false;
-	struct port *port = &space->ports[index];
-	if (port->reserved)
+	if (port == NULL || port->reserved)
 		return false;
 	if (port->users == 0)
-		return give(space, pod, (uint16_t)index);
+		return give(space, pod, (uint16_t)(port - space->ports));
 	if (port->pod != pod || port->epoch != space->pods[pod].epoch)
 		return false;
 	port->users++;
 	return true;
-}
-
-static struct port *find(struct port_space *space, uint16_t number)
-{
-	uint32_t index = (uint32_t)number - space->first;
-
-	return number >= space->first && index < space->size ? &space->ports[index] : NULL;
 }
 
 void port_space_reserve(struct port_space *space, uint16_t number)

@@ -24,6 +24,9 @@ void port_space_free(struct port_space *space);
 // Returns false if there is none, or the pod has its share. The port has one user then.
 bool port_space_take(struct port_space *space, uint32_t pod, uint64_t random, uint16_t *ret_port);
 
+// This one, if nobody has it: else as port_space_take().
+bool port_space_take_this(struct port_space *space, uint32_t pod, uint16_t port);
+
 // One that the pod has already: each call gives the next. False: it has none.
 bool port_space_next_own(struct port_space *space, uint32_t pod, uint16_t *ret_port);
 

@@ -90,6 +90,28 @@ static void a_port_is_one_pods_until_nobody_uses_it(void **state)
 	assert_false(port_space_use(space, 1, LAST + 1));
 }
 
+static void a_certain_port_is_given_if_nobody_has_it(void **state)
+{
+	uint16_t ports[SIZE];
+
+	assert_true(port_space_take_this(space, 0, FIRST + 7));
+	assert_int_equal(1, port_space_held(space, 0));
+	assert_int_equal(SIZE - 1, port_space_available(space));
+	assert_false(port_space_take_this(space, 0, FIRST + 7));
+	assert_false(port_space_take_this(space, 1, FIRST + 7));
+	assert_false(port_space_take_this(space, 1, FIRST - 1));
+	assert_false(port_space_take_this(space, 1, LAST + 1));
+	port_space_reserve(space, FIRST + 8);
+	assert_false(port_space_take_this(space, 1, FIRST + 8));
+	port_space_unreserve(space, FIRST + 8);
+	// Nor to who has its share already.
+	take_all(0, ports);
+	for (uint16_t port = FIRST; port <= LAST; port++)
+		assert_false(port_space_take_this(space, 0, port));
+	port_space_release(space, FIRST + 7);
+	assert_true(port_space_take_this(space, 1, FIRST + 7));
+}
+
 static void no_port_is_given_twice(void **state)
 {
 	uint16_t ports[PODS][SIZE];
@@ -271,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_reserved_port_is_given_to_nobody),
 		TEST(a_port_is_one_pods_until_nobody_uses_it),
+		TEST(a_certain_port_is_given_if_nobody_has_it),
 		TEST(no_port_is_given_twice),
 		TEST(one_pod_gets_two_thirds_and_the_others_the_same_of_the_rest),
 		TEST(the_last_port_is_for_a_pod_that_has_none),

@@ -39,10 +39,10 @@ static bool make_pools(struct conntrack *table)
 {
 	for (uint32_t i = 0; i < CONNTRACK_POOLS_MAX; i++) {
 		for (uint32_t j = 0; j < CONNTRACK_PROTOCOLS; j++) {
+			const struct port_range range = conntrack_range(table, j);
 			struct port_space **space = &table->pools[i].spaces[j];
 
-			*space = port_space_new(table->config.first_port, table->config.last_port,
-						table->config.pods);
+			*space = port_space_new(range.first, range.last, table->config.pods);
 			if (*space == NULL)
 				return false;
 		}
@@ -249,15 +249,23 @@ static bool port_suits(struct conntrack *table, struct port_space *space, uint16
 	return false;
 }
 
-// The endpoint's own port; else one that nobody has; else one of the pod's that does not speak to the peer.
+// The endpoint's own port; else one that nobody has, which of a ping is first of all the identifier that it comes
+// with: where nothing needs to be written but addresses, hardware can do it. Else one of the pod's that does not
+// speak to the peer.
 static bool choose_port(struct conntrack *table, struct port_space *space, uint32_t pod,
 			struct binding *binding, struct conntrack_tuple *reply)
 {
-	uint16_t port = binding->port;
+	const bool echo = protocol_index(reply->protocol) == PROTOCOL_ICMP;
+	uint16_t port = binding->port, identifier = rte_be_to_cpu_16(reply->destination_port);
 
 	if (binding->connections > 0 && port_space_use(space, pod, port) &&
 	    port_suits(table, space, port, reply))
 		return true;
+	if (echo && port_space_take_this(space, pod, identifier) &&
+	    port_suits(table, space, identifier, reply)) {
+		binding->port = identifier;
+		return true;
+	}
 	if (port_space_take(space, pod, random_next(&table->random), &port) &&
 	    port_suits(table, space, port, reply)) {
 		binding->port = port;

@@ -187,7 +187,7 @@ static uint16_t take_on(struct control *control, const struct carry_event *offer
 	const bool to_wire = offer->slots[1] == CARRY_WIRE;
 	struct offload_connection connection = {
 		.is_ipv6 = offer->is_ipv6,
-		.is_tcp = offer->protocol == IPPROTO_TCP,
+		.protocol = offer->protocol,
 	};
 	struct offload_end *ends = connection.ends;
 	uint32_t *mtus = connection.mtus;

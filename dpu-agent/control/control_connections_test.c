@@ -96,11 +96,35 @@ static void an_offer_is_made_a_connection_of_the_pod_by_its_next_hop(void **stat
 	const struct offload_connection *added = &fake_connections.added;
 	assert_int_equal(added->ends[0].slot, pod.function.vf);
 	assert_int_equal(added->next_hop, fake_connections.hop);
-	assert_true(added->is_tcp && !added->is_ipv6);
+	assert_true(added->protocol == IPPROTO_TCP && !added->is_ipv6);
 	assert_memory_equal(&added->ends[1].mac, &fake_connections.hop_mac, 6);
 	assert_memory_equal(&added->ends[0].mac, &pod.mac, 6);
 	assert_int_equal(added->ends[1].sent.destination_port_be, htons(50000));
 	assert_memory_equal(added->ends[0].sent.source, &pod.ipv4, 4);
+}
+
+static void a_ping_is_made_a_connection_as_any_other(void **state)
+{
+	struct carry_event event = offer(12);
+
+	event.protocol = IPPROTO_ICMP;
+	event.sent[0].source_port_be = event.sent[1].destination_port_be = htons(77);
+	event.sent[0].destination_port_be = event.sent[1].source_port_be = 0;
+	expect_added(&event);
+	const struct offload_connection *added = &fake_connections.added;
+	assert_int_equal(added->protocol, IPPROTO_ICMP);
+	assert_int_equal(added->ends[0].sent.source_port_be, htons(77));
+	assert_int_equal(added->ends[1].sent.destination_port_be, htons(77));
+	event.protocol = IPPROTO_ICMPV6;
+	event.is_ipv6 = true;
+	event.place++;
+	memcpy(event.sent[0].source, &pod.ipv6, 16);
+	expect_added(&event);
+	assert_int_equal(added->protocol, IPPROTO_ICMPV6);
+	// The NIC has none of its family.
+	event.place++;
+	fake_connections.add_error = -ENOTSUP;
+	expect_refused(&event);
 }
 
 static void what_is_not_as_it_was_when_it_was_offered_is_refused(void **state)
@@ -459,6 +483,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(an_offer_is_made_a_connection_of_the_pod_by_its_next_hop),
+		TEST(a_ping_is_made_a_connection_as_any_other),
 		TEST(what_is_not_as_it_was_when_it_was_offered_is_refused),
 		TEST(the_mtus_of_both_ends_go_with_it),
 		TEST(what_the_nic_cannot_tell_apart_is_refused),

@@ -102,6 +102,8 @@ static void describe_configuration(const struct control *control, struct nat_sum
 	summary->masquerade_ipv6 = config->ipv6;
 	summary->first_port = config->first_port;
 	summary->last_port = config->last_port;
+	summary->first_identifier = config->first_identifier;
+	summary->last_identifier = config->last_identifier;
 	for (uint32_t i = 0; i < config->excluded_count && i < LIMIT_NAT_EXCLUDED; i++) {
 		const struct masquerade_prefix *prefix = &config->excluded[i];
 		char address[INET6_ADDRSTRLEN];

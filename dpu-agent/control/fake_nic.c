@@ -268,6 +268,8 @@ const struct masquerade_config *masquerade_configuration(void)
 		.excluded = {{.length = 24, .prefix = {198, 51, 100}}},
 		.first_port = 32768,
 		.last_port = 65535,
+		.first_identifier = 1,
+		.last_identifier = 65535,
 	};
 
 	return &config;

@@ -23,7 +23,7 @@
 // Of a packet, in network order; of IPv4 addresses the first 4 bytes.
 struct carry_tuple {
 	uint8_t source[16], destination[16];
-	in_port_t source_port_be, destination_port_be;
+	in_port_t source_port_be, destination_port_be; // of a ping the identifier, and 0
 };
 
 enum { CARRY_WIRE = UINT16_MAX };
@@ -33,7 +33,7 @@ enum carry_event_kind { CARRY_OFFERED, CARRY_RECALL };
 struct carry_event {
 	uint32_t place;   // names the connection; below the number that there may be
 	uint8_t kind;     // enum carry_event_kind; the rest is of CARRY_OFFERED
-	uint8_t protocol; // TCP or UDP
+	uint8_t protocol; // TCP, UDP, or of pings ICMP or ICMPv6
 	bool is_ipv6;
 	// Its two ends, and what they send: a pod, and the wire; or who calls within the node, a pod or the host, and a pod.
 	uint16_t slots[2]; // of their ports; the second: CARRY_WIRE if it is the wire

@@ -44,6 +44,8 @@ static const struct masquerade_config config = {
 		     {.is_ipv6 = true, .length = 48, .prefix = {0x20, 1, 0x0d, 0xb8, 0, 0x0f}}},
 	.first_port = 40000,
 	.last_port = 40999,
+	.first_identifier = 1,
+	.last_identifier = UINT16_MAX,
 	.connections = 1024,
 	.pick_up = true,
 	.timeouts = {240, 7440, 240, 120, 10, 120, 300, 30, 60, 30},

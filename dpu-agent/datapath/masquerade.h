@@ -34,15 +34,16 @@ struct masquerade_config {
 	bool ipv4, ipv6; // which family's packets
 	uint32_t excluded_count;
 	struct masquerade_prefix excluded[MASQUERADE_EXCLUDED_MAX]; // not towards these
-	uint16_t first_port, last_port; // of the uplink's address, for each protocol
-	uint32_t connections;           // most that there are at once
+	uint16_t first_port, last_port;             // of the uplink's address, of TCP and of UDP
+	uint16_t first_identifier, last_identifier; // the same of pings
+	uint32_t connections;                       // most that there are at once
 	bool pick_up; // TCP connections that are not known may be taken up in their middle
 	struct conntrack_timeouts timeouts;
 };
 
 // Masquerade by another configuration from now on; copied. Connections stay: with a peer that is not masqueraded
 // towards any more what the pod sends is not translated, so that they end in a while, and new timeouts are theirs from
-// their next packet on. How many there may be and by which ports stays as it was when the first one of either became
+// their next packet on. How many there may be and by which ports and identifiers stays as it was when the first one of either became
 // possible. Errors: CODE_INTERNAL, no memory for connections where none were to be before; nothing changes then.
 int masquerade_set(const struct masquerade_config *config, struct error *err);
 

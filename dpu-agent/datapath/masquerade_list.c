@@ -147,7 +147,7 @@ static void take_figures(const struct conntrack_figures *from, struct masquerade
 
 		for (uint32_t j = 0; j < MASQUERADE_PROTOCOLS && pool->family != 0; j++)
 			to->ports[i][j] = (struct masquerade_ports){
-				.size = pool->ports_size,
+				.size = pool->ports_size[j],
 				.used = pool->ports_held[j],
 				.published = pool->ports_reserved[j],
 			};

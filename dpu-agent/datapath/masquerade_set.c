@@ -12,7 +12,8 @@
 bool masquerade_same_table(const struct masquerade_config *a, const struct masquerade_config *b)
 {
 	return a->connections == b->connections && a->first_port == b->first_port &&
-	       a->last_port == b->last_port;
+	       a->last_port == b->last_port && a->first_identifier == b->first_identifier &&
+	       a->last_identifier == b->last_identifier;
 }
 
 int masquerade_set(const struct masquerade_config *config, struct error *err)
@@ -26,6 +27,8 @@ int masquerade_set(const struct masquerade_config *config, struct error *err)
 		running->connections = before.connections;
 		running->first_port = before.first_port;
 		running->last_port = before.last_port;
+		running->first_identifier = before.first_identifier;
+		running->last_identifier = before.last_identifier;
 	} else if (masquerade_is_configured(config)) {
 		r = datapath_make_masquerade(err);
 	}

@@ -17,6 +17,8 @@ static const struct masquerade_config config = {
 	.ipv4 = true,
 	.first_port = 40000,
 	.last_port = 40999,
+	.first_identifier = 1,
+	.last_identifier = UINT16_MAX,
 	.connections = 256,
 	.timeouts = {240, 7440, 240, 120, 10, 120, 300, 30, 60, 30},
 };
@@ -128,6 +130,51 @@ static void a_steady_connection_is_offered_once_with_all_that_its_rules_need(voi
 	assert_false(rings());
 }
 
+// Of the pod to the world; the answer to it back.
+static void ping(uint16_t identifier)
+{
+	const uint8_t bytes[2] = {(uint8_t)(identifier >> 8), (uint8_t)identifier};
+
+	frame_ether(&f, POD_A);
+	frame_ip4(&f, A4, WORLD4, IPPROTO_ICMP);
+	frame_icmp(&f, 8, 0);
+	memcpy(f.bytes + f.l4 + 4, bytes, sizeof(bytes));
+	frame_payload(&f, 56);
+	frame_finish(&f);
+	inject(POD_A, &f);
+	assert_true(pull_frame(UPLINK, &got));
+	answer = got;
+	memcpy(answer.bytes + got.l3 + 12, got.bytes + got.l3 + 16, 4);
+	memcpy(answer.bytes + got.l3 + 16, got.bytes + got.l3 + 12, 4);
+	answer.bytes[got.l4] = 0;
+	answer.bytes[got.l3 + 8] = 64;
+	frame_fix_ip4(&answer);
+	to_agent(&answer, gate_mac);
+	inject(UPLINK, &answer);
+	assert_true(pull_frame(POD_A, &f));
+	assert_memory_equal(f.bytes + f.l4 + 4, bytes, sizeof(bytes));
+}
+
+static void a_ping_is_offered_by_its_identifier_if_that_is_its_own_outside(void **state)
+{
+	struct carry_event event;
+
+	for (unsigned int i = 0; i < STEADY; i++)
+		ping(77);
+	assert_true(carry_take(&event));
+	assert_int_equal(event.kind, CARRY_OFFERED);
+	assert_int_equal(event.protocol, IPPROTO_ICMP);
+	assert_int_equal(event.slots[1], CARRY_WIRE);
+	assert_int_equal(event.sent[0].source_port_be, htons(77));
+	assert_int_equal(event.sent[0].destination_port_be, 0);
+	assert_int_equal(event.sent[1].source_port_be, 0);
+	assert_int_equal(event.sent[1].destination_port_be, htons(77));
+	// None that is out of the range.
+	for (unsigned int i = 0; i < STEADY; i++)
+		ping(0);
+	assert_false(carry_take(&event));
+}
+
 static void what_is_answered_is_heard_in_the_next_walk(void **state)
 {
 	struct carry_event event;
@@ -197,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_offered_that_is_not_wanted),
 		TEST(a_steady_connection_is_offered_once_with_all_that_its_rules_need),
+		TEST(a_ping_is_offered_by_its_identifier_if_that_is_its_own_outside),
 		TEST(what_is_answered_is_heard_in_the_next_walk),
 		TEST(one_that_was_told_to_pause_is_not_offered_before),
 		TEST(who_follows_a_pod_speaks_by_its_ports_only_when_they_are_let_go),

@@ -21,6 +21,8 @@ enum { HOST_PORT = 8080, POD_PORT = 80 };
 static const struct masquerade_config config = {
 	.first_port = 40000,
 	.last_port = 40999,
+	.first_identifier = 1,
+	.last_identifier = UINT16_MAX,
 	.connections = 256,
 	.pick_up = true,
 	.timeouts = {240, 7440, 240, 120, 10, 120, 300, 30, 60, 30},

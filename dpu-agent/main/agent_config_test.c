@@ -107,6 +107,7 @@ static void every_key_is_taken(void **state)
 		 "  functions: 1000\n"
 		 "  host_port: false\n"
 		 "  offload: false\n"
+		 "  offload_icmp6: true\n"
 		 "dpdk:\n"
 		 "  drivers: [%s]\n"
 		 "  huge_pages: false\n"
@@ -125,6 +126,7 @@ static void every_key_is_taken(void **state)
 		 "  ipv4: true\n"
 		 "  exclude: [198.51.100.0/24, \"2001:db8:f::/48\", 203.0.113.7]\n"
 		 "  ports: 40000-49999\n"
+		 "  identifiers: 1000-9999\n"
 		 "  connections: 1000\n"
 		 "  tcp_pick_up: false\n"
 		 "  timeouts:\n"
@@ -149,6 +151,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal("[::1]:9473", config.metrics);
 	assert_int_equal(1000, config.functions);
 	assert_false(config.host_port || config.offload || config.huge_pages);
+	assert_true(config.offload_icmp6);
 	assert_int_equal(1, config.drivers.count);
 	assert_string_equal(file, config.drivers.paths[0]);
 	assert_int_equal(3, config.cpus.count);
@@ -167,6 +170,8 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(32, config.masquerade.excluded[2].length);
 	assert_int_equal(40000, config.masquerade.first_port);
 	assert_int_equal(49999, config.masquerade.last_port);
+	assert_int_equal(1000, config.masquerade.first_identifier);
+	assert_int_equal(9999, config.masquerade.last_identifier);
 	assert_int_equal(1000, config.masquerade.connections);
 	assert_int_equal(20000, config.limits.slow_path_pps);
 	assert_int_equal(500, config.limits.connections);
@@ -329,6 +334,10 @@ static void an_error_names_file_line_and_key(void **state)
 		{NIC "masquerade:\n  ports: 4000-4001\n", 3,
 		 "masquerade.ports: '4000-4001' is not"},
 		{NIC "masquerade:\n  ports: many\n", 3, "masquerade.ports: 'many' is no range"},
+		{NIC "masquerade:\n  identifiers: 0-4000\n", 3,
+		 "masquerade.identifiers: '0-4000' is not within 1-65535"},
+		{NIC "masquerade:\n  identifiers: 4000-4001\n", 3,
+		 "masquerade.identifiers: '4000-4001' is not"},
 		{NIC "masquerade:\n  connections: 3\n", 3,
 		 "masquerade.connections: 3 is not in 64.."},
 		{NIC "masquerade:\n  timeouts:\n    icmp: 0\n", 4,
@@ -372,6 +381,7 @@ static void what_only_a_start_takes_is_told_from_what_may_change(void **state)
 		{NIC "log_level: debug\n", "log_level"},
 		{"nic: {device: net_x0, functions: 5}\n", "nic.functions"},
 		{"nic: {device: net_x0, functions: 4, offload: false}\n", "nic.offload"},
+		{"nic: {device: net_x0, functions: 4, offload_icmp6: true}\n", "nic.offload_icmp6"},
 		{NIC "dpdk: {workers: 2}\n", "dpdk.workers"},
 		{NIC "dpdk: {drivers: [/dev/null]}\n", "dpdk.drivers"},
 		{NIC "pod_network: {ipv4: 10.1.0.0/16}\n", "pod_network"},

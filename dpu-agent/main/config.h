@@ -46,6 +46,7 @@ struct agent_config {
 	bool offload;
 	uint32_t offload_connections; // that the e-switch carries at once; 0: none
 	bool offload_loopback;        // the NIC sends a packet back to where it came from
+	bool offload_icmp6;           // and corrects ICMPv6's checksums when it writes an address
 
 	struct vhost_section vhost;
 	uint32_t virtio_ports;

@@ -34,6 +34,7 @@ const char *agent_config_difference(const struct agent_config *a, const struct a
 		KEY("nic.offload", offload),
 		KEY("nic.offload_connections", offload_connections),
 		KEY("nic.offload_loopback", offload_loopback),
+		KEY("nic.offload_icmp6", offload_icmp6),
 		KEY("vhost", vhost),
 		KEY("virtio_user", virtio_ports),
 		KEY("dpdk.drivers", drivers),

@@ -15,6 +15,7 @@ enum {
 	// Those below are servers' by RFC 6335, and who looks at where a packet comes from may think so.
 	PORT_MIN = 1024,
 	PORTS_MIN = 256, // fewer are no use to more than a handful of pods
+	IDENTIFIER_MIN = 1,
 	TIMEOUT_MAX_S = 30 * 86400,
 };
 
@@ -23,6 +24,9 @@ void masquerade_set_defaults(struct masquerade_config *config)
 	*config = (struct masquerade_config){
 		.first_port = 32768, // below are Kubernetes' node ports, and those that people map
 		.last_port = UINT16_MAX,
+		.first_identifier =
+			1, // small ones are common: a container's processes have low numbers
+		.last_identifier = UINT16_MAX,
 		.connections = 65536,
 		.pick_up = true,
 		.timeouts = conntrack_default_timeouts,
@@ -51,22 +55,38 @@ int masquerade_parse_excluded(const char *text, void *target, struct error *err)
 	return 0;
 }
 
-int masquerade_parse_ports(const char *text, void *target, struct error *err)
+// `what`: "ports"
+static int parse_range(const char *text, const char *what, unsigned int min, uint16_t *ret_first,
+		       uint16_t *ret_last, struct error *err)
 {
-	struct masquerade_config *config = target;
 	unsigned int first, last;
 	char more[2];
 
 	if (sscanf(text, "%5u-%5u%1s", &first, &last, more) != 2)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is no range of ports (32768-65535)", text);
-	if (first < PORT_MIN || last > UINT16_MAX || last < first + PORTS_MIN - 1)
+				 "'%s' is no range of %s (32768-65535)", text, what);
+	if (first < min || last > UINT16_MAX || last < first + PORTS_MIN - 1)
 		return error_set(err, EINVAL, CODE_BAD_REQUEST,
-				 "'%s' is not within %d-65535, or has less than %d ports", text,
-				 PORT_MIN, PORTS_MIN);
-	config->first_port = (uint16_t)first;
-	config->last_port = (uint16_t)last;
+				 "'%s' is not within %u-65535, or has less than %d %s", text, min,
+				 PORTS_MIN, what);
+	*ret_first = (uint16_t)first;
+	*ret_last = (uint16_t)last;
 	return 0;
+}
+
+int masquerade_parse_ports(const char *text, void *target, struct error *err)
+{
+	struct masquerade_config *config = target;
+
+	return parse_range(text, "ports", PORT_MIN, &config->first_port, &config->last_port, err);
+}
+
+int masquerade_parse_identifiers(const char *text, void *target, struct error *err)
+{
+	struct masquerade_config *config = target;
+
+	return parse_range(text, "identifiers", IDENTIFIER_MIN, &config->first_identifier,
+			   &config->last_identifier, err);
 }
 
 int masquerade_parse_connections(const char *text, void *target, struct error *err)

@@ -13,6 +13,7 @@ void masquerade_set_defaults(struct masquerade_config *config);
 // For the table of keys (config_parse). Targets: the section's struct, but for numbers their own member.
 int masquerade_parse_excluded(const char *text, void *target, struct error *err);
 int masquerade_parse_ports(const char *text, void *target, struct error *err);
+int masquerade_parse_identifiers(const char *text, void *target, struct error *err);
 int masquerade_parse_connections(const char *text, void *target, struct error *err);
 int masquerade_parse_timeout(const char *text, void *target, struct error *err);
 

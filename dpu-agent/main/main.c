@@ -111,11 +111,14 @@ static void reread_masquerade(const struct agent_config *fresh)
 	if (masquerade_set(&fresh->masquerade, &err) < 0)
 		log_error("masquerade stays as it is", "error=\"%s\"", err.message);
 	else if (!masquerade_same_table(&fresh->masquerade, masquerade_configuration()))
-		log_warning("masquerade.ports and masquerade.connections change when the agent is "
-			    "started again",
-			    "connections=%u ports=%u-%u", masquerade_configuration()->connections,
+		log_warning("masquerade.ports, masquerade.identifiers and masquerade.connections "
+			    "change when the agent is started again",
+			    "connections=%u ports=%u-%u identifiers=%u-%u",
+			    masquerade_configuration()->connections,
 			    masquerade_configuration()->first_port,
-			    masquerade_configuration()->last_port);
+			    masquerade_configuration()->last_port,
+			    masquerade_configuration()->first_identifier,
+			    masquerade_configuration()->last_identifier);
 }
 
 // Of the configuration only this may change while the agent runs.
@@ -293,6 +296,7 @@ static int offload_module_start(struct agent *agent, struct error *err)
 		.places = agent->config.masquerade.connections,
 		.connections = agent->config.offload_connections,
 		.loopback = agent->config.offload_loopback,
+		.icmp6 = agent->config.offload_icmp6,
 	};
 
 	return offload_new(&config, &agent->offload, err);

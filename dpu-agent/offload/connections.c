@@ -147,13 +147,36 @@ static void count_in(struct connections *all, const struct offload_connection *c
 	}
 	all->of_next_hop[connection->next_hop]++;
 	all->hairpins += connection_is_hairpin(connection);
+	all->echoes[connection->is_ipv6] += connection_is_echo(connection);
+}
+
+// It has tables of its own, which are smaller than the others.
+static bool kind_is_full(const struct connections *all, const struct offload_connection *connection)
+{
+	if (connection_is_echo(connection))
+		return all->echoes[connection->is_ipv6] >= engine_echoes(all->most);
+	return connection_is_hairpin(connection) && all->hairpins >= most_hairpins(all);
+}
+
+// Does the NIC carry connections of this kind?
+static bool is_supported(const struct offload *offload, const struct offload_connection *connection)
+{
+	const struct offload_end *ends = connection->ends;
+	const struct engine *engine = offload->engine;
+
+	if (connection_is_echo(connection))
+		return engine != NULL && engine->echo[connection->is_ipv6] &&
+		       !connection_is_hairpin(connection) &&
+		       ends[0].sent.source_port_be == ends[1].sent.destination_port_be;
+	return !connection_is_hairpin(connection) ||
+	       (engine != NULL && engine->hairpin &&
+		(ends[0].slot != ends[1].slot || offload->loopback));
 }
 
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection)
 {
 	struct connections *all = offload->connections;
-	const bool hairpin = connection_is_hairpin(connection);
 	struct carried *c;
 
 	if (place >= all->size) {
@@ -161,9 +184,7 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 		return -ENOSPC;
 	}
 	c = &all->places[place];
-	if (hairpin &&
-	    (offload->engine == NULL || !offload->engine->hairpin ||
-	     (connection->ends[0].slot == connection->ends[1].slot && !offload->loopback)))
+	if (!is_supported(offload, connection))
 		return -ENOTSUP;
 	if (connection->mtus[0] != connection->mtus[1] &&
 	    (offload->engine == NULL || !offload->engine->form.lengths))
@@ -173,7 +194,7 @@ int offload_connection_add(struct offload *offload, uint32_t place,
 	if (all->lists[LIST_WAITING].count + all->lists[LIST_CARRIED].count +
 			    all->lists[LIST_LEAVING].count >=
 		    all->most ||
-	    (hairpin && all->hairpins >= most_hairpins(all))) {
+	    kind_is_full(all, connection)) {
 		all->refused_full++;
 		return -ENOSPC;
 	}
@@ -196,6 +217,7 @@ void connections_let_go(struct connections *all, struct carried *c)
 	}
 	all->of_next_hop[connection->next_hop]--;
 	all->hairpins -= connection_is_hairpin(connection);
+	all->echoes[connection->is_ipv6] -= connection_is_echo(connection);
 }
 
 static void leave(struct connections *all, struct carried *c)

@@ -8,6 +8,7 @@
 //     group 5  this tuple, from this function, by this MAC address -> count, rewrite, to the wire (connection)
 //              this tuple, from the wire            -> count, rewrite, to the pod's number, jump 6 (connection)
 //              of one within the node, twice: matched as the first, done with as the second
+//              of a ping the same as of others, with the identifier, which stays what it is, in the place of ports
 //     group 6  to the pod's number                  -> meter if it has a limit, count, its MAC addresses, out (pod)
 //     a miss is the slow path: first packets, SYN, FIN, RST, fragments, IPv4 options, IPv6 extension headers, and what is too
 //     large for the end that it is for. In group 6
@@ -48,7 +49,7 @@ struct offload_connection {
 		ends[OFFLOAD_ENDS];  // two within the node, or a pod and, behind it, the wire
 	uint32_t mtus[OFFLOAD_ENDS]; // of the ends: bytes of layer 3
 	bool is_ipv6;
-	bool is_tcp; // else UDP
+	uint8_t protocol; // TCP, UDP, or of a ping ICMP or ICMPv6: its identifier is in the place of a port, and the other one 0
 	// Of one with the wire: the caller's number, for offload_connections_leave_next_hop(); and the uplink's. Else zero.
 	uint32_t next_hop;
 	struct mac wire_mac;
@@ -71,7 +72,9 @@ struct offload_answer {
 bool offload_connections_usable(const struct offload *offload, char ret_why[LIMIT_TEXT + 1]);
 
 // Carry it. Errors: -ENOSPC, there are as many as there may be, or it has no place here; -ENOTSUP, both ends are within
-// the node, and the NIC carries none such, or one pod, and it sends none back, or their MTUs differ, and it cannot match lengths; -EBUSY, a pod's rules are withdrawn, or those of the pod before it in its slot are not
+// the node, and the NIC carries none such, or one pod, and it sends none back, or their MTUs differ, and it cannot match lengths;
+// or it is a ping, and the NIC carries none of its family, or its identifier is another one on the other side, which no NIC
+// writes; -EBUSY, a pod's rules are withdrawn, or those of the pod before it in its slot are not
 // yet gone, or the NIC cannot limit them as the pod is. No answer will follow then.
 int offload_connection_add(struct offload *offload, uint32_t place,
 			   const struct offload_connection *connection);

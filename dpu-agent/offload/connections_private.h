@@ -67,7 +67,8 @@ struct gate {
 struct connections {
 	struct carried *places;
 	uint32_t size, most;
-	uint32_t hairpins; // within the node, not free
+	uint32_t hairpins;  // within the node, not free
+	uint32_t echoes[2]; // pings over IPv4, over IPv6, not free
 	struct queue lists[LISTS];
 	// Counts the orders to leave. A connection that is from before one that concerns it is to leave, and is found by
 	// a sweep over the places, a portion in each round.
@@ -97,6 +98,11 @@ void connections_sweep(struct connections *all, uint32_t places);
 static inline bool connection_is_hairpin(const struct offload_connection *connection)
 {
 	return connection->ends[1].slot != OFFLOAD_WIRE;
+}
+
+static inline bool connection_is_echo(const struct offload_connection *connection)
+{
+	return connection->protocol != IPPROTO_TCP && connection->protocol != IPPROTO_UDP;
 }
 
 static inline bool connection_has_slot(const struct offload_connection *connection, uint32_t slot)

@@ -102,10 +102,16 @@ static enum rule_kind kind_of(const struct offload_connection *c, unsigned int h
 	static const enum rule_kind hairpin[2][2] = {
 		{RULE_HAIRPIN_UDP_IPV4, RULE_HAIRPIN_UDP_IPV6},
 		{RULE_HAIRPIN_TCP_IPV4, RULE_HAIRPIN_TCP_IPV6}};
+	static const enum rule_kind echo[HALVES][2] = {
+		{RULE_SENT_ECHO_IPV4, RULE_SENT_ECHO_IPV6},
+		{RULE_RECEIVED_ECHO_IPV4, RULE_RECEIVED_ECHO_IPV6}};
+	const bool is_tcp = c->protocol == IPPROTO_TCP;
 
+	if (connection_is_echo(c))
+		return echo[half][c->is_ipv6];
 	if (connection_is_hairpin(c))
-		return hairpin[c->is_tcp][c->is_ipv6];
-	return (half == 0 ? sent : received)[c->is_tcp][c->is_ipv6];
+		return hairpin[is_tcp][c->is_ipv6];
+	return (half == 0 ? sent : received)[is_tcp][c->is_ipv6];
 }
 
 static uint16_t port_of(const struct offload *offload, const struct offload_end *end)

@@ -30,6 +30,14 @@ struct engine;
 // mlx5's hardware steering sets memory aside for all rules of a table when it is made (mlx5dr_matcher.c: alloc_log_sz, by
 // the number of rules). Both rules of such a connection are in the same one of four tables, each half as large as the eight others.
 enum { ENGINE_HAIRPIN_SHARE = 4 };
+// The same of pings of one family: one in so many.
+enum { ENGINE_ECHO_SHARE = 16 };
+
+// How many pings of a family there may be of so many connections.
+static inline uint32_t engine_echoes(uint32_t connections)
+{
+	return connections / ENGINE_ECHO_SHARE > 0 ? connections / ENGINE_ECHO_SHARE : 1;
+}
 
 struct engine_ops {
 	const char *name; // "synchronous"
@@ -52,6 +60,7 @@ struct engine {
 	struct flow_form form;
 	bool connections; // it takes the rules of connections
 	bool hairpin;     // also of those within the node; at most ENGINE_HAIRPIN_SHARE of all
+	bool echo[2];     // and of pings over IPv4, over IPv6; at most engine_echoes() of each
 };
 
 // -ENOMEM.

@@ -106,6 +106,8 @@ static uint32_t table_size(enum rule_kind kind, uint32_t functions, uint32_t con
 
 	if (kind >= RULE_HAIRPIN_FIRST && kind < RULE_ROUTE_FIRST)
 		return RTE_MAX(connections / ENGINE_HAIRPIN_SHARE, 1U) * RULES_PER_CONNECTION;
+	if (shape->match & MATCH_ECHO)
+		return engine_echoes(connections);
 	if (shape->match & MATCH_CONNECTION)
 		return connections;
 	if (shape->match & MATCH_PREFIX)
@@ -354,11 +356,19 @@ static void create_connection_tables(struct async_engine *async, uint32_t functi
 {
 	struct engine *engine = &async->engine;
 
-	engine->connections = create_tables(async, RULE_CONNECTION_FIRST, RULE_HAIRPIN_FIRST,
+	engine->connections = create_tables(async, RULE_CONNECTION_FIRST, RULE_ECHO_FIRST,
 					    functions, connections, ret_why);
 	engine->hairpin = engine->connections && engine->form.hairpin &&
 			  create_tables(async, RULE_HAIRPIN_FIRST, RULE_ROUTE_FIRST, functions,
 					connections, ret_why);
+	for (unsigned int ipv6 = 0; ipv6 < 2; ipv6++) {
+		const unsigned int first = ipv6 ? RULE_ECHO_IPV6_FIRST : RULE_ECHO_FIRST,
+				   end = ipv6 ? RULE_HAIRPIN_FIRST : RULE_ECHO_IPV6_FIRST;
+
+		engine->echo[ipv6] =
+			engine->connections && flow_has_kind(&engine->form, first) &&
+			create_tables(async, first, end, functions, connections, ret_why);
+	}
 }
 
 int engine_async_new(uint16_t port_id, const struct flow_form *form,

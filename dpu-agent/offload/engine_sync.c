@@ -66,7 +66,9 @@ int engine_sync_new(uint16_t port_id, const struct flow_form *form, struct engin
 				  .port_id = port_id,
 				  .form = *form,
 				  .connections = form->connections,
-				  .hairpin = form->connections && form->hairpin};
+				  .hairpin = form->connections && form->hairpin,
+				  .echo = {form->connections && form->echo_ipv4,
+					   form->connections && form->echo_ipv6}};
 	*ret_engine = engine;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <rte_errno.h>
+#include <rte_version.h>
 
 #include "offload/fake_flow_private.h"
 
@@ -22,12 +23,15 @@ struct rte_flow_pattern_template {
 		struct rte_flow_item_eth eth;
 		struct rte_flow_item_ipv4 ipv4;
 		struct rte_flow_item_ipv6 ipv6;
+		struct rte_flow_item_icmp icmp;
 		struct rte_flow_item_icmp6 icmp6;
+		struct rte_flow_item_raw raw;
 		struct rte_flow_item_tcp tcp;
 		struct rte_flow_item_udp udp;
 		struct rte_flow_item_integrity integrity;
 	} masks[PARTS_MAX];
 	struct fake_lengths lengths[PARTS_MAX];
+	uint8_t raw[2]; // the mask of its bytes
 	size_t count;
 	unsigned int users;
 };
@@ -111,8 +115,17 @@ static size_t mask_size(enum rte_flow_item_type type)
 		return sizeof(struct rte_flow_item_ipv4);
 	case RTE_FLOW_ITEM_TYPE_IPV6:
 		return sizeof(struct rte_flow_item_ipv6);
+	case RTE_FLOW_ITEM_TYPE_ICMP:
+		return sizeof(struct rte_flow_item_icmp);
 	case RTE_FLOW_ITEM_TYPE_ICMP6:
 		return sizeof(struct rte_flow_item_icmp6);
+	case RTE_FLOW_ITEM_TYPE_RAW:
+		return sizeof(struct rte_flow_item_raw);
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	case RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REQUEST:
+	case RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REPLY:
+		return sizeof(struct rte_flow_item_icmp6_echo);
+#endif
 	case RTE_FLOW_ITEM_TYPE_TCP:
 		return sizeof(struct rte_flow_item_tcp);
 	case RTE_FLOW_ITEM_TYPE_UDP:
@@ -155,6 +168,10 @@ struct rte_flow_pattern_template *__wrap_rte_flow_pattern_template_create(
 		fake_read_lengths(pattern, &template->lengths[i]);
 		if (pattern->mask != NULL)
 			memcpy(&template->masks[i], pattern->mask, mask_size(pattern->type));
+		if (pattern->type != RTE_FLOW_ITEM_TYPE_RAW)
+			continue;
+		memcpy(template->raw, template->masks[i].raw.pattern, sizeof(template->raw));
+		template->masks[i].raw.pattern = template->raw;
 	}
 	fake.templates++;
 	return template;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_version.h>
+
 #include "offload/fake_flow_private.h"
 
 struct reading {
@@ -195,6 +197,50 @@ static void read_udp(struct reading *r, const struct rte_flow_item *item)
 	say(r, " udp=%u-%u", ntohs(spec->hdr.src_port), ntohs(spec->hdr.dst_port));
 }
 
+static void read_icmp(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_icmp *spec = item->spec, *mask = item->mask;
+
+	assert_true(is_set(&mask->hdr.icmp_type, 1) && is_set(&mask->hdr.icmp_code, 1));
+	assert_true(is_set(&mask->hdr.icmp_ident, 2));
+	say(r, " icmp=%u/%u id=%u", spec->hdr.icmp_type, spec->hdr.icmp_code,
+	    ntohs(spec->hdr.icmp_ident));
+}
+
+static void read_icmp6(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_icmp6 *spec = item->spec, *mask = item->mask;
+
+	assert_true(is_set(&mask->type, 1));
+	say(r, " icmp6=%u", spec->type);
+	if (is_set(&mask->code, 1))
+		say(r, "/%u", spec->code);
+}
+
+// The two bytes right behind the item before.
+static void read_raw(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_raw *spec = item->spec, *mask = item->mask;
+
+	assert_int_equal(spec->length, 2);
+	assert_true(spec->relative && !spec->search && spec->offset == 0 && spec->limit == 0);
+	assert_true(mask->relative && mask->search && is_set(&mask->offset, 4));
+	assert_true(is_set(&mask->limit, 2) && is_set(&mask->length, 2));
+	assert_true(is_set(mask->pattern, 2));
+	say(r, " id=%u", spec->pattern[0] << 8 | spec->pattern[1]);
+}
+
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+static void read_echo6(struct reading *r, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_icmp6_echo *spec = item->spec, *mask = item->mask;
+
+	assert_true(is_set(&mask->hdr.identifier, 2));
+	say(r, " icmp6=%u/0 id=%u", item->type == RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REQUEST ? 128 : 129,
+	    ntohs(spec->hdr.identifier));
+}
+#endif
+
 static int read_item(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
 {
 	assert_in_range(item->type, 0, FAKE_ITEM_TYPES - 1);
@@ -218,9 +264,21 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 		return read_ipv4(r, item, e);
 	case RTE_FLOW_ITEM_TYPE_IPV6:
 		return read_ipv6(r, item, e);
-	case RTE_FLOW_ITEM_TYPE_ICMP6:
-		say(r, " icmp6=%u", ((const struct rte_flow_item_icmp6 *)item->spec)->type);
+	case RTE_FLOW_ITEM_TYPE_ICMP:
+		read_icmp(r, item);
 		return 0;
+	case RTE_FLOW_ITEM_TYPE_ICMP6:
+		read_icmp6(r, item);
+		return 0;
+	case RTE_FLOW_ITEM_TYPE_RAW:
+		read_raw(r, item);
+		return 0;
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	case RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REQUEST:
+	case RTE_FLOW_ITEM_TYPE_ICMP6_ECHO_REPLY:
+		read_echo6(r, item);
+		return 0;
+#endif
 	case RTE_FLOW_ITEM_TYPE_INTEGRITY:
 		assert_int_equal(((const struct rte_flow_item_integrity *)item->mask)->l3_ok, 1);
 		assert_int_equal(((const struct rte_flow_item_integrity *)item->spec)->l3_ok, 1);

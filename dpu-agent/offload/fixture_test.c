@@ -10,7 +10,7 @@
 
 struct offload *offload;
 uint32_t test_places, test_connections;
-bool test_loopback, test_no_host;
+bool test_loopback, test_icmp6, test_no_host;
 static bool asynchronous;
 
 int use_synchronous(void **state)
@@ -38,6 +38,7 @@ void prepare(uint32_t functions)
 		.places = test_places,
 		.connections = test_connections,
 		.loopback = test_loopback,
+		.icmp6 = test_icmp6,
 	};
 	struct error err = {0};
 
@@ -69,7 +70,7 @@ int end(void **state)
 	offload_free(offload);
 	offload = NULL;
 	test_places = test_connections = 0;
-	test_loopback = test_no_host = false;
+	test_loopback = test_icmp6 = test_no_host = false;
 	assert_int_equal(fake_rule_count(), 0);
 	assert_int_equal(fake.templates, 0);
 	assert_int_equal(fake.handles, 0);
@@ -222,7 +223,7 @@ struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is
 				   .destination_port_be = htons((uint16_t)(46000 + port))},
 			  .mac = fake_pod(to).mac}},
 		.is_ipv6 = is_ipv6,
-		.is_tcp = is_tcp,
+		.protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP,
 	};
 
 	set_addresses(&c.ends[0].sent, from, is_ipv6);

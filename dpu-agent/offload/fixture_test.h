@@ -16,8 +16,8 @@ enum {
 };
 
 extern struct offload *offload;
-extern uint32_t test_places, test_connections; // of the next one; end() makes them 0
-extern bool test_loopback, test_no_host;       // likewise, false
+extern uint32_t test_places, test_connections;       // of the next one; end() makes them 0
+extern bool test_loopback, test_icmp6, test_no_host; // likewise, false
 
 // Group set-up: the tests use that API.
 int use_synchronous(void **state);

@@ -195,7 +195,10 @@ enum {
 static void say_connection_l3(struct flow_words *w, const struct rule_shape *shape,
 			      const struct rule_side *from, uint16_t mtu)
 {
-	const uint8_t protocol = shape->match & MATCH_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+	const bool v4 = shape->family == RULE_IPV4;
+	const uint8_t protocol = shape->match & MATCH_TCP    ? IPPROTO_TCP
+				 : shape->match & MATCH_ECHO ? (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
+							     : IPPROTO_UDP;
 
 	if (shape->family == RULE_IPV4) {
 		w->ipv4.hdr.next_proto_id = protocol;
@@ -248,6 +251,13 @@ static void say_connection(struct flow_words *w, const struct rule_shape *shape,
 	if (tag != 0)
 		add_item(w, RTE_FLOW_ITEM_TYPE_VLAN, &w->vlan, &w->vlan_mask);
 	say_connection_l3(w, shape, from, rule->mtu);
+	if (shape->match & MATCH_ECHO) {
+		const bool reply = shape->match & MATCH_WIRE;
+
+		flow_say_echo(w, shape->family, reply,
+			      reply ? from->destination_port_be : from->source_port_be);
+		return;
+	}
 	if (shape->match & MATCH_TCP) {
 		w->tcp.hdr.src_port = from->source_port_be;
 		w->tcp.hdr.dst_port = from->destination_port_be;
@@ -402,7 +412,8 @@ static void say_translation(struct flow_words *w, const struct rule_shape *shape
 			    const struct rule_side *to, const struct flow_form *form)
 {
 	say_addresses(w, shape->family, to, form);
-	say_ports(w, shape->match & MATCH_TCP, to, form);
+	if (!(shape->match & MATCH_ECHO)) // an identifier is the same on both sides
+		say_ports(w, shape->match & MATCH_TCP, to, form);
 	say_macs(w, &to->source_mac, &to->destination_mac, form);
 	say_hop_limit(w, shape->family, form);
 	if (shape->actions & ACTION_JUMP)

@@ -8,8 +8,12 @@
 #include <stdbool.h>
 
 #include <rte_flow.h>
+#include <rte_version.h>
 
 #include "offload/rule.h"
+
+// An item for ICMPv6 echo, with the identifier, is new in DPDK 23.03.
+#define FLOW_HAS_ICMP6_ECHO (RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0))
 
 // What can be said in more than one way, or left out; the preflight finds out how this NIC wants
 // it.
@@ -20,6 +24,8 @@ struct flow_form {
 	bool udp_ports;           // can match these
 	bool meter;               // can meter what a pod sends, and what it gets from whomever
 	bool connections;         // takes the shapes from RULE_CONNECTION_FIRST on
+	bool echo_ipv4;           // and those from RULE_ECHO_FIRST on
+	bool echo_ipv6;           // the same of IPv6, and is said to correct their checksums
 	bool hairpin;             // and those from RULE_HAIRPIN_FIRST on
 	bool limited_connections; // with those of pods that have a limit
 	bool routes;              // takes those from RULE_ROUTE_FIRST on
@@ -61,6 +67,12 @@ static inline bool flow_has_kind(const struct flow_form *form, enum rule_kind ki
 		return form->vlan != 0;
 	case RULE_LIMITED_RECEIVER:
 		return form->limited_connections;
+	case RULE_SENT_ECHO_IPV4:
+	case RULE_RECEIVED_ECHO_IPV4:
+		return form->echo_ipv4;
+	case RULE_SENT_ECHO_IPV6:
+	case RULE_RECEIVED_ECHO_IPV6:
+		return form->echo_ipv6;
 	default:
 		return true;
 	}
@@ -86,6 +98,13 @@ struct flow_words {
 	struct rte_flow_item_icmp6 icmp6, icmp6_mask;
 	struct rte_flow_item_tcp tcp, tcp_mask;
 	struct rte_flow_item_udp udp, udp_mask;
+	struct rte_flow_item_icmp icmp, icmp_mask;
+#if FLOW_HAS_ICMP6_ECHO
+	struct rte_flow_item_icmp6_echo echo6, echo6_mask;
+#else
+	struct rte_flow_item_raw raw, raw_mask; // behind icmp6
+	rte_be16_t identifier, identifier_mask;
+#endif
 	struct rte_flow_item_integrity integrity, integrity_mask;
 
 	struct rte_flow_action_of_push_vlan push;
@@ -109,6 +128,10 @@ void flow_say(const struct rule_shape *shape, const struct rule *rule, const str
 // Add an action at the end; conf and mask must outlive the words.
 void flow_add_action(struct flow_words *words, enum rte_flow_action_type type, const void *conf,
 		     const void *mask);
+
+// Items of a ping that a pod sends, or of the reply to one: behind those of layer 3.
+void flow_say_echo(struct flow_words *words, enum rule_family family, bool reply,
+		   rte_be16_t identifier);
 
 // What the NIC said, in a few words: "table full", its own message, or that of the errno. Returns
 // -errno_value.

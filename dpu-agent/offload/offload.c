@@ -114,6 +114,24 @@ static void on_uplink_configured(void *argument)
 				       &offload->queue, offload->queue_why);
 }
 
+// The rules it would take, but there are no tables for them.
+static void note_missing_room(struct offload *offload)
+{
+	struct preflight *preflight = &offload->preflight;
+	const struct flow_form *form = &preflight->form;
+	const struct engine *engine = offload->engine;
+	const char *why = offload->queue_why;
+
+	if (offload->queue.connections == 0)
+		return;
+	if (form->hairpin && !engine->hairpin)
+		preflight_note(preflight, "room for connections within the node", false, why);
+	if (form->echo_ipv4 && !engine->echo[0])
+		preflight_note(preflight, "room for masqueraded pings over IPv4", false, why);
+	if (form->echo_ipv6 && !engine->echo[1])
+		preflight_note(preflight, "room for masqueraded pings over IPv6", false, why);
+}
+
 // True: it was refused for a reason that may pass.
 static bool choose_async(struct offload *offload)
 {
@@ -122,7 +140,7 @@ static bool choose_async(struct offload *offload)
 	if (offload->queue.size == 0)
 		return false;
 	preflight_run(preflight, offload->uplink, offload->first_function, true,
-		      offload->router.vlan);
+		      offload->router.vlan, offload->icmp6);
 	if (!preflight->usable) {
 		snprintf(offload->queue_why, sizeof(offload->queue_why), "%.*s",
 			 ENGINE_WHY_SIZE - 1, preflight->why_not);
@@ -134,10 +152,8 @@ static bool choose_async(struct offload *offload)
 	if (r == 0 && !offload->engine->connections)
 		snprintf(offload->connections_why, sizeof(offload->connections_why),
 			 "the NIC has no room for rules of connections: %.64s", offload->queue_why);
-	else if (r == 0 && preflight->form.hairpin && offload->queue.connections > 0 &&
-		 !offload->engine->hairpin)
-		preflight_note(preflight, "room for connections within the node", false,
-			       offload->queue_why);
+	else if (r == 0)
+		note_missing_room(offload);
 	if (r == 0)
 		offload->queue_why[0] = '\0';
 	return preflight_may_pass(r);
@@ -151,7 +167,7 @@ static void choose_engine(struct offload *offload)
 
 	if (offload->engine == NULL) {
 		preflight_run(preflight, offload->uplink, offload->first_function, false,
-			      offload->router.vlan);
+			      offload->router.vlan, offload->icmp6);
 		if (preflight->usable &&
 		    engine_sync_new(preflight->proxy, &preflight->form, &offload->engine) < 0)
 			snprintf(preflight->why_not, sizeof(preflight->why_not), "out of memory");
@@ -297,6 +313,7 @@ int offload_new(const struct offload_config *config, struct offload **ret_offloa
 	offload->nic = config->nic;
 	offload->enabled = config->enabled;
 	offload->loopback = config->loopback;
+	offload->icmp6 = config->icmp6;
 	offload->host_slot = NO_SLOT;
 	offload->shared.slot = NO_SLOT;
 	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++)

@@ -45,6 +45,9 @@ struct offload_config {
 	// The NIC sends a packet back out of the function that it came from, which it cannot be asked: connections of a pod
 	// with itself may be carried.
 	bool loopback;
+	// It corrects the checksum of ICMPv6 when it writes an address, which it cannot be asked either: pings over IPv6 may
+	// be carried.
+	bool icmp6;
 	// Of connections (connections.h): their places, and how many may be carried at once. 0: none.
 	uint32_t places, connections;
 };

@@ -39,7 +39,7 @@ static struct offload_connection connection(uint32_t vf, bool is_ipv6, bool is_t
 			  .mac = {{2, 0, 0, 0, 2, 0}}}},
 		.next_hop = HOP,
 		.is_ipv6 = is_ipv6,
-		.is_tcp = is_tcp,
+		.protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP,
 		.wire_mac = {{2, 0, 0, 0, 1, 0}},
 	};
 	struct offload_tuple *inside = &c.ends[0].sent, *outside = &c.ends[1].sent;

@@ -86,6 +86,7 @@ struct offload {
 	struct nic *nic;
 	bool enabled;
 	bool loopback; // the NIC sends a packet back to where it came from
+	bool icmp6;    // and corrects ICMPv6's checksums
 	bool begun;
 	uint16_t uplink, first_function; // ethdevs
 	uint32_t uplink_slot, host_slot; // host_slot: NO_SLOT, there is no such port

@@ -268,21 +268,52 @@ static void ask_hairpin(struct preflight *p)
 	preflight_note(p, "carry connections within the node", p->form.hairpin, remark);
 }
 
+// Masqueraded pings, likewise. What else they need of a NIC is said in `why_not`; "": nothing.
+static void ask_echo(struct preflight *p, bool *has, int first, int end, const char *name,
+		     const char *why_not)
+{
+	static const char without[] = "; without: these take the slow path";
+	char remark[LIMIT_TEXT + 1];
+
+	*has = true; // as those that it is to have
+	*has = ask_kinds(p, first, end, 0, without, remark) == 0;
+	if (*has && why_not[0] != '\0') {
+		snprintf(remark, sizeof(remark), "%s%s", why_not, without);
+		*has = false;
+	}
+	preflight_note(p, name, *has, remark);
+}
+
+static void ask_echoes(struct preflight *p, bool corrects_icmp6)
+{
+	ask_echo(p, &p->form.echo_ipv4, RULE_ECHO_FIRST, RULE_ECHO_IPV6_FIRST,
+		 "carry masqueraded pings over IPv4", "");
+	// Their checksum covers the addresses.
+	ask_echo(p, &p->form.echo_ipv6, RULE_ECHO_IPV6_FIRST, RULE_HAIRPIN_FIRST,
+		 "carry masqueraded pings over IPv6",
+		 !p->form.icmp6_type ? "all ICMPv6 takes the slow path"
+		 : !corrects_icmp6   ? "whether the NIC corrects their checksums it does not tell "
+				       "(nic.offload_icmp6)"
+				     : "");
+}
+
 // Connections to the wire are carried if all of it is there.
-static void ask_connections(struct preflight *p)
+static void ask_connections(struct preflight *p, bool corrects_icmp6)
 {
 	char remark[LIMIT_TEXT + 1];
 	int r = -1;
 
 	for (int form = FLOW_NAT_SET; r < 0 && form <= FLOW_NAT_MODIFY; form++) {
 		p->form.nat = form;
-		r = ask_kinds(p, RULE_CONNECTION_FIRST, RULE_HAIRPIN_FIRST, 0,
+		r = ask_kinds(p, RULE_CONNECTION_FIRST, RULE_ECHO_FIRST, 0,
 			      "; without: all of them take the slow path", remark);
 	}
 	p->form.connections = r == 0;
 	preflight_note(p, "carry masqueraded connections", r == 0, remark);
-	if (r == 0)
+	if (r == 0) {
 		ask_hairpin(p);
+		ask_echoes(p, corrects_icmp6);
+	}
 }
 
 // The same of what is routed to the wire and from there; `vlan`: that it is on, 0: none.
@@ -308,7 +339,7 @@ static bool is_taken(const struct flow_form *form, int kind)
 	if (kind < RULE_CONNECTION_FIRST)
 		return true;
 	if (kind < RULE_HAIRPIN_FIRST)
-		return form->connections;
+		return form->connections && flow_has_kind(form, kind);
 	return kind < RULE_ROUTE_FIRST ? form->hairpin : form->routes;
 }
 
@@ -449,7 +480,7 @@ static void ask_meter(struct preflight *p)
 }
 
 void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async,
-		   uint16_t vlan)
+		   uint16_t vlan, bool corrects_icmp6)
 {
 	struct preflight *p = ret_preflight;
 	struct rte_flow_error error = {0};
@@ -472,7 +503,7 @@ void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t fu
 	ask_hop_limit(p);
 	ask_shapes(p);
 	ask_meter(p);
-	ask_connections(p);
+	ask_connections(p, corrects_icmp6);
 	ask_routes(p);
 	ask_lengths(p);
 	note_age(p);

@@ -24,9 +24,10 @@ struct preflight {
 	char why_not[LIMIT_TEXT + 1];
 };
 
-// `uplink`: the ethdev whose proxy is used. `vlan`: that the wire is on, 0: none. Fills *ret_preflight.
+// `uplink`: the ethdev whose proxy is used. `vlan`: that the wire is on, 0: none. `corrects_icmp6`: the NIC is known to
+// correct the checksum of ICMPv6 when it writes an address. Fills *ret_preflight.
 void preflight_run(struct preflight *ret_preflight, uint16_t uplink, uint16_t function, bool async,
-		   uint16_t vlan);
+		   uint16_t vlan, bool corrects_icmp6);
 
 // Was `r`, a negative errno, answered not for what the NIC is but for the state it is in?
 bool preflight_may_pass(int r);

@@ -160,6 +160,26 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_FITS,
 		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
 		.jump = RULE_GROUP_RECEIVER},
+	[RULE_SENT_ECHO_IPV4] = {
+		.name = "pings sent over IPv4", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_ECHO | MATCH_ETH_SRC | MATCH_FITS,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_RECEIVED_ECHO_IPV4] = {
+		.name = "pings answered over IPv4", .group = RULE_GROUP_CONNECTION,
+		.family = RULE_IPV4,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_ECHO | MATCH_FITS,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
+	[RULE_SENT_ECHO_IPV6] = {
+		.name = "pings sent over IPv6", .group = RULE_GROUP_CONNECTION, .family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_ECHO | MATCH_ETH_SRC | MATCH_FITS,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE},
+	[RULE_RECEIVED_ECHO_IPV6] = {
+		.name = "pings answered over IPv6", .group = RULE_GROUP_CONNECTION,
+		.family = RULE_IPV6,
+		.match = MATCH_CONNECTION | MATCH_WIRE | MATCH_ECHO | MATCH_FITS,
+		.actions = ACTION_COUNT | ACTION_TRANSLATE | ACTION_JUMP,
+		.jump = RULE_GROUP_RECEIVER},
 	[RULE_HAIRPIN_TCP_IPV4] = {
 		.name = "TCP within the node over IPv4", .group = RULE_GROUP_CONNECTION,
 		.family = RULE_IPV4,

@@ -57,6 +57,9 @@ enum {
 	MATCH_PREFIX = 1 << 19,
 	MATCH_ETH_SRC_GROUP = 1 << 20, // a source MAC address that is a group's, and so nobody's
 	MATCH_FITS = 1 << 21,          // if rule.mtu is not 0: a packet of no more bytes
+	// With MATCH_CONNECTION, in the place of ports: a ping's identifier, which is its source port; with MATCH_WIRE its
+	// reply's, which is the destination port. Code 0.
+	MATCH_ECHO = 1 << 22,
 };
 
 // What it does, in this order.
@@ -67,7 +70,7 @@ enum {
 	ACTION_DECREMENT_HOP_LIMIT = 1 << 3,
 	ACTION_JUMP = 1 << 4,        // to shape.jump
 	ACTION_TO_FUNCTION = 1 << 5, // out of the function of rule.port_id
-	// Addresses, ports and MAC addresses of rule.connection->to, time to live less 1; without a jump, out of its port.
+	// Addresses, ports (but of MATCH_ECHO) and MAC addresses of rule.connection->to, time to live less 1; without a jump, out of its port.
 	// The wire's VLAN tag comes off, or on.
 	ACTION_TRANSLATE = 1 << 6,
 	ACTION_POP_TAG = 1 << 7,  // the first of all, if rule.vlan is not 0
@@ -126,6 +129,10 @@ enum rule_kind {
 	RULE_RECEIVED_TCP_IPV6,
 	RULE_RECEIVED_UDP_IPV4,
 	RULE_RECEIVED_UDP_IPV6,
+	RULE_SENT_ECHO_IPV4, // the same of pings
+	RULE_RECEIVED_ECHO_IPV4,
+	RULE_SENT_ECHO_IPV6,
+	RULE_RECEIVED_ECHO_IPV6,
 	RULE_HAIRPIN_TCP_IPV4, // by a pod or the host, to a pod or the host
 	RULE_HAIRPIN_TCP_IPV6,
 	RULE_HAIRPIN_UDP_IPV4,
@@ -159,6 +166,9 @@ enum rule_kind {
 	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 	RULE_CONNECTION_FIRST =
 		RULE_CONNECTIONS_IPV4, // those of connections, which a NIC need not know
+	RULE_ECHO_FIRST =
+		RULE_SENT_ECHO_IPV4, // of these, of pings, of which it need not know the others' family
+	RULE_ECHO_IPV6_FIRST = RULE_SENT_ECHO_IPV6,
 	RULE_HAIRPIN_FIRST =
 		RULE_HAIRPIN_TCP_IPV4, // of these, of connections within the node, nor these
 	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes

@@ -229,6 +229,7 @@ static void the_json_of_nat_is_as_documented(void **state)
 		    "],'masquerade':{'address_ipv4':'192.0.2.10','address_ipv6':'2001:db8::10',"
 		    "'ipv4':true,'ipv6':false,'exclude':['198.51.100.0/24','198.51.100.0/24'],"
 		    "'first_port':32768,'last_port':65535,"
+		    "'first_identifier':1,'last_identifier':65535,"
 		    "'ports':[{'protocol':'tcp','family':4,'size':32768,'used':100,'published':2,"
 		    "'available':32666}],'connections':3,'most':1000,'refused_full':4,"
 		    "'refused_ports':5}}");

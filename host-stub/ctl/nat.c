@@ -87,7 +87,8 @@ static void print_masquerade(const struct podport_nat_summary *s)
 					   : "nobody (no IPv6 address)");
 		for (size_t i = 0; i < s->excluded_count; i++)
 			printf("%s%s", i == 0 ? ", but not towards " : ", ", s->excluded[i]);
-		printf("; ports %u-%u\n", s->first_port, s->last_port);
+		printf("; ports %u-%u, identifiers of pings %u-%u\n", s->first_port, s->last_port,
+		       s->first_identifier, s->last_identifier);
 	}
 	for (size_t i = 0; i < s->ports_count; i++) {
 		const struct podport_nat_ports *p = &s->ports[i];
@@ -165,12 +166,13 @@ static json_t *masquerade_json(const struct podport_nat_summary *s)
 					 "published", (json_int_t)p->published, "available",
 					 (json_int_t)(p->size - p->used - p->published)));
 	}
-	return json_pack("{s:o, s:o, s:b, s:b, s:o, s:i, s:i, s:o, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:o, s:o, s:b, s:b, s:o, s:i, s:i, s:i, s:i, s:o, s:I, s:I, s:I, s:I}",
 			 "address_ipv4", command_json_address(s->has_ipv4, AF_INET, &s->ipv4),
 			 "address_ipv6", command_json_address(s->has_ipv6, AF_INET6, &s->ipv6),
 			 "ipv4", (int)s->masquerade_ipv4, "ipv6", (int)s->masquerade_ipv6,
 			 "exclude", excluded, "first_port", (int)s->first_port, "last_port",
-			 (int)s->last_port, "ports", ports, "connections",
+			 (int)s->last_port, "first_identifier", (int)s->first_identifier,
+			 "last_identifier", (int)s->last_identifier, "ports", ports, "connections",
 			 (json_int_t)s->connections, "most", (json_int_t)s->most, "refused_full",
 			 (json_int_t)s->refused_full, "refused_ports",
 			 (json_int_t)s->refused_ports);
@@ -240,6 +242,7 @@ const struct command command_nat = {
 		"  ipv4, ipv6               true, false: is it masqueraded\n"
 		"  exclude                  strings: prefixes\n"
 		"  first_port, last_port    numbers\n"
+		"  first_identifier, last_identifier   numbers: the same of pings\n"
 		"  ports                    [{protocol, family, size, used, published, "
 		"available}]\n"
 		"  connections, most, refused_full, refused_ports   numbers\n"

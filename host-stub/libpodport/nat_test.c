@@ -73,6 +73,8 @@ static void it_is_told_as_the_agent_has_it(void **state)
 	assert_string_equal("tcp", summary->ports[0].protocol);
 	assert_int_equal(100, summary->ports[0].used);
 	assert_int_equal(1000, summary->most);
+	assert_int_equal(1, summary->first_identifier);
+	assert_int_equal(UINT16_MAX, summary->last_identifier);
 	p = podport_nat_get(nat, 0);
 	assert_int_equal(AF_INET, p->family);
 	assert_string_equal("tcp", p->protocol);
@@ -86,6 +88,28 @@ static void it_is_told_as_the_agent_has_it(void **state)
 	assert_int_equal(AF_INET6, p->family);
 	assert_string_equal("udp", p->protocol);
 	assert_false(podport_nat_get(nat, 2)->served);
+	podport_nat_free(nat);
+	podport_free(client);
+	fake_hostd_stop(fake);
+}
+
+// It does not say so, and gives pings what it gives TCP.
+static enum fake_answer without_identifiers(const struct fake_call *call, struct reply *reply,
+					    void *arg)
+{
+	reply->body.nat.summary.first_identifier = reply->body.nat.summary.last_identifier = 0;
+	return FAKE_REPLY;
+}
+
+static void an_older_agents_identifiers_are_as_its_ports(void **state)
+{
+	struct fake_hostd *fake = fake_hostd_start(NULL, without_identifiers, NULL);
+	struct podport_client *client = connect_to(fake, 0);
+	struct podport_nat *nat;
+
+	assert_int_equal(0, podport_list_nat(client, &nat, NULL));
+	assert_int_equal(32768, podport_nat_summary(nat)->first_identifier);
+	assert_int_equal(UINT16_MAX, podport_nat_summary(nat)->last_identifier);
 	podport_nat_free(nat);
 	podport_free(client);
 	fake_hostd_stop(fake);
@@ -117,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_list_of_several_pages_is_whole),
 		cmocka_unit_test(it_is_told_as_the_agent_has_it),
+		cmocka_unit_test(an_older_agents_identifiers_are_as_its_ports),
 		cmocka_unit_test(a_list_that_does_not_move_on_ends),
 	};
 

@@ -38,6 +38,8 @@ static void take_published(const struct published_row *from, struct podport_publ
 
 static void take_summary(struct podport_nat *nat, const struct nat_summary *from)
 {
+	const bool is_older = from->last_identifier == 0;
+
 	nat->wire = *from;
 	for (size_t i = 0; i < from->excluded_count; i++)
 		nat->excluded[i] = nat->wire.excluded[i].text;
@@ -66,6 +68,8 @@ static void take_summary(struct podport_nat *nat, const struct nat_summary *from
 		.most = from->most,
 		.refused_full = from->refused_full,
 		.refused_ports = from->refused_ports,
+		.first_identifier = is_older ? from->first_port : from->first_identifier,
+		.last_identifier = is_older ? from->last_port : from->last_identifier,
 	};
 }
 

@@ -493,6 +493,8 @@ struct podport_nat_summary {
 	uint32_t connections, most; // that there are, and may be
 	uint64_t refused_full;  // new ones since the agent's start: no room, or not for that pod
 	uint64_t refused_ports; // and no port
+	// The same as first_port and last_port, of pings. Of an older agent both are those.
+	uint16_t first_identifier, last_identifier;
 };
 
 struct podport_nat;

@@ -315,7 +315,7 @@ class Simulation:
     """A host and its DPU. Options are the keys of the two configuration files that tests change."""
 
     def __init__(self, functions=8, ipv4="10.88.0.0/16", ipv6="fd00:10:88::/64", mtu=1500, reclaim_grace_s=1,
-                 timeout_ms=5000, offload=None, loopback=True, memory_mb=128, device_arguments="", vhost_dir=None, agent_yaml="",
+                 timeout_ms=5000, offload=None, loopback=True, icmp6=True, memory_mb=128, device_arguments="", vhost_dir=None, agent_yaml="",
                  hostd_yaml="", workers=1):
         self.id = f"{os.getpid()}x{next(_numbers)}"
         self.functions, self.ipv4, self.ipv6 = functions, ipv4, ipv6
@@ -336,8 +336,8 @@ class Simulation:
         self.resident_ctl = None  # ResidentCtl, while a test has one
 
         self.agent_config = self.folder / "agent.yaml"
-        self.agent_options = {"mtu": mtu, "offload": offload, "loopback": loopback, "memory_mb": memory_mb, "device_arguments": device_arguments,
-                              "workers": workers, "more": agent_yaml}
+        self.agent_options = {"mtu": mtu, "offload": offload, "loopback": loopback, "icmp6": icmp6, "memory_mb": memory_mb,
+                              "device_arguments": device_arguments, "workers": workers, "more": agent_yaml}
         self.configure()
         self.hostd_config = self.folder / "hostd.yaml"
         self.hostd_config.write_text(
@@ -371,7 +371,8 @@ class Simulation:
             f"state_dir: {self.folder}/agent\n"
             "nic:\n"
             f"  device: net_simnic0,card={self.card_socket}{options['device_arguments']}\n"
-            f"  functions: {self.functions}\n  offload_loopback: {str(options['loopback']).lower()}\n{offload}"
+            f"  functions: {self.functions}\n  offload_loopback: {str(options['loopback']).lower()}\n"
+            f"  offload_icmp6: {str(options['icmp6']).lower()}\n{offload}"
             "dpdk:\n"
             f"  drivers: [{self.folder}/librte_net_simnic.so]\n"
             "  huge_pages: false\n"

@@ -2,7 +2,8 @@
 """Packets of connections meet the same whether the e-switch carries them or the agent: for each kind of connection the same frames
 are sent from both ends, once with offload and once without, and all that arrives anywhere is compared byte for byte. Ends are
 sockets on the interfaces: no stack that says anything of its own. The external port of a masqueraded connection is another one each
-time, so it is put aside, and what checksums have of it; so is the number of IPv4 fragments."""
+time, so it is put aside, and what checksums have of it; so is the number of IPv4 fragments. A ping's identifier is the same on
+both sides."""
 
 import contextlib
 import dataclasses
@@ -12,8 +13,8 @@ import struct
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
-from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
-                                IPv6ExtHdrHopByHop)
+from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6,
+                                IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -51,6 +52,11 @@ class Kind:
     def __str__(self):
         return self.name
 
+    @property
+    def protocols(self):
+        """Pings are answered by who is asked: nobody publishes them."""
+        return ("udp", "tcp", "icmp") if self.server == "world" and self.masqueraded else ("udp", "tcp")
+
 
 KINDS = [
     Kind("masqueraded", "pod", "world", lambda f: ADDRESSES[f].world, carried=("untagged", )),
@@ -75,7 +81,8 @@ KINDS = [
 
 @dataclasses.dataclass
 class Way:
-    """One direction of a connection, as its sender sees it: who it is, and whom it speaks to."""
+    """One direction of a connection, as its sender sees it: who it is, and whom it speaks to. Of pings, whose identifier is the port of
+    who asks, the requests or the replies."""
     family: int
     protocol: str
     place: Place
@@ -84,6 +91,7 @@ class Way:
     seq: int = 0
     ack: int = 0
     number: int = 0  # of the case
+    asks: bool = True
 
     def link(self, **changes):
         return Ether(**{"src": self.place.mac, "dst": self.place.router()[0], **changes})
@@ -95,16 +103,28 @@ class Way:
 
     def l4(self, payload=b"even", **changes):
         ports = {"sport": self.own[1], "dport": self.peer[1]}
+        if self.protocol == "icmp":
+            return self.echo(**changes) / Raw(payload)
         if self.protocol == "udp":
             return UDP(**{**ports, **changes}) / Raw(payload)
         return TCP(**{**ports, "flags": "PA", "seq": self.seq, "ack": self.ack, "window": 65000, **changes}) / Raw(payload)
+
+    def identifier(self):
+        return (self.own if self.asks else self.peer)[1]
+
+    def echo(self, asks=None, **changes):
+        asks = self.asks if asks is None else asks
+        values = {"id": self.identifier(), "seq": 7, **changes}
+        if self.family == 4:
+            return ICMP(**{"type": 8 if asks else 0, "code": 0, **values})
+        return (ICMPv6EchoRequest if asks else ICMPv6EchoReply)(**values)
 
     def packet(self, payload=b"even", hops=64, **changes):
         return self.link() / self.ip(**{"ttl" if self.family == 4 else "hlim": hops}) / self.l4(payload, **changes)
 
     def quoted(self, size=None, **changes):
         """What the peer has sent, as it came here: the beginning of it, for an error about it."""
-        back = dataclasses.replace(self, own=self.peer, peer=self.own, seq=self.ack, ack=self.seq)
+        back = dataclasses.replace(self, own=self.peer, peer=self.own, seq=self.ack, ack=self.seq, asks=not self.asks)
         data = bytes(back.ip() / back.l4(b"quoted" * 4, **changes))
         return Raw(data[:size or len(data)])
 
@@ -118,14 +138,15 @@ class Case:
     build: object  # Way -> a frame of scapy's or Unfinished, or several
     outcome: str = ARRIVES
     family: int = None    # this one only
-    protocol: str = None
+    protocol: str = None  # this one only, or these
     plain: bool = False   # what rules are made for
     pods_only: bool = False
     word: bytes = None    # IPv4 fragments: what is in each of them
     count: int = None     # packets that arrive, if not one for each frame
 
 
-HEADER = {(4, "udp"): 28, (6, "udp"): 48, (4, "tcp"): 40, (6, "tcp"): 60}
+HEADER = {(4, "udp"): 28, (6, "udp"): 48, (4, "tcp"): 40, (6, "tcp"): 60, (4, "icmp"): 28, (6, "icmp"): 48}
+CHECKSUM = {"tcp": 16, "udp": 6, "icmp": 2}
 UNREACHABLE = {4: lambda: ICMP(type=3, code=3), 6: lambda: ICMPv6DestUnreach(code=4)}
 EXPIRED = {4: lambda: ICMP(type=11, code=0), 6: lambda: ICMPv6TimeExceeded(code=0)}
 TOO_BIG = {4: lambda: ICMP(type=3, code=4, nexthopmtu=1300), 6: lambda: ICMPv6PacketTooBig(mtu=1300)}
@@ -134,7 +155,7 @@ TOO_BIG = {4: lambda: ICMP(type=3, code=4, nexthopmtu=1300), 6: lambda: ICMPv6Pa
 def wrong(way):
     """A checksum that is beside the right one by as much whatever the ports are."""
     frame = bytearray(bytes(way.packet()))
-    at = layer4(frame, 14)[1] + (16 if way.protocol == "tcp" else 6)
+    at = layer4(frame, 14)[1] + CHECKSUM[way.protocol]
     checksum = struct.unpack_from("!H", frame, at)[0] + 0x1234
     struct.pack_into("!H", frame, at, (checksum & 0xffff) + (checksum >> 16))
     return bytes(frame)
@@ -142,7 +163,8 @@ def wrong(way):
 
 def fragments6(way, payload, size):
     data = bytes(way.ip() / way.l4(payload))[40:]
-    return [way.link() / way.ip(nh=44) / IPv6ExtHdrFragment(nh=17, id=0x777, offset=at // 8, m=int(at + size < len(data)))
+    kind = 17 if way.protocol == "udp" else 58
+    return [way.link() / way.ip(nh=44) / IPv6ExtHdrFragment(nh=kind, id=0x777, offset=at // 8, m=int(at + size < len(data)))
             / Raw(data[at:at + size]) for at in range(0, len(data), size)]
 
 
@@ -160,7 +182,7 @@ CASES = [
     Case("a checksum of zero", lambda w: w.packet(chksum=0), family=4, protocol="udp", plain=True),
     Case("TCP with options", lambda w: w.packet(options=[("NOP", None), ("NOP", None), ("Timestamp", (1, 0))]), protocol="tcp", plain=True),
     Case("TCP that says congestion", lambda w: w.packet(flags="PAEC"), protocol="tcp", plain=True),
-    Case("a checksum that is left to the NIC", lambda w: leave(w.packet(b"left"))),
+    Case("a checksum that is left to the NIC", lambda w: leave(w.packet(b"left")), protocol="udp tcp"),
     Case("segments that are left to the NIC", lambda w: leave(w.packet(bytes(i % 251 for i in range(3500)), flags="A"), 1000),
          protocol="tcp", count=4),
     Case("datagrams that are left to the NIC", lambda w: leave(w.packet(bytes(i % 251 for i in range(3500))), 1000),
@@ -174,10 +196,14 @@ CASES = [
     Case("hop-by-hop options", lambda w: w.link() / w.ip() / IPv6ExtHdrHopByHop() / w.l4(), family=6),
     Case("destination options", lambda w: w.link() / w.ip() / IPv6ExtHdrDestOpt() / w.l4(), family=6),
     Case("IPv4 fragments", lambda w: [w.link() / piece for piece in fragments4(w.ip() / w.l4(b"fragment" * 100), 400)], family=4,
-         protocol="udp", word=b"fragment"),
+         protocol="udp icmp", word=b"fragment"),
     Case("IPv4 fragments, backwards", lambda w: [w.link() / piece for piece in reversed(fragments4(w.ip() / w.l4(b"backward" * 100), 400))],
-         family=4, protocol="udp", word=b"backward"),
-    Case("IPv6 fragments", lambda w: fragments6(w, b"fragment" * 100, 400), family=6, protocol="udp"),
+         family=4, protocol="udp icmp", word=b"backward"),
+    Case("IPv6 fragments", lambda w: fragments6(w, b"fragment" * 100, 400), family=6, protocol="udp icmp"),
+    Case("another sequence number", lambda w: w.packet(seq=0xffff), protocol="icmp", plain=True),
+    Case("another code", lambda w: w.packet(code=1), DROPPED, protocol="icmp"),
+    Case("another identifier", lambda w: w.packet(id=w.identifier() ^ 1), outcome=None, protocol="icmp"),
+    Case("the other way round", lambda w: w.packet(asks=not w.asks), outcome=None, protocol="icmp"),
     Case("port unreachable", lambda w: w.error(UNREACHABLE[w.family]())),
     Case("time exceeded", lambda w: w.error(EXPIRED[w.family]())),
     Case("too big", lambda w: w.error(TOO_BIG[w.family]())),
@@ -283,7 +309,7 @@ class Talk:
         own = (address[kind.client], next(run.client_ports))
         target = (kind.target(family) if kind.target else address[kind.server], kind.port)
         self.there = Way(family, protocol, self.client, own, target, 1000, 5000, FIRST - 1)
-        self.back = Way(family, protocol, self.server, (address[kind.server], kind.server_port), own, 5000, 1000, FIRST - 1)
+        self.back = Way(family, protocol, self.server, (address[kind.server], kind.server_port), own, 5000, 1000, FIRST - 1, asks=False)
         self.external = 0
         self.begin()
 
@@ -300,10 +326,12 @@ class Talk:
         assert len(arrived) == 1, f"{self.kind}: the first packet arrives: {arrived}"
         at = layer3_at(arrived[0])
         _, behind = layer4(arrived[0], at)
-        port, = struct.unpack_from("!H", arrived[0], behind)
+        port, = struct.unpack_from("!H", arrived[0], behind + (4 if self.protocol == "icmp" else 0))
         source = arrived[0][at + 12:at + 16] if self.family == 4 else arrived[0][at + 8:at + 24]
         self.back.peer = (str(ipaddress.ip_address(source)), port)
-        if self.kind.masqueraded:
+        if self.protocol == "icmp":
+            assert port == self.there.own[1], f"{self.kind}: an identifier that nobody has stays"
+        elif self.kind.masqueraded:
             self.external = port
         if tcp:
             answer = dataclasses.replace(self.back, seq=4999).packet(b"", flags="SA")
@@ -336,7 +364,7 @@ class Talk:
 
     def end(self):
         """What becomes of its end, and of what comes after it."""
-        if self.protocol == "udp":
+        if self.protocol != "tcp":
             return {}
         seen = {}
         for name, way, flags in (("FIN", self.there, "FA"), ("the other's FIN", self.back, "FA"), ("RST", self.there, "R")):
@@ -349,7 +377,7 @@ class Talk:
 
 
 def fits(case, family, protocol, sender):
-    return case.family in (None, family) and case.protocol in (None, protocol) and not (case.pods_only and sender in ("world", "host"))
+    return case.family in (None, family) and (case.protocol is None or protocol in case.protocol.split()) and not (case.pods_only and sender in ("world", "host"))
 
 
 @dataclasses.dataclass
@@ -389,7 +417,7 @@ class Run:
                 stack.callback(place.close)
             for kind in (kind for kind in KINDS if kind.vlan or not self.vlan):
                 for family in FAMILIES:
-                    for protocol in ("udp", "tcp"):
+                    for protocol in kind.protocols:
                         self.results[kind.name, family, protocol] = self.one(kind, family, protocol)
         return self
 
@@ -472,9 +500,9 @@ def describe(seen):
     return "\n".join(f"  at {place}: {frame}" for place, frames in seen.items() for frame in frames) or "  nothing"
 
 
-@pytest.mark.parametrize("protocol", ["udp", "tcp"])
 @pytest.mark.parametrize("family", FAMILIES, ids=["IPv4", "IPv6"])
-@pytest.mark.parametrize("kind,vlan", [(kind, vlan) for kind in KINDS for vlan in (None, VLAN) if kind.vlan or not vlan],
+@pytest.mark.parametrize("kind,vlan,protocol", [(kind, vlan, protocol) for kind in KINDS for vlan in (None, VLAN) if kind.vlan or not vlan
+                                                for protocol in kind.protocols],
                          ids=lambda value: str(value or "untagged") if value != VLAN else "VLAN")
 def test_offload_makes_no_difference_to_a_connection(outcome, kind, family, protocol, vlan):
     on, off = (outcome.runs[vlan, offload].results[kind.name, family, protocol] for offload in (True, False))

@@ -240,7 +240,7 @@ def test_what_is_masqueraded_may_change_while_pods_talk(masqueraded):
         with server:
             # One network more is excluded, and another port range is for the next start.
             reread(ipv4="true", ipv6="true", exclude=f"[{EXCLUDED[4]}]", ports="50000-51000")
-            assert "masquerade.ports and masquerade.connections change when" in sim.agent.tail()
+            assert "masquerade.ports, masquerade.identifiers and masquerade.connections change when" in sim.agent.tail()
             assert seen_by(pod, world, a.far)[0] == pod.ipv4
             world.ping(pod.ipv4, "-I", a.far)
             for text in (b"one", b"two"):
