@@ -24,6 +24,33 @@ static bool is_offloaded(const struct pod *pod)
 	return pod->record.attachment.port == PORT_CHOICE_FUNCTION;
 }
 
+static bool is_published(const struct offload_pod *wanted, const struct port_mapping *mapping)
+{
+	for (uint32_t i = 0; i < wanted->published_count; i++) {
+		if (wanted->published[i].protocol == mapping->protocol &&
+		    wanted->published[i].port == mapping->container_port)
+			return true;
+	}
+	return false;
+}
+
+// The endpoints behind them; by some several ports lead to the same.
+static void set_published(const struct port_mappings *mappings, struct offload_pod *wanted)
+{
+	for (uint32_t i = 0; i < mappings->count; i++) {
+		const struct port_mapping *mapping = &mappings->items[i];
+
+		if (wanted->published_count == OFFLOAD_PUBLISHED_MAX + 1 ||
+		    is_published(wanted, mapping))
+			continue;
+		if (wanted->published_count < OFFLOAD_PUBLISHED_MAX) {
+			wanted->published[wanted->published_count].protocol = mapping->protocol;
+			wanted->published[wanted->published_count].port = mapping->container_port;
+		}
+		wanted->published_count++;
+	}
+}
+
 static struct offload_pod wanted_of(const struct control *control, const struct pod *pod)
 {
 	const struct attachment *a = &pod->record.attachment;
@@ -40,7 +67,7 @@ static struct offload_pod wanted_of(const struct control *control, const struct 
 		.ipv6 = a->ipv6,
 	};
 
-	wanted.publishes = a->port_mappings.count > 0;
+	set_published(&a->port_mappings, &wanted);
 	limits_of(a, wanted.limits);
 	return wanted;
 }

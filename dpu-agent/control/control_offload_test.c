@@ -84,7 +84,7 @@ static void the_host_is_offloaded_as_a_pod_when_it_is_heard(void **state)
 	assert_true(host->present);
 	assert_memory_equal(&host->pod.mac, &fake_connections.host_mac, 6);
 	assert_int_equal(host->pod.mtu, 1500);
-	assert_true(host->pod.has_ipv4 && host->pod.has_ipv6 && !host->pod.publishes);
+	assert_true(host->pod.has_ipv4 && host->pod.has_ipv6 && host->pod.published_count == 0);
 	assert_int_equal(host->pod.ipv4.s_addr, network->gateway_ipv4.s_addr);
 	assert_memory_equal(&host->pod.ipv6, &network->gateway_ipv6, 16);
 	const unsigned int adds = fake_offload.adds;

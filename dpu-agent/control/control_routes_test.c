@@ -124,14 +124,46 @@ static void a_pod_that_maps_ports_says_so_to_the_e_switch(void **state)
 
 	start(&agent);
 	test_attach(&call, "web");
-	call.request.body.attach.port_mappings.count = 1;
-	call.request.body.attach.port_mappings.items[0] = (struct port_mapping){
+	struct port_mappings *mappings = &call.request.body.attach.port_mappings;
+	mappings->count = 3;
+	mappings->items[0] = (struct port_mapping){
 		.protocol = IPPROTO_TCP, .host_port = 8080, .container_port = 80};
+	mappings->items[1] = (struct port_mapping){
+		.protocol = IPPROTO_UDP, .host_port = 8080, .container_port = 80};
+	mappings->items[2] = (struct port_mapping){// the same endpoint once more
+						   .protocol = IPPROTO_TCP,
+						   .host_port = 8081,
+						   .container_port = 80};
 	test_must_run(&agent, &call);
-	assert_true(fake_offload.slots[call.reply.body.attach.function.vf].pod.publishes);
+	const struct offload_pod *wanted =
+		&fake_offload.slots[call.reply.body.attach.function.vf].pod;
+	assert_int_equal(wanted->published_count, 2);
+	assert_int_equal(wanted->published[0].protocol, IPPROTO_TCP);
+	assert_int_equal(wanted->published[0].port, 80);
+	assert_int_equal(wanted->published[1].protocol, IPPROTO_UDP);
 	test_call_clear(&call);
 	const struct attachment other = test_must_attach(&agent, "other");
-	assert_false(fake_offload.slots[other.function.vf].pod.publishes);
+	assert_int_equal(fake_offload.slots[other.function.vf].pod.published_count, 0);
+	test_agent_destroy(&agent);
+}
+
+static void of_one_that_maps_more_than_rules_can_tell_it_says_that(void **state)
+{
+	struct test_agent agent;
+	struct test_call call;
+
+	start(&agent);
+	test_attach(&call, "web");
+	struct port_mappings *mappings = &call.request.body.attach.port_mappings;
+	mappings->count = OFFLOAD_PUBLISHED_MAX + 3;
+	for (uint32_t i = 0; i < mappings->count; i++)
+		mappings->items[i] = (struct port_mapping){.protocol = IPPROTO_TCP,
+							   .host_port = (uint16_t)(8000 + i),
+							   .container_port = (uint16_t)(80 + i)};
+	test_must_run(&agent, &call);
+	assert_int_equal(fake_offload.slots[call.reply.body.attach.function.vf].pod.published_count,
+			 OFFLOAD_PUBLISHED_MAX + 1);
+	test_call_clear(&call);
 	test_agent_destroy(&agent);
 }
 
@@ -142,6 +174,7 @@ int main(void)
 		cmocka_unit_test(another_uplink_has_other_routes_and_none_has_none),
 		cmocka_unit_test(next_hops_that_the_e_switch_sends_to_are_in_use),
 		cmocka_unit_test(a_pod_that_maps_ports_says_so_to_the_e_switch),
+		cmocka_unit_test(of_one_that_maps_more_than_rules_can_tell_it_says_that),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,8 @@ static uint32_t table_size(enum rule_kind kind, uint32_t functions, uint32_t con
 		return connections;
 	if (shape->match & MATCH_PREFIX)
 		return OFFLOAD_ROUTES_MAX;
+	if (shape->match & (MATCH_TCP_SOURCE | MATCH_UDP_SOURCE))
+		return functions * OFFLOAD_PUBLISHED_MAX;
 	return shape->match & (MATCH_IP_SRC | MATCH_IP_DST | MATCH_FUNCTION | MATCH_AGENT |
 			       MATCH_RECEIVER)
 		       ? functions

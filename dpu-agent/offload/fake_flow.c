@@ -428,7 +428,7 @@ void fake_reset(uint32_t functions, bool async)
 {
 	assert_int_equal(fake_rule_count(), 0);
 	assert_int_equal(fake.templates, 0);
-	fake = (struct fake_nic){.functions = functions, .async = async, .tables_max = 64};
+	fake = (struct fake_nic){.functions = functions, .async = async, .tables_max = 96};
 	memset(&the_nic, 0, sizeof(the_nic));
 	for (uint32_t vf = 0; vf < functions; vf++)
 		the_nic.ports[vf] = (struct port){.slot = FAKE_FIRST_SLOT + vf,

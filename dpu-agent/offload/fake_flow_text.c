@@ -184,7 +184,12 @@ static void read_tcp(struct reading *r, const struct rte_flow_item *item)
 {
 	const struct rte_flow_item_tcp *spec = item->spec, *mask = item->mask;
 
-	assert_true(is_set(&mask->hdr.src_port, 2) && is_set(&mask->hdr.dst_port, 2));
+	assert_true(is_set(&mask->hdr.src_port, 2));
+	if (!is_set(&mask->hdr.dst_port, 2)) {
+		assert_int_equal(mask->hdr.tcp_flags, 0);
+		say(r, " tcp=%u-*", ntohs(spec->hdr.src_port));
+		return;
+	}
 	say(r, " tcp=%u-%u flags=%02x/%02x", ntohs(spec->hdr.src_port), ntohs(spec->hdr.dst_port),
 	    spec->hdr.tcp_flags, mask->hdr.tcp_flags);
 }
@@ -193,18 +198,23 @@ static void read_udp(struct reading *r, const struct rte_flow_item *item)
 {
 	const struct rte_flow_item_udp *spec = item->spec, *mask = item->mask;
 
-	assert_true(is_set(&mask->hdr.src_port, 2) && is_set(&mask->hdr.dst_port, 2));
-	say(r, " udp=%u-%u", ntohs(spec->hdr.src_port), ntohs(spec->hdr.dst_port));
+	assert_true(is_set(&mask->hdr.src_port, 2));
+	if (!is_set(&mask->hdr.dst_port, 2))
+		say(r, " udp=%u-*", ntohs(spec->hdr.src_port));
+	else
+		say(r, " udp=%u-%u", ntohs(spec->hdr.src_port), ntohs(spec->hdr.dst_port));
 }
 
 static void read_icmp(struct reading *r, const struct rte_flow_item *item)
 {
 	const struct rte_flow_item_icmp *spec = item->spec, *mask = item->mask;
 
-	assert_true(is_set(&mask->hdr.icmp_type, 1) && is_set(&mask->hdr.icmp_code, 1));
-	assert_true(is_set(&mask->hdr.icmp_ident, 2));
-	say(r, " icmp=%u/%u id=%u", spec->hdr.icmp_type, spec->hdr.icmp_code,
-	    ntohs(spec->hdr.icmp_ident));
+	assert_true(is_set(&mask->hdr.icmp_type, 1));
+	say(r, " icmp=%u", spec->hdr.icmp_type);
+	if (is_set(&mask->hdr.icmp_code, 1))
+		say(r, "/%u", spec->hdr.icmp_code);
+	if (is_set(&mask->hdr.icmp_ident, 2))
+		say(r, " id=%u", ntohs(spec->hdr.icmp_ident));
 }
 
 static void read_icmp6(struct reading *r, const struct rte_flow_item *item)

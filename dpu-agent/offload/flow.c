@@ -144,6 +144,11 @@ static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *ru
 		spec->time_to_live = rule->number;
 		mask->time_to_live = UINT8_MAX;
 	}
+	if (match & MATCH_PROTOCOL) {
+		spec->next_proto_id = rule->protocol;
+		mask->next_proto_id = UINT8_MAX;
+		mask->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
+	}
 	if (match & MATCH_IP_SRC)
 		say_address(match, rule, &rule->ipv4, sizeof(rule->ipv4), &spec->src_addr,
 			    &mask->src_addr);
@@ -165,6 +170,10 @@ static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *ru
 	}
 	if (match & (MATCH_ICMP6 | MATCH_ICMP6_TYPE)) {
 		spec->proto = IPPROTO_ICMPV6;
+		mask->proto = UINT8_MAX;
+	}
+	if (match & MATCH_PROTOCOL) {
+		spec->proto = rule->protocol;
 		mask->proto = UINT8_MAX;
 	}
 	if (match & MATCH_IP_SRC)
@@ -273,6 +282,30 @@ static void say_connection(struct flow_words *w, const struct rule_shape *shape,
 	add_item(w, RTE_FLOW_ITEM_TYPE_UDP, &w->udp, &w->udp_mask);
 }
 
+static void say_l4(struct flow_words *w, uint32_t match, const struct rule *rule)
+{
+	if (match & MATCH_TCP_SOURCE) {
+		w->tcp.hdr.src_port = rte_cpu_to_be_16(rule->source_port);
+		w->tcp_mask.hdr.src_port = UINT16_MAX;
+		add_item(w, RTE_FLOW_ITEM_TYPE_TCP, &w->tcp, &w->tcp_mask);
+	}
+	if (match & (MATCH_UDP_SOURCE | MATCH_UDP_PORTS)) {
+		w->udp.hdr.src_port = rte_cpu_to_be_16(match & MATCH_UDP_PORTS ? rule->udp_source
+									       : rule->source_port);
+		w->udp_mask.hdr.src_port = UINT16_MAX;
+		if (match & MATCH_UDP_PORTS) {
+			w->udp.hdr.dst_port = rte_cpu_to_be_16(rule->udp_destination);
+			w->udp_mask.hdr.dst_port = UINT16_MAX;
+		}
+		add_item(w, RTE_FLOW_ITEM_TYPE_UDP, &w->udp, &w->udp_mask);
+	}
+	if (match & MATCH_ICMP_TYPE) {
+		w->icmp.hdr.icmp_type = rule->number;
+		w->icmp_mask.hdr.icmp_type = UINT8_MAX;
+		add_item(w, RTE_FLOW_ITEM_TYPE_ICMP, &w->icmp, &w->icmp_mask);
+	}
+}
+
 static void say_items(struct flow_words *w, const struct rule_shape *shape, const struct rule *rule,
 		      const struct flow_form *form)
 {
@@ -286,12 +319,7 @@ static void say_items(struct flow_words *w, const struct rule_shape *shape, cons
 		say_ipv4(w, shape->match, rule);
 	if (shape->family == RULE_IPV6)
 		say_ipv6(w, shape->match, rule);
-	if (shape->match & MATCH_UDP_PORTS) {
-		w->udp.hdr.src_port = rte_cpu_to_be_16(rule->udp_source);
-		w->udp.hdr.dst_port = rte_cpu_to_be_16(rule->udp_destination);
-		w->udp_mask.hdr.src_port = w->udp_mask.hdr.dst_port = UINT16_MAX;
-		add_item(w, RTE_FLOW_ITEM_TYPE_UDP, &w->udp, &w->udp_mask);
-	}
+	say_l4(w, shape->match, rule);
 	// Last: some drivers want to know the layers before they are asked whether those are good.
 	if ((shape->match & MATCH_INTACT) && form->intact) {
 		w->integrity.l3_ok = 1;

@@ -30,6 +30,7 @@ struct flow_form {
 	bool limited_connections; // with those of pods that have a limit
 	bool routes;              // takes those from RULE_ROUTE_FIRST on
 	bool tagged_routes;       // and for a wire on a VLAN
+	bool publishers;          // and those from RULE_PUBLISHER_FIRST on
 	bool lengths;             // can match a packet's length, by all shapes that may want it
 	uint16_t vlan;            // of the wire; 0: none. Not found out, but told
 	enum { FLOW_MACS_SET, FLOW_MACS_MODIFY } macs;

@@ -75,6 +75,8 @@ void offload_begin(struct offload *offload, const struct offload_router *router)
 // The uplink port is about to be stopped for a while: all rules go, and come back with offload_begin.
 void offload_end(struct offload *offload);
 
+enum { OFFLOAD_PUBLISHED_MAX = 16 };
+
 // A pod whose port is started; or the host, which is to the e-switch a pod with the gateway's addresses. Nothing that is too large for
 // where it goes may reach the rule that sends it there. On a NIC that cannot match a packet's length only what a pod sends is
 // offloaded if its MTU is below the pod network's, and only what it receives if it is above.
@@ -87,7 +89,13 @@ struct offload_pod {
 	struct in_addr ipv4;
 	struct in6_addr ipv6;
 	struct bandwidth_limit limits[BANDWIDTH_DIRECTIONS];
-	bool publishes; // ports, so that what it sends to the wire may be an answer to be translated (routes.h)
+	// Endpoints of the pod's behind published ports: what it sends from there to the wire may be an answer to be
+	// translated (routes.h). No two are the same, and what is not used is zero; a count beyond the maximum: too many to tell.
+	uint32_t published_count;
+	struct {
+		uint8_t protocol; // TCP, UDP
+		uint16_t port;
+	} published[OFFLOAD_PUBLISHED_MAX];
 };
 
 // Program the rules of these pods, each pod's address family a transaction, all of them pushed

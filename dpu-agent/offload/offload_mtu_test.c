@@ -175,19 +175,19 @@ static void to_the_wire_goes_what_fits(void **state)
 	begin(4);
 	add(0);
 	set_wire(0, 1400);
-	assert_string_equal(fake_rule_with("g1 p3 type=0800"),
-			    "g1 p3 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 len=0-1400 "
+	assert_string_equal(fake_rule_with("g1 p4 type=0800"),
+			    "g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 len=0-1400 "
 			    "l3_ok > jump=8");
-	assert_int_equal(fake_rules_with("g1 p3 type=86dd dst=02:00:00:00:00:01 untagged "
+	assert_int_equal(fake_rules_with("g1 p4 type=86dd dst=02:00:00:00:00:01 untagged "
 					 "len=0-1360 l3_ok > jump=8"),
 			 1);
-	assert_string_equal(fake_rule_with("g5 p1 type=0800"),
-			    "g5 p1 type=0800 dst=02:00:00:00:00:01 len=0-1400 > jump=8");
-	assert_int_equal(fake_rules_with("g5 p1 type=86dd dst=02:00:00:00:00:01 len=0-1360"), 1);
+	assert_string_equal(fake_rule_with("g5 p2 type=0800"),
+			    "g5 p2 type=0800 dst=02:00:00:00:00:01 len=0-1400 > jump=8");
+	assert_int_equal(fake_rules_with("g5 p2 type=86dd dst=02:00:00:00:00:01 len=0-1360"), 1);
 	assert_int_equal(fake_rules_with("g3 p65 "), 1);
 	set_wire(0, 1500);
 	assert_int_equal(fake_rules_with(" len="), 0);
-	assert_int_equal(fake_rules_with("g1 p3 "), 2);
+	assert_int_equal(fake_rules_with("g1 p4 "), 2);
 }
 
 static void from_a_larger_wire_pods_get_what_fits(void **state)
@@ -231,8 +231,8 @@ static void before_pods_may_send_more_nothing_leads_more_to_the_wire(void **stat
 	add(0);
 	fake_forget_history();
 	add_sized(1, 9000);
-	assert_true(when("- g1 p3 type=0800") < when("+ g2 p0 port=10 type=0800"));
-	assert_int_equal(fake_rules_with("g1 p3 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 "
+	assert_true(when("- g1 p4 type=0800") < when("+ g2 p0 port=10 type=0800"));
+	assert_int_equal(fake_rules_with("g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 "
 					 "len=0-1500"),
 			 1);
 	assert_int_equal(summary().rules_missing, 0);

@@ -142,7 +142,8 @@ void offload_set_up(struct offload *offload);
 bool rule_set_missing(const struct rule_set *set);
 // Hear which functions were reset: the rules of their pods are to be made again.
 void pods_take_events(struct offload *offload);
-// As program_pod() wants it.
+// What the pods' rules depend on, now.
+struct program_node pods_node(const struct offload *offload);
 uint32_t pods_largest(const struct offload *offload);
 // The rules are to be made anew: who is there to send by them?
 void pods_measure(struct offload *offload);

@@ -51,6 +51,8 @@ static void set_routes(void)
 	offload_set_routes(offload, routes, route_count);
 }
 
+static enum rte_flow_item_type missing_item; // that the next NIC does not know; 0: none
+
 // A default route in both families, a network that is apart; two pods.
 static void start_on(uint16_t vlan, bool no_lengths)
 {
@@ -67,6 +69,7 @@ static void start_on(uint16_t vlan, bool no_lengths)
 	add_route("fd00::", 64, NULL, 0);
 	prepare(4);
 	fake.no_lengths = no_lengths;
+	fake.no_item[missing_item] = missing_item != 0;
 	begin_prepared();
 	fake_forget_history();
 	offload_set_wire(offload, &wire);
@@ -79,6 +82,13 @@ static void start_on(uint16_t vlan, bool no_lengths)
 static void start(uint16_t vlan)
 {
 	start_on(vlan, false);
+}
+
+static void start_without(enum rte_flow_item_type item)
+{
+	missing_item = item;
+	start_on(0, false);
+	missing_item = 0;
 }
 
 static struct offload_pod_status of_uplink(void)
@@ -126,8 +136,8 @@ static void the_rules_do_what_the_graph_would_have_done(void **state)
 	assert_string_equal(fake_rule_with("g7 p0 src=00"), "g7 p0 src=00:00:00:00:00:00 > jump=4");
 	assert_string_equal(fake_rule_with("g7 p0 src=02"), "g7 p0 src=02:00:00:00:01:00 > jump=4");
 	// Not those of pods, nor what is for pods.
-	assert_string_equal(fake_rule_with("g1 p3 type=0800"),
-			    "g1 p3 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 l3_ok > jump=8");
+	assert_string_equal(fake_rule_with("g1 p4 type=0800"),
+			    "g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 l3_ok > jump=8");
 	assert_string_equal(fake_rule_with("g8 p65 "), "g8 p65 type=0800 > jump=2");
 	assert_string_equal(fake_rule_with("g8 p66 "), "g8 p66 type=0800 > jump=4");
 	assert_string_equal(fake_rule_with("g8 p34 "),
@@ -143,9 +153,9 @@ static void what_is_of_no_connection_is_routed_of_pods_that_have_some(void **sta
 {
 	test_places = test_connections = 10;
 	start(0);
-	assert_string_equal(fake_rule_with("g5 p1 type=0800"),
-			    "g5 p1 type=0800 dst=02:00:00:00:00:01 > jump=8");
-	assert_int_equal(fake_rules_with("g5 p1 type=86dd dst=02:00:00:00:00:01 > jump=8"), 1);
+	assert_string_equal(fake_rule_with("g5 p2 type=0800"),
+			    "g5 p2 type=0800 dst=02:00:00:00:00:01 > jump=8");
+	assert_int_equal(fake_rules_with("g5 p2 type=86dd dst=02:00:00:00:00:01 > jump=8"), 1);
 }
 
 static void on_a_vlan_tags_are_put_on_and_taken_off(void **state)
@@ -164,8 +174,7 @@ static void on_a_vlan_tags_are_put_on_and_taken_off(void **state)
 	// What group 1 does not see of tagged frames.
 	assert_int_equal(fake_rules_with("g7 p0 type=8100 vlan=77 type=0800 ttl="), 2);
 	assert_int_equal(fake_rules_with("g7 p0 type=8100 vlan=77 type=86dd ttl="), 2);
-	assert_int_equal(
-		fake_rules_with("icmp6=") - fake_rules_with("g1 p0 type=86dd proto=58 icmp6="), 5);
+	assert_int_equal(fake_rules_with("g7 p0 type=8100 vlan=77 type=86dd proto=58 icmp6="), 5);
 }
 
 static void a_nic_that_cannot_forwards_between_pods_all_the_same(void **state)
@@ -189,23 +198,140 @@ static void a_nic_that_cannot_forwards_between_pods_all_the_same(void **state)
 	assert_int_equal(fake_rules_with("g8 p65 "), 1);
 }
 
-static void a_pod_that_publishes_ports_sends_nothing_by_routes(void **state)
+// 8080 of TCP, 53 of UDP.
+static struct offload_pod publisher(void)
+{
+	struct offload_pod pod = fake_pod(2);
+
+	pod.published_count = 2;
+	pod.published[0].protocol = IPPROTO_TCP;
+	pod.published[0].port = 8080;
+	pod.published[1].protocol = IPPROTO_UDP;
+	pod.published[1].port = 53;
+	return pod;
+}
+
+static void of_a_pod_that_publishes_ports_what_is_no_answer_is_routed(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	test_places = test_connections = 16;
+	start(0);
+	fake_forget_history();
+	add_pod(&pod);
+	assert_string_equal(
+		fake_rule_with("g1 p3 port=11 type=0800"),
+		"g1 p3 port=11 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 l3_ok > jump=9");
+	assert_string_equal(fake_rule_with("g5 p1 port=11 type=86dd"),
+			    "g5 p1 port=11 type=86dd dst=02:00:00:00:00:01 > jump=9");
+	assert_string_equal(fake_rule_with("g9 p0 port=11 type=0800 frag=0000/3fff proto=6"),
+			    "g9 p0 port=11 type=0800 frag=0000/3fff proto=6 tcp=8080-* > jump=4");
+	assert_string_equal(fake_rule_with("g9 p0 port=11 type=86dd proto=17"),
+			    "g9 p0 port=11 type=86dd proto=17 udp=53-* > jump=4");
+	assert_int_equal(fake_rules_with("g9 p0 "), 4);
+	// What no pod's answer is: neither fragments nor errors are among it.
+	assert_int_equal(fake_rules_with("g9 p1 type=0800 frag=0000/3fff proto=6 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=0800 frag=0000/3fff proto=17 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=0800 frag=0000/3fff proto=1 icmp=8 > jump=8"),
+			 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=0800 frag=0000/3fff proto=1 icmp=0 > jump=8"),
+			 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=6 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=17 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=58 icmp6=128 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=58 icmp6=129 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 "), 8);
+	assert_int_equal(fake_rules_with("g8 p0 "), 0);
+	assert_int_equal(summary().rules_missing, 0);
+}
+
+static void its_answers_are_kept_apart_before_it_may_send_and_until_it_may_not(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start(0);
+	fake_forget_history();
+	add_pod(&pod);
+	assert_true(history_of("+ g9 p0 port=11 type=0800 frag=0000/3fff proto=6") <
+		    history_of("+ g2 p0 port=11 type=0800"));
+	assert_true(history_of("+ g1 p3 port=11 type=0800") <
+		    history_of("+ g2 p0 port=11 type=0800"));
+	fake_forget_history();
+	remove_pod(2);
+	assert_true(history_of("- g9 p0 port=11 type=0800 frag=0000/3fff proto=6") >
+		    history_of("- g2 p0 port=11 type=0800"));
+	assert_true(history_of("- g1 p3 port=11 type=0800") >
+		    history_of("- g2 p0 port=11 type=0800"));
+	assert_int_equal(fake_rules_with("port=11 "), 0);
+}
+
+static void a_family_of_which_one_is_refused_is_not_sent_by_rules(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start(0);
+	for (unsigned int i = 1; i <= 3; i++) { // two ports, and what leads to them
+		fake.fail_insert = i;
+		add_pod(&pod);
+		assert_int_equal(fake_rules_with("g2 p0 port=11 "), 1);
+		remove_pod(2);
+	}
+}
+
+static void other_ports_than_before_replace_its_rules(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start(0);
+	add_pod(&pod);
+	pod.published[0].port = 443;
+	add_pod(&pod);
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("tcp=8080-*"), 0);
+	assert_int_equal(fake_rules_with("tcp=443-*"), 2);
+}
+
+static void to_a_smaller_wire_goes_what_fits_of_it_as_well(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start(0);
+	add_pod(&pod);
+	wire.mtu = 1400;
+	offload_set_wire(offload, &wire);
+	assert_int_equal(fake_rules_with("g1 p3 port=11 type=0800 dst=02:00:00:00:00:01 untagged "
+					 "ihl=45 len=0-1400 l3_ok > jump=9"),
+			 1);
+}
+
+static void of_one_that_publishes_too_many_to_tell_nothing_is_routed(void **state)
 {
 	struct offload_pod pod = fake_pod(2);
 
 	start(0);
-	pod.publishes = true;
+	pod.published_count = OFFLOAD_PUBLISHED_MAX + 1;
 	fake_forget_history();
 	add_pod(&pod);
 	assert_string_equal(fake_rule_with("g8 p0 port=11 type=0800"),
 			    "g8 p0 port=11 type=0800 > jump=4");
 	assert_int_equal(fake_rules_with("g8 p0 port=11 type=86dd"), 1);
+	assert_int_equal(fake_rules_with("jump=9"), 0);
 	assert_true(history_of("+ g8 p0 port=11 type=0800") <
 		    history_of("+ g2 p0 port=11 type=0800"));
 	fake_forget_history();
 	remove_pod(2);
 	assert_true(history_of("- g8 p0 port=11 type=0800") >
 		    history_of("- g2 p0 port=11 type=0800"));
+}
+
+static void nor_where_the_nic_cannot_tell_answers(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start_without(RTE_FLOW_ITEM_TYPE_ICMP);
+	add_pod(&pod);
+	assert_int_equal(fake_rules_with("g8 p0 port=11 "), 2);
+	assert_int_equal(fake_rules_with("g9 "), 0);
 }
 
 static void without_lengths_what_may_be_too_large_goes_by_no_rule(void **state)
@@ -240,9 +366,9 @@ static void a_longer_prefix_decides_also_while_its_next_hop_is_not_there(void **
 	struct offload_route *route = add_route("198.51.100.0", 24, NULL, 0);
 	set_routes();
 	// What leads to the shorter one rests until the longer one is known.
-	assert_true(history_of("- g1 p3 type=0800") <
+	assert_true(history_of("- g1 p4 type=0800") <
 		    history_of("+ g8 p18 type=0800 ip.dst=198.51.100.0/24"));
-	assert_true(history_of("+ g8 p18 ") < history_of("+ g1 p3 type=0800"));
+	assert_true(history_of("+ g8 p18 ") < history_of("+ g1 p4 type=0800"));
 	assert_int_equal(fake_rules_with("ip.dst=198.51.100.0/24"), 1);
 
 	fake_forget_history();
@@ -328,18 +454,20 @@ static void a_full_table_leaves_routes_to_the_slow_path_and_says_so(void **state
 {
 	start(0);
 	const uint32_t rules = (uint32_t)fake_rule_count();
-	fake.capacity = rules;
+	// Not even for the guard when all that lets packets in has made room for it: what is of all, and of pods that publish ports.
+	fake.capacity = rules - 5;
 	add_route("198.51.100.0", 24, &peer_mac, PEER);
 	set_routes();
 	// Without the guard nothing may be routed of this family; the other one is.
-	assert_int_equal(fake_rules_with("g1 p3 type=0800"), 0);
-	assert_int_equal(fake_rules_with("g1 p3 type=86dd"), 1);
-	assert_int_equal(summary().rules_missing, 3);
+	assert_int_equal(fake_rules_with("g1 p4 type=0800"), 0);
+	assert_int_equal(fake_rules_with("g9 p1 type=0800"), 0);
+	assert_int_equal(fake_rules_with("g1 p4 type=86dd"), 1);
+	assert_int_equal(summary().rules_missing, 3 + 5);
 	assert_string_equal(summary().missing_reason, "table full");
 	fake.capacity = rules + 3;
 	offload_retry(offload);
 	assert_int_equal(summary().rules_missing, 0);
-	assert_int_equal(fake_rules_with("g1 p3 type=0800"), 1);
+	assert_int_equal(fake_rules_with("g1 p4 type=0800"), 1);
 	assert_int_equal(fake_rules_with("ip.dst=198.51.100.0/24"), 3);
 	assert_int_equal(status_of(0).state, OFFLOAD_FULL);
 }
@@ -426,7 +554,13 @@ int main(void)
 		TEST(what_is_of_no_connection_is_routed_of_pods_that_have_some),
 		TEST(on_a_vlan_tags_are_put_on_and_taken_off),
 		TEST(a_nic_that_cannot_forwards_between_pods_all_the_same),
-		TEST(a_pod_that_publishes_ports_sends_nothing_by_routes),
+		TEST(of_a_pod_that_publishes_ports_what_is_no_answer_is_routed),
+		TEST(its_answers_are_kept_apart_before_it_may_send_and_until_it_may_not),
+		TEST(a_family_of_which_one_is_refused_is_not_sent_by_rules),
+		TEST(other_ports_than_before_replace_its_rules),
+		TEST(to_a_smaller_wire_goes_what_fits_of_it_as_well),
+		TEST(of_one_that_publishes_too_many_to_tell_nothing_is_routed),
+		TEST(nor_where_the_nic_cannot_tell_answers),
 		TEST(without_lengths_what_may_be_too_large_goes_by_no_rule),
 		TEST(a_longer_prefix_decides_also_while_its_next_hop_is_not_there),
 		TEST(the_same_routes_again_change_nothing),

@@ -76,9 +76,9 @@ static bool program(struct offload *offload, struct rule_set *set)
 		set->count = 0;
 		return false;
 	}
-	set->count = program_pod(&set->pod, &offload->router, offload->ethdev_of_slot[set->slot],
-				 offload->vf_of_slot[set->slot], routes_wire(offload),
-				 offload->uplink, pods_largest(offload), rules);
+	const struct program_node node = pods_node(offload);
+	set->count = program_pod(&set->pod, offload->ethdev_of_slot[set->slot],
+				 offload->vf_of_slot[set->slot], &node, rules);
 	for (size_t i = 0; i < set->count; i++)
 		set->rules[i] = (struct installed){.rule = rules[i]};
 	if (meets_remains(offload, set)) {
@@ -234,10 +234,16 @@ static bool same_limits(const struct offload_pod *a, const struct offload_pod *b
 	return memcmp(a->limits, b->limits, sizeof(a->limits)) == 0;
 }
 
+static bool same_published(const struct offload_pod *a, const struct offload_pod *b)
+{
+	return a->published_count == b->published_count &&
+	       memcmp(a->published, b->published, sizeof(a->published)) == 0;
+}
+
 static bool same_pod(const struct offload_pod *a, const struct offload_pod *b)
 {
 	return a->port == b->port && memcmp(&a->mac, &b->mac, sizeof(a->mac)) == 0 &&
-	       a->mtu == b->mtu && a->publishes == b->publishes && same_limits(a, b) &&
+	       a->mtu == b->mtu && same_published(a, b) && same_limits(a, b) &&
 	       a->has_ipv4 == b->has_ipv4 && a->has_ipv6 == b->has_ipv6 &&
 	       (!a->has_ipv4 || a->ipv4.s_addr == b->ipv4.s_addr) &&
 	       (!a->has_ipv6 || memcmp(&a->ipv6, &b->ipv6, sizeof(a->ipv6)) == 0);
@@ -252,6 +258,21 @@ void pods_judge(struct offload *offload, struct rule_set *set)
 uint32_t pods_largest(const struct offload *offload)
 {
 	return offload->engine != NULL && offload->engine->form.lengths ? offload->largest : 0;
+}
+
+struct program_node pods_node(const struct offload *offload)
+{
+	const struct engine *engine = offload->engine;
+
+	return (struct program_node){
+		.router = &offload->router,
+		.wire = routes_wire(offload),
+		.uplink = offload->uplink,
+		.largest = pods_largest(offload),
+		.publishers = engine != NULL && engine->form.publishers,
+		.connections =
+			engine != NULL && offload->connections != NULL && engine->connections,
+	};
 }
 
 void pods_measure(struct offload *offload)

@@ -114,6 +114,8 @@ static struct rule sample(const struct preflight *p)
 		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
 		.ipv6 = {{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}},
 		.prefix_length = 24,
+		.protocol = IPPROTO_TCP,
+		.source_port = 80,
 	};
 }
 
@@ -320,10 +322,21 @@ static void ask_connections(struct preflight *p, bool corrects_icmp6)
 static bool ask_route_shapes(struct preflight *p, const char *name, uint16_t vlan)
 {
 	char remark[LIMIT_TEXT + 1];
-	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_KINDS, vlan,
+	int r = ask_kinds(p, RULE_ROUTE_FIRST, RULE_PUBLISHER_FIRST, vlan,
 			  "; without: all of that takes the slow path", remark);
 
 	preflight_note(p, name, r == 0, remark);
+	return r == 0;
+}
+
+// Of pods that publish ports, what is no answer.
+static bool ask_publishers(struct preflight *p)
+{
+	char remark[LIMIT_TEXT + 1];
+	int r = ask_kinds(p, RULE_PUBLISHER_FIRST, RULE_KINDS, 0,
+			  "; without: what they send to the wire takes the slow path", remark);
+
+	preflight_note(p, "route for pods that publish ports", r == 0, remark);
 	return r == 0;
 }
 
@@ -332,6 +345,7 @@ static void ask_routes(struct preflight *p)
 	p->form.routes = ask_route_shapes(p, "route to the wire", 0);
 	p->form.tagged_routes =
 		p->form.routes && ask_route_shapes(p, "route to a wire on a VLAN", SAMPLE_VLAN);
+	p->form.publishers = p->form.routes && ask_publishers(p);
 }
 
 static bool is_taken(const struct flow_form *form, int kind)
@@ -340,7 +354,9 @@ static bool is_taken(const struct flow_form *form, int kind)
 		return true;
 	if (kind < RULE_HAIRPIN_FIRST)
 		return form->connections && flow_has_kind(form, kind);
-	return kind < RULE_ROUTE_FIRST ? form->hairpin : form->routes;
+	if (kind < RULE_ROUTE_FIRST)
+		return form->hairpin;
+	return kind < RULE_PUBLISHER_FIRST ? form->routes : form->publishers;
 }
 
 // Of the shapes that this NIC takes all those that may be of packets of some lengths only.

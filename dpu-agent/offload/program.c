@@ -89,38 +89,65 @@ static size_t program_limits(const struct offload_pod *pod, uint16_t port_id, ui
 	return count;
 }
 
-// What is routed of one family: from the wire, by the rule that sends to the pod; and nothing of a pod that publishes
-// ports to the wire, since some of that are answers to be translated.
-static size_t program_wire(const struct offload_pod *pod, const struct rule *of_pod, int family,
-			   const struct offload_wire *wire, uint16_t uplink, bool receives,
-			   struct rule *ret_rules)
+// Of a pod that publishes ports: what may be an answer, which is to be translated, to the slow path, and by what it does not send from these ports
+// to the routes; or, where the NIC cannot tell, nothing to the routes.
+static size_t program_publisher(const struct offload_pod *pod, const struct rule *of_pod,
+				int family, const struct program_node *node, struct rule *ret_rules)
 {
-	static const enum rule_kind from[2] = {RULE_FROM_WIRE_IPV4, RULE_FROM_WIRE_IPV6};
-	static const enum rule_kind unrouted[2] = {RULE_UNROUTED_IPV4, RULE_UNROUTED_IPV6};
-	const bool routed[2] = {wire != NULL && wire->ipv4, wire != NULL && wire->ipv6};
+	static const enum rule_kind entries[2] = {RULE_PUBLISHER_IPV4,
+						  RULE_PUBLISHER_CONNECTED_IPV4};
 	size_t count = 0;
 
-	if (!routed[family])
-		return 0;
-	if (receives) {
+	if (!node->publishers || pod->published_count > OFFLOAD_PUBLISHED_MAX) {
+		ret_rules[count] = *of_pod;
+		ret_rules[count++].kind = RULE_UNROUTED_IPV4 + family;
+		return count;
+	}
+	for (uint32_t i = 0; i < pod->published_count; i++) {
 		struct rule *rule = &ret_rules[count++];
 
 		*rule = *of_pod;
-		rule->kind = from[family];
-		rule->port_id = uplink;
-		rule->router = wire->mac;
-		rule->vlan = wire->vlan;
+		rule->protocol = pod->published[i].protocol;
+		rule->source_port = pod->published[i].port;
+		rule->kind =
+			rule->protocol == IPPROTO_TCP ? RULE_ANSWER_TCP_IPV4 : RULE_ANSWER_UDP_IPV4;
+		rule->kind += family;
 	}
-	if (pod->publishes) {
-		ret_rules[count] = *of_pod;
-		ret_rules[count++].kind = unrouted[family];
+	for (unsigned int i = 0; i < (node->connections ? 2 : 1); i++) {
+		struct rule *rule = &ret_rules[count++];
+
+		*rule = *of_pod;
+		rule->kind = entries[i] + family;
+		rule->mtu = node->wire->mtu < node->largest ? (uint16_t)node->wire->mtu : 0;
 	}
 	return count;
 }
 
-size_t program_pod(const struct offload_pod *pod, const struct offload_router *router,
-		   uint16_t port_id, uint16_t vf, const struct offload_wire *wire, uint16_t uplink,
-		   uint32_t largest, struct rule ret_rules[PROGRAM_RULES_MAX])
+// What is routed of one family: from the wire, by the rule that sends to the pod.
+static size_t program_wire(const struct offload_pod *pod, const struct rule *of_pod, int family,
+			   const struct program_node *node, bool receives, struct rule *ret_rules)
+{
+	const struct offload_wire *wire = node->wire;
+	size_t count = 0;
+
+	if (wire == NULL || !(family == 0 ? wire->ipv4 : wire->ipv6))
+		return 0;
+	if (node->largest != 0 || (receives && pod->mtu >= wire->mtu)) {
+		struct rule *rule = &ret_rules[count++];
+
+		*rule = *of_pod;
+		rule->kind = RULE_FROM_WIRE_IPV4 + family;
+		rule->port_id = node->uplink;
+		rule->router = wire->mac;
+		rule->vlan = wire->vlan;
+	}
+	if (pod->published_count > 0)
+		count += program_publisher(pod, of_pod, family, node, &ret_rules[count]);
+	return count;
+}
+
+size_t program_pod(const struct offload_pod *pod, uint16_t port_id, uint16_t vf,
+		   const struct program_node *node, struct rule ret_rules[PROGRAM_RULES_MAX])
 {
 	static const enum rule_kind receiving[2][2] = {
 		{RULE_OUTPUT_IPV4, RULE_OUTPUT_IPV6},
@@ -131,8 +158,8 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 	const bool limited = pod->limits[BANDWIDTH_INGRESS].bytes_per_s != 0;
 	static const enum rule_kind sending[2] = {RULE_SOURCE_IPV4, RULE_SOURCE_IPV6};
 	const bool has[2] = {pod->has_ipv4, pod->has_ipv6};
-	const bool receives = largest != 0 || pod->mtu >= router->mtu;
-	const bool sends = largest != 0 || pod->mtu <= router->mtu;
+	const bool receives = node->largest != 0 || pod->mtu >= node->router->mtu;
+	const bool sends = node->largest != 0 || pod->mtu <= node->router->mtu;
 	size_t count = program_limits(pod, port_id, vf, ret_rules);
 
 	for (int family = 0; family < 2; family++) {
@@ -140,10 +167,10 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 			.port_id = port_id,
 			.vf = vf,
 			.mac = pod->mac,
-			.router = router->mac,
+			.router = node->router->mac,
 			.ipv4 = pod->ipv4,
 			.ipv6 = pod->ipv6,
-			.mtu = pod->mtu < largest ? (uint16_t)pod->mtu : 0,
+			.mtu = pod->mtu < node->largest ? (uint16_t)pod->mtu : 0,
 			.meter = program_meter_id(pod->slot, BANDWIDTH_INGRESS),
 		};
 
@@ -156,10 +183,8 @@ size_t program_pod(const struct offload_pod *pod, const struct offload_router *r
 		if (has[family] && sends)
 			ret_rules[count++] = rule;
 		if (has[family])
-			count += program_wire(
-				pod, &rule, family, wire, uplink,
-				largest != 0 || (receives && wire != NULL && pod->mtu >= wire->mtu),
-				&ret_rules[count]);
+			count +=
+				program_wire(pod, &rule, family, node, receives, &ret_rules[count]);
 	}
 	return count;
 }

@@ -16,6 +16,10 @@ enum {
 	BUDGET_US = 50 * 1000,           // calls wait meanwhile
 	ICMP6_ROUTER_SOLICITATION = 133, // RFC 4861 section 4
 	ICMP6_REDIRECT = 137,
+	ICMP_REQUEST = 8, // RFC 792
+	ICMP_REPLY = 0,
+	ICMP6_REQUEST = 128, // RFC 4443 section 4
+	ICMP6_REPLY = 129,
 };
 
 // ---- life ---------------------------------------------------------------------------------------
@@ -152,6 +156,24 @@ static void want_entries(const struct offload *offload, enum rule_kind routes,
 		want_entry(offload, connected);
 }
 
+// Of pods that publish ports.
+static void want_no_answers(struct routes *routes)
+{
+	static const uint8_t types[2][2] = {{ICMP_REQUEST, ICMP_REPLY},
+					    {ICMP6_REQUEST, ICMP6_REPLY}};
+
+	for (unsigned int family = 0; family < 2; family++) {
+		want(routes, RULE_NO_ANSWER_IPV4 + family)->protocol = IPPROTO_TCP;
+		want(routes, RULE_NO_ANSWER_IPV4 + family)->protocol = IPPROTO_UDP;
+		for (unsigned int i = 0; i < 2; i++) {
+			struct rule *rule = want(routes, RULE_NO_ANSWER_PING_IPV4 + family);
+
+			rule->protocol = family == 0 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+			rule->number = types[family][i];
+		}
+	}
+}
+
 static void write_down(struct offload *offload)
 {
 	struct routes *routes = offload->routes;
@@ -164,6 +186,8 @@ static void write_down(struct offload *offload)
 	// A pod of the pod network's MTU may send so much.
 	if (pods_largest(offload) == 0 && wire->mtu < offload->router.mtu)
 		return;
+	if (offload->engine->form.publishers)
+		want_no_answers(routes);
 	if (wire->ipv4)
 		want_entries(offload, RULE_ROUTES_IPV4, RULE_CONNECTED_IPV4);
 	if (wire->ipv6)
@@ -193,6 +217,8 @@ int routes_compare(const struct rule *a, const struct rule *b)
 	if (r == 0)
 		r = (int)a->number - (int)b->number;
 	if (r == 0)
+		r = (int)a->protocol - (int)b->protocol;
+	if (r == 0)
 		r = (int)a->mtu - (int)b->mtu;
 	return r != 0 ? r : (int)a->port_id - (int)b->port_id;
 }
@@ -215,6 +241,10 @@ static enum route_stage stage_of(enum rule_kind kind)
 	case RULE_ROUTES_IPV6:
 	case RULE_CONNECTED_IPV4:
 	case RULE_CONNECTED_IPV6:
+	case RULE_NO_ANSWER_IPV4:
+	case RULE_NO_ANSWER_IPV6:
+	case RULE_NO_ANSWER_PING_IPV4:
+	case RULE_NO_ANSWER_PING_IPV6:
 	case RULE_WIRE_SOURCE_IPV4:
 	case RULE_WIRE_SOURCE_IPV6:
 		return STAGE_OPEN;

@@ -8,6 +8,10 @@
 //     group 7  from a MAC address that nobody has; tagged: TTL or hop limit 0 or 1, neighbour discovery -> slow path
 //              from a prefix that may speak to pods             -> count, jump 3          (prefix)
 //              from one that may not                            -> slow path              (prefix)
+//     of a pod that publishes ports, before those to 8          -> jump 9                 (pod, family)
+//     group 9  TCP, UDP from such a port of this pod's          -> slow path              (pod, port, family)
+//              other TCP, UDP, pings, no fragments              -> jump 8                 (family)
+//     or, if the NIC cannot tell:
 //     group 8  from a pod that publishes ports                  -> slow path              (pod, family)
 //              to a prefix by a next hop that is there          -> jump 2                 (prefix)
 //              to any prefix that is told apart                 -> slow path, less preferred (prefix)

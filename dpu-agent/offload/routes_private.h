@@ -36,7 +36,7 @@ void routes_count(struct offload *offload, struct engine_count *ret_received,
 // ---- between routes.c and routes_run.c -----------------------------------------------------------
 
 enum {
-	ROUTE_RULES_MAX = 3 * OFFLOAD_ROUTES_MAX + OFFLOAD_SOURCES_MAX + 24,
+	ROUTE_RULES_MAX = 3 * OFFLOAD_ROUTES_MAX + OFFLOAD_SOURCES_MAX + 32,
 	// Those that the NIC does not let go are there as well.
 	ROUTE_NODES_MAX = 2 * ROUTE_RULES_MAX,
 };

@@ -266,22 +266,22 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
 	[RULE_ROUTES_IPV4] = {
 		.name = "IPv4 routes", .family = RULE_IPV4,
-		.group = RULE_GROUP_DESTINATION, .priority = 3, .opens = true,
+		.group = RULE_GROUP_DESTINATION, .priority = 4, .opens = true,
 		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_NO_OPTIONS | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_ROUTES_IPV6] = {
 		.name = "IPv6 routes", .family = RULE_IPV6,
-		.group = RULE_GROUP_DESTINATION, .priority = 3, .opens = true,
+		.group = RULE_GROUP_DESTINATION, .priority = 4, .opens = true,
 		.match = MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_CONNECTED_IPV4] = {
 		.name = "IPv4 routes beside connections", .family = RULE_IPV4,
-		.group = RULE_GROUP_CONNECTION, .priority = 1, .opens = true,
+		.group = RULE_GROUP_CONNECTION, .priority = 2, .opens = true,
 		.match = MATCH_ETH_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_CONNECTED_IPV6] = {
 		.name = "IPv6 routes beside connections", .family = RULE_IPV6,
-		.group = RULE_GROUP_CONNECTION, .priority = 1, .opens = true,
+		.group = RULE_GROUP_CONNECTION, .priority = 2, .opens = true,
 		.match = MATCH_ETH_DST | MATCH_FITS,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 	[RULE_UNROUTED_IPV4] = {
@@ -326,6 +326,67 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 		.match = MATCH_IP_DST | MATCH_PREFIX,
 		.actions = ACTION_COUNT | ACTION_PUSH_TAG | ACTION_REWRITE_MACS |
 			   ACTION_DECREMENT_HOP_LIMIT | ACTION_TO_WIRE},
+	[RULE_PUBLISHER_IPV4] = {
+		.name = "IPv4 of a pod that publishes ports", .family = RULE_IPV4,
+		.group = RULE_GROUP_DESTINATION, .priority = 3, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT |
+			 MATCH_NO_OPTIONS | MATCH_FITS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_PUBLISHER},
+	[RULE_PUBLISHER_IPV6] = {
+		.name = "IPv6 of a pod that publishes ports", .family = RULE_IPV6,
+		.group = RULE_GROUP_DESTINATION, .priority = 3, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_ETH_DST | MATCH_UNTAGGED | MATCH_INTACT | MATCH_FITS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_PUBLISHER},
+	[RULE_PUBLISHER_CONNECTED_IPV4] = {
+		.name = "IPv4 of a pod that publishes ports beside connections", .family = RULE_IPV4,
+		.group = RULE_GROUP_CONNECTION, .priority = 1, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_ETH_DST | MATCH_FITS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_PUBLISHER},
+	[RULE_PUBLISHER_CONNECTED_IPV6] = {
+		.name = "IPv6 of a pod that publishes ports beside connections", .family = RULE_IPV6,
+		.group = RULE_GROUP_CONNECTION, .priority = 1, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_ETH_DST | MATCH_FITS,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_PUBLISHER},
+	[RULE_ANSWER_TCP_IPV4] = {
+		.name = "TCP over IPv4 from a published port", .family = RULE_IPV4,
+		.group = RULE_GROUP_PUBLISHER, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_PROTOCOL | MATCH_TCP_SOURCE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_ANSWER_TCP_IPV6] = {
+		.name = "TCP over IPv6 from a published port", .family = RULE_IPV6,
+		.group = RULE_GROUP_PUBLISHER, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_PROTOCOL | MATCH_TCP_SOURCE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_ANSWER_UDP_IPV4] = {
+		.name = "UDP over IPv4 from a published port", .family = RULE_IPV4,
+		.group = RULE_GROUP_PUBLISHER, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_PROTOCOL | MATCH_UDP_SOURCE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_ANSWER_UDP_IPV6] = {
+		.name = "UDP over IPv6 from a published port", .family = RULE_IPV6,
+		.group = RULE_GROUP_PUBLISHER, .guards = true,
+		.match = MATCH_FUNCTION | MATCH_PROTOCOL | MATCH_UDP_SOURCE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_SLOW},
+	[RULE_NO_ANSWER_IPV4] = {
+		.name = "no answer over IPv4", .family = RULE_IPV4,
+		.group = RULE_GROUP_PUBLISHER, .priority = 1, .opens = true,
+		.match = MATCH_PROTOCOL,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_NO_ANSWER_IPV6] = {
+		.name = "no answer over IPv6", .family = RULE_IPV6,
+		.group = RULE_GROUP_PUBLISHER, .priority = 1, .opens = true,
+		.match = MATCH_PROTOCOL,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_NO_ANSWER_PING_IPV4] = {
+		.name = "no answer but a ping over IPv4", .family = RULE_IPV4,
+		.group = RULE_GROUP_PUBLISHER, .priority = 1, .opens = true,
+		.match = MATCH_PROTOCOL | MATCH_ICMP_TYPE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
+	[RULE_NO_ANSWER_PING_IPV6] = {
+		.name = "no answer but a ping over IPv6", .family = RULE_IPV6,
+		.group = RULE_GROUP_PUBLISHER, .priority = 1, .opens = true,
+		.match = MATCH_ICMP6_TYPE,
+		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 };
 // clang-format on
 
@@ -360,10 +421,15 @@ bool rule_same_match(const struct rule *a, const struct rule *b)
 		return false;
 	if ((match & MATCH_ETH_DST) && !same_mac(&a->router, &b->router))
 		return false;
-	if ((match & (MATCH_HOP_LIMIT | MATCH_ICMP6_TYPE)) && a->number != b->number)
+	if ((match & (MATCH_HOP_LIMIT | MATCH_ICMP_TYPE | MATCH_ICMP6_TYPE)) &&
+	    a->number != b->number)
 		return false;
 	if ((match & MATCH_UDP_PORTS) &&
 	    (a->udp_source != b->udp_source || a->udp_destination != b->udp_destination))
+		return false;
+	if ((match & MATCH_PROTOCOL) && a->protocol != b->protocol)
+		return false;
+	if ((match & (MATCH_TCP_SOURCE | MATCH_UDP_SOURCE)) && a->source_port != b->source_port)
 		return false;
 	if (!(match & (MATCH_IP_SRC | MATCH_IP_DST)))
 		return true;
@@ -417,6 +483,11 @@ static void add_function(struct text *text, const char *before, const struct rul
 		text_add(text, "%spf0vf%u", before, rule->vf);
 }
 
+static const char *protocol_name(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP ? "tcp" : protocol == IPPROTO_UDP ? "udp" : "icmp";
+}
+
 static void add_ip(struct text *text, const struct rule *rule)
 {
 	const struct rule_shape *shape = rule_shape(rule);
@@ -430,6 +501,12 @@ static void add_ip(struct text *text, const struct rule *rule)
 		text_add(text, "ipv6 icmpv6");
 	if (shape->match & MATCH_ICMP6_TYPE)
 		text_add(text, "ipv6 icmpv6 type %u", rule->number);
+	if (shape->match & MATCH_PROTOCOL)
+		text_add(text, "%s %s", family, protocol_name(rule->protocol));
+	if (shape->match & MATCH_ICMP_TYPE)
+		text_add(text, "type %u", rule->number);
+	if (shape->match & (MATCH_TCP_SOURCE | MATCH_UDP_SOURCE))
+		text_add(text, "src %u", rule->source_port);
 	if (shape->match & MATCH_UDP_PORTS)
 		text_add(text, "%s udp src %u dst %u", family, rule->udp_source,
 			 rule->udp_destination);

@@ -24,6 +24,7 @@ enum {
 	RULE_GROUP_RECEIVER, // what connections have for pods
 	RULE_GROUP_WIRE_SOURCE,
 	RULE_GROUP_ROUTE,
+	RULE_GROUP_PUBLISHER, // of pods that publish ports: what is no answer
 };
 
 enum rule_family { RULE_NO_IP, RULE_IPV4, RULE_IPV6 }; // the Ethernet type that is matched
@@ -60,6 +61,10 @@ enum {
 	// With MATCH_CONNECTION, in the place of ports: a ping's identifier, which is its source port; with MATCH_WIRE its
 	// reply's, which is the destination port. Code 0.
 	MATCH_ECHO = 1 << 22,
+	MATCH_PROTOCOL = 1 << 23,   // rule.protocol, unfragmented and without extension headers
+	MATCH_TCP_SOURCE = 1 << 24, // TCP from rule.source_port
+	MATCH_UDP_SOURCE = 1 << 25, // UDP likewise
+	MATCH_ICMP_TYPE = 1 << 26,  // rule.number
 };
 
 // What it does, in this order.
@@ -162,6 +167,19 @@ enum rule_kind {
 	RULE_NO_ROUTE_IPV6,
 	RULE_TO_WIRE_IPV4,
 	RULE_TO_WIRE_IPV6,
+	// In the place of RULE_UNROUTED_, on a NIC that can tell what may be an answer that is to be translated: see routes.h.
+	RULE_PUBLISHER_IPV4,
+	RULE_PUBLISHER_IPV6,
+	RULE_PUBLISHER_CONNECTED_IPV4,
+	RULE_PUBLISHER_CONNECTED_IPV6,
+	RULE_ANSWER_TCP_IPV4,
+	RULE_ANSWER_TCP_IPV6,
+	RULE_ANSWER_UDP_IPV4,
+	RULE_ANSWER_UDP_IPV6,
+	RULE_NO_ANSWER_IPV4, // TCP and UDP
+	RULE_NO_ANSWER_IPV6,
+	RULE_NO_ANSWER_PING_IPV4,
+	RULE_NO_ANSWER_PING_IPV6,
 	RULE_KINDS,
 	RULE_LIMITED_FIRST = RULE_LIMIT_SENT,
 	RULE_CONNECTION_FIRST =
@@ -171,7 +189,8 @@ enum rule_kind {
 	RULE_ECHO_IPV6_FIRST = RULE_SENT_ECHO_IPV6,
 	RULE_HAIRPIN_FIRST =
 		RULE_HAIRPIN_TCP_IPV4, // of these, of connections within the node, nor these
-	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4, // the same of routes
+	RULE_ROUTE_FIRST = RULE_FROM_WIRE_IPV4,     // the same of routes
+	RULE_PUBLISHER_FIRST = RULE_PUBLISHER_IPV4, // and of these
 };
 
 extern const struct rule_shape rule_shapes[RULE_KINDS];
@@ -203,11 +222,13 @@ struct rule {
 	struct mac receiver; // what the pod is addressed by within the e-switch
 	struct in_addr ipv4; // the pod's
 	struct in6_addr ipv6;
-	uint8_t number; // hop limit, or ICMPv6 type
+	uint8_t number; // hop limit, or type of ICMP or ICMPv6
+	uint8_t protocol;
 	uint8_t prefix_length;
 	uint16_t mtu;  // bytes of layer 3; 0: whatever its length
 	uint16_t vlan; // of the wire, 0: untagged
 	uint16_t udp_source, udp_destination;
+	uint16_t source_port;
 	uint32_t meter;                           // its ID
 	const struct rule_connection *connection; // of a rule of one; the caller's
 };

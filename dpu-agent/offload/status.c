@@ -42,8 +42,8 @@ static uint32_t wanted_rules(const struct offload *offload, const struct rule_se
 	if (!set->wanted || set->withdrawn || set->unmetered || offload_off(offload) ||
 	    !offload->begun)
 		return 0;
-	return (uint32_t)program_pod(&set->pod, &offload->router, 0, 0, routes_wire(offload),
-				     offload->uplink, pods_largest(offload), rules);
+	const struct program_node node = pods_node(offload);
+	return (uint32_t)program_pod(&set->pod, 0, 0, &node, rules);
 }
 
 static enum offload_state state_of(const struct offload *offload, const struct rule_set *set)
