@@ -129,9 +129,13 @@ static const struct rte_flow_action *take_actions(struct input *input, unsigned 
 	take_list(input, &own);
 	if (template >= actions_count)
 		return own.actions;
-	for (unsigned int i = 0; i <= ACTIONS; i++)
-		if (own.actions[i].type != lists[template].actions[i].type)
-			own.actions[i] = lists[template].actions[i];
+	for (unsigned int i = 0; i <= ACTIONS; i++) {
+		if (own.actions[i].type == lists[template].actions[i].type)
+			continue;
+		own.actions[i] = lists[template].actions[i];
+		if (own.actions[i].type == RTE_FLOW_ACTION_TYPE_INDIRECT)
+			own.actions[i].conf = take_handle(input); // that one may be gone
+	}
 	return own.actions;
 }
 
