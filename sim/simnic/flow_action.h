@@ -95,7 +95,7 @@ void flow_actions_free(struct flow_actions *actions); // NULL is fine
 // An actions template. masks: of each action, whether its configuration is the template's for all rules (any byte of the
 // mask's is not zero) or each rule's. Of MODIFY_FIELD only the source's value can be a rule's; SET_TAG and SET_META go by the
 // mask of their data; AGE has timeout and context apart; an indirect action is constant if its mask, of the type that it
-// stands for, has any configuration. What can be said of the list without a rule is checked here, all else when a rule
+// stands for, has any configuration, and then cannot be destroyed before the template. What can be said of the list without a rule is checked here, all else when a rule
 // comes. Errors as above.
 struct flow_actions_template;
 int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],

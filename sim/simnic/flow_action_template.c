@@ -13,8 +13,9 @@ struct template_action {
 	enum rte_flow_action_type type;
 	// conf: our own copy, an indirect action, or NULL. A constant VXLAN_ENCAP is a RAW_ENCAP in here.
 	struct rte_flow_action action;
-	void *copy;                    // of the conf; NULL: none
-	bool constant;                 // conf is all rules'
+	void *copy;                          // of the conf; NULL: none
+	struct rte_flow_action_handle *held; // a reference; NULL: none
+	bool constant;                       // conf is all rules'
 	bool own_timeout, own_context; // of an AGE that is not: these are all rules' nevertheless
 };
 
@@ -331,6 +332,19 @@ static int check_list(struct device *device, const struct flow_actions_template 
 	return result;
 }
 
+// What the template names stays.
+static void hold_indirect(struct flow_actions_template *template)
+{
+	for (unsigned int i = 0; i < template->count; i++) {
+		struct template_action *action = &template->actions[i];
+
+		if (action->type != RTE_FLOW_ACTION_TYPE_INDIRECT || !action->constant)
+			continue;
+		action->held = (void *)(uintptr_t)action->action.conf;
+		flow_shared_get(action->held);
+	}
+}
+
 int flow_actions_template_new(struct device *device, const struct rte_flow_action actions[],
 			      const struct rte_flow_action masks[],
 			      struct flow_actions_template **ret_template,
@@ -350,6 +364,7 @@ int flow_actions_template_new(struct device *device, const struct rte_flow_actio
 		flow_actions_template_free(template);
 		return -rte_errno;
 	}
+	hold_indirect(template);
 	*ret_template = template;
 	return 0;
 }
@@ -358,8 +373,11 @@ void flow_actions_template_free(struct flow_actions_template *template)
 {
 	if (template == NULL)
 		return;
-	for (unsigned int i = 0; i < RTE_DIM(template->actions); i++)
+	for (unsigned int i = 0; i < RTE_DIM(template->actions); i++) {
 		free(template->actions[i].copy);
+		if (template->actions[i].held != NULL)
+			flow_shared_put(template->actions[i].held);
+	}
 	free(template);
 }
 

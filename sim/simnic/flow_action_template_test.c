@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sim/simnic/flow_action.h"
+#include "sim/simnic/eswitch.h"
 #include "sim/simnic/flow_match_test.h"
 
 #define ACTION(kind, ...)                                                                          \
@@ -149,19 +149,35 @@ static void template_refused(const char *what, const struct rte_flow_action *act
 	check_refused(what, result, &error, code, type, actions != NULL ? &actions[bad] : NULL);
 }
 
-static void a_constant_indirect_action_is_not_the_templates_to_free(void **state)
+static void a_constant_indirect_action_stays_as_long_as_the_template(void **state)
 {
-	struct rte_flow_action_handle handle = {.device = &device,
-						.type = RTE_FLOW_ACTION_TYPE_COUNT};
+	struct rte_flow_action_handle handle = {
+		.device = &device, .type = RTE_FLOW_ACTION_TYPE_COUNT, .references = 1};
+	struct eswitch eswitch = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	struct flow_actions_template *template;
 	struct rte_flow_error error;
 
+	device.eswitch = &eswitch;
 	assert_int_equal(
 		flow_actions_template_new(&device, ACTIONS(ACTION(INDIRECT, &handle), ACTION(DROP)),
 					  ACTIONS(ACTION(COUNT, DO(count, 1)), ACTION(DROP)),
 					  &template, &error),
 		0);
+	assert_int_equal(handle.references, 2);
 	flow_actions_template_free(template);
+	assert_int_equal(handle.references, 1);
+	// One that is each rule's is not the template's to hold, and neither is that of a list that is refused.
+	assert_int_equal(
+		flow_actions_template_new(&device, ACTIONS(ACTION(INDIRECT, &handle), ACTION(DROP)),
+					  ACTIONS(ACTION(COUNT), ACTION(DROP)), &template, &error),
+		0);
+	assert_int_equal(handle.references, 1);
+	flow_actions_template_free(template);
+	template_refused("without a fate", ACTIONS(ACTION(INDIRECT, &handle)),
+			 ACTIONS(ACTION(COUNT, DO(count, 1))), 1, EINVAL,
+			 RTE_FLOW_ERROR_TYPE_ACTION_NUM);
+	assert_int_equal(handle.references, 1);
+	device.eswitch = NULL;
 	template_refused(
 		"a definition that is none",
 		ACTIONS(ACTION(VXLAN_ENCAP, DO(vxlan_encap, (struct rte_flow_item[]){END})),
@@ -306,7 +322,7 @@ int main(void)
 		cmocka_unit_test(values_are_the_templates_where_its_mask_says_so),
 		cmocka_unit_test(of_a_modification_only_the_value_is_a_rules),
 		cmocka_unit_test(what_a_constant_pointer_points_to_is_taken_at_once),
-		cmocka_unit_test(a_constant_indirect_action_is_not_the_templates_to_free),
+		cmocka_unit_test(a_constant_indirect_action_stays_as_long_as_the_template),
 		cmocka_unit_test(a_header_is_the_templates_own),
 		cmocka_unit_test(behind_a_tag_that_is_put_on_the_other_headers_are_still_there),
 		cmocka_unit_test(templates_that_no_rule_could_follow_are_refused),

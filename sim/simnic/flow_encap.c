@@ -213,11 +213,16 @@ static bool is_gso(const struct flow_packet *packet)
 	return packet->buffer->frame.vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
 }
 
-// Bytes came, or went, in front of each packet.
+// Bytes came, or went, in front of each packet. One that was to be segmented is a single one when it has lost what would be
+// repeated in front of each segment (frame_pull()).
 static void resized(struct flow_packet *packet, int32_t by)
 {
-	packet->on_wire.bytes += packet->on_wire.packets * by;
-	packet->on_wire.longest += by;
+	if (is_gso(packet)) {
+		packet->on_wire.bytes += packet->on_wire.packets * by;
+		packet->on_wire.longest += by;
+	} else {
+		(void)frame_measure(&packet->buffer->frame, &packet->on_wire);
+	}
 	packet->stale = true;
 }
 

@@ -182,6 +182,11 @@ static const enum rte_flow_action_type action_types[] = {
 	RTE_FLOW_ACTION_TYPE_METER,
 };
 
+const struct rte_flow_action_handle *take_handle(struct input *input)
+{
+	return handles[take(input) % HANDLES];
+}
+
 // What is a pointer in a configuration points to something.
 static const void *take_conf(struct input *input, struct list *list, unsigned int i,
 			     enum rte_flow_action_type type)

@@ -51,6 +51,8 @@ void take_pattern(struct input *input, struct pattern *pattern);
 // Make spec, last and mask of an item's memory those of a RAW item.
 void take_raw(uint8_t memory[3][CONF_SIZE], uint8_t how);
 void take_list(struct input *input, struct list *list);
+// An indirect action that is there, or NULL.
+const struct rte_flow_action_handle *take_handle(struct input *input);
 
 // ---- flow_fuzz_queue.c ----------------------------------------------------------------------------------
 

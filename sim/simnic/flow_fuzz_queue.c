@@ -129,9 +129,13 @@ static const struct rte_flow_action *take_actions(struct input *input, unsigned 
 	take_list(input, &own);
 	if (template >= actions_count)
 		return own.actions;
-	for (unsigned int i = 0; i <= ACTIONS; i++)
-		if (own.actions[i].type != lists[template].actions[i].type)
-			own.actions[i] = lists[template].actions[i];
+	for (unsigned int i = 0; i <= ACTIONS; i++) {
+		if (own.actions[i].type == lists[template].actions[i].type)
+			continue;
+		own.actions[i] = lists[template].actions[i];
+		if (own.actions[i].type == RTE_FLOW_ACTION_TYPE_INDIRECT)
+			own.actions[i].conf = take_handle(input); // that one may be gone
+	}
 	return own.actions;
 }
 
@@ -164,7 +168,8 @@ static void destroy(uint32_t queue, const struct rte_flow_op_attr *attr, unsigne
 {
 	struct rte_flow_error error = {0};
 
-	if (rules[place].handle == NULL)
+	// The handle is good until its destruction is pushed, and that may have been at once.
+	if (rules[place].handle == NULL || rules[place].leaving)
 		return;
 	if (flow_async_destroy(dev, queue, attr, rules[place].handle, (void *)(uintptr_t)place,
 			       &error) < 0) {
@@ -180,7 +185,7 @@ static void update(struct input *input, uint32_t queue, const struct rte_flow_op
 	unsigned int place = take(input) % RULES, list = take(input) % (TEMPLATES + 1);
 	struct rte_flow_error error = {0};
 
-	if (rules[place].handle != NULL &&
+	if (rules[place].handle != NULL && !rules[place].leaving &&
 	    flow_async_actions_update(dev, queue, attr, rules[place].handle,
 				      take_actions(input, list), list, (void *)(uintptr_t)place,
 				      &error) < 0)

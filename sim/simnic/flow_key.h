@@ -54,9 +54,9 @@ struct flow_headers {
 	// IPv4 total_length, IPv6 payload_len: of the packet on the wire. Of a frame that is still to be segmented, of the
 	// longest of its segments.
 	uint16_t length;
-	// Bytes 4 to 7 of an ICMP or ICMPv6 header, of any type: of an echo request or reply they are these. A message that
-	// ends before them is ICMP nevertheless, with zeros here and without FLOW_HAS_ICMP_REST, which a pattern that asks for
-	// them asks for, too: it does not meet such a message, whatever the values.
+	// Bytes 4 to 7 of an ICMP or ICMPv6 header of any type; in an echo request or reply, these. A message that ends before
+	// is ICMP nevertheless: it has zeros here, and not FLOW_HAS_ICMP_REST. Patterns that ask for one of these ask for that
+	// bit, too, so that such a message does not meet them, whatever the values.
 	uint16_t icmp_identifier, icmp_sequence;
 	uint16_t zero; // so that these are whole words
 };

@@ -336,6 +336,30 @@ static void a_frame_to_be_segmented_counts_as_its_segments(void **state)
 	}
 }
 
+// RAW_DECAP can cut anything off.
+static void a_frame_that_lost_its_tcp_header_is_no_longer_to_be_segmented(void **state)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		struct flow_packet run = {.buffer = buffer};
+		struct rte_mbuf *mbuf = NULL;
+
+		build(IPPROTO_TCP, 10 * GSO_SIZE, 0);
+		finish_l4(SEGMENTED);
+		if (i == 0)
+			receive_from_function(SEGMENTED);
+		else
+			mbuf = send_by_port(SEGMENTED);
+		assert_int_equal(frame_measure(&buffer->frame, &run.on_wire), FRAME_OK);
+		assert_int_equal(run.on_wire.packets, 10);
+		flow_key_read(&buffer->frame, run.on_wire.longest, &run.key, &run.offsets);
+		assert_true(flow_cut(&run, packet.l4 + 4));
+		assert_int_equal(run.on_wire.packets, 1);
+		assert_int_equal(run.on_wire.bytes, packet.length - packet.l4 - 4);
+		assert_int_equal(run.on_wire.longest, packet.length - packet.l4 - 4);
+		rte_pktmbuf_free(mbuf);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +372,7 @@ int main(void)
 		TEST(modify_does_what_the_action_of_its_own_does),
 		TEST(a_ttl_is_added_to_and_wraps),
 		TEST(a_frame_to_be_segmented_counts_as_its_segments),
+		TEST(a_frame_that_lost_its_tcp_header_is_no_longer_to_be_segmented),
 	};
 
 	return frame_tests_run(tests, RTE_DIM(tests));

@@ -138,7 +138,7 @@ int flow_shared_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle *
 	pthread_mutex_unlock(&eswitch->lock);
 	if (used)
 		return refuse_shared(error, EBUSY, RTE_FLOW_ERROR_TYPE_HANDLE, handle,
-				     "rules still use the action");
+				     "rules or templates still use the action");
 	flow_shared_put(handle);
 	return 0;
 }

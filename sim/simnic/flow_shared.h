@@ -25,7 +25,7 @@ struct rte_flow_action_handle {
 	struct device *device;
 	uint16_t owner;                 // index of the function through whose port it was made
 	enum rte_flow_action_type type; // COUNT or AGE
-	uint32_t references;            // under the e-switch's lock: rules, and its owner
+	uint32_t references;            // under the e-switch's lock: rules, templates, its owner
 	uint64_t hits, bytes;           // written by the pipeline, read by all
 	struct flow_count_base base;    // COUNT
 	struct flow_age age;            // AGE
@@ -45,7 +45,7 @@ int flow_shared_update(struct rte_eth_dev *dev, struct rte_flow_action_handle *h
 int flow_shared_query(struct rte_eth_dev *dev, const struct rte_flow_action_handle *handle,
 		      void *data, struct rte_flow_error *error);
 
-// For a rule that uses it; and no more.
+// For a rule, or a template, that uses it; and no more.
 void flow_shared_get(struct rte_flow_action_handle *handle);
 void flow_shared_put(struct rte_flow_action_handle *handle);
 // The port is about to be closed. What rules of other ports still use goes with the last of these.

@@ -150,6 +150,18 @@ void netns_shell(pid_t netns, const char *format, ...)
 		fail_msg("command failed in netns: %s", format);
 }
 
+bool netns_shell_succeeds(pid_t netns, const char *format, ...)
+{
+	int home = netns_enter(netns), status;
+	va_list arguments;
+
+	va_start(arguments, format);
+	status = run(true, format, arguments);
+	va_end(arguments);
+	netns_leave(home);
+	return status == 0;
+}
+
 int netns_socket(pid_t netns, int domain, int type, int protocol)
 {
 	int home = netns_enter(netns), fd = socket(domain, type | SOCK_CLOEXEC, protocol);

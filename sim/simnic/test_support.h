@@ -26,6 +26,8 @@ pid_t netns_new(void);
 void netns_delete(pid_t netns);
 // Run a shell command inside and expect success.
 void netns_shell(pid_t netns, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool netns_shell_succeeds(pid_t netns, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 // A socket that lives in that namespace; netns 0 is the present one.
 int netns_socket(pid_t netns, int domain, int type, int protocol);
 
