@@ -49,7 +49,7 @@ struct offload_connection {
 		ends[OFFLOAD_ENDS];  // two within the node, or a pod and, behind it, the wire
 	uint32_t mtus[OFFLOAD_ENDS]; // of the ends: bytes of layer 3
 	bool is_ipv6;
-	uint8_t protocol; // TCP, UDP, or of a ping ICMP or ICMPv6: its identifier is in the place of a port, and the other one 0
+	uint8_t protocol; // TCP, UDP, or of a ping ICMP or ICMPv6: a port is its identifier, and the other one 0
 	// Of one with the wire: the caller's number, for offload_connections_leave_next_hop(); and the uplink's. Else zero.
 	uint32_t next_hop;
 	struct mac wire_mac;

@@ -54,10 +54,10 @@ def test_a_ping_goes_on_in_the_e_switch(carried, arguments):
         assert slow_packets(sim, pod) - before <= CHATTER, sim.ports()
         # A hop is a hop, whoever forwards.
         assert set(re.findall(r"ttl=(\d+)", said)) == {"63"}, said
-        wait_until(lambda family=family, sent=sent: all(c["packets_sent"] - sent >= 100 and c["packets_received"] >= 100
-                                                        for c in pings(sim, family=family)),
-                   lambda: f"the packets are counted: {connections(sim)}")
-        assert sim.port_of(pod)["offloaded_rx_packets"] - forwarded >= 100
+        wait_until(lambda family=family, sent=sent, forwarded=forwarded:
+                   all(c["packets_sent"] - sent >= 100 and c["packets_received"] >= 100 for c in pings(sim, family=family)) and
+                   sim.port_of(pod)["offloaded_rx_packets"] - forwarded >= 100,
+                   lambda: f"the packets are counted: {connections(sim)}, {sim.ports()}")
     pod.delete()
     until_none_carried(sim, rules - 6)
     wait_until(lambda: not pings(sim), lambda: f"they are forgotten: {connections(sim)}")
