@@ -15,6 +15,7 @@ struct reading {
 	struct rte_flow *rule;
 	size_t length;
 	uint16_t family;
+	int protocol; // that layer 3 is asked for; -1: whichever
 };
 
 static void say(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -145,6 +146,29 @@ static int read_lengths(struct reading *r, const struct rte_flow_item *item, rte
 	return 0;
 }
 
+static void say_protocol(struct reading *r, uint8_t protocol)
+{
+	r->protocol = protocol;
+	say(r, " proto=%u", protocol);
+}
+
+// mlx5 refuses an item of another protocol than the one that the item before asks for.
+static bool has_protocol(const struct reading *r, enum rte_flow_item_type type)
+{
+	switch (type) {
+	case RTE_FLOW_ITEM_TYPE_TCP:
+		return r->protocol < 0 || r->protocol == IPPROTO_TCP;
+	case RTE_FLOW_ITEM_TYPE_UDP:
+		return r->protocol < 0 || r->protocol == IPPROTO_UDP;
+	case RTE_FLOW_ITEM_TYPE_ICMP:
+		return r->protocol < 0 || r->protocol == IPPROTO_ICMP;
+	case RTE_FLOW_ITEM_TYPE_ICMP6:
+		return r->protocol < 0 || r->protocol == IPPROTO_ICMPV6;
+	default:
+		return true;
+	}
+}
+
 static int read_ipv4(struct reading *r, const struct rte_flow_item *item, struct rte_flow_error *e)
 {
 	const struct rte_flow_item_ipv4 *spec = item->spec, *mask = item->mask;
@@ -159,7 +183,7 @@ static int read_ipv4(struct reading *r, const struct rte_flow_item *item, struct
 		say(r, " frag=%04x/%04x", ntohs(spec->hdr.fragment_offset),
 		    ntohs(mask->hdr.fragment_offset));
 	if (is_set(&mask->hdr.next_proto_id, 1))
-		say(r, " proto=%u", spec->hdr.next_proto_id);
+		say_protocol(r, spec->hdr.next_proto_id);
 	say_address(r, "ip.src", AF_INET, &spec->hdr.src_addr, &mask->hdr.src_addr, 4);
 	say_address(r, "ip.dst", AF_INET, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 4);
 	return read_lengths(r, item, mask->hdr.total_length, e);
@@ -174,7 +198,7 @@ static int read_ipv6(struct reading *r, const struct rte_flow_item *item, struct
 	if (is_set(&mask->hdr.hop_limits, 1))
 		say(r, " ttl=%u", spec->hdr.hop_limits);
 	if (is_set(&mask->hdr.proto, 1))
-		say(r, " proto=%u", spec->hdr.proto);
+		say_protocol(r, spec->hdr.proto);
 	say_address(r, "ip.src", AF_INET6, &spec->hdr.src_addr, &mask->hdr.src_addr, 16);
 	say_address(r, "ip.dst", AF_INET6, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 16);
 	return read_lengths(r, item, mask->hdr.payload_len, e);
@@ -258,6 +282,8 @@ static int read_item(struct reading *r, const struct rte_flow_item *item, struct
 		assert_null(item->last);
 	if (fake.no_item[item->type])
 		return fake_error(e, ENOTSUP, "item is not supported");
+	if (!has_protocol(r, item->type))
+		return fake_error(e, EINVAL, "the item is of another protocol");
 	switch (item->type) {
 	case RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT:
 		read_port(r, item);
@@ -424,7 +450,7 @@ int fake_describe(struct rte_flow *rule, const struct rte_flow_attr *attr,
 		  const struct rte_flow_item items[], const struct rte_flow_action actions[],
 		  struct rte_flow_error *e)
 {
-	struct reading r = {.rule = rule};
+	struct reading r = {.rule = rule, .protocol = -1};
 	int result = 0;
 
 	assert_true(attr->transfer && !attr->ingress && !attr->egress);

@@ -114,9 +114,16 @@ static struct rule sample(const struct preflight *p)
 		.ipv4 = {htonl(0xc0000201)}, // 192.0.2.1 (RFC 5737), 2001:db8:: (RFC 3849)
 		.ipv6 = {{{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}},
 		.prefix_length = 24,
-		.protocol = IPPROTO_TCP,
 		.source_port = 80,
 	};
+}
+
+// What the item behind layer 3 is of: drivers refuse another one in front of it.
+static uint8_t protocol_of(const struct rule_shape *shape)
+{
+	return shape->match & MATCH_UDP_SOURCE  ? IPPROTO_UDP
+	       : shape->match & MATCH_ICMP_TYPE ? IPPROTO_ICMP
+						: IPPROTO_TCP;
 }
 
 static int ask(const struct preflight *p, const struct rule_shape *shape,
@@ -242,6 +249,7 @@ static int ask_kinds(const struct preflight *p, int first, int end, uint16_t vla
 		// Connections of limited pods are asked with the meter.
 		if (kind == RULE_LIMITED_RECEIVER || !flow_has_kind(&p->form, kind))
 			continue;
+		rule.protocol = protocol_of(&rule_shapes[kind]);
 		flow_say(&rule_shapes[kind], &rule, &p->form, &words);
 		r = ask_words(p, &words, why);
 		if (r < 0)
