@@ -129,6 +129,30 @@ static void when_there_is_no_time_for_all_the_others_have_no_rules_for_now(void 
 	assert_int_equal(summary().pods_full, 3);
 }
 
+static void while_the_nic_keeps_what_leads_more_to_others_nobody_sends_more_by_rules(void **state)
+{
+	begin(4);
+	add(0);
+	fake.fail_removals = true;
+	add_sized(1, 9000);
+	assert_int_equal(fake_rules_with("ip.dst=10.88.0.2 l3_ok"), 1);
+	expect_none(1, "the NIC does not remove a rule that leads to a smaller MTU");
+	add(2); // who can send no more than before
+	assert_int_equal(fake_rules_with("g2 p0 port=11 "), 2);
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("g2 p0 port=10 "), 0);
+	// Nor when the smaller one has left, whose address another one may have then.
+	remove_pod(0);
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("g2 p0 port=10 "), 0);
+	fake.fail_removals = false;
+	offload_retry(offload);
+	expect_full(1);
+	assert_int_equal(fake_rules_with("ip.dst=10.88.0.2"), 0);
+	assert_int_equal(fake_rules_with(" len="), 2);
+	assert_int_equal(summary().rules_missing, 0);
+}
+
 static void a_nic_with_room_for_few_different_mtus_says_so(void **state)
 {
 	begin(20);
@@ -232,6 +256,27 @@ static void before_pods_may_send_more_nothing_leads_more_to_the_wire(void **stat
 	fake_forget_history();
 	add_sized(1, 9000);
 	assert_true(when("- g1 p4 type=0800") < when("+ g2 p0 port=10 type=0800"));
+	assert_int_equal(fake_rules_with("g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 "
+					 "len=0-1500"),
+			 1);
+	assert_int_equal(summary().rules_missing, 0);
+}
+
+static void nor_while_the_nic_keeps_what_leads_more_to_the_wire(void **state)
+{
+	begin(4);
+	set_wire(0, 1500);
+	fake.fail_removals = true;
+	add_sized(1, 9000);
+	assert_int_equal(
+		fake_rules_with("g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 l3_ok"), 1);
+	assert_int_equal(status_of(1).rules, 0);
+	assert_string_equal(status_of(1).reason,
+			    "the NIC does not remove a rule that leads to a smaller MTU");
+	fake.fail_removals = false;
+	offload_retry(offload); // the routes' come after the pods'
+	offload_retry(offload);
+	assert_int_equal(status_of(1).state, OFFLOAD_FULL);
 	assert_int_equal(fake_rules_with("g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 "
 					 "len=0-1500"),
 			 1);
@@ -363,11 +408,13 @@ static void people_are_told_what_fits(void **state)
 		TEST(before_somebody_may_send_more_nothing_leads_more_to_others),                  \
 		TEST(of_those_that_come_at_once_the_largest_counts),                               \
 		TEST(when_there_is_no_time_for_all_the_others_have_no_rules_for_now),              \
+		TEST(while_the_nic_keeps_what_leads_more_to_others_nobody_sends_more_by_rules),    \
 		TEST(a_nic_with_room_for_few_different_mtus_says_so),                              \
 		TEST(to_the_wire_goes_what_fits),                                                  \
 		TEST(from_a_larger_wire_pods_get_what_fits),                                       \
 		TEST(on_a_vlan_of_tagged_frames),                                                  \
 		TEST(before_pods_may_send_more_nothing_leads_more_to_the_wire),                    \
+		TEST(nor_while_the_nic_keeps_what_leads_more_to_the_wire),                         \
 		TEST(of_a_connection_the_half_that_may_carry_too_much_carries_what_fits),          \
 		TEST(what_comes_from_the_wire_as_well),                                            \
 		TEST(and_within_the_node),                                                         \

@@ -52,6 +52,28 @@ static bool meets_remains(const struct offload *offload, const struct rule_set *
 	return false;
 }
 
+// A rule that the NIC would not remove, and by which the pod could send more than the one that it leads to can take.
+static bool meets_smaller(const struct offload *offload, const struct rule_set *set)
+{
+	if (pods_largest(offload) == 0)
+		return false;
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
+		const struct rule_set *other = &offload->pods[slot];
+
+		if (other->installed == 0 || other->pod.mtu >= set->pod.mtu ||
+		    (other->wanted && !other->outdated))
+			continue;
+		for (size_t i = 0; i < other->count; i++) {
+			const struct installed *installed = &other->rules[i];
+
+			if (installed->flow != NULL && installed->rule.mtu == 0 &&
+			    (rule_shape(&installed->rule)->match & MATCH_FITS))
+				return true;
+		}
+	}
+	return routes_lead_more(offload, set->pod.mtu);
+}
+
 // Write down the set's rules. False: they cannot be installed now, and why is noted.
 static bool program(struct offload *offload, struct rule_set *set)
 {
@@ -84,6 +106,11 @@ static bool program(struct offload *offload, struct rule_set *set)
 	if (meets_remains(offload, set)) {
 		snprintf(set->reason, sizeof(set->reason),
 			 "the NIC does not remove a rule of a pod that has left");
+		return false;
+	}
+	if (meets_smaller(offload, set)) {
+		snprintf(set->reason, sizeof(set->reason),
+			 "the NIC does not remove a rule that leads to a smaller MTU");
 		return false;
 	}
 	set->error = meters_make(offload, set, why);

@@ -376,6 +376,22 @@ void routes_grow(struct offload *offload, uint32_t before)
 	routes_fill(offload, offload_now_us() + BUDGET_US);
 }
 
+bool routes_lead_more(const struct offload *offload, uint32_t mtu)
+{
+	const struct routes *routes = offload->routes;
+
+	if (routes == NULL || !routes->has_wire || mtu <= routes->wire.mtu)
+		return false;
+	for (size_t i = 0; i < routes->count; i++) {
+		const struct installed *installed = &routes->in_order[i]->installed;
+
+		if (installed->flow != NULL && installed->rule.mtu == 0 &&
+		    (rule_shape(&installed->rule)->match & MATCH_FITS))
+			return true;
+	}
+	return false;
+}
+
 void offload_set_wire(struct offload *offload, const struct offload_wire *wire)
 {
 	static const struct offload_wire none;

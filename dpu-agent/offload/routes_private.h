@@ -17,6 +17,8 @@ const struct offload_wire *routes_wire(const struct offload *offload);
 uint32_t routes_mtu(const struct offload *offload);
 // Pods of up to this MTU could send so far, and greater ones can when it returns.
 void routes_grow(struct offload *offload, uint32_t before);
+// A rule is still in that leads to the wire more than fits there of what a pod of this MTU may send.
+bool routes_lead_more(const struct offload *offload, uint32_t mtu);
 
 // What is wanted into the NIC, and what is not out of it, for as long as there is time; but all that goes.
 void routes_fill(struct offload *offload, int64_t deadline_us);
