@@ -116,12 +116,17 @@ int fake_rule_insert(struct rte_flow *rule)
 	return 0;
 }
 
+bool fake_is_stuck(const struct rte_flow *rule)
+{
+	return fake.fail_removals || (fake.stuck != NULL && strstr(rule->text, fake.stuck) != NULL);
+}
+
 int fake_rule_remove(struct rte_flow *rule)
 {
 	if (rule->state != FAKE_LIVE)
 		fail_msg("removed and not installed: \"%s\"", rule->text);
 	clock_offset_ms += fake.remove_ms;
-	if (fake.fail_removals)
+	if (fake_is_stuck(rule))
 		return EBUSY;
 	if (rule->group == 3 && live_in_group(1, rule) > 0)
 		fail_msg("\"%s\" is removed, and a rule still leads to it", rule->text);

@@ -51,6 +51,7 @@ struct fake_nic {
 	bool fail_all;            // inserts
 	bool fail_late;           // asynchronously: when it completes, not when it is asked
 	bool fail_removals;       // a rule cannot be removed
+	const char *stuck;        // nor can those whose text has this; NULL: none
 	bool fail_meters;         // none is left
 	bool silent;              // completes nothing
 	bool forgets;             // knows of no rule when it is asked for its counter

@@ -382,7 +382,7 @@ int __wrap_rte_flow_async_destroy(uint16_t port, uint32_t queue_id,
 {
 	assert_true(rule->async && attr->postpone == 1);
 	assert_true(rule->state == FAKE_LIVE || rule->state == FAKE_REJECTED);
-	if (fake.fail_removals)
+	if (fake_is_stuck(rule))
 		return fake_error(e, EBUSY, NULL);
 	enqueue(rule, false, user_data);
 	return 0;

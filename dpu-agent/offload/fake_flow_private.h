@@ -37,6 +37,7 @@ extern bool fake_started; // the uplink
 struct rte_flow *fake_rule_new(void);
 // 0, or the errno with which it is refused.
 int fake_rule_insert(struct rte_flow *rule);
+bool fake_is_stuck(const struct rte_flow *rule);
 int fake_rule_remove(struct rte_flow *rule);
 
 // The lengths that an item of IP matches. False: any.

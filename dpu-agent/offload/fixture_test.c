@@ -66,6 +66,7 @@ void begin(uint32_t functions)
 int end(void **state)
 {
 	fake.fail_removals = fake.fail_all = fake.silent = false;
+	fake.stuck = NULL;
 	fake.fail_insert = 0;
 	offload_free(offload);
 	offload = NULL;

@@ -304,6 +304,22 @@ static void what_does_not_let_itself_be_withdrawn_is_metered_by_the_graph(void *
 	assert_true(fake_metered_in_nic(0));
 }
 
+static void what_the_nic_goes_on_forwarding_it_goes_on_limiting(void **state)
+{
+	const struct offload_pod pod = limited(0, true, true);
+
+	begin(4);
+	add_pod(&pod);
+	fake.stuck = "g2 p0 ";
+	offload_withdraw(offload, pod.slot);
+	assert_int_equal(fake_rules_with("g0 p0 "), 2);
+	assert_false(fake_metered_in_nic(0)); // twice
+	fake.stuck = NULL;
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with(" meter="), 0);
+	assert_int_equal(rules_of(0), 0);
+}
+
 static void a_limit_that_the_nic_cannot_keep_outlasts_a_withdrawal(void **state)
 {
 	const struct offload_pod pod = limited(0, true, false);
@@ -364,6 +380,7 @@ int main(void)
 		TEST(meters_come_back_with_the_uplink),
 		TEST(withdrawn_rules_leave_the_limit_to_the_graph_until_they_are_back),
 		TEST(what_does_not_let_itself_be_withdrawn_is_metered_by_the_graph),
+		TEST(what_the_nic_goes_on_forwarding_it_goes_on_limiting),
 		TEST(a_limit_that_the_nic_cannot_keep_outlasts_a_withdrawal),
 		TEST(limits_and_connections_go_each_without_the_other),
 	};

@@ -265,6 +265,25 @@ static void its_answers_are_kept_apart_before_it_may_send_and_until_it_may_not(v
 	assert_int_equal(fake_rules_with("port=11 "), 0);
 }
 
+static void they_are_while_the_nic_does_not_let_go_of_what_sends(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start(0);
+	add_pod(&pod);
+	fake.stuck = "g2 p0 port=11 ";
+	offload_withdraw(offload, FAKE_FIRST_SLOT + 2);
+	assert_int_equal(fake_rules_with("g2 p0 port=11 "), 2);
+	assert_int_equal(fake_rules_with("g9 p0 port=11 "), 4);
+	assert_int_equal(fake_rules_with("g1 p3 port=11 "), 2);
+	assert_int_equal(fake_rules_with("g1 p1 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 "
+					 "ip.dst=10.88.0.4"),
+			 0);
+	fake.stuck = NULL;
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("port=11 "), 0);
+}
+
 static void a_family_of_which_one_is_refused_is_not_sent_by_rules(void **state)
 {
 	struct offload_pod pod = publisher();
@@ -556,6 +575,7 @@ int main(void)
 		TEST(a_nic_that_cannot_forwards_between_pods_all_the_same),
 		TEST(of_a_pod_that_publishes_ports_what_is_no_answer_is_routed),
 		TEST(its_answers_are_kept_apart_before_it_may_send_and_until_it_may_not),
+		TEST(they_are_while_the_nic_does_not_let_go_of_what_sends),
 		TEST(a_family_of_which_one_is_refused_is_not_sent_by_rules),
 		TEST(other_ports_than_before_replace_its_rules),
 		TEST(to_a_smaller_wire_goes_what_fits_of_it_as_well),

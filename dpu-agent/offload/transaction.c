@@ -6,6 +6,8 @@
 //     install   limits  ──►  guards  ──►  what rewrites, counts, forwards  ──►  what leads there (rule_shape.opens)
 //     remove    what leads there  ──►  read the counters, what rewrites, counts, forwards  ──►  guards  ──►  limits
 //
+// Guards and limits are not removed before all is that they are for: what the NIC does not let go keeps them.
+//
 // A pod's limit is the graph's to keep until its rules (rule_shape.limits) are all in, and again from before
 // the first of them goes: at times twice, never not at all.
 
@@ -186,6 +188,20 @@ static bool to_be_removed(const struct rule_set *set, const struct installed *in
 	       (scope == ALL_PARTS || (set->failed & rule_part(set, &installed->rule)));
 }
 
+// Guards and limits stay for what the NIC does not let go.
+static bool is_held(const struct rule_set *set, const struct rule *rule, enum scope scope)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		const struct rule *other = &set->rules[i].rule;
+
+		if (set->rules[i].flow != NULL && step_of(rule) < STEP_FORWARD &&
+		    step_of(other) > step_of(rule) &&
+		    (scope == ALL_PARTS || rule_part(set, other) == rule_part(set, rule)))
+			return true;
+	}
+	return false;
+}
+
 // From the last to the first.
 static void remove_step(struct offload *offload, struct rule_set **sets, size_t count,
 			enum step step, enum scope scope)
@@ -198,6 +214,8 @@ static void remove_step(struct offload *offload, struct rule_set **sets, size_t 
 				continue;
 			if (step == STEP_LIMIT)
 				datapath_meter_in_nic(sets[i]->slot, false);
+			if (is_held(sets[i], &installed->rule, scope))
+				continue;
 			transaction_read(offload, sets[i], installed);
 			add_op(offload, sets[i], installed, false);
 		}
