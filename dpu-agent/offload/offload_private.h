@@ -147,6 +147,9 @@ struct program_node pods_node(const struct offload *offload);
 uint32_t pods_largest(const struct offload *offload);
 // The rules are to be made anew: who is there to send by them?
 void pods_measure(struct offload *offload);
+// No pod that publishes ports sends by rules from before, which the NIC does not let go: beside them those may be missing
+// that keep its answers from the routes.
+bool pods_answers_apart(const struct offload *offload);
 // Is the pod to have rules at all, with the NIC as it is found to be?
 void pods_judge(struct offload *offload, struct rule_set *set);
 // Install what is missing, as far as two seconds go.

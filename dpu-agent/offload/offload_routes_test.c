@@ -284,6 +284,38 @@ static void they_are_while_the_nic_does_not_let_go_of_what_sends(void **state)
 	assert_int_equal(fake_rules_with("port=11 "), 0);
 }
 
+static void nothing_is_routed_while_the_nic_keeps_what_sends_without_that(void **state)
+{
+	struct offload_pod pod = publisher();
+
+	start(0);
+	offload_set_wire(offload, NULL);
+	add_pod(&pod);
+	assert_int_equal(fake_rules_with("g9 "), 0);
+	fake.stuck = "g2 p0 port=11 ";
+	offload_set_wire(offload, &wire);
+	assert_int_equal(fake_rules_with("g2 p0 port=11 "), 2);
+	assert_int_equal(fake_rules_with("g9 p0 "), 0);
+	assert_int_equal(fake_rules_with("g1 p4 "), 0);
+	assert_int_equal(fake_rules_with("g7 p65 "), 1); // from there all is
+	fake.stuck = NULL;
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("g9 p0 "), 4);
+	assert_int_equal(fake_rules_with("g1 p4 "), 2);
+	assert_int_equal(summary().rules_missing, 0);
+	// Nor if it is another's rule by then.
+	pod.published[0].port = 443;
+	fake.stuck = "g2 p0 port=11 ";
+	add_pod(&pod);
+	assert_int_equal(fake_rules_with("g2 p0 port=11 "), 2);
+	assert_int_equal(fake_rules_with("tcp=443-*"), 0);
+	assert_int_equal(fake_rules_with("g1 p4 "), 0);
+	fake.stuck = NULL;
+	offload_retry(offload);
+	assert_int_equal(fake_rules_with("tcp=443-*"), 2);
+	assert_int_equal(fake_rules_with("g1 p4 "), 2);
+}
+
 static void a_family_of_which_one_is_refused_is_not_sent_by_rules(void **state)
 {
 	struct offload_pod pod = publisher();
@@ -576,6 +608,7 @@ int main(void)
 		TEST(of_a_pod_that_publishes_ports_what_is_no_answer_is_routed),
 		TEST(its_answers_are_kept_apart_before_it_may_send_and_until_it_may_not),
 		TEST(they_are_while_the_nic_does_not_let_go_of_what_sends),
+		TEST(nothing_is_routed_while_the_nic_keeps_what_sends_without_that),
 		TEST(a_family_of_which_one_is_refused_is_not_sent_by_rules),
 		TEST(other_ports_than_before_replace_its_rules),
 		TEST(to_a_smaller_wire_goes_what_fits_of_it_as_well),

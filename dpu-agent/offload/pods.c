@@ -141,6 +141,12 @@ static void remove_outdated(struct offload *offload, struct rule_set **sets, siz
 			old[old_count++] = sets[i];
 	}
 	transaction_remove(offload, old, old_count);
+	for (size_t i = 0; i < old_count; i++) {
+		if (old[i]->installed == 0)
+			continue;
+		routes_close(offload);
+		return;
+	}
 }
 
 // Make the rules of these sets, at most BATCH_SETS: go on where they are half done, else anew. Returns
@@ -263,8 +269,15 @@ static bool same_limits(const struct offload_pod *a, const struct offload_pod *b
 
 static bool same_published(const struct offload_pod *a, const struct offload_pod *b)
 {
-	return a->published_count == b->published_count &&
-	       memcmp(a->published, b->published, sizeof(a->published)) == 0;
+	if (a->published_count != b->published_count)
+		return false;
+	// Not as a whole: there is room between the members.
+	for (size_t i = 0; i < OFFLOAD_PUBLISHED_MAX; i++) {
+		if (a->published[i].protocol != b->published[i].protocol ||
+		    a->published[i].port != b->published[i].port)
+			return false;
+	}
+	return true;
 }
 
 static bool same_pod(const struct offload_pod *a, const struct offload_pod *b)
@@ -300,6 +313,18 @@ struct program_node pods_node(const struct offload *offload)
 		.connections =
 			engine != NULL && offload->connections != NULL && engine->connections,
 	};
+}
+
+bool pods_answers_apart(const struct offload *offload)
+{
+	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
+		const struct rule_set *set = &offload->pods[slot];
+
+		if (set->wanted && set->outdated && set->installed > 0 &&
+		    set->pod.published_count > 0)
+			return false;
+	}
+	return true;
 }
 
 void pods_measure(struct offload *offload)

@@ -22,6 +22,8 @@ bool routes_lead_more(const struct offload *offload, uint32_t mtu);
 
 // What is wanted into the NIC, and what is not out of it, for as long as there is time; but all that goes.
 void routes_fill(struct offload *offload, int64_t deadline_us);
+// Take out what lets frames in where a guard is missing.
+void routes_close(struct offload *offload);
 // The NIC was reset: what is in it is of no use.
 void routes_outdate(struct offload *offload);
 // The engine is about to go.

@@ -153,10 +153,14 @@ static void run(struct offload *offload, struct route_rule **nodes, size_t count
 
 enum removal { EVERYTHING, UNWANTED, UNGUARDED };
 
-// Are all guards of this half in?
-static void look_at_guards(const struct routes *routes, bool ret_guarded[ROUTE_HALVES])
+// Are all guards of this half in? To the wire those of pods are among them.
+static void look_at_guards(const struct offload *offload, bool ret_guarded[ROUTE_HALVES])
 {
-	memset(ret_guarded, true, ROUTE_HALVES * sizeof(bool));
+	const struct routes *routes = offload->routes;
+	const bool apart = pods_answers_apart(offload);
+
+	for (unsigned int half = 0; half < ROUTE_HALVES; half++)
+		ret_guarded[half] = half >= HALF_FROM_WIRE || apart;
 	for (size_t i = 0; i < routes->count; i++) {
 		const struct route_rule *node = routes->in_order[i];
 
@@ -175,7 +179,7 @@ static void remove_stage(struct offload *offload, enum route_stage stage, enum r
 	bool guarded[ROUTE_HALVES];
 	size_t count = 0;
 
-	look_at_guards(routes, guarded);
+	look_at_guards(offload, guarded);
 	for (size_t i = 0; i < routes->count; i++) {
 		struct route_rule *node = routes->in_order[i];
 
@@ -194,6 +198,12 @@ static void remove_those(struct offload *offload, enum removal which)
 	remove_stage(offload, STAGE_ROUTE, which);
 	remove_stage(offload, STAGE_OUTPUT, which);
 	remove_stage(offload, STAGE_GUARD, which);
+}
+
+void routes_close(struct offload *offload)
+{
+	if (offload->routes != NULL && offload->engine != NULL)
+		remove_stage(offload, STAGE_OPEN, UNGUARDED);
 }
 
 void routes_remove_all(struct offload *offload)
@@ -271,7 +281,7 @@ static bool install_stage(struct offload *offload, enum route_stage stage, int64
 	bool guarded[ROUTE_HALVES];
 	size_t count = 0;
 
-	look_at_guards(routes, guarded);
+	look_at_guards(offload, guarded);
 	for (size_t i = 0; i < routes->count; i++) {
 		struct route_rule *node = routes->in_order[i];
 
