@@ -199,6 +199,10 @@ static int read_ipv6(struct reading *r, const struct rte_flow_item *item, struct
 		say(r, " ttl=%u", spec->hdr.hop_limits);
 	if (is_set(&mask->hdr.proto, 1))
 		say_protocol(r, spec->hdr.proto);
+	if (mask->has_frag_ext) {
+		assert_int_equal(spec->has_frag_ext, 0);
+		say(r, " whole");
+	}
 	say_address(r, "ip.src", AF_INET6, &spec->hdr.src_addr, &mask->hdr.src_addr, 16);
 	say_address(r, "ip.dst", AF_INET6, &spec->hdr.dst_addr, &mask->hdr.dst_addr, 16);
 	return read_lengths(r, item, mask->hdr.payload_len, e);

@@ -160,6 +160,9 @@ static void say_ipv4(struct flow_words *w, uint32_t match, const struct rule *ru
 		say_length4(w, rule->mtu);
 }
 
+// Some NICs, as mlx5, look for the protocol behind extension headers, so that of fragments must be asked.
+enum { MATCH_WHOLE = MATCH_PROTOCOL | MATCH_WHOLE_IPV6 };
+
 static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *rule)
 {
 	struct rte_ipv6_hdr *spec = &w->ipv6.hdr, *mask = &w->ipv6_mask.hdr;
@@ -176,6 +179,7 @@ static void say_ipv6(struct flow_words *w, uint32_t match, const struct rule *ru
 		spec->proto = rule->protocol;
 		mask->proto = UINT8_MAX;
 	}
+	w->ipv6_mask.has_frag_ext = (match & MATCH_WHOLE) != 0;
 	if (match & MATCH_IP_SRC)
 		say_address(match, rule, &rule->ipv6, sizeof(rule->ipv6), &spec->src_addr,
 			    &mask->src_addr);
@@ -226,6 +230,7 @@ static void say_connection_l3(struct flow_words *w, const struct rule_shape *sha
 	memcpy(&w->ipv6.hdr.src_addr, &from->source, sizeof(w->ipv6.hdr.src_addr));
 	memcpy(&w->ipv6.hdr.dst_addr, &from->destination, sizeof(w->ipv6.hdr.dst_addr));
 	w->ipv6_mask.hdr.proto = UINT8_MAX;
+	w->ipv6_mask.has_frag_ext = 1;
 	memset(&w->ipv6_mask.hdr.src_addr, 0xff, sizeof(w->ipv6_mask.hdr.src_addr));
 	memset(&w->ipv6_mask.hdr.dst_addr, 0xff, sizeof(w->ipv6_mask.hdr.dst_addr));
 	add_item(w, RTE_FLOW_ITEM_TYPE_IPV6, &w->ipv6, &w->ipv6_mask);

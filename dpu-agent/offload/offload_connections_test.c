@@ -93,7 +93,7 @@ static void the_rules_do_what_masquerade_would_have_done(void **state)
 		"set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:02 dec_ttl jump=6");
 	assert_string_equal(
 		fake_rule_with("udp=443-50001"),
-		"g5 p0 port=0 type=86dd dst=02:00:00:00:01:00 untagged proto=17 "
+		"g5 p0 port=0 type=86dd dst=02:00:00:00:01:00 untagged proto=17 whole "
 		"ip.src=2001:db8::7 ip.dst=2001:db8::10 udp=443-50001 > count "
 		"set.ip.src=2001:db8::7 set.ip.dst=fd00::3 set.port.src=443 set.port.dst=4001 "
 		"set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:03 dec_ttl jump=6");
@@ -160,7 +160,7 @@ static void on_a_vlan_the_tag_comes_off_and_on(void **state)
 		"set.src=02:00:00:00:01:00 set.dst=02:00:00:00:02:00 dec_ttl to=0");
 	assert_string_equal(
 		fake_rule_with("udp=443-50001"),
-		"g5 p0 port=0 type=8100 dst=02:00:00:00:01:00 vlan=42 type=86dd proto=17 "
+		"g5 p0 port=0 type=8100 dst=02:00:00:00:01:00 vlan=42 type=86dd proto=17 whole "
 		"ip.src=2001:db8::7 ip.dst=2001:db8::10 udp=443-50001 > pop count "
 		"set.ip.src=2001:db8::7 set.ip.dst=fd00::2 set.port.src=443 set.port.dst=4001 "
 		"set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:02 dec_ttl jump=6");

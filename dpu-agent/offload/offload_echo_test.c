@@ -120,11 +120,11 @@ static void the_rules_write_all_but_the_identifier(void **state)
 	assert_string_equal(
 		fake_rule_with("icmp6=128/0"),
 		"g5 p0 port=10 type=86dd src=02:00:00:01:00:01 dst=02:00:00:00:00:01 untagged "
-		"proto=58 ip.src=fd00::3 ip.dst=2001:db8::7 icmp6=128/0 id=8 > count "
+		"proto=58 whole ip.src=fd00::3 ip.dst=2001:db8::7 icmp6=128/0 id=8 > count "
 		"set.ip.src=2001:db8::10 set.ip.dst=2001:db8::7 set.src=02:00:00:00:01:00 "
 		"set.dst=02:00:00:00:02:00 dec_ttl to=0");
 	assert_string_equal(fake_rule_with("icmp6=129/0"),
-			    "g5 p0 port=0 type=86dd dst=02:00:00:00:01:00 untagged proto=58 "
+			    "g5 p0 port=0 type=86dd dst=02:00:00:00:01:00 untagged proto=58 whole "
 			    "ip.src=2001:db8::7 ip.dst=2001:db8::10 icmp6=129/0 id=8 > count "
 			    "set.ip.src=2001:db8::7 set.ip.dst=fd00::3 set.src=02:00:00:00:00:01 "
 			    "set.dst=0e:70:6f:64:00:03 dec_ttl jump=6");
@@ -148,7 +148,7 @@ static void on_a_vlan_the_tag_comes_off_and_on(void **state)
 	assert_int_equal(fake_rules_with("icmp=8/0 id=1 > count push=8100 vid=42 "), 1);
 	assert_int_equal(fake_rules_with("icmp=0/0 id=1 > pop count "), 1);
 	assert_int_equal(fake_rules_with("icmp6=128/0 id=2 > count push=8100 vid=42 "), 1);
-	assert_int_equal(fake_rules_with("vlan=42 type=86dd proto=58 "), 1);
+	assert_int_equal(fake_rules_with("vlan=42 type=86dd proto=58 whole "), 1);
 	assert_int_equal(fake_rules_with("icmp6=129/0 id=2 > pop count "), 1);
 }
 

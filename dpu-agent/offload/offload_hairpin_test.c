@@ -85,7 +85,7 @@ static void each_pod_is_led_to_the_gate_of_the_other(void **state)
 	assert_string_equal(
 		fake_rule_with("udp=80-50001"),
 		"g5 p0 port=11 type=86dd src=02:00:00:01:00:02 dst=02:00:00:00:00:01 untagged "
-		"proto=17 ip.src=fd00::4 ip.dst=2001:db8::10 udp=80-50001 > count "
+		"proto=17 whole ip.src=fd00::4 ip.dst=2001:db8::10 udp=80-50001 > count "
 		"set.ip.src=2001:db8::10 set.ip.dst=fd00::3 set.port.src=8080 "
 		"set.port.dst=4001 set.src=02:00:00:00:00:01 set.dst=0e:70:6f:64:00:03 dec_ttl "
 		"jump=6");

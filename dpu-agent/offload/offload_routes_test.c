@@ -226,8 +226,8 @@ static void of_a_pod_that_publishes_ports_what_is_no_answer_is_routed(void **sta
 			    "g5 p1 port=11 type=86dd dst=02:00:00:00:00:01 > jump=9");
 	assert_string_equal(fake_rule_with("g9 p0 port=11 type=0800 frag=0000/3fff proto=6"),
 			    "g9 p0 port=11 type=0800 frag=0000/3fff proto=6 tcp=8080-* > jump=4");
-	assert_string_equal(fake_rule_with("g9 p0 port=11 type=86dd proto=17"),
-			    "g9 p0 port=11 type=86dd proto=17 udp=53-* > jump=4");
+	assert_string_equal(fake_rule_with("g9 p0 port=11 type=86dd proto=17 whole"),
+			    "g9 p0 port=11 type=86dd proto=17 whole udp=53-* > jump=4");
 	assert_int_equal(fake_rules_with("g9 p0 "), 4);
 	// What no pod's answer is: neither fragments nor errors are among it.
 	assert_int_equal(fake_rules_with("g9 p1 type=0800 frag=0000/3fff proto=6 > jump=8"), 1);
@@ -236,10 +236,10 @@ static void of_a_pod_that_publishes_ports_what_is_no_answer_is_routed(void **sta
 			 1);
 	assert_int_equal(fake_rules_with("g9 p1 type=0800 frag=0000/3fff proto=1 icmp=0 > jump=8"),
 			 1);
-	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=6 > jump=8"), 1);
-	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=17 > jump=8"), 1);
-	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=58 icmp6=128 > jump=8"), 1);
-	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=58 icmp6=129 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=6 whole > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=17 whole > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=58 whole icmp6=128 > jump=8"), 1);
+	assert_int_equal(fake_rules_with("g9 p1 type=86dd proto=58 whole icmp6=129 > jump=8"), 1);
 	assert_int_equal(fake_rules_with("g9 p1 "), 8);
 	assert_int_equal(fake_rules_with("g8 p0 "), 0);
 	assert_int_equal(summary().rules_missing, 0);

@@ -382,7 +382,7 @@ const struct rule_shape rule_shapes[RULE_KINDS] = {
 	[RULE_NO_ANSWER_PING_IPV6] = {
 		.name = "no answer but a ping over IPv6", .family = RULE_IPV6,
 		.group = RULE_GROUP_PUBLISHER, .priority = 1, .opens = true,
-		.match = MATCH_ICMP6_TYPE,
+		.match = MATCH_ICMP6_TYPE | MATCH_WHOLE_IPV6,
 		.actions = ACTION_JUMP, .jump = RULE_GROUP_ROUTE},
 };
 // clang-format on

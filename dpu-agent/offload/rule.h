@@ -65,6 +65,7 @@ enum {
 	MATCH_TCP_SOURCE = 1 << 24, // TCP from rule.source_port
 	MATCH_UDP_SOURCE = 1 << 25, // UDP likewise
 	MATCH_ICMP_TYPE = 1 << 26,  // rule.number
+	MATCH_WHOLE_IPV6 = 1 << 27, // unfragmented
 };
 
 // What it does, in this order.
