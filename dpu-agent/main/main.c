@@ -524,7 +524,8 @@ static int run_preflight(struct agent *agent)
 
 	if (!start_modules(agent, preflight_modules, PREFLIGHT_MODULE_COUNT))
 		return EXIT_FAILURE;
-	r = preflight(agent->nic, agent->config.network.common.mtu, &err);
+	r = preflight(agent->nic, agent->config.network.common.mtu, agent->config.offload_icmp6,
+		      &err);
 	if (r < 0 && r != -ENOTSUP) // which the table says
 		log_error("preflight failed", "error=\"%s\"", err.message);
 	stop_modules(agent, preflight_modules, PREFLIGHT_MODULE_COUNT);

@@ -27,9 +27,9 @@ static void print_table(const struct offload *offload)
 		printf("\nPods are not offloaded: %s.\n", summary.why_not);
 }
 
-int preflight(struct nic *nic, uint32_t mtu, struct error *err)
+int preflight(struct nic *nic, uint32_t mtu, bool icmp6, struct error *err)
 {
-	const struct offload_config config = {.nic = nic, .enabled = true};
+	const struct offload_config config = {.nic = nic, .enabled = true, .icmp6 = icmp6};
 	const struct port_config port_config = {.mtu = mtu};
 	// Some router: its rules are made and removed again.
 	const struct offload_router router = {.mac = {{0x02, 0, 0, 0, 0, 1}}, .mtu = mtu};

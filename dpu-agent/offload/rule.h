@@ -61,11 +61,12 @@ enum {
 	// With MATCH_CONNECTION, in the place of ports: a ping's identifier, which is its source port; with MATCH_WIRE its
 	// reply's, which is the destination port. Code 0.
 	MATCH_ECHO = 1 << 22,
-	MATCH_PROTOCOL = 1 << 23,   // rule.protocol, unfragmented and without extension headers
+	// rule.protocol, unfragmented; of IPv6 also without extension headers, unless the NIC looks behind those
+	MATCH_PROTOCOL = 1 << 23,
 	MATCH_TCP_SOURCE = 1 << 24, // TCP from rule.source_port
 	MATCH_UDP_SOURCE = 1 << 25, // UDP likewise
 	MATCH_ICMP_TYPE = 1 << 26,  // rule.number
-	MATCH_WHOLE_IPV6 = 1 << 27, // unfragmented
+	MATCH_WHOLE_IPV6 = 1 << 27, // unfragmented, as with MATCH_PROTOCOL
 };
 
 // What it does, in this order.
