@@ -355,6 +355,28 @@ static void to_a_smaller_wire_goes_what_fits_of_it_as_well(void **state)
 			 1);
 }
 
+static void of_one_that_has_all_that_a_pod_may_have_all_rules_are_there(void **state)
+{
+	const struct bandwidth_limit limit = {.bytes_per_s = 125000, .burst_bytes = 25000};
+	struct offload_pod pod = fake_pod(2);
+
+	test_places = test_connections = 16;
+	start(0);
+	pod.limits[BANDWIDTH_INGRESS] = pod.limits[BANDWIDTH_EGRESS] = limit;
+	for (; pod.published_count < OFFLOAD_PUBLISHED_MAX; pod.published_count++) {
+		const uint32_t i = pod.published_count;
+
+		pod.published[i].protocol = i % 2 == 0 ? IPPROTO_TCP : IPPROTO_UDP;
+		pod.published[i].port = (uint16_t)(8000 + i);
+	}
+	add_pod(&pod);
+	offload_retry(offload);
+	assert_int_equal(status_of(2).state, OFFLOAD_FULL);
+	assert_int_equal(fake_rules_with("g9 p0 port=11 "), 2 * OFFLOAD_PUBLISHED_MAX);
+	// Two meters; of each family three, what comes from the wire, and two ways to the published ports.
+	assert_int_equal(status_of(2).rules, 2 + 2 * (3 + 1 + 2 + OFFLOAD_PUBLISHED_MAX));
+}
+
 static void of_one_that_publishes_too_many_to_tell_nothing_is_routed(void **state)
 {
 	struct offload_pod pod = fake_pod(2);
@@ -612,6 +634,7 @@ int main(void)
 		TEST(a_family_of_which_one_is_refused_is_not_sent_by_rules),
 		TEST(other_ports_than_before_replace_its_rules),
 		TEST(to_a_smaller_wire_goes_what_fits_of_it_as_well),
+		TEST(of_one_that_has_all_that_a_pod_may_have_all_rules_are_there),
 		TEST(of_one_that_publishes_too_many_to_tell_nothing_is_routed),
 		TEST(nor_where_the_nic_cannot_tell_answers),
 		TEST(without_lengths_what_may_be_too_large_goes_by_no_rule),
