@@ -5,6 +5,7 @@
 //
 //     offload.c      the object: its life, its engine          ──►  preflight.c, engine_*.c
 //     pods.c         which rules are wanted and missing; retry
+//     pods_mtu.c     whose packets may be too large for whom
 //     transaction.c  sets of rules into the NIC and out of it  ──►  engine.h
 //     meters.c       the limits of pods, in the NIC
 //     connections.c  masqueraded connections             ──►  connections_run.c, connections_gate.c, engine.h
@@ -144,9 +145,6 @@ bool rule_set_missing(const struct rule_set *set);
 void pods_take_events(struct offload *offload);
 // What the pods' rules depend on, now.
 struct program_node pods_node(const struct offload *offload);
-uint32_t pods_largest(const struct offload *offload);
-// The rules are to be made anew: who is there to send by them?
-void pods_measure(struct offload *offload);
 // No pod that publishes ports sends by rules from before, which the NIC does not let go: beside them those may be missing
 // that keep its answers from the routes.
 bool pods_answers_apart(const struct offload *offload);
@@ -156,6 +154,18 @@ void pods_judge(struct offload *offload, struct rule_set *set);
 void pods_fill(struct offload *offload);
 // To the log: one line when rules begin to be missing, one when none is any more.
 void pods_tell(struct offload *offload);
+
+// ---- pods_mtu.c ---------------------------------------------------------------------------------
+
+// The MTU of whoever may send most, as struct program_node has it.
+uint32_t pods_largest(const struct offload *offload);
+// The rules are to be made anew: who is there to send by them?
+void pods_measure(struct offload *offload);
+// Somebody may send more than anybody could so far: first what is too large for others must be kept from them.
+void pods_grow(struct offload *offload, uint32_t largest);
+// Is there a rule that the NIC would not remove, and by which the pod could send more than the one that it leads to can
+// take?
+bool pods_meet_smaller(const struct offload *offload, const struct rule_set *set);
 
 // ---- transaction.c ------------------------------------------------------------------------------
 

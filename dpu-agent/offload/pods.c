@@ -52,28 +52,6 @@ static bool meets_remains(const struct offload *offload, const struct rule_set *
 	return false;
 }
 
-// A rule that the NIC would not remove, and by which the pod could send more than the one that it leads to can take.
-static bool meets_smaller(const struct offload *offload, const struct rule_set *set)
-{
-	if (pods_largest(offload) == 0)
-		return false;
-	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
-		const struct rule_set *other = &offload->pods[slot];
-
-		if (other->installed == 0 || other->pod.mtu >= set->pod.mtu ||
-		    (other->wanted && !other->outdated))
-			continue;
-		for (size_t i = 0; i < other->count; i++) {
-			const struct installed *installed = &other->rules[i];
-
-			if (installed->flow != NULL && installed->rule.mtu == 0 &&
-			    (rule_shape(&installed->rule)->match & MATCH_FITS))
-				return true;
-		}
-	}
-	return routes_lead_more(offload, set->pod.mtu);
-}
-
 // Write down the set's rules. False: they cannot be installed now, and why is noted.
 static bool program(struct offload *offload, struct rule_set *set)
 {
@@ -108,7 +86,7 @@ static bool program(struct offload *offload, struct rule_set *set)
 			 "the NIC does not remove a rule of a pod that has left");
 		return false;
 	}
-	if (meets_smaller(offload, set)) {
+	if (pods_meet_smaller(offload, set)) {
 		snprintf(set->reason, sizeof(set->reason),
 			 "the NIC does not remove a rule that leads to a smaller MTU");
 		return false;
@@ -295,11 +273,6 @@ void pods_judge(struct offload *offload, struct rule_set *set)
 		set_is_limited(set) && offload->engine != NULL && !offload->engine->form.meter;
 }
 
-uint32_t pods_largest(const struct offload *offload)
-{
-	return offload->engine != NULL && offload->engine->form.lengths ? offload->largest : 0;
-}
-
 struct program_node pods_node(const struct offload *offload)
 {
 	const struct engine *engine = offload->engine;
@@ -327,36 +300,6 @@ bool pods_answers_apart(const struct offload *offload)
 	return true;
 }
 
-void pods_measure(struct offload *offload)
-{
-	offload->largest = RTE_MAX(offload->router.mtu, routes_mtu(offload));
-	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
-		if (offload->pods[slot].wanted)
-			offload->largest = RTE_MAX(offload->largest, offload->pods[slot].pod.mtu);
-	}
-}
-
-// Somebody may send more than anybody could so far: first what is too large for others must be kept from them.
-static void grow(struct offload *offload, uint32_t largest)
-{
-	const uint32_t before = offload->largest;
-
-	offload->largest = largest;
-	if (pods_largest(offload) == 0)
-		return;
-	for (uint32_t slot = 0; slot < OFFLOAD_SLOTS; slot++) {
-		struct rule_set *set = &offload->pods[slot];
-
-		if (!set->wanted || set->pod.mtu >= largest || set->pod.mtu < before)
-			continue;
-		set->outdated = true;
-		snprintf(set->reason, sizeof(set->reason), "not yet installed");
-		if (set->installed > 0)
-			transaction_remove(offload, &set, 1);
-	}
-	routes_grow(offload, before);
-}
-
 static void want(struct offload *offload, struct rule_set *set, const struct offload_pod *pod)
 {
 	if (!set->wanted) {
@@ -368,7 +311,7 @@ static void want(struct offload *offload, struct rule_set *set, const struct off
 		connections_remove_slot(offload, set->slot);
 	}
 	if (pod->mtu > offload->largest)
-		grow(offload, pod->mtu);
+		pods_grow(offload, pod->mtu);
 	set->wanted = true;
 	set->pod = *pod;
 	pods_judge(offload, set);
