@@ -336,7 +336,8 @@ enum conntrack_verdict conntrack_reply(struct conntrack *table, uint32_t pod,
 	struct connection *c = connection_find(table, &packet->tuple, &direction);
 	if (c == NULL && direction == DIRECTION_BLOCKED)
 		return CONNTRACK_INVALID;
-	if (c == NULL || c->ends[direction] != pod)
+	// One that was masqueraded until the peer was excluded from that is not by a published port either.
+	if (c == NULL || c->ends[direction] != pod || c->published == PUBLISHED_NONE)
 		return leave_alone(table, pod, packet, ret_rewrite);
 	return follow_and_pass(table, c, direction, packet, ret_rewrite);
 }

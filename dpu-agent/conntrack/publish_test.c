@@ -127,6 +127,26 @@ static void an_answer_to_where_nothing_is_masqueraded_is_translated_as_well(void
 	}
 }
 
+// The peer was masqueraded towards, and is not any more.
+static void what_was_masqueraded_is_no_answer_of_a_published_port(void **state)
+{
+	for (const struct family *f = families; f < FAMILIES_END; f++) {
+		const struct test_end unpublished = {f->server.address, POD_PORT + 1};
+
+		make_udp(&packet, unpublished, f->client, 10);
+		assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
+		make_udp(&packet, unpublished, f->client, 10);
+		assert_int_equal(CONNTRACK_UNKNOWN, send_reply(0, &packet));
+		assert_ends(&packet, unpublished, f->client);
+		// From the endpoint behind the port it may be one.
+		make_udp(&packet, f->server, f->client, 10);
+		assert_int_equal(CONNTRACK_PASS, send_out(0, &packet));
+		make_udp(&packet, f->server, f->client, 10);
+		assert_int_equal(CONNTRACK_PASS, send_reply(0, &packet));
+		assert_ends(&packet, f->external, f->client);
+	}
+}
+
 static void what_is_not_published_is_for_the_agent(void **state)
 {
 	for (const struct family *f = families; f < FAMILIES_END; f++) {
@@ -506,6 +526,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(who_comes_from_the_wire_reaches_the_pod_with_its_own_address),
 		TEST(an_answer_to_where_nothing_is_masqueraded_is_translated_as_well),
+		TEST(what_was_masqueraded_is_no_answer_of_a_published_port),
 		TEST(what_is_not_published_is_for_the_agent),
 		TEST(nobody_answers_in_the_pods_place),
 		TEST(two_ports_of_one_endpoint_are_told_apart),
