@@ -114,6 +114,15 @@ struct offload_summary summary(void)
 	return result;
 }
 
+const struct offload_capability *capability(const char *name)
+{
+	for (size_t i = 0; i < offload_capability_count(offload); i++) {
+		if (strcmp(offload_capability(offload, i)->name, name) == 0)
+			return offload_capability(offload, i);
+	}
+	return NULL;
+}
+
 // Its address is in three rules: one leads to it, one is for what it sends, one sends to it.
 size_t rules_of_family(uint32_t vf, int family)
 {
@@ -230,4 +239,56 @@ struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is
 	set_addresses(&c.ends[0].sent, from, is_ipv6);
 	set_addresses(&c.ends[1].sent, to, is_ipv6);
 	return c;
+}
+
+struct offload_connection call_to_wire(uint32_t from, uint16_t port)
+{
+	struct offload_connection c = call(from, 3, false, true, port);
+
+	c.ends[1].slot = OFFLOAD_WIRE;
+	inet_pton(AF_INET, "198.51.100.7", c.ends[0].sent.destination);
+	memcpy(c.ends[1].sent.source, c.ends[0].sent.destination, 4);
+	c.next_hop = 1;
+	return c;
+}
+
+void set_masqueraded(struct offload_connection *c, uint32_t vf, uint32_t hop)
+{
+	const struct offload_pod pod = fake_pod(vf);
+	struct offload_tuple *inside = &c->ends[0].sent, *outside = &c->ends[1].sent;
+
+	c->ends[0].slot = FAKE_FIRST_SLOT + vf;
+	c->ends[0].mac = pod.mac;
+	c->ends[1].slot = OFFLOAD_WIRE;
+	c->ends[1].mac = (struct mac){{2, 0, 0, 0, 2, 0}};
+	c->next_hop = hop;
+	c->wire_mac = (struct mac){{2, 0, 0, 0, 1, 0}};
+	if (c->is_ipv6) {
+		memcpy(inside->source, &pod.ipv6, 16);
+		inet_pton(AF_INET6, "2001:db8::7", inside->destination);
+		inet_pton(AF_INET6, "2001:db8::10", outside->destination);
+	} else {
+		memcpy(inside->source, &pod.ipv4, 4);
+		inet_pton(AF_INET, "198.51.100.7", inside->destination);
+		inet_pton(AF_INET, "203.0.113.10", outside->destination);
+	}
+	memcpy(outside->source, inside->destination, 16);
+}
+
+// ---- history --------------------------------------------------------------------------------------
+
+size_t step(const char *beginning)
+{
+	size_t found = SIZE_MAX;
+
+	for (size_t i = 0; i < fake_history_count(); i++) {
+		if (strncmp(fake_history(i), beginning, strlen(beginning)) != 0)
+			continue;
+		if (found != SIZE_MAX)
+			fail_msg("\"%s\" twice", beginning);
+		found = i;
+	}
+	if (found == SIZE_MAX)
+		fail_msg("no \"%s\"", beginning);
+	return found;
 }

@@ -37,6 +37,8 @@ void add_pod(const struct offload_pod *pod);
 void remove_pod(uint32_t vf);
 struct offload_pod_status status_of(uint32_t vf);
 struct offload_summary summary(void);
+// The preflight's row of this name; NULL: there is none.
+const struct offload_capability *capability(const char *name);
 // Its status, and the NIC's list, say so.
 void expect_full(uint32_t vf);
 void expect_none(uint32_t vf, const char *reason);
@@ -59,5 +61,13 @@ size_t connection_rules(void);
 // The pod `from` has called port 8080 of the node's address, 203.0.113.10 or 2001:db8::10, behind which `to` has port 80.
 struct offload_connection call(uint32_t from, uint32_t to, bool is_ipv6, bool is_tcp,
 			       uint16_t port);
+
+// The same behind the wire: it has called port 8080 of 198.51.100.7, which has its own port for that.
+struct offload_connection call_to_wire(uint32_t from, uint16_t port);
+// Of a pod with the wire, which knows it by the same addresses as above: the addresses of both ends, by next hop `hop`.
+void set_masqueraded(struct offload_connection *c, uint32_t vf, uint32_t hop);
+
+// Where in the history of the NIC's list the only line is that begins so.
+size_t step(const char *beginning);
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)

@@ -27,33 +27,16 @@ static void start(uint32_t most)
 
 static struct offload_connection connection(uint32_t vf, bool is_ipv6, bool is_tcp, uint16_t port)
 {
-	const struct offload_pod pod = fake_pod(vf);
 	struct offload_connection c = {
-		.ends = {{.slot = FAKE_FIRST_SLOT + vf,
-			  .sent = {.source_port_be = htons(port),
-				   .destination_port_be = htons(443)},
-			  .mac = pod.mac},
-			 {.slot = OFFLOAD_WIRE,
-			  .sent = {.source_port_be = htons(443),
-				   .destination_port_be = htons((uint16_t)(46000 + port))},
-			  .mac = {{2, 0, 0, 0, 2, 0}}}},
-		.next_hop = HOP,
+		.ends = {{.sent = {.source_port_be = htons(port),
+				   .destination_port_be = htons(443)}},
+			 {.sent = {.source_port_be = htons(443),
+				   .destination_port_be = htons((uint16_t)(46000 + port))}}},
 		.is_ipv6 = is_ipv6,
 		.protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP,
-		.wire_mac = {{2, 0, 0, 0, 1, 0}},
 	};
-	struct offload_tuple *inside = &c.ends[0].sent, *outside = &c.ends[1].sent;
 
-	if (is_ipv6) {
-		memcpy(inside->source, &pod.ipv6, 16);
-		inet_pton(AF_INET6, "2001:db8::7", inside->destination);
-		inet_pton(AF_INET6, "2001:db8::10", outside->destination);
-	} else {
-		memcpy(inside->source, &pod.ipv4, 4);
-		inet_pton(AF_INET, "198.51.100.7", inside->destination);
-		inet_pton(AF_INET, "203.0.113.10", outside->destination);
-	}
-	memcpy(outside->source, inside->destination, 16);
+	set_masqueraded(&c, vf, HOP);
 	return c;
 }
 

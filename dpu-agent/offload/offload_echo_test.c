@@ -41,31 +41,14 @@ static void start(uint32_t most)
 
 static struct offload_connection ping(uint32_t vf, bool is_ipv6, uint16_t identifier)
 {
-	const struct offload_pod pod = fake_pod(vf);
 	struct offload_connection c = {
-		.ends = {{.slot = FAKE_FIRST_SLOT + vf,
-			  .sent = {.source_port_be = htons(identifier)},
-			  .mac = pod.mac},
-			 {.slot = OFFLOAD_WIRE,
-			  .sent = {.destination_port_be = htons(identifier)},
-			  .mac = {{2, 0, 0, 0, 2, 0}}}},
-		.next_hop = HOP,
+		.ends = {{.sent = {.source_port_be = htons(identifier)}},
+			 {.sent = {.destination_port_be = htons(identifier)}}},
 		.is_ipv6 = is_ipv6,
 		.protocol = is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
-		.wire_mac = {{2, 0, 0, 0, 1, 0}},
 	};
-	struct offload_tuple *inside = &c.ends[0].sent, *outside = &c.ends[1].sent;
 
-	if (is_ipv6) {
-		memcpy(inside->source, &pod.ipv6, 16);
-		inet_pton(AF_INET6, "2001:db8::7", inside->destination);
-		inet_pton(AF_INET6, "2001:db8::10", outside->destination);
-	} else {
-		memcpy(inside->source, &pod.ipv4, 4);
-		inet_pton(AF_INET, "198.51.100.7", inside->destination);
-		inet_pton(AF_INET, "203.0.113.10", outside->destination);
-	}
-	memcpy(outside->source, inside->destination, 16);
+	set_masqueraded(&c, vf, HOP);
 	return c;
 }
 
@@ -76,19 +59,11 @@ static int add_ping(uint32_t place, uint32_t vf, bool is_ipv6)
 	return offload_connection_add(offload, place, &c);
 }
 
-static const struct offload_capability *row(const char *name)
-{
-	for (size_t i = 0; i < offload_capability_count(offload); i++) {
-		if (strcmp(offload_capability(offload, i)->name, name) == 0)
-			return offload_capability(offload, i);
-	}
-	return NULL;
-}
-
 static void expect_row(bool is_ipv6, bool supported, const char *remark)
 {
-	const struct offload_capability *told = row(is_ipv6 ? "carry masqueraded pings over IPv6"
-							    : "carry masqueraded pings over IPv4");
+	const struct offload_capability *told =
+		capability(is_ipv6 ? "carry masqueraded pings over IPv6"
+				   : "carry masqueraded pings over IPv4");
 
 	assert_non_null(told);
 	assert_false(told->needed);
@@ -242,7 +217,7 @@ static void a_nic_that_knows_no_identifier_of_a_family_has_the_others(void **sta
 		expect_one_family_only(!is_ipv6);
 		expect_row(is_ipv6, false, "item is not supported; without: these take the slow");
 		expect_row(!is_ipv6, true, "");
-		assert_true(row("match a packet's length")->supported);
+		assert_true(capability("match a packet's length")->supported);
 		end(state);
 	}
 	start(100);
@@ -276,8 +251,8 @@ static void without_room_for_their_tables_the_others_are_carried(void **state)
 	uint32_t all;
 
 	start(100);
-	assert_null(row(names[0]));
-	assert_null(row(names[1]));
+	assert_null(capability(names[0]));
+	assert_null(capability(names[1]));
 	all = fake.templates / 3; // a pattern, actions and a table for each shape
 	end(state);
 	prepare_pings(100);
@@ -288,8 +263,8 @@ static void without_room_for_their_tables_the_others_are_carried(void **state)
 	assert_true(offload_connections_usable(offload, NULL));
 	assert_int_equal(add_ping(0, 0, false), 0);
 	assert_int_equal(add_ping(1, 0, true), is_asynchronous() ? -ENOTSUP : 0);
-	assert_null(row(names[0]));
-	assert_int_equal(row(names[1]) != NULL, is_asynchronous());
+	assert_null(capability(names[0]));
+	assert_int_equal(capability(names[1]) != NULL, is_asynchronous());
 	run_connections();
 	assert_int_equal(connection_rules(), is_asynchronous() ? 2 : 4);
 }

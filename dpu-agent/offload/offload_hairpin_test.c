@@ -31,17 +31,6 @@ static void start(uint32_t most)
 	fake_forget_history();
 }
 
-static struct offload_connection to_wire(uint32_t vf, uint16_t port)
-{
-	struct offload_connection c = call(vf, 3, false, true, port);
-
-	c.ends[1].slot = OFFLOAD_WIRE;
-	inet_pton(AF_INET, "198.51.100.7", c.ends[0].sent.destination);
-	memcpy(c.ends[1].sent.source, c.ends[0].sent.destination, 4);
-	c.next_hop = 1;
-	return c;
-}
-
 static void add_call(uint32_t place, uint32_t from, uint32_t to)
 {
 	const struct offload_connection c = call(from, to, false, true, (uint16_t)(place + 1));
@@ -51,7 +40,7 @@ static void add_call(uint32_t place, uint32_t from, uint32_t to)
 
 static void add_to_wire(uint32_t place, uint32_t vf)
 {
-	const struct offload_connection c = to_wire(vf, (uint16_t)(place + 1));
+	const struct offload_connection c = call_to_wire(vf, (uint16_t)(place + 1));
 
 	assert_int_equal(offload_connection_add(offload, place, &c), 0);
 }
@@ -175,15 +164,6 @@ static void a_pod_that_calls_itself_is_led_to_its_own_gate_both_ways(void **stat
 
 // ---- a NIC that cannot, or not so many -----------------------------------------------------------
 
-static const struct offload_capability *row(const char *name)
-{
-	for (size_t i = 0; i < offload_capability_count(offload); i++) {
-		if (strcmp(offload_capability(offload, i)->name, name) == 0)
-			return offload_capability(offload, i);
-	}
-	return NULL;
-}
-
 static void expect_those_with_the_wire_alone(void)
 {
 	const struct offload_connection c = call(0, 1, false, true, 4000);
@@ -203,17 +183,17 @@ static void a_nic_that_takes_no_such_rules_carries_those_with_the_wire(void **st
 	prepare_connections(100);
 	fake.no_hairpin = true;
 	begin_prepared();
-	assert_false(row("carry connections within the node")->supported);
-	assert_false(row("carry connections within the node")->needed);
-	assert_true(row("carry masqueraded connections")->supported);
+	assert_false(capability("carry connections within the node")->supported);
+	assert_false(capability("carry connections within the node")->needed);
+	assert_true(capability("carry masqueraded connections")->supported);
 	expect_those_with_the_wire_alone();
 }
 
 static void a_nic_that_takes_them_says_so(void **state)
 {
 	start(100);
-	assert_true(row("carry connections within the node")->supported);
-	assert_null(row("room for connections within the node"));
+	assert_true(capability("carry connections within the node")->supported);
+	assert_null(capability("room for connections within the node"));
 }
 
 // Tables are made in the order of what can be gone without least.
@@ -231,8 +211,9 @@ static void a_nic_without_room_for_their_tables_carries_those_with_the_wire(void
 			break;
 		assert_int_equal(end(state), 0);
 	}
-	assert_false(row("room for connections within the node")->supported);
-	assert_string_equal(row("room for connections within the node")->remark, "no more tables");
+	assert_false(capability("room for connections within the node")->supported);
+	assert_string_equal(capability("room for connections within the node")->remark,
+			    "no more tables");
 	expect_those_with_the_wire_alone();
 }
 

@@ -3,7 +3,6 @@
 // Ends of different MTU in the e-switch: no rule that sends a packet where it is too large matches it, at no time, so that the
 // agent tells its sender; and all that fits goes by the rules.
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,22 +13,6 @@
 enum { PLACES = 64, GATE = 7 };
 
 static const struct mac gate_mac = {{2, 0, 0, 0, 2, 0}};
-
-static size_t when(const char *beginning)
-{
-	size_t found = SIZE_MAX;
-
-	for (size_t i = 0; i < fake_history_count(); i++) {
-		if (strncmp(fake_history(i), beginning, strlen(beginning)) != 0)
-			continue;
-		if (found != SIZE_MAX)
-			fail_msg("\"%s\" twice", beginning);
-		found = i;
-	}
-	if (found == SIZE_MAX)
-		fail_msg("no \"%s\"", beginning);
-	return found;
-}
 
 static void add_sized(uint32_t vf, uint32_t mtu)
 {
@@ -79,8 +62,8 @@ static void before_somebody_may_send_more_nothing_leads_more_to_others(void **st
 	add_sized(2, 9000);
 	// Without its rule everything for it is the agent's meanwhile.
 	assert_true(
-		when("- g1 p1 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 ip.dst=10.88.0.2") <
-		when("+ g2 p0 port=11 type=0800"));
+		step("- g1 p1 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 ip.dst=10.88.0.2") <
+		step("+ g2 p0 port=11 type=0800"));
 	assert_int_equal(fake_rules_with("ip.dst=10.88.0.2 len=0-1500"), 1);
 	assert_int_equal(summary().pods_full, 3);
 	// One that is smaller than the largest already stays as it is, and so does the largest.
@@ -255,7 +238,7 @@ static void before_pods_may_send_more_nothing_leads_more_to_the_wire(void **stat
 	add(0);
 	fake_forget_history();
 	add_sized(1, 9000);
-	assert_true(when("- g1 p4 type=0800") < when("+ g2 p0 port=10 type=0800"));
+	assert_true(step("- g1 p4 type=0800") < step("+ g2 p0 port=10 type=0800"));
 	assert_int_equal(fake_rules_with("g1 p4 type=0800 dst=02:00:00:00:00:01 untagged ihl=45 "
 					 "len=0-1500"),
 			 1);
@@ -309,12 +292,10 @@ static struct offload_connection sized(uint32_t from, uint32_t to, uint32_t from
 static struct offload_connection to_wire(uint32_t from, uint32_t pod_mtu, uint32_t wire_mtu,
 					 uint16_t port)
 {
-	struct offload_connection c = sized(from, 3, pod_mtu, wire_mtu, port);
+	struct offload_connection c = call_to_wire(from, port);
 
-	c.ends[1].slot = OFFLOAD_WIRE;
-	inet_pton(AF_INET, "198.51.100.7", c.ends[0].sent.destination);
-	memcpy(c.ends[1].sent.source, c.ends[0].sent.destination, 4);
-	c.next_hop = 1;
+	c.mtus[0] = pod_mtu;
+	c.mtus[1] = wire_mtu;
 	return c;
 }
 

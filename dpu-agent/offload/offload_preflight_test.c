@@ -11,12 +11,11 @@
 
 static const struct offload_capability *row(const char *name)
 {
-	for (size_t i = 0; i < offload_capability_count(offload); i++) {
-		if (strcmp(offload_capability(offload, i)->name, name) == 0)
-			return offload_capability(offload, i);
-	}
-	fail_msg("no row \"%s\"", name);
-	return NULL;
+	const struct offload_capability *found = capability(name);
+
+	if (found == NULL)
+		fail_msg("no row \"%s\"", name);
+	return found;
 }
 
 static void a_nic_that_does_everything_is_said_to(void **state)

@@ -107,23 +107,6 @@ static void without_lengths_only_the_direction_that_fits_is_offloaded(void **sta
 
 // ---- order --------------------------------------------------------------------------------------
 
-// Index in the history of the only line that begins so.
-static size_t step(const char *beginning)
-{
-	size_t found = SIZE_MAX;
-
-	for (size_t i = 0; i < fake_history_count(); i++) {
-		if (strncmp(fake_history(i), beginning, strlen(beginning)) != 0)
-			continue;
-		if (found != SIZE_MAX)
-			fail_msg("\"%s\" twice", beginning);
-		found = i;
-	}
-	if (found == SIZE_MAX)
-		fail_msg("no \"%s\"", beginning);
-	return found;
-}
-
 // Whatever the order in which the NIC completes what is asked of it together.
 static void what_leads_to_a_rule_is_installed_after_it_and_removed_before_it(void **state)
 {

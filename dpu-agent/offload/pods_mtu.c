@@ -55,8 +55,7 @@ bool pods_meet_smaller(const struct offload *offload, const struct rule_set *set
 		for (size_t i = 0; i < other->count; i++) {
 			const struct installed *installed = &other->rules[i];
 
-			if (installed->flow != NULL && installed->rule.mtu == 0 &&
-			    (rule_shape(&installed->rule)->match & MATCH_FITS))
+			if (installed->flow != NULL && rule_leads_all(&installed->rule))
 				return true;
 		}
 	}

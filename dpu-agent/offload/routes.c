@@ -385,8 +385,7 @@ bool routes_lead_more(const struct offload *offload, uint32_t mtu)
 	for (size_t i = 0; i < routes->count; i++) {
 		const struct installed *installed = &routes->in_order[i]->installed;
 
-		if (installed->flow != NULL && installed->rule.mtu == 0 &&
-		    (rule_shape(&installed->rule)->match & MATCH_FITS))
+		if (installed->flow != NULL && rule_leads_all(&installed->rule))
 			return true;
 	}
 	return false;

@@ -240,6 +240,12 @@ static inline const struct rule_shape *rule_shape(const struct rule *rule)
 	return &rule_shapes[rule->kind];
 }
 
+// It leads packets of whatever length, and could be for those that fit alone.
+static inline bool rule_leads_all(const struct rule *rule)
+{
+	return (rule_shape(rule)->match & MATCH_FITS) && rule->mtu == 0;
+}
+
 // Of the shape, and of two prefixes the longer one's is the better.
 uint32_t rule_priority(const struct rule_shape *shape, const struct rule *rule);
 
