@@ -176,10 +176,11 @@ static void look_at_guards(const struct offload *offload, bool ret_guarded[ROUTE
 static void remove_stage(struct offload *offload, enum route_stage stage, enum removal which)
 {
 	struct routes *routes = offload->routes;
-	bool guarded[ROUTE_HALVES];
+	bool guarded[ROUTE_HALVES] = {0};
 	size_t count = 0;
 
-	look_at_guards(offload, guarded);
+	if (which == UNGUARDED)
+		look_at_guards(offload, guarded);
 	for (size_t i = 0; i < routes->count; i++) {
 		struct route_rule *node = routes->in_order[i];
 
@@ -278,10 +279,11 @@ static bool has_remains(const struct routes *routes, size_t index)
 static bool install_stage(struct offload *offload, enum route_stage stage, int64_t deadline_us)
 {
 	struct routes *routes = offload->routes;
-	bool guarded[ROUTE_HALVES];
+	bool guarded[ROUTE_HALVES] = {0};
 	size_t count = 0;
 
-	look_at_guards(offload, guarded);
+	if (stage == STAGE_OPEN)
+		look_at_guards(offload, guarded);
 	for (size_t i = 0; i < routes->count; i++) {
 		struct route_rule *node = routes->in_order[i];
 
